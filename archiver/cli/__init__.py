@@ -1,0 +1,171 @@
+"""The command line `archiver [--url URL] [--json] COMMAND`: stdout is data, stderr is talk."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from itertools import islice
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from archiver import __version__
+from archiver.cli.call import Call
+from archiver.errors import ArchiverError
+
+# The commands in the order of `archiver --help`. To add one: write `archiver/cli/<name>.py`, add a line here.
+#
+# * The target is "module:attribute" below archiver.cli: a function with typer annotations, or, for a command
+#   with subcommands (`bundle create`), a `typer.Typer()`. It is imported when the command is used.
+# * The function takes `ctx: typer.Context` first; `call = Call.of(ctx)` gives `call.archive()`, `call.json`,
+#   `call.say(text)` (stderr), `call.print_json(document)` and `call.progress(...)`; tables, sizes, ages and
+#   sparklines are in archiver.cli.output; completions of run ids and names in archiver.cli.complete.
+# * Its docstring is its help: one imperative line, then what a user must know. Keep the module's own imports
+#   to typer and archiver.cli: everything heavy is imported inside the function, so that `--version`, `--help`
+#   and completion stay quick.
+# * `--url` and `--json` are taken out of the arguments wherever they stand: declare neither. Raise
+#   archiver.errors for what may go wrong: one line and the exit code follow from the class.
+#   `raise typer.Exit(3)` ends with a code of your own.
+# * Then run `python docs/generate.py`, which writes the command into docs/reference/cli.md.
+COMMANDS: dict[str, str] = {
+    "ls": "ls:ls",
+    "show": "show:show",
+    "metrics": "metrics:metrics",
+    "tag": "tag:tag",
+    "untag": "tag:untag",
+    "compact": "compact:compact",
+}
+
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # typer has moved it between packages
+
+
+class _Commands(Mapping[str, Any]):
+    """The registry as the mapping that typer asks for a command: names are known, modules load on use."""
+
+    def __getitem__(self, name: str) -> Any:
+        module, attribute = COMMANDS[name].split(":")
+        target = getattr(import_module(f"archiver.cli.{module}"), attribute)
+        if not isinstance(target, typer.Typer):
+            function, target = target, typer.Typer()
+            target.command(name)(function)
+        target._add_completion = False
+        command = get_command(target)
+        command.name = name
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Root(TyperGroup):
+    """The group of all commands."""
+
+    def __init__(self, *args: Any, **attrs: Any) -> None:
+        super().__init__(*args, **attrs)
+        self.commands: Any = _Commands()
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _globals_first(args))
+
+
+def _globals_first(args: Sequence[str]) -> list[str]:
+    """Move `--url` and `--json` before the command, so that they may stand anywhere."""
+    first: list[str] = []
+    rest: list[str] = []
+    remaining = iter(args)
+    for arg in remaining:
+        if arg == "--":
+            rest += [arg, *remaining]
+        elif arg == "--url":
+            first += [arg, *islice(remaining, 1)]
+        elif arg == "--json" or arg.startswith("--url="):
+            first.append(arg)
+        else:
+            rest.append(arg)
+    return first + rest
+
+
+app = typer.Typer(
+    cls=_Root,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"archiver {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _archiver(
+    ctx: typer.Context,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where the archive is: a folder, s3://bucket/path, any fsspec URL. "
+            "Default: ARCHIVER_URL, then archiver.toml or pyproject.toml, "
+            "then your own settings, then ./archive.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """The archive that every backtest writes to: metrics, trades, curves and code, on disk or S3.
+
+    --url and --json may stand before or after the command.
+    """
+    ctx.obj = Call(url=url, json=as_json)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; an unexpected error keeps its traceback."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    warnings.showwarning = _show_warning  # type: ignore[assignment]  # we need two of its arguments
+    try:
+        code = app(args=args or ["--help"], prog_name="archiver", standalone_mode=False)
+        sys.stdout.flush()
+    except _USAGE_ERROR as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "archiver"
+        _say(f"archiver: {error.format_message().rstrip('.')} (see {path} --help)")  # type: ignore[attr-defined]
+        return 2
+    except ArchiverError as error:
+        _say(f"archiver: {error}")
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        _say("archiver: interrupted")
+        return 130
+    except BrokenPipeError:
+        # The reader has what it asked for. Python flushes once more at exit: give it somewhere to write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.flush()
+    sys.stderr.write(" ".join(text.split()) + "\n")
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_where: Any) -> None:
+    """Print a warning meant for users as one line; those for programmers have no place here."""
+    if issubclass(category, UserWarning):
+        _say(f"archiver: warning: {message}")

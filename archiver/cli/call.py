@@ -1,0 +1,80 @@
+"""One call of the command line: the global options, the archive they name, and where output goes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import typer
+
+if TYPE_CHECKING:
+    from archiver.archive import Archive
+
+
+class Step(Protocol):
+    """Tell a progress bar that so many units are done."""
+
+    def __call__(self, amount: float = 1, /) -> None: ...  # noqa: D102  # the class says it
+
+
+@dataclass(frozen=True)
+class Call:
+    """The global options of one call."""
+
+    url: str | None = None
+    json: bool = False
+
+    @staticmethod
+    def of(ctx: typer.Context) -> Call:
+        """Return the call that a command's context belongs to."""
+        call = ctx.find_root().obj
+        return call if isinstance(call, Call) else Call()
+
+    def archive(self) -> Archive:
+        """Open the archive that `--url` or the configuration names."""
+        import archiver
+
+        return archiver.open(self.url)
+
+    def say(self, text: str) -> None:
+        """Talk to the user: one line on standard error."""
+        sys.stderr.write(f"{text}\n")
+
+    def print(self, text: str) -> None:
+        """Write one line of data to standard output."""
+        sys.stdout.write(f"{text}\n")
+
+    def print_json(self, document: Any) -> None:
+        """Write the one JSON document of `--json`; NaN and infinities, which JSON lacks, are null."""
+        from archiver.cli.output import json_bytes
+
+        sys.stdout.write(json_bytes(document).decode())
+
+    @contextmanager
+    def progress(self, title: str, total: float | None = None, *, unit: str = "") -> Iterator[Step]:
+        """Show a progress bar on standard error while a terminal watches; yields `step(amount=1)`.
+
+        `total` is in the units that `step` counts, None where it is not known; `unit="bytes"` shows sizes.
+        """
+        if not sys.stderr.isatty():
+            yield lambda _amount=1: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeRemainingColumn as Remaining
+
+        count = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            count,
+            Remaining(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        with bar:
+            task = bar.add_task(title, total=total)
+            yield lambda amount=1: bar.advance(task, amount)

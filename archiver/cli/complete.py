@@ -1,0 +1,46 @@
+"""Shell completion of names that are in the archive. It never fails and never talks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from archiver.archive import Archive
+
+_ENOUGH = 200
+
+
+def _names(ctx: typer.Context, incomplete: str, read: Callable[[Archive], Iterable[str]]) -> list[str]:
+    import archiver
+
+    try:
+        names = read(archiver.open(ctx.find_root().params.get("url")))
+        return sorted({name for name in names if name.startswith(incomplete)})[:_ENOUGH]
+    except Exception:  # noqa: BLE001  # a shell that waits for names has no use for an error
+        return []
+
+
+def runs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete a run id."""
+    return _names(ctx, incomplete, lambda archive: [run.id for run in archive.runs()])
+
+
+def universes(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a universe."""
+    return _names(ctx, incomplete, lambda archive: [run.universe for run in archive.runs()])
+
+
+def tags(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete a tag; `pinned` is always offered."""
+    return _names(
+        ctx, incomplete, lambda archive: ["pinned", *chain.from_iterable(run.tags for run in archive.runs())]
+    )
+
+
+def strategies(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a strategy whose details were kept."""
+    return _names(ctx, incomplete, lambda archive: [name for _, name in archive.detailed_strategies()])

@@ -1,0 +1,69 @@
+"""`archiver ls`: the runs of an archive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archiver.cli import complete
+from archiver.cli.call import Call
+
+if TYPE_CHECKING:
+    from archiver.model import Run
+
+
+def ls(
+    ctx: typer.Context,
+    universe: Annotated[
+        str | None,
+        typer.Option("--universe", "-u", help="Only this universe.", autocompletion=complete.universes),
+    ] = None,
+    tag: Annotated[
+        str | None, typer.Option("--tag", "-t", help="Only runs with this tag.", autocompletion=complete.tags)
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=0, help="At most so many runs.")] = None,
+) -> None:
+    """List the runs, newest first."""
+    from archiver.cli.output import age, print_table, size
+
+    call = Call.of(ctx)
+    archive = call.archive()
+    runs = archive.runs(universe=universe, tag=tag)
+    shown = runs if limit is None else runs[:limit]
+    if call.json:
+        call.print_json({"runs": [run_document(run) for run in shown]})
+        return
+    rows = [
+        [
+            run.id,
+            run.universe,
+            age(run.created),
+            run.strategies,
+            run.detailed,
+            size(run.bytes),
+            ", ".join(run.tags),
+        ]
+        for run in shown
+    ]
+    if rows:
+        headers = ["run", "universe", "age", "strategies", "detailed", "size", "tags"]
+        print_table(headers, rows, right=["age", "strategies", "detailed", "size"])
+    if len(shown) < len(runs):
+        call.say(f"{len(runs) - len(shown)} older runs are not shown: raise --limit")
+    elif not runs:
+        narrowed = " that match" if universe or tag else ""
+        call.say(f"no runs{narrowed} in {archive.url}" + ("" if narrowed else "; `archiver demo` makes some"))
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """Return what `--json` says of a run."""
+    return {
+        "id": run.id,
+        "universe": run.universe,
+        "created": run.created,
+        "strategies": run.strategies,
+        "detailed": run.detailed,
+        "bytes": run.bytes,
+        "tags": list(run.tags),
+    }

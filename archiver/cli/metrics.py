@@ -1,0 +1,148 @@
+"""`archiver metrics`: the metrics of all strategies, sorted, filtered, in any format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archiver.cli import complete
+from archiver.cli.call import Call
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KEYS = ("universe", "strategy_name", "run")
+# What most people look at first; a table on a terminal shows these of the metrics there are.
+LEADING = (
+    "composite_score",
+    "sharpe_ratio",
+    "total_return",
+    "return_pct",
+    "max_drawdown",
+    "max_drawdown_pct",
+    "profit_factor",
+    "win_rate",
+    "win_rate_pct",
+    "n_trades",
+)
+
+
+def metrics(
+    ctx: typer.Context,
+    universe: Annotated[
+        str | None,
+        typer.Option("--universe", "-u", help="Only this universe.", autocompletion=complete.universes),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option("--sort", "-s", metavar="[-]COLUMN", help="Best first; `-COLUMN` for least first."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=0, help="At most so many rows; a table shows 20.")
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--where", "-w", metavar="EXPR", help="Filter, as in 'sharpe_ratio > 1 and n_trades >= 30'."
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option("--columns", "-c", metavar="A,B,...", help="Only these metrics.")
+    ] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Every run's row, not only the newest run's.")
+    ] = False,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", "-r", help="Only this run (or its beginning).", autocompletion=complete.runs),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", "-f", metavar="FORMAT", help="table, csv, json, jsonl or parquet."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write here; its suffix is the format."),
+    ] = None,
+) -> None:
+    """Show the metrics of all strategies, one row per strategy and universe.
+
+    The newest run of a universe counts; --history shows all. NaN and missing values sort last.
+    """
+    from archiver.cli.output import format_of, print_table, write_rows
+
+    call = Call.of(ctx)
+    chosen = format_of(form, output, as_json=call.json)
+    archive = call.archive()
+    wanted = [name.strip() for name in columns.split(",") if name.strip()] if columns else None
+    table = archive.load_metrics(
+        universe=universe,
+        columns=_columns_to_read(wanted, sort, where),
+        run=archive.run(run).id if run else None,
+        history=history,
+    )
+    found = _select(table, where, sort)
+    if wanted is not None:
+        found = found.select(list(dict.fromkeys([*KEYS, *wanted])))
+    shown = found[: 20 if limit is None and chosen == "table" else limit]
+    if chosen == "table":
+        narrow = shown if wanted is not None else shown.select(_leading(shown.column_names, sort))
+        print_table(narrow.column_names, [list(row.values()) for row in narrow.to_pylist()])
+        hidden = len(found.column_names) - len(narrow.column_names)
+        call.say(
+            f"{len(shown):,} of {len(found):,} rows"
+            + (f"; {hidden} more columns: --columns, or --format csv" if hidden else "")
+        )
+    elif call.json and output is None and chosen == "json":
+        call.print_json({"metrics": shown.to_pylist()})
+    else:
+        write_rows(shown, chosen, output)
+        if output is not None:
+            call.say(f"{len(shown):,} rows -> {output}")
+
+
+def _columns_to_read(wanted: list[str] | None, sort: str | None, where: str | None) -> list[str] | None:
+    if wanted is None:
+        return None
+    from archiver.expression import Expression
+
+    names = [*wanted]
+    if sort:
+        names.append(sort.removeprefix("-"))
+    if where:
+        names += sorted(Expression(where).columns)
+    return [name for name in dict.fromkeys(names) if name not in KEYS]
+
+
+def _select(table: pa.Table, where: str | None, sort: str | None) -> pa.Table:
+    from archiver.expression import Expression, known_column
+
+    if where:
+        table = table.filter(Expression(where).mask(table))
+    if sort:
+        name = known_column(sort.removeprefix("-"), table.column_names)
+        table = ordered(table, name, descending=not sort.startswith("-"))
+    return table
+
+
+def ordered(table: pa.Table, column: str, *, descending: bool) -> pa.Table:
+    """Sort rows by a column, stable; None and NaN come last either way."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = table.column(column)
+    unranked = pc.is_null(values, nan_is_null=True)
+    keys = pa.table({"unranked": unranked, "value": values, "row": pa.array(range(len(table)))})
+    by_value = "descending" if descending else "ascending"
+    order = pc.sort_indices(keys, [("unranked", "ascending"), ("value", by_value), ("row", "ascending")])
+    return table.take(order)
+
+
+def _leading(names: list[str], sort: str | None) -> list[str]:
+    first = ["strategy_name", "universe"]
+    if sort:
+        first.append(sort.removeprefix("-"))
+    leading = [name for name in LEADING if name in names]
+    return list(dict.fromkeys([*first, *(leading or [name for name in names if name not in KEYS][:8])]))

@@ -1,0 +1,245 @@
+"""What people and programs read: tables, sizes, ages, sparklines; csv, json, jsonl and parquet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+    from rich.console import Console
+
+FORMATS = ("table", "csv", "json", "jsonl", "parquet")
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def size(count: int | float) -> str:
+    """Write a number of bytes as people do: `812 B`, `4.7 MB` (powers of 1000)."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
+        if abs(value) < 999.5 or unit == "PB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" or abs(value) >= 99.95 else f"{value:.1f} {unit}"
+
+
+def age(then: datetime, now: datetime | None = None) -> str:
+    """Write how long ago a moment was: `now`, `5 min`, `3 h`, `12 d`, `8 mo`, `2 y`."""
+    seconds = ((now or datetime.now(UTC)) - then).total_seconds()
+    for unit, length in (
+        ("y", 365.25 * 86400),
+        ("mo", 30.44 * 86400),
+        ("d", 86400),
+        ("h", 3600),
+        ("min", 60),
+    ):
+        if seconds >= length * (2 if unit in ("y", "mo") else 1):
+            return f"{int(seconds / length)} {unit}"
+    return "now"
+
+
+def moment(then: datetime) -> str:
+    """Write a moment in UTC to the second: `2025-01-21 14:03:07Z`."""
+    return f"{then.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def number(value: float) -> str:
+    """Write a number with as many digits as a reader can use; thousands are grouped."""
+    if value != value:
+        return "nan"
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1000):
+        return f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.3e}"
+    if value == 0 or 0.0005 <= abs(value) < 1e15:
+        return f"{value:,.3f}" if abs(value) < 1000 else f"{value:,.1f}"
+    return f"{value:.3g}"
+
+
+def cell(value: Any) -> str:
+    """Write any value into one cell of a table."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return number(value)
+    if isinstance(value, datetime):
+        return moment(value) if value.tzinfo else value.isoformat(sep=" ")
+    if isinstance(value, list | dict):
+        return json_bytes(value, indent=False).decode().strip()
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Replace what could steer a terminal or break a line by its escape."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def sparkline(values: Sequence[float], width: int = 60) -> str:
+    """Draw a curve in one line of text, keeping its extremes; empty where nothing is finite."""
+    finite = [value for value in values if value - value == 0]
+    if not finite:
+        return ""
+    width = max(1, min(width, len(finite)))
+    cuts = [len(finite) * at // width for at in range(width + 1)]
+    steps = [finite[begin:end] for begin, end in pairwise(cuts)]
+    low, high = min(finite), max(finite)
+    if high == low:
+        return _BARS[3] * width
+    middle = (low + high) / 2
+    # Of the points that share a column the one farthest from the middle is drawn, so that no peak is lost.
+    points = [max(step, key=lambda value: abs(value - middle)) for step in steps]
+    return "".join(_BARS[round((point - low) / (high - low) * (len(_BARS) - 1))] for point in points)
+
+
+def console() -> Console:
+    """Return a console on standard output; piped, it is as wide as its content and has no colour."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def print_table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    right: Iterable[str] | None = None,
+    title: str | None = None,
+) -> None:
+    """Print aligned columns: with colour on a terminal, tab-separated where output is piped.
+
+    Arguments:
+        headers: one name a column.
+        rows: values, written by `cell`.
+        right: names of columns to align at the right; None means those whose values are all numbers.
+        title: a line above the table, on a terminal only.
+    """
+    kept = [list(row) for row in rows]
+    texts = [[cell(value) for value in row] for row in kept]
+    if not sys.stdout.isatty():
+        sys.stdout.write("".join("\t".join(row) + "\n" for row in [list(headers), *texts]))
+        return
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for at, header in enumerate(headers):
+        numbers = [row[at] for row in kept if row[at] is not None]
+        is_number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers)
+        to_right = (bool(numbers) and is_number) if right is None else header in set(right)
+        table.add_column(Text(header, style="bold"), justify="right" if to_right else "left", overflow="fold")
+    for row in texts:
+        table.add_row(*(Text(text) for text in row))
+    console().print(table)
+
+
+def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
+    """Print `name  value` lines, names aligned."""
+    texts = [(name, cell(value)) for name, value in pairs]
+    width = max((len(name) for name, _ in texts), default=0)
+    if not sys.stdout.isatty():
+        sys.stdout.write("".join(f"{name}\t{text}\n" for name, text in texts))
+        return
+    from rich.text import Text
+
+    for name, text in texts:
+        console().print(Text.assemble((name.ljust(width), "bold"), "  ", text))
+
+
+def json_bytes(document: Any, *, indent: bool = True) -> bytes:
+    """Encode plain data as a line of JSON: NaN and infinities are null, datetimes ISO 8601 text."""
+    import orjson
+
+    option = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z | (orjson.OPT_INDENT_2 if indent else 0)
+    try:
+        return orjson.dumps(document, option=option, default=str)
+    except TypeError:  # integers beyond 64 bits, lone surrogates
+        import json
+
+        text = json.dumps(_finite(document), indent=2 if indent else None, default=str)
+        return text.encode() + b"\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def format_of(wanted: str | None, output: Path | None, *, as_json: bool) -> str:
+    """Choose a format: the one asked for, else the output file's suffix, else json or a table.
+
+    Raises ConfigError for a format that is not known, and for a table or Parquet where it can't go.
+    """
+    from archiver.errors import ConfigError
+
+    suffix = output.suffix.removeprefix(".").lower() if output else ""
+    chosen = wanted or (suffix if suffix in FORMATS else "") or ("json" if as_json else "")
+    chosen = chosen or ("csv" if output else "table")
+    if chosen not in FORMATS:
+        raise ConfigError(f"format {chosen!r} is not known: use one of {', '.join(FORMATS)}")
+    if chosen == "parquet" and output is None and sys.stdout.isatty():
+        raise ConfigError("Parquet is not text: name a file with -o, or pipe the output")
+    return chosen
+
+
+def write_rows(table: pa.Table, form: str, output: Path | None) -> None:
+    """Write an Arrow table as csv, json (one array), jsonl or parquet to a file, or to standard output.
+
+    A file appears whole or not at all. In csv a missing value is empty, NaN is `nan`, an infinity `inf`,
+    and a nested value JSON; in json and jsonl NaN and infinities are null. Parquet keeps every value.
+    """
+    if output is None:
+        _write(table, form, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return
+    from archiver.errors import ConfigError
+
+    part = output.with_name(f".{output.name}.part")
+    try:
+        with part.open("wb") as file:
+            _write(table, form, file)
+        part.replace(output)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ConfigError(f"cannot write {output}: {error.strerror}") from None
+
+
+def _write(table: pa.Table, form: str, file: BinaryIO) -> None:
+    if form == "parquet":
+        from pyarrow import parquet
+
+        parquet.write_table(table, file, compression="zstd")
+    elif form == "csv":
+        _write_csv(table, file)
+    elif form == "jsonl":
+        for batch in table.to_batches(max_chunksize=10_000):
+            file.write(b"".join(json_bytes(row, indent=False) for row in batch.to_pylist()))
+    else:
+        file.write(json_bytes(table.to_pylist()))
+
+
+def _write_csv(table: pa.Table, file: BinaryIO) -> None:
+    import csv
+    import io
+
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.column_names)
+    for batch in table.to_batches(max_chunksize=10_000):
+        columns = [[_csv_value(value) for value in column.to_pylist()] for column in batch.columns]
+        writer.writerows(zip(*columns, strict=True))
+    text.detach()
+
+
+def _csv_value(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        return json_bytes(value, indent=False).decode().strip()
+    return repr(value) if isinstance(value, float) else value

@@ -1,0 +1,65 @@
+"""`archiver show RUN`: what is known of one run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archiver.cli import complete
+from archiver.cli.call import Call
+
+if TYPE_CHECKING:
+    from archiver.archive import Archive
+    from archiver.model import Run
+
+
+def show(
+    ctx: typer.Context,
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="Run id, or its beginning.", autocompletion=complete.runs)
+    ],
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="So many of the best strategies.")] = 10,
+) -> None:
+    """Show one run: what it holds, what it takes, and its best strategies."""
+    from archiver.cli.ls import run_document
+    from archiver.cli.output import age, moment, print_pairs, print_table, size
+
+    call = Call.of(ctx)
+    archive = call.archive()
+    found = archive.run(run)
+    best = _best(archive, found, limit)
+    if call.json:
+        more = {"top_n": found.top_n, "rank_by": found.rank_by, "note": found.note}
+        call.print_json({**run_document(found), **more, "best": best})
+        return
+    pairs: list[tuple[str, Any]] = [
+        ("run", found.id),
+        ("universe", found.universe),
+        ("created", f"{moment(found.created)} ({age(found.created)})"),
+        ("strategies", found.strategies),
+        ("detailed", f"{found.detailed} (top {found.top_n})"),
+        ("ranked by", found.rank_by),
+        ("size", size(found.bytes)),
+        ("tags", ", ".join(found.tags) or None),
+        ("note", found.note),
+    ]
+    print_pairs(pair for pair in pairs if pair[1] is not None)
+    if best:
+        print_table(list(best[0]), [list(row.values()) for row in best])
+
+
+def _best(archive: Archive, run: Run, limit: int) -> list[dict[str, Any]]:
+    """Return the best strategies of a run by what it was ranked by, with a few well-known metrics."""
+    from archiver.cli.metrics import LEADING, ordered
+
+    if not run.rank_by or not limit:
+        return []
+    table = archive.load_metrics(universe=run.universe, run=run.id)
+    columns = dict.fromkeys(
+        ["strategy_name", run.rank_by, *(name for name in LEADING if name in table.column_names)]
+    )
+    rows: list[dict[str, Any]] = ordered(table.select(list(columns)), run.rank_by, descending=True)[
+        :limit
+    ].to_pylist()
+    return rows
