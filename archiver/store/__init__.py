@@ -1,0 +1,12 @@
+"""Bytes by key, wherever the archive lives. The only package that imports fsspec.
+
+`Store` says what is required of a backend; `open_store` picks the backend for a URL. Local folders are written with
+plain system calls, S3 through the client of s3fs, everything else through fsspec; each under one retry layer.
+"""
+
+from __future__ import annotations
+
+from archiver.store.address import open_store
+from archiver.store.contract import Store, check_key
+
+__all__ = ["Store", "check_key", "open_store"]

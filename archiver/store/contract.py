@@ -1,0 +1,150 @@
+"""The one interface to stored bytes, and the one place where keys are checked."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, ClassVar, TypeVar
+
+from archiver.errors import AccessError, ConfigError, StorageError
+from archiver.model import Entry
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_KEY = re.compile(r"(?:(?!\.\.?/)[^/\\\0]+/)*(?!\.\.?\Z)[^/\\\0]+")
+
+
+def check_key(key: str) -> None:
+    """Refuse a key that is not a plain relative path.
+
+    Raises ConfigError for an empty key, an empty, `.` or `..` part, a backslash, NUL or text that is not Unicode.
+    """
+    if _KEY.fullmatch(key) is None:
+        raise ConfigError(
+            f"{key!r} is no key: use relative parts between single '/', none of them '.' or '..'"
+        )
+    if not key.isascii():
+        try:
+            key.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(f"{key!r} is no key: it is not valid Unicode") from None
+
+
+def check_prefix(prefix: str) -> None:
+    """Refuse a prefix that no key can begin with."""
+    if prefix:
+        check_key(prefix.removesuffix("/"))
+
+
+class Store(ABC):
+    """Bytes by key: everything an archive asks of the place it lives in.
+
+    A key is a relative path of parts between `/`. A backend must offer:
+
+    1. An object becomes visible whole or not at all; `put` and `write` return when it is durable.
+    2. After `put` returns, `get`, `stat` and `list` of every client show the object (strong consistency by key);
+       nothing is asked across keys: no locks, no renames, no transactions, no conditional writes.
+    3. `list` shows every object below a prefix, or raises. An answer that may be partial is an error.
+    4. `delete` removes exactly the keys given. Keys are never patterns.
+    5. `stat`, `list` and `now` use one clock.
+
+    All methods may be called from many threads at once. Errors are those of `archiver.errors`: an absent object is
+    NotFoundError; everything the backend does wrong is a StorageError, also a missing bucket, which must never
+    look like an absent object. Stores pickle, so that work can move to other processes.
+    """
+
+    url: str
+    """Where the store is, as shown to people: never holds credentials."""
+    local: Path | None = None
+    """The folder of a store on a local disk."""
+    workers: int = 8
+    """How many calls at a time suit the backend."""
+    read_only: bool = False
+    """Whether put, write and delete are refused."""
+    conditional: bool | None = None
+    """Whether a create that would replace another's object is refused by the store itself; None: not known (yet)."""
+    executor: Executor | None = None
+    """Where `map` runs; None: its own threads."""
+    look_ahead: ClassVar[int] = 2
+    """`map` keeps at most this many times `workers` items in flight."""
+
+    @abstractmethod
+    def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        """Read an object, or the bytes from start to before end (clipped to its size).
+
+        Raises NotFoundError when there is none.
+        """
+
+    @abstractmethod
+    def put(self, key: str, data: bytes, *, create: bool = False) -> None:
+        """Write an object, whole or not at all, durable on return.
+
+        create: refuse to replace other bytes where the store can tell; own bytes met again are success.
+        Raises ConfigError when it refuses.
+        """
+
+    @abstractmethod
+    def open(self, key: str) -> BinaryIO:
+        """Open an object for reading: seekable, fetched by ranges. Raises NotFoundError when there is none."""
+
+    @abstractmethod
+    def write(self, key: str) -> AbstractContextManager[BinaryIO]:
+        """Stream a large object: it becomes visible at a clean exit; on an exception nothing stays."""
+
+    @abstractmethod
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        """Yield every object whose key begins with the prefix, sorted by key.
+
+        Raises StorageError when the listing may not be complete; a missing bucket or folder is not empty.
+        """
+
+    @abstractmethod
+    def stat(self, key: str) -> Entry | None:
+        """Tell an object's size and time of last change, or None when there is none."""
+
+    @abstractmethod
+    def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
+        """Delete exactly these objects, in batches; absent ones are fine. Return what failed, and why."""
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """Read the store's own clock (aware UTC), the one that `stat` and `list` show."""
+
+    def leftovers(self) -> Iterator[Entry]:
+        """Yield what writers that died left behind and `list` does not show; `delete` takes these keys."""
+        return iter(())
+
+    def map(self, fn: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Call fn for every item, at most `workers` at a time; yield the results in the items' order.
+
+        Takes items as results are consumed, so a million of them are not queued. The first exception is raised
+        in its place; what had not begun by then never does.
+        """
+        executor = self.executor or ThreadPoolExecutor(self.workers, thread_name_prefix="archiver-store")
+        source = iter(items)
+        pending: deque[Future[R]] = deque()
+        try:
+            pending.extend(
+                executor.submit(fn, item) for item in islice(source, self.workers * self.look_ahead)
+            )
+            while pending:
+                yield pending.popleft().result()
+                pending.extend(executor.submit(fn, item) for item in islice(source, 1))
+        finally:
+            for future in pending:
+                future.cancel()
+            if executor is not self.executor:
+                executor.shutdown(wait=True, cancel_futures=True)
+
+    def refuse_when_read_only(self, action: str) -> None:
+        """Raise AccessError when this store was opened read-only."""
+        if self.read_only:
+            raise AccessError(f"{self.url} was opened read-only: cannot {action}")

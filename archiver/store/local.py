@@ -1,0 +1,407 @@
+"""Local folders: durable writes with plain system calls, because fsspec's own are neither atomic nor synced."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import secrets
+import stat as stat_module
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from archiver.errors import AccessError, ConfigError, NotFoundError, StorageError, StorageFullError
+from archiver.model import Entry
+from archiver.store.contract import Store, check_key, check_prefix
+
+TEMPORARY = ".archiver-tmp-"
+"""Begins the name of a file that is still being written; `layout.quote` never makes such a name."""
+
+_WORKERS = 8
+_CHUNK = 1 << 20
+_READ = os.O_RDONLY | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+def _sync_function() -> Callable[[int], None]:
+    try:
+        from fcntl import F_FULLFSYNC, fcntl  # type: ignore[attr-defined, unused-ignore]
+    except ImportError:
+        return os.fsync
+
+    def full(fd: int) -> None:
+        # macOS: fsync alone leaves the bytes in the drive's cache.
+        try:
+            fcntl(fd, F_FULLFSYNC)
+        except OSError:
+            os.fsync(fd)
+
+    return full
+
+
+_sync = _sync_function()
+
+
+class LocalStore(Store):
+    """A folder on a disk that this machine mounts."""
+
+    def __init__(self, folder: Path, *, read_only: bool = False, executor: Executor | None = None) -> None:
+        """Open the folder, which need not exist yet; it is made by the first write."""
+        self.local = folder
+        self.url = str(folder)
+        self.workers = _WORKERS
+        self.read_only = read_only
+        self.conditional = True
+        self.executor = executor
+        self._root = str(folder).rstrip("/") + "/"
+        self._synced: set[str] = set()
+        self._device: int | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (self.local, self.read_only)
+
+    def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        check_key(key)
+        if start < 0 or (end is not None and end < 0):
+            raise ConfigError(f"range {start}:{end} of {key}: offsets count from 0")
+        try:
+            fd = os.open(self._root + key, _READ)
+            try:
+                found = os.fstat(fd)
+                if stat_module.S_ISDIR(found.st_mode):
+                    raise IsADirectoryError(errno.EISDIR, "is a folder")
+                stop = found.st_size if end is None else min(end, found.st_size)
+                return _read(fd, start, stop)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise self._error(error, "read", key) from error
+
+    def put(self, key: str, data: bytes, *, create: bool = False) -> None:
+        check_key(key)
+        self.refuse_when_read_only(f"write {key}")
+        try:
+            temporary, fd = self._temporary(key)
+            try:
+                try:
+                    _write_all(fd, data)
+                    _sync(fd)
+                finally:
+                    os.close(fd)
+                taken = self._publish(temporary, key, create=create)
+            except BaseException:
+                _remove(temporary)
+                raise
+        except OSError as error:
+            raise self._error(error, "write", key) from error
+        if taken and self.get(key) != data:
+            raise ConfigError(f"{key} exists in {self.url} with other content: it is never replaced")
+
+    def open(self, key: str) -> BinaryIO:
+        check_key(key)
+        try:
+            return open(self._root + key, "rb")
+        except OSError as error:
+            raise self._error(error, "read", key) from error
+
+    @contextmanager
+    def write(self, key: str) -> Iterator[BinaryIO]:
+        check_key(key)
+        self.refuse_when_read_only(f"write {key}")
+        with self._translated(key):
+            temporary, fd = self._temporary(key)
+        sink = _Sink(fd, self, key)
+        try:
+            try:
+                stream = io.BufferedWriter(sink, _CHUNK)
+                yield stream
+                stream.flush()
+                with self._translated(key):
+                    _sync(fd)
+            finally:
+                sink.dead = True
+                os.close(fd)
+            with self._translated(key):
+                self._publish(temporary, key)
+        except BaseException:
+            _remove(temporary)
+            raise
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        check_prefix(prefix)
+        return self._walk(prefix, leftovers=False)
+
+    def leftovers(self) -> Iterator[Entry]:
+        return self._walk("", leftovers=True)
+
+    def stat(self, key: str) -> Entry | None:
+        check_key(key)
+        try:
+            found = os.stat(self._root + key)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise self._error(error, "read", key) from error
+        return None if stat_module.S_ISDIR(found.st_mode) else _entry(key, found)
+
+    def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
+        self.refuse_when_read_only("delete")
+        failed: dict[str, StorageError] = {}
+        touched: set[str] = set()
+        for key in keys:
+            check_key(key)
+            try:
+                os.unlink(self._root + key)
+                touched.add(os.path.dirname(self._root + key))
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            except OSError as error:
+                failed[key] = self._failure(error, "delete", key)
+        for folder in touched:
+            self._drop_empty(folder)
+        return failed
+
+    def now(self) -> datetime:
+        if self.read_only:
+            return datetime.fromtimestamp(time.time(), UTC)
+        probe = f"trash/probe-{secrets.token_hex(8)}"
+        self.put(probe, b"")
+        try:
+            found = self.stat(probe)
+        finally:
+            self.delete([probe])
+        if found is None:
+            raise StorageError(f"{self.url} lost an object within a moment: check the disk")
+        return found.modified
+
+    # -- writing ---------------------------------------------------------------------------------------------
+
+    def _temporary(self, key: str) -> tuple[str, int]:
+        folder = os.path.dirname(self._root + key)
+        self._make_folder(folder)
+        temporary = f"{folder}/{TEMPORARY}{secrets.token_hex(8)}"
+        try:
+            return temporary, os.open(temporary, _CREATE, 0o666)
+        except FileNotFoundError:
+            # Someone removed the folder since we last saw it.
+            self._synced.discard(folder)
+            self._make_folder(folder)
+            return temporary, os.open(temporary, _CREATE, 0o666)
+
+    def _make_folder(self, folder: str) -> None:
+        """Make the folder and those above it; a new name is durable only once the folder above is synced."""
+        if folder in self._synced:
+            return
+        above = os.path.dirname(folder)
+        try:
+            os.mkdir(folder)
+        except FileExistsError:
+            pass
+        except FileNotFoundError:
+            self._synced.discard(above)
+            self._make_folder(above)
+            with suppress(FileExistsError):
+                os.mkdir(folder)
+        # Also when another writer made it: whether that one synced is not known. One may not be allowed to read it.
+        with suppress(PermissionError):
+            _sync_folder(above)
+        self._synced.add(folder)
+
+    def _publish(self, temporary: str, key: str, *, create: bool = False) -> bool:
+        """Give the finished file its name, durably. Return whether a create found the name taken."""
+        path = self._root + key
+        if create:
+            try:
+                _link(temporary, path)
+            except FileExistsError:
+                _remove(temporary)
+                return True
+        else:
+            os.replace(temporary, path)
+        _sync_folder(os.path.dirname(path))
+        return False
+
+    def _drop_empty(self, folder: str) -> None:
+        """Make deletions durable, and remove folders that they emptied, up to the root."""
+        with suppress(OSError):
+            _sync_folder(folder)
+        while len(folder) > len(self._root):
+            try:
+                os.rmdir(folder)
+            except OSError:
+                return
+            self._synced.discard(folder)
+            folder = os.path.dirname(folder)
+
+    # -- listing ---------------------------------------------------------------------------------------------
+
+    def _walk(self, prefix: str, *, leftovers: bool) -> Iterator[Entry]:
+        """Check the root and the first folder now, and the rest while it is consumed."""
+        folder, _, begin = prefix.rpartition("/")
+        folder = folder and folder + "/"
+        if not self._root_exists():
+            return iter(())
+        return self._scan(folder, begin, leftovers=leftovers)
+
+    def _root_exists(self) -> bool:
+        """Tell whether the root is there; one that vanished or was unmounted while in use is an error."""
+        try:
+            device = os.stat(self._root).st_dev
+        except FileNotFoundError:
+            if self._device is None and not self._synced:
+                return False
+            raise StorageError(
+                f"{self.url} was there and is gone: check the disk, or open the archive anew"
+            ) from None
+        except OSError as error:
+            raise self._error(error, "list", self.url) from error
+        if self._device is not None and self._device != device:
+            raise StorageError(
+                f"{self.url} is on another disk than before: check the mount, or open the archive anew"
+            )
+        self._device = device
+        return True
+
+    def _scan(self, folder: str, begin: str, *, leftovers: bool) -> Iterator[Entry]:
+        try:
+            with os.scandir(self._root + folder) as found:
+                names = sorted(
+                    (e.name + "/" if e.is_dir(follow_symlinks=False) else e.name, e) for e in found
+                )
+        except (FileNotFoundError, NotADirectoryError):
+            # Nobody wrote below this prefix, or the last object there was deleted meanwhile; unless the disk went.
+            self._root_exists()
+            return
+        except OSError as error:
+            raise self._error(error, "list", folder or self.url) from error
+        for name, item in names:
+            if not name.startswith(begin):
+                continue
+            if name.endswith("/"):
+                yield from self._scan(folder + name, "", leftovers=leftovers)
+            elif item.is_symlink():
+                raise StorageError(
+                    f"{folder}{name} in {self.url} is a symbolic link: an archive holds none, remove it"
+                )
+            elif name.startswith(TEMPORARY) is leftovers:
+                entry = self._listed(folder + name, item)
+                if entry is not None:
+                    yield entry
+
+    def _listed(self, key: str, item: os.DirEntry[str]) -> Entry | None:
+        try:
+            found = item.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._error(error, "list", key) from error
+        return _entry(key, found) if stat_module.S_ISREG(found.st_mode) else None
+
+    # -- errors ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._error(error, "write", key) from error
+
+    def _error(self, error: OSError, action: str, key: str) -> NotFoundError | StorageError:
+        if isinstance(error, _ABSENT) and action == "read":
+            return NotFoundError(f"{key} is not in {self.url}")
+        return self._failure(error, action, key)
+
+    def _failure(self, error: OSError, action: str, key: str) -> StorageError:
+        reason = error.strerror or type(error).__name__
+        text = (
+            f"cannot {action} {key} in {self.url}: {reason}"
+            if key != self.url
+            else f"cannot {action} {key}: {reason}"
+        )
+        if error.errno in _FULL:
+            return StorageFullError(f"{text}; free some space")
+        if error.errno in _DENIED:
+            return AccessError(f"{text}; check the permissions")
+        return StorageError(text)
+
+
+class _Sink(io.FileIO):
+    """The raw end of `write`: its own errors are the store's, those of the code that writes are not."""
+
+    def __init__(self, fd: int, store: LocalStore, key: str) -> None:
+        super().__init__(fd, "wb", closefd=False)
+        self._store, self._key = store, key
+        self.dead = False
+
+    def write(self, data: Any) -> int:
+        # Once the descriptor is closed its number may be another file's: a late flush must not reach that.
+        if self.dead:
+            return len(data)
+        with self._store._translated(self._key):
+            return super().write(data) or 0
+
+
+def _reopen(folder: Path, read_only: bool) -> LocalStore:
+    return LocalStore(folder, read_only=read_only)
+
+
+def _entry(key: str, found: os.stat_result) -> Entry:
+    return Entry(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+
+
+def _read(fd: int, start: int, stop: int) -> bytes:
+    """Read to the end of the range; one system call where the kernel gives all at once."""
+    if stop <= start:
+        return b""
+    data = os.pread(fd, stop - start, start)
+    if len(data) == stop - start:
+        return data
+    parts = [data]
+    at = start + len(data)
+    while parts[-1] and at < stop:
+        parts.append(os.pread(fd, stop - at, at))
+        at += len(parts[-1])
+    return b"".join(parts)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(fd, left) :]
+
+
+def _link(temporary: str, path: str) -> None:
+    """Name the file, only if the name is free; FileExistsError otherwise."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # A file system without hard links (FAT, some network mounts): look, then rename.
+        if os.path.exists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
+        os.replace(temporary, path)
+    else:
+        os.unlink(temporary)
+
+
+def _remove(path: str) -> None:
+    with suppress(OSError):
+        os.unlink(path)
+
+
+def _sync_folder(folder: str) -> None:
+    fd = os.open(folder, _READ | os.O_DIRECTORY)
+    try:
+        _sync(fd)
+    finally:
+        os.close(fd)
