@@ -33,6 +33,7 @@ from archiver.errors import ArchiverError
 #   `raise typer.Exit(3)` ends with a code of your own.
 # * Then run `python docs/generate.py`, which writes the command into docs/reference/cli.md.
 COMMANDS: dict[str, str] = {
+    "demo": "demo:demo",
     "ls": "ls:ls",
     "show": "show:show",
     "metrics": "metrics:metrics",

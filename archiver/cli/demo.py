@@ -1,0 +1,78 @@
+"""`archiver demo`: see everything work on real data."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import typer
+
+from archiver.cli.call import Call
+
+_COLUMNS = [
+    "universe",
+    "strategy_name",
+    "sharpe_ratio",
+    "return_pct",
+    "max_drawdown_pct",
+    "win_rate_pct",
+    "n_trades",
+]
+
+
+def demo(ctx: typer.Context) -> None:
+    """Search parameters over real prices, archive the results, read them back, and show what came of it.
+
+    Takes less than a minute. Needs the extra `demo` (backtesting.py with its bundled GOOG and EURUSD prices).
+    """
+    from archiver import demo as search
+    from archiver.cli.metrics import ordered
+    from archiver.cli.output import print_table, size
+
+    call = Call.of(ctx)
+    total = len(search.jobs())
+    archive = call.archive()
+    call.say(f"{total} backtests of 2 strategies over GOOG (daily) and EUR/USD (hourly) -> {archive.url}")
+    started = time.perf_counter()
+    with call.progress("backtests", total) as step:
+        saved = search.run(archive, step=step)
+    seconds = time.perf_counter() - started
+
+    best: list[dict[str, Any]] = []
+    for run in saved.runs:
+        table = archive.load_metrics(universe=run.universe, columns=_COLUMNS[2:], run=run.id)
+        best += ordered(table.select(_COLUMNS), "sharpe_ratio", descending=True)[:5].to_pylist()
+    trades = sum(len(result["trades_detailed"]) for results in saved.results for result in results)
+    if call.json:
+        runs = [{"id": run.id, "universe": run.universe, "bytes": run.bytes} for run in saved.runs]
+        call.print_json(
+            {
+                "runs": runs,
+                "bytes": saved.bytes,
+                "json_bytes": saved.json_bytes,
+                "backtests": total,
+                "best": best,
+            }
+        )
+        return
+    print_table(_COLUMNS, [list(row.values()) for row in best], title="the best of each universe")
+    call.say(
+        f"{total} backtests, {trades:,} trades in {seconds:.0f} s; read back: every value is the same\n"
+        f"{size(saved.bytes)} in the archive, code included; {size(saved.json_bytes)} as indented JSON "
+        f"({saved.json_bytes / saved.bytes:.0f} times as much)\n"
+    )
+    _next_steps(call, saved.runs[0].id, best[0]["strategy_name"])
+
+
+def _next_steps(call: Call, run: str, strategy: str) -> None:
+    at = f" --url {call.url}" if call.url else ""
+    call.say("Now try:")
+    for command, purpose in (
+        ("ls", "the runs"),
+        (f"show {run[:17]}", "one run"),
+        ("metrics --sort sharpe_ratio --where 'n_trades >= 30'", "the leaderboard"),
+        (f"trades '{strategy}'", "the trades of the best"),
+        (f"code {run[:17]}", "the code that made them"),
+        ("serve --open", "all of it on a page (extra: web)"),
+    ):
+        call.say(f"  archiver{at} {command:<54} # {purpose}")
