@@ -1,0 +1,237 @@
+"""Tapes: the bar series that trades' price windows are cut from, found again from the overlapping cuts.
+
+A window is a dict of lists of one length, one of which (the clock) increases strictly: `{"timestamps": [...],
+"open": [...], ...}`. Windows are laid over each other in clock order; each must agree with the tape, bit for bit,
+wherever they overlap, and what it has beyond that extends the tape. A window that disagrees opens the next tape
+(another symbol, say). What fits no tape is not a window and is stored in full.
+
+A window is then a pair (begin, length). `begin` counts bars in the concatenation of the run's tapes, in the order
+of the record.
+"""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, pairwise
+from typing import Any
+
+Window = dict[str, list[Any]]
+_MOST_TAPES = 64
+_LEAST_SHARING = 1.5
+"""A tape pays when its windows have at least this many bars for each bar it stores."""
+
+
+@dataclass(slots=True)
+class Tape:
+    """A bar series: key -> list of values, all of one length, with the key that orders them."""
+
+    clock: str
+    columns: dict[str, list[Any]]
+
+    @property
+    def bars(self) -> int:
+        """Number of bars."""
+        return len(self.columns[self.clock])
+
+
+@dataclass(slots=True)
+class Cuts:
+    """Where each window begins and how long it is, or None for a value that fits no tape; and the tapes."""
+
+    tapes: list[Tape] = field(default_factory=list)
+    places: list[tuple[int, int] | None] = field(default_factory=list)
+
+
+def find_tapes(values: Sequence[Any], known: Sequence[Tape] = ()) -> Cuts:
+    """Find the tapes that these values are cut from.
+
+    Every place that is returned has been proven: cutting the tape there gives the value back, types and float bits
+    included. `known` are series that are tried first as they are; one that no window uses is not returned.
+    """
+    cuts = Cuts(places=[None] * len(values))
+    rest = _windows(values)
+    offset = 0
+    tried = list(known)
+    while rest and len(cuts.tapes) < _MOST_TAPES:
+        series = _Series.of(tried.pop(0)) if tried else None
+        growing = series is None
+        if series is None:
+            series = _Series(rest[0].clock, list(values[rest[0].at]))
+        placed: list[tuple[int, int, int]] = []
+        missed = []
+        covered = 0
+        for window in rest:
+            begin = series.place(values[window.at], window, grow=growing)
+            if begin is None:
+                missed.append(window)
+            else:
+                placed.append((window.at, begin, window.length))
+                covered += window.length
+        if placed and (not growing or covered >= _LEAST_SHARING * len(series.ticks)):
+            for at, begin, length in placed:
+                cuts.places[at] = (offset + begin, length)
+            cuts.tapes.append(Tape(series.clock, series.columns()))
+            offset += len(series.ticks)
+        elif growing and not missed:
+            break
+        rest = missed
+    return cuts
+
+
+def cut(columns: dict[str, list[Any]], begin: int, length: int) -> Window:
+    """Cut a window out of the concatenated tapes' columns."""
+    return {key: column[begin : begin + length] for key, column in columns.items()}
+
+
+@dataclass(slots=True)
+class _Candidate:
+    at: int
+    clock: str
+    first: Any
+    length: int
+
+
+def _windows(values: Sequence[Any]) -> list[_Candidate]:
+    """Return the values that look like windows of the commonest layout, in clock order."""
+    clocks: dict[tuple[str, ...], str | None] = {}
+    found = []
+    for at, value in enumerate(values):
+        if type(value) is not dict or not value:
+            continue
+        keys = tuple(value)
+        if keys not in clocks:
+            clocks[keys] = _clock(value)
+        clock = clocks[keys]
+        if clock is None or type(value[clock]) is not list or not value[clock]:
+            continue
+        found.append(_Candidate(at, clock, value[clock][0], len(value[clock])))
+    if not found:
+        return []
+    kind = type(found[0].first)
+    found = [window for window in found if type(window.first) is kind and window.clock == found[0].clock]
+    found.sort(key=lambda window: window.first)
+    return found
+
+
+def _clock(value: Window) -> str | None:
+    """Return the first key whose list increases strictly and is of text or numbers."""
+    lists = [column for column in value.values() if type(column) is list]
+    if len(lists) != len(value) or len(set(map(len, lists))) != 1:
+        return None
+    for key, column in value.items():
+        kinds = set(map(type, column))
+        if kinds in ({str}, {int}, {float}) and _increases(column):
+            return key
+    return None
+
+
+class _Series:
+    """A tape while it grows. Each column is also kept as the bytes of its values: comparing is comparing bytes.
+
+    `marshal` writes a value's type and bits, and no value's bytes begin another's: equal bytes are equal values.
+    ASCII texts of one length without NUL, joined by NUL, are as unambiguous, and joining is faster.
+    """
+
+    def __init__(self, clock: str, keys: list[str]) -> None:
+        self.clock = clock
+        self.keys = keys
+        self.ticks: list[Any] = []
+        self._position: dict[Any, int] = {}
+        self._pieces: dict[str, list[list[Any]]] = {key: [] for key in keys}
+        self._data: dict[str, bytearray] = {}
+        self._bytes: dict[str, Callable[[list[Any]], bytes]] = {}
+        self._width: dict[str, int] = {}
+
+    @classmethod
+    def of(cls, tape: Tape) -> _Series | None:
+        """Return the series of a whole tape, or None where it cannot be compared."""
+        series = cls(tape.clock, list(tape.columns))
+        return series if series._extend(tape.columns, 0) else None
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the bars so far."""
+        return {key: list(chain.from_iterable(pieces)) for key, pieces in self._pieces.items()}
+
+    def place(self, value: Window, window: _Candidate, *, grow: bool) -> int | None:
+        """Return where the window begins, after growing the tape by what is new in it; None if it disagrees."""
+        if list(value) != self.keys:
+            return None
+        begin = self._position.get(window.first)
+        if begin is None:
+            if not grow or (self.ticks and not self.ticks[-1] < window.first):
+                return None
+            begin = len(self.ticks)
+        shared = min(window.length, len(self.ticks) - begin)
+        if shared and not self._agrees(value, begin, window.length, shared):
+            return None
+        if shared < window.length and not (grow and self._extend(value, shared)):
+            return None
+        return begin
+
+    def _agrees(self, value: Window, begin: int, length: int, shared: int) -> bool:
+        for key, column in value.items():
+            if type(column) is not list or len(column) != length:
+                return False
+            width = self._width[key]
+            part = column if shared == length else column[:shared]
+            try:
+                data = self._bytes[key](part)
+            except (TypeError, ValueError):
+                return False
+            if self._data[key][begin * width : (begin + shared) * width] != data:
+                return False
+        return True
+
+    def _extend(self, value: Window, start: int) -> bool:
+        """Append the window's bars from `start` on, unless its columns are not ones that can be compared fast."""
+        fresh: dict[str, list[Any]] = {}
+        length = len(value[self.clock])
+        for key, column in value.items():
+            if type(column) is not list or len(column) != length:
+                return False
+            fresh[key] = column[start:]
+        ticks = fresh[self.clock]
+        joined = self.ticks[-1:] + ticks
+        if len(set(map(type, joined))) != 1 or not _increases(joined):
+            return False
+        widths = {key: _width(column) for key, column in fresh.items()}
+        forms = {key: _joined if type(column[0]) is str else _marshalled for key, column in fresh.items()}
+        if None in widths.values() or (self._width and (widths != self._width or forms != self._bytes)):
+            return False
+        for key, column in fresh.items():
+            self._width[key] = widths[key] or 0
+            self._bytes[key] = forms[key]
+            self._data.setdefault(key, bytearray()).extend(forms[key](column))
+            self._pieces[key].append(column)
+        self._position.update(zip(ticks, range(len(self.ticks), len(self.ticks) + len(ticks)), strict=True))
+        self.ticks += ticks
+        return True
+
+
+def _increases(column: Sequence[Any]) -> bool:
+    return all(a < b for a, b in pairwise(column))
+
+
+def _joined(column: list[Any]) -> bytes:
+    return ("\0".join(column) + "\0").encode()
+
+
+def _marshalled(column: list[Any]) -> bytes:
+    # Version 2 has no references: equal values give equal bytes, whatever objects they are.
+    return marshal.dumps(column, 2)[5:]
+
+
+def _width(column: list[Any]) -> int | None:
+    """Return what each value takes in a series' data, or None where values differ in it."""
+    kinds = set(map(type, column))
+    if kinds == {float}:
+        return 9
+    if kinds == {str}:
+        if any("\0" in text or not text.isascii() for text in column):
+            return None
+        widths = {len(text) + 1 for text in column}
+    else:
+        widths = {len(marshal.dumps(value, 2)) for value in column} if kinds <= {int, bool} else set()
+    return widths.pop() if len(widths) == 1 else None
