@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "ls": "ls:ls",
     "show": "show:show",
     "metrics": "metrics:metrics",
+    "trades": "trades:trades",
     "tag": "tag:tag",
     "untag": "tag:untag",
     "compact": "compact:compact",

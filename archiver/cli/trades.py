@@ -1,0 +1,128 @@
+"""`archiver trades STRATEGY`: the trades of one strategy."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archiver.cli import complete
+from archiver.cli.call import Call
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# What a table on a terminal shows of the columns there are; the rest is in csv, json and parquet.
+_LEADING = (
+    "entry_time",
+    "exit_time",
+    "direction",
+    "size",
+    "entry_price",
+    "exit_price",
+    "pnl_usd",
+    "pnl",
+    "pnl_pct",
+    "duration_minutes",
+    "exit_reason",
+    "tag",
+)
+
+
+def trades(
+    ctx: typer.Context,
+    strategy: Annotated[
+        str,
+        typer.Argument(metavar="STRATEGY", help="Name of the strategy.", autocompletion=complete.strategies),
+    ],
+    universe: Annotated[
+        str | None,
+        typer.Option("--universe", "-u", help="Its universe.", autocompletion=complete.universes),
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", "-r", help="Its run (or its beginning).", autocompletion=complete.runs),
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option("--where", "-w", metavar="EXPR", help="Filter, as in 'pnl_pct < 0'.")
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option("--columns", "-c", metavar="A,B,...", help="Only these columns.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=0, help="At most so many trades; a table shows 20.")
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", "-f", metavar="FORMAT", help="table, csv, json, jsonl or parquet."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write here; its suffix is the format."),
+    ] = None,
+) -> None:
+    """Show the trades of a strategy whose details were kept, from the newest run that has it."""
+    from archiver.cli.output import format_of, print_table, write_rows
+
+    call = Call.of(ctx)
+    chosen = format_of(form, output, as_json=call.json)
+    archive = call.archive()
+    run_id = archive.run(run).id if run else None
+    table = _select(archive.load_trades(strategy, universe=universe, run=run_id), where, columns)
+    shown = table[: 20 if limit is None and chosen == "table" else limit]
+    if chosen == "table":
+        if sys.stdout.isatty():
+            _print_summary(archive.load_strategy(strategy, universe=universe, run=run_id))
+        narrow = shown if columns else shown.select(_leading(shown))
+        print_table(narrow.column_names, [list(row.values()) for row in narrow.to_pylist()])
+        more = "; --limit for more, --format csv for all of them" if len(shown) < len(table) else ""
+        call.say(f"{len(shown):,} of {len(table):,} trades{more}")
+    elif call.json and output is None and chosen == "json":
+        detail = archive.load_strategy(strategy, universe=universe, run=run_id)
+        summary = {key: detail[key] for key in ("strategy_name", "universe", "rank", "metrics")}
+        call.print_json({**summary, "trades": shown.to_pylist()})
+    else:
+        write_rows(shown, chosen, output)
+        if output is not None:
+            call.say(f"{len(shown):,} trades -> {output}")
+
+
+def _select(table: pa.Table, where: str | None, columns: str | None) -> pa.Table:
+    from archiver.expression import Expression, known_column
+
+    if where:
+        table = table.filter(Expression(where).mask(table))
+    if columns:
+        names = [name.strip() for name in columns.split(",") if name.strip()]
+        table = table.select([known_column(name, table.column_names) for name in dict.fromkeys(names)])
+    return table
+
+
+def _leading(table: pa.Table) -> list[str]:
+    import pyarrow as pa
+
+    leading = [name for name in _LEADING if name in table.column_names]
+    flat = [field.name for field in table.schema if not pa.types.is_nested(field.type)]
+    return leading if len(leading) > 2 else flat[:10]
+
+
+def _print_summary(detail: dict[str, Any]) -> None:
+    """Print who the strategy is, its leading metrics, and its equity as a line of blocks."""
+    from archiver.cli.metrics import LEADING
+    from archiver.cli.output import console, number, print_pairs, sparkline
+
+    metrics = detail["metrics"]
+    pairs: list[tuple[str, Any]] = [
+        ("strategy", detail["strategy_name"]),
+        ("universe", detail["universe"]),
+        ("rank", detail["rank"]),
+        *((name, metrics[name]) for name in LEADING if name in metrics),
+    ]
+    print_pairs(pairs)
+    curve = [value for value in detail["equity_curve"] or [] if isinstance(value, int | float)]
+    if curve:
+        wide = console().width
+        print_pairs([("equity", f"{number(curve[0])} -> {number(curve[-1])} (least {number(min(curve))})")])
+        sys.stdout.write(sparkline(curve, min(wide, 100)) + "\n")

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from archiver.backtesting import from_backtesting
+from archiver.demo import strategies
+from archiver.errors import ConfigError
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from backtesting import Backtest, Strategy
+    from backtesting.test import GOOG
+
+
+class Idle(Strategy):
+    def init(self) -> None: ...
+
+    def next(self) -> None: ...
+
+
+class Tagged(Strategy):
+    length = 3
+
+    def init(self) -> None: ...
+
+    def next(self) -> None:
+        if len(self.data) == 20:
+            self.buy(size=10, sl=1.0, tag="first")
+        if len(self.data) == 30:
+            self.position.close()
+            self.sell(size=5)
+
+
+def run(kind: type, data: pd.DataFrame = GOOG, **params: Any) -> pd.Series:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Backtest(data, kind, cash=10_000, finalize_trades=True).run(**params)
+
+
+@pytest.fixture(scope="module")
+def stats() -> pd.Series:
+    return strategies.backtest("goog_daily", "SmaCross", {"fast": 10, "slow": 50})
+
+
+def test_every_metric_is_kept_under_a_plain_name_with_its_unit(stats: pd.Series) -> None:
+    result = from_backtesting(stats)
+    public = [label for label in stats.index if not label.startswith("_")]
+    lists = {"trades_detailed", "equity_curve", "drawdown_curve"}
+    metrics = [key for key in result if key not in {"strategy_name", "param_fast", "param_slow"} | lists]
+    assert len(metrics) == len(public) >= 30
+    for key, label in {
+        "sharpe_ratio": "Sharpe Ratio",
+        "n_trades": "# Trades",
+        "max_drawdown_pct": "Max. Drawdown [%]",
+        "return_ann_pct": "Return (Ann.) [%]",
+        "buy_and_hold_return_pct": "Buy & Hold Return [%]",
+        "equity_final": "Equity Final [$]",
+        "kelly_criterion": "Kelly Criterion",
+        "sqn": "SQN",
+    }.items():
+        assert result[key] == stats[label]
+    assert result["start"] == "2004-08-19T00:00:00"
+    assert result["duration_days"] == 3116.0
+    assert result["avg_trade_duration_days"] == stats["Avg. Trade Duration"] / pd.Timedelta(days=1)
+
+
+def test_result_is_plain_data_only(stats: pd.Series) -> None:
+    def kinds(value: Any) -> set[type]:
+        if isinstance(value, dict):
+            return {dict}.union(*map(kinds, value), *map(kinds, value.values()))
+        if isinstance(value, list):
+            return {list}.union(*map(kinds, value))
+        return {type(value)}
+
+    result = from_backtesting(stats)
+    assert kinds(result) <= {dict, list, str, int, float, bool, type(None)}
+    assert type(result["n_trades"]) is int
+    assert type(result["sharpe_ratio"]) is float
+    json.dumps(result)
+
+
+def test_name_and_params_come_from_the_strategy_or_the_caller(stats: pd.Series) -> None:
+    result = from_backtesting(stats)
+    assert result["strategy_name"] == "SmaCross_fast=10_slow=50"
+    assert (result["param_fast"], result["param_slow"]) == (10, 50)
+    named = from_backtesting(stats, name="mine", params={"slow": 1.5})
+    assert named["strategy_name"] == "mine"
+    assert named["param_slow"] == 1.5
+    assert "param_fast" not in named
+
+
+def test_trades_and_curves_agree_with_the_result(stats: pd.Series) -> None:
+    result = from_backtesting(stats)
+    trades, frame = result["trades_detailed"], stats["_trades"]
+    assert len(trades) == len(frame) == result["n_trades"]
+    first, row = trades[0], frame.iloc[0]
+    assert first["entry_time"] == row.EntryTime.isoformat()
+    assert first["direction"] == ("long" if row.Size > 0 else "short")
+    assert first["size"] == row.Size
+    assert first["pnl"] == row.PnL
+    assert first["pnl_pct"] == row.ReturnPct * 100
+    assert first["duration_minutes"] == (row.ExitTime - row.EntryTime).total_seconds() / 60
+    assert (first["entry_bar"], first["exit_bar"]) == (row.EntryBar, row.ExitBar)
+    assert set(first["indicators"]) == {c for c in frame.columns if c.startswith(("Entry_", "Exit_"))}
+    assert result["equity_curve"] == stats["_equity_curve"].Equity.tolist()
+    assert len(result["drawdown_curve"]) == len(result["equity_curve"]) == len(GOOG)
+    assert max(result["drawdown_curve"]) == pytest.approx(-result["max_drawdown_pct"])
+
+
+def test_tags_and_stops_are_text_and_numbers_or_none() -> None:
+    first, second = from_backtesting(run(Tagged, length=4))["trades_detailed"]
+    assert (first["tag"], first["sl"], first["tp"]) == ("first", 1.0, None)
+    assert (second["tag"], second["sl"], second["direction"]) == (None, None, "short")
+    assert "indicators" not in first
+
+
+def test_no_trades_gives_empty_lists_and_nan() -> None:
+    result = from_backtesting(run(Idle))
+    assert result["trades_detailed"] == []
+    assert result["n_trades"] == 0
+    assert math.isnan(result["avg_trade_duration_days"])
+    assert math.isnan(result["sharpe_ratio"])
+    assert set(result["drawdown_curve"]) == {0.0}
+
+
+def test_data_without_dates_counts_in_bars() -> None:
+    result = from_backtesting(run(Tagged, GOOG.reset_index(drop=True).iloc[:100]))
+    assert result["duration_bars"] == 99
+    assert "duration_days" not in result
+    assert "duration_minutes" not in result["trades_detailed"][0]
+
+
+@pytest.mark.parametrize("wrong", [None, 3, {}, {"Sharpe Ratio": 1.0}, pd.Series({"a": 1.0})])
+def test_anything_else_is_a_one_line_error(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match=r"Backtest\.run"):
+        from_backtesting(wrong)
