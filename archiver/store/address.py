@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from archiver.errors import ConfigError
-from archiver.store.contract import Store
+from archiver.store.contract import Store, check_key
 from archiver.store.retry import BUDGET
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*(?=://|::)")
@@ -40,6 +40,8 @@ def open_store(
         raise ConfigError("the URL is empty: give a folder or a URL such as s3://bucket/prefix")
     if scheme is None or scheme[0].lower() in ("file", "local"):
         return _open_local(text, options, read_only=read_only, executor=executor)
+    if scheme[0].lower() in ("s3", "s3a") and "::" not in text:
+        return _open_s3(text, options, read_only=read_only, executor=executor, budget=budget)
     return open_remote(text, options, read_only, executor, budget)
 
 
@@ -61,6 +63,24 @@ def _local_path(text: str) -> str:
     if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
         raise ConfigError(f"{text!r} is no file URL: write file:///absolute/path, or a plain path")
     return unquote(parts.path)
+
+
+def _open_s3(
+    url: str, options: dict[str, Any], *, read_only: bool, executor: Executor | None, budget: float
+) -> Store:
+    from archiver.store.s3 import S3Store
+
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ConfigError(
+            f"{shown_url(url)}: leave credentials and queries out of the URL; the AWS chain finds them"
+        )
+    prefix = parts.path.strip("/")
+    if not parts.netloc:
+        raise ConfigError(f"{url!r} names no bucket: write s3://bucket/prefix")
+    if prefix:
+        check_key(prefix)
+    return S3Store(parts.netloc, prefix, options, read_only=read_only, executor=executor, budget=budget)
 
 
 def open_remote(

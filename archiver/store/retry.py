@@ -1,23 +1,14 @@
-"""The one retry layer: what is worth another attempt, until when, and what the error is called in the end."""
+"""The one retry layer: attempts until one succeeds, the error is final, or the budget is spent."""
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import random
-import re
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
-from archiver.errors import (
-    AccessError,
-    ArchiverError,
-    ConfigError,
-    NotFoundError,
-    StorageError,
-    StorageFullError,
-)
+from archiver.errors import ArchiverError
+from archiver.store.failures import judge, response_of
 
 T = TypeVar("T")
 
@@ -26,83 +17,6 @@ BUDGET = 60.0
 FIRST_CONTACT = 8.0
 """Seconds that a store has to answer for the first time."""
 _LEAST_WAIT, _MOST_WAIT = 0.05, 5.0
-
-_TRANSIENT_CODES = {
-    "SlowDown",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequests",
-    "RequestLimitExceeded",
-    "InternalError",
-    "ServiceUnavailable",
-    "RequestTimeout",
-    "BadDigest",
-    "IncompleteBody",
-    "XAmzContentSHA256Mismatch",
-    "OperationAborted",
-    "ConditionalRequestConflict",
-}
-_ACCESS_CODES = {
-    "AccessDenied",
-    "AllAccessDisabled",
-    "AccountProblem",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidAccessKeyId",
-    "InvalidToken",
-    "InvalidSecurity",
-    "NotSignedUp",
-    "RequestExpired",
-    "RequestTimeTooSkewed",
-    "SignatureDoesNotMatch",
-    "TokenRefreshRequired",
-    "AuthorizationHeaderMalformed",
-    "InvalidClientTokenId",
-    "UnrecognizedClientException",
-}
-_FULL_CODES = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "InsufficientCapacity", "507"}
-# By name, because these classes belong to libraries that are loaded only when a store uses them.
-_TRANSIENT_CLASSES = {
-    "HTTPClientError",
-    "ConnectionError",
-    "ConnectionClosedError",
-    "EndpointConnectionError",
-    "ResponseParserError",
-    "IncompleteRead",
-    "ClientError",  # aiohttp's; botocore's has a response and is judged by it
-    "ServiceRequestError",
-    "ServiceResponseError",
-    "HttpError",
-    "FSTimeoutError",
-    "IncompleteReadError",
-}
-_ACCESS_CLASSES = {
-    "NoCredentialsError",
-    "PartialCredentialsError",
-    "CredentialRetrievalError",
-    "TokenRetrievalError",
-    "SSOError",
-    "SSOTokenLoadError",
-    "UnauthorizedSSOTokenError",
-    "RefreshError",
-    "DefaultCredentialsError",
-    "ClientAuthenticationError",
-}
-_CONFIG_CLASSES = {"ProfileNotFound", "ParamValidationError", "InvalidConfigError", "InvalidRegionError"}
-_CERTIFICATE_CLASSES = {"SSLError", "ClientConnectorCertificateError", "ClientConnectorSSLError"}
-_FULL_NUMBERS = {errno.ENOSPC, errno.EDQUOT}
-_TRANSIENT_NUMBERS = {errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EIO), errno.EAGAIN, errno.ETIMEDOUT}
-
-
-class TruncatedError(Exception):
-    """A body ended before the length that was announced."""
-
-
-class Failure(NamedTuple):
-    """What an exception means: the error to raise, and whether another attempt may succeed."""
-
-    error: ArchiverError
-    again: bool
 
 
 class Retry:
@@ -153,117 +67,3 @@ class Retry:
                     raise failure.error from error
             self._sleep(pause)
             wait = min(wait * 2, _MOST_WAIT)
-
-
-def judge(error: BaseException, shown: str, action: str) -> Failure:
-    """Say what an exception of a backend means.
-
-    shown: the store's URL without credentials; action: what was being done, such as `read runs/x`.
-    """
-    what = f"cannot {action} in {shown}"
-    response = response_of(error)
-    if response is not None:
-        return _judge_response(response, what, shown)
-    names = {kind.__name__ for link in _chain(error) for kind in type(link).__mro__}
-    reason = _one_line(error)
-    if names & _CERTIFICATE_CLASSES:
-        return Failure(StorageError(f"{what}: its certificate is not trusted ({reason})"), False)
-    if names & _ACCESS_CLASSES:
-        return Failure(
-            AccessError(f"{what}: credentials are missing or could not be fetched; {_CREDENTIALS}"), False
-        )
-    if names & _CONFIG_CLASSES:
-        return Failure(ConfigError(f"{what}: {reason}"), False)
-    if isinstance(error, FileNotFoundError):
-        return Failure(NotFoundError(f"{what}: it is not there"), False)
-    if isinstance(error, PermissionError):
-        return Failure(AccessError(f"{what}: access denied; {_CREDENTIALS}"), False)
-    if isinstance(error, OSError) and error.errno in _FULL_NUMBERS:
-        return Failure(StorageFullError(f"{what}: no space is left; free some"), False)
-    if isinstance(error, (TimeoutError, asyncio.TimeoutError)) or "FSTimeoutError" in names:
-        return Failure(StorageError(f"{what}: no answer in time; check the network and the endpoint"), True)
-    if isinstance(error, (TruncatedError, ConnectionError)) or names & _TRANSIENT_CLASSES:
-        return Failure(StorageError(f"{what}: {reason}; check the network and the endpoint"), True)
-    if isinstance(error, OSError):
-        return Failure(StorageError(f"{what}: {reason}"), error.errno in _TRANSIENT_NUMBERS)
-    return Failure(StorageError(f"{what}: {reason}"), False)
-
-
-_CREDENTIALS = "check the credentials and their rights"
-
-
-def _judge_response(response: dict[str, Any], what: str, shown: str) -> Failure:
-    details = response.get("Error", {})
-    code = str(details.get("Code", "") or "?")
-    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)
-    if code == "NoSuchBucket":
-        return Failure(
-            StorageError(f"{what}: the bucket does not exist; create it or correct the URL"), False
-        )
-    if code in ("NoSuchKey", "404") or (status == 404 and code == "?"):
-        return Failure(NotFoundError(f"{what}: it is not there"), False)
-    if code in _FULL_CODES or status == 507:
-        return Failure(StorageFullError(f"{what}: no space is left ({code}); free some"), False)
-    if code in _TRANSIENT_CODES or status in (408, 429, 500, 502, 503, 504):
-        return Failure(StorageError(f"{what}: the store answered {code}; try again later"), True)
-    if code in ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"):
-        return Failure(AccessError(f"{what}: the credentials have expired; log in again"), False)
-    if code == "RequestTimeTooSkewed":
-        return Failure(AccessError(f"{what}: this machine's clock is wrong; set it"), False)
-    if code == "AuthorizationHeaderMalformed":
-        return Failure(AccessError(f"{what}: wrong region; set AWS_DEFAULT_REGION to the bucket's"), False)
-    if code in _ACCESS_CODES or status in (401, 403):
-        return Failure(AccessError(f"{what}: access denied ({code}); {_CREDENTIALS}"), False)
-    if code in ("PermanentRedirect", "TemporaryRedirect", "301", "307"):
-        return Failure(
-            StorageError(f"{what}: the bucket is elsewhere; set AWS_DEFAULT_REGION or the endpoint"), False
-        )
-    message = _clean(str(details.get("Message", "")))
-    return Failure(StorageError(f"{what}: the store answered {code} {message}".rstrip()), False)
-
-
-def response_of(error: BaseException) -> dict[str, Any] | None:
-    """Return the parsed answer of an S3 server that an exception carries, also when s3fs has wrapped it."""
-    for link in _chain(error):
-        response = getattr(link, "response", None)
-        if isinstance(response, dict) and "Error" in response:
-            return response
-    return None
-
-
-def code_of(error: BaseException) -> str:
-    """Return the S3 error code that an exception carries, or an empty text."""
-    response = response_of(error)
-    return str(response["Error"].get("Code", "")) if response else ""
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        yield link
-        link = link.__cause__
-
-
-def _one_line(error: BaseException) -> str:
-    text = _clean(str(error))
-    return text or type(error).__name__
-
-
-_USERINFO = re.compile(r"(?<=://)[^/@\s\"']+@")
-_QUERY = re.compile(r"(?<=[\w/])\?[^\s\"'>]+")
-_KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b")
-_CREDENTIAL = re.compile(
-    r"(?i)\b(credential|signature|token|secret|password|authorization|accountkey|sig)(\s*[=:]\s*)\S+"
-)
-
-
-def _clean(text: str) -> str:
-    """Make one short line of a library's text, without anything that looks like a credential."""
-    text = " ".join(text.split())
-    text = _USERINFO.sub("", text)
-    text = _QUERY.sub("", text)
-    text = _KEY_ID.sub("***", text)
-    text = _CREDENTIAL.sub(r"\1\2***", text)
-    return text if len(text) <= 200 else text[:200] + "..."

@@ -1,0 +1,129 @@
+"""Streaming a large object to S3 in parts: nothing shows before the last step, nothing stays on a failure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from archiver.errors import ArchiverError, StorageError
+from archiver.store.failures import code_of
+
+if TYPE_CHECKING:
+    from archiver.store.s3 import S3Store
+
+_AT_ONCE = 4
+_GROW_AFTER = 5000
+"""Parts after which they get larger: 10,000 are allowed. Some stores want equal parts, so not before 80 GB."""
+
+
+@contextmanager
+def upload(store: S3Store, key: str, part: int) -> Iterator[BinaryIO]:
+    """Stream an object in parts of so many bytes; what fits into two goes in one request."""
+    stream = _Parts(store, key, part)
+    try:
+        yield cast(BinaryIO, stream)
+        stream.finish()
+    except BaseException:
+        stream.abandon()
+        raise
+
+
+class _Parts(io.RawIOBase):
+    def __init__(self, store: S3Store, key: str, part: int) -> None:
+        self._store, self._key, self._part = store, key, part
+        self._name = store.object_name(key)
+        self._buffer = bytearray()
+        self._size = 0
+        self._upload = ""
+        self._sent: list[dict[str, Any]] = []
+        self._number = 0
+        self._pending: deque[Future[dict[str, Any]]] = deque()
+        self._threads: ThreadPoolExecutor | None = None
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._size
+
+    def write(self, data: Any) -> int:
+        count = memoryview(data).nbytes
+        self._buffer += data
+        self._size += count
+        if not self._upload and len(self._buffer) > 2 * self._part:
+            self._begin()
+        while self._upload and len(self._buffer) > self._part_size():
+            self._send(self._part_size())
+        return count
+
+    def finish(self) -> None:
+        """Make the object visible."""
+        if not self._upload:
+            self._store.put_whole(self._key, bytes(self._buffer))
+            return
+        if self._buffer:
+            self._send(len(self._buffer))
+        self._collect(0)
+        self._complete()
+        self._stop()
+
+    def abandon(self) -> None:
+        """Remove what was sent; parts of an unfinished upload are paid for and not listed."""
+        self._stop()
+        if self._upload:
+            with suppress(ArchiverError):
+                self._request("abort_multipart_upload", UploadId=self._upload)
+
+    def _begin(self) -> None:
+        self._upload = str(self._request("create_multipart_upload")["UploadId"])
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="archiver-upload")
+
+    def _part_size(self) -> int:
+        return self._part * (1 + self._number // _GROW_AFTER * 7)
+
+    def _send(self, size: int) -> None:
+        assert self._threads is not None  # noqa: S101 - for the type checker; _begin made it
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        self._number += 1
+        self._collect(_AT_ONCE - 1)
+        self._pending.append(self._threads.submit(self._send_part, self._number, data))
+
+    def _send_part(self, number: int, data: bytes) -> dict[str, Any]:
+        digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+        answer = self._request(
+            "upload_part", body=data, UploadId=self._upload, PartNumber=number, ContentMD5=digest
+        )
+        return {"PartNumber": number, "ETag": answer["ETag"]}
+
+    def _collect(self, leave: int) -> None:
+        while len(self._pending) > leave:
+            self._sent.append(self._pending.popleft().result())
+
+    def _complete(self) -> None:
+        try:
+            self._request(
+                "complete_multipart_upload", UploadId=self._upload, MultipartUpload={"Parts": self._sent}
+            )
+        except StorageError as error:
+            if error.__cause__ is None or code_of(error.__cause__) != "NoSuchUpload":
+                raise
+            # An earlier attempt of ours completed it, and only its answer was lost; or somebody aborted it.
+            there = self._request("head_object")
+            if int(there["ContentLength"]) != self._size or not str(there["ETag"]).strip('"').endswith(
+                f"-{len(self._sent)}"
+            ):
+                raise
+
+    def _stop(self) -> None:
+        if self._threads is not None:
+            self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _request(self, method: str, body: bytes | None = None, **arguments: Any) -> Any:
+        return self._store.request(method, f"write {self._key}", body=body, Key=self._name, **arguments)

@@ -1,0 +1,402 @@
+"""S3 and what speaks its language: one request a verb, through the client of s3fs but around its traps."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import os
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, BinaryIO, TypeVar
+
+from archiver.errors import ConfigError, NotFoundError, StorageError
+from archiver.model import Entry
+from archiver.store.contract import Store, check_key, check_prefix
+from archiver.store.failures import TruncatedError, code_of, judge_response, response_of, status_of
+from archiver.store.ranges import check_range, open_ranges, probe_clock
+from archiver.store.retry import BUDGET, Retry
+
+T = TypeVar("T")
+
+PART = 16 << 20
+"""Bytes of one part of a multipart upload; what fits into two is put in one request."""
+
+_WORKERS = 32
+_PAGE = 1000
+_CONNECT_SECONDS, _READ_SECONDS = 4, 15
+_SLOW_LINK = 256 * 1024
+"""Bytes a second that a link carries at least: what a large body adds to the budget."""
+_NO_CONDITION = {"NotImplemented", "InvalidArgument", "InvalidRequest", "501"}
+_NO_BULK = {"NotImplemented", "MethodNotAllowed", "501", "405"}
+_ROUNDS = 4
+
+
+def s3_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete the storage options of s3fs: one retry layer, a pool that fits, no caches, portable checksums.
+
+    What is given wins. Checksums are computed where the protocol requires one: what the newer default adds breaks
+    uploads on some S3-compatible stores and ranges on others, and records hold a sha256 of every object anyway.
+    """
+    from botocore.config import Config
+
+    config: dict[str, Any] = {
+        "connect_timeout": _CONNECT_SECONDS,
+        "read_timeout": _READ_SECONDS,
+        "max_pool_connections": _WORKERS,
+        "retries": {"total_max_attempts": 1},
+    }
+    for name in ("request_checksum_calculation", "response_checksum_validation"):
+        if name in Config.OPTION_DEFAULTS:
+            config[name] = "when_required"
+    config.update(given.get("config_kwargs") or {})
+    return {"use_listings_cache": False, "skip_instance_cache": True, **given, "config_kwargs": config}
+
+
+class S3Store(Store):
+    """A bucket, or a prefix of one."""
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str,
+        options: Mapping[str, Any],
+        *,
+        read_only: bool = False,
+        executor: Executor | None = None,
+        budget: float = BUDGET,
+    ) -> None:
+        """Open a prefix ("" for a whole bucket) with the storage options of s3fs; nothing is requested yet."""
+        self.bucket = bucket
+        self.prefix = prefix
+        self.url = f"s3://{bucket}/{prefix}".rstrip("/")
+        self.read_only = read_only
+        self.executor = executor
+        self._root = prefix + "/" if prefix else ""
+        self._options = dict(options)
+        self._budget = budget
+        self._retry = Retry(self.url, budget=budget)
+        self._bucket_seen = False
+        self._lock = threading.Lock()
+        self._connect()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (self.bucket, self.prefix, self._options, self.read_only, self._budget)
+
+    def _connect(self) -> None:
+        import s3fs
+
+        options = s3_options(self._options)
+        self.workers = max(1, min(_WORKERS, int(options["config_kwargs"]["max_pool_connections"])))
+        try:
+            self._fs = s3fs.S3FileSystem(**options)
+        except (TypeError, KeyError, ValueError) as error:
+            raise ConfigError(f"{self.url}: storage options do not fit s3: {error}") from error
+        self._process = os.getpid()
+        self._ready = False
+
+    # -- the verbs -------------------------------------------------------------------------------------------
+
+    def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        check_key(key)
+        check_range(key, start, end)
+        if end is not None and end <= start:
+            if self.stat(key) is None:
+                raise NotFoundError(f"{key} is not in {self.url}")
+            return b""
+        ranged = start > 0 or end is not None
+        header = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if ranged else {}
+
+        async def read(client: _Client) -> bytes:
+            try:
+                response = await client("get_object", Key=self._root + key, **header)
+            except Exception as error:
+                if status_of(error) == 416:
+                    return b""  # begins at or beyond the end
+                raise
+            async with response["Body"] as body:
+                data: bytes = await body.read()
+            return _complete(response, data, start, end)
+
+        return self._run(read, f"read {key}", extra=0 if end is None else (end - start) / _SLOW_LINK)
+
+    def put(self, key: str, data: bytes, *, create: bool = False) -> None:
+        check_key(key)
+        self.refuse_when_read_only(f"write {key}")
+        if len(data) > 2 * PART and not create:
+            with self.write(key) as stream:
+                stream.write(data)
+        elif not create:
+            self.put_whole(key, data)
+        elif self.conditional is False or not self._put_condition(key, data):
+            self._look_then_put(key, data)
+
+    def open(self, key: str) -> BinaryIO:
+        check_key(key)
+        return open_ranges(self, key)
+
+    def write(self, key: str) -> AbstractContextManager[BinaryIO]:
+        from archiver.store.multipart import upload
+
+        check_key(key)
+        self.refuse_when_read_only(f"write {key}")
+        return upload(self, key, PART)
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        check_prefix(prefix)
+        return self._pages(prefix)
+
+    def stat(self, key: str) -> Entry | None:
+        check_key(key)
+
+        async def head(client: _Client) -> Any:
+            try:
+                return await client("head_object", Key=self._root + key)
+            except Exception as error:
+                # An answer to HEAD has no body, so it does not say why it was refused: a GET does.
+                if status_of(error) in (400, 403):
+                    await client("get_object", Key=self._root + key, Range="bytes=0-0")
+                raise
+
+        try:
+            found = self._run(head, f"read {key}")
+        except NotFoundError:
+            self._require_bucket()
+            return None
+        return Entry(key, int(found["ContentLength"]), found["LastModified"].astimezone(UTC))
+
+    def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
+        self.refuse_when_read_only("delete")
+        wanted = list(dict.fromkeys(keys))
+        for key in wanted:
+            check_key(key)
+        failed: dict[str, StorageError] = {}
+        for at in range(0, len(wanted), _PAGE):
+            try:
+                failed.update(self._delete_page(wanted[at : at + _PAGE]))
+            except StorageError as error:
+                # The store as a whole does not answer or refuses: the other pages would fare no better.
+                failed.update(dict.fromkeys(wanted[at:], error))
+                break
+        return failed
+
+    def now(self) -> datetime:
+        return self._date() if self.read_only else probe_clock(self)
+
+    # -- writing ---------------------------------------------------------------------------------------------
+
+    def put_whole(self, key: str, data: bytes, *, only_new: bool = False) -> None:
+        """Write an object in one request, checked by its digest on arrival."""
+        # Every S3 server checks this header against what arrived; the newer checksums are not known to all.
+        digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+        name = self.object_name(key)
+        condition = {"IfNoneMatch": "*"} if only_new else {}
+        self.request("put_object", f"write {key}", body=data, Key=name, ContentMD5=digest, **condition)
+
+    def _put_condition(self, key: str, data: bytes) -> bool:
+        """Create with If-None-Match. Return False when the server does not know it and nothing was written."""
+        try:
+            self.put_whole(key, data, only_new=True)
+        except StorageError as error:
+            cause = error.__cause__
+            if cause is None:
+                raise
+            if status_of(cause) == 412:
+                self.conditional = True
+                # Perhaps an earlier attempt of ours landed, and only its answer was lost.
+                if self.get(key) != data:
+                    raise ConfigError(
+                        f"{key} exists in {self.url} with other content: it is never replaced"
+                    ) from None
+                return True
+            if code_of(cause) in _NO_CONDITION:
+                self.conditional = False
+                return False
+            raise
+        return True
+
+    def _look_then_put(self, key: str, data: bytes) -> None:
+        try:
+            there = self.get(key)
+        except NotFoundError:
+            self.put_whole(key, data)
+        else:
+            if there != data:
+                raise ConfigError(f"{key} exists in {self.url} with other content: it is never replaced")
+
+    # -- listing and deleting --------------------------------------------------------------------------------
+
+    def _pages(self, prefix: str) -> Iterator[Entry]:
+        token: dict[str, Any] = {}
+        last = ""
+        while True:
+            page = self.request(
+                "list_objects_v2",
+                f"list {prefix or 'objects'}",
+                Prefix=self._root + prefix,
+                MaxKeys=_PAGE,
+                **token,
+            )
+            for item in page.get("Contents", ()):
+                key = item["Key"].removeprefix(self._root)
+                if key.endswith("/") or not key:
+                    continue  # consoles make such empty objects to show a folder
+                if key <= last:
+                    raise StorageError(
+                        f"{self.url} lists its objects out of order: it cannot hold an archive"
+                    )
+                last = key
+                yield Entry(key, int(item["Size"]), item["LastModified"].astimezone(UTC))
+            if not page.get("IsTruncated"):
+                return
+            following = page.get("NextContinuationToken")
+            if not following or token.get("ContinuationToken") == following:
+                raise StorageError(f"{self.url} broke off its listing: try again")
+            token = {"ContinuationToken": following}
+
+    def _delete_page(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        """Delete up to 1,000 objects; what the server says was only overloaded is asked again a few times."""
+        failed: dict[str, StorageError] = {}
+        for last_round in (*[False] * (_ROUNDS - 1), True):
+            again = []
+            for item in self._delete_objects(keys):
+                key = str(item.get("Key", "")).removeprefix(self._root)
+                failure = judge_response({"Error": item}, f"cannot delete {key} in {self.url}")
+                if failure.again and not last_round:
+                    again.append(key)
+                elif isinstance(failure.error, StorageError):
+                    failed[key] = failure.error
+            if not again:
+                break
+            keys = again
+        return failed
+
+    def _delete_objects(self, keys: Sequence[str]) -> Iterable[Mapping[str, Any]]:
+        names = [{"Key": self._root + key} for key in keys]
+        try:
+            answer = self.request(
+                "delete_objects", f"delete {len(keys)} objects", Delete={"Objects": names, "Quiet": True}
+            )
+        except StorageError as error:
+            if error.__cause__ is None or code_of(error.__cause__) not in _NO_BULK:
+                raise
+            return [failed for failed in self.map(self._delete_one, keys) if failed]
+        return list(answer.get("Errors", ()))
+
+    def _delete_one(self, key: str) -> Mapping[str, Any]:
+        try:
+            self.request("delete_object", f"delete {key}", Key=self._root + key)
+        except StorageError as error:
+            response = response_of(error)
+            if response is None:
+                raise
+            return {**response["Error"], "Key": self._root + key}
+        return {}
+
+    def _require_bucket(self) -> None:
+        """Raise StorageError when the bucket is missing: HEAD says no more than 404 then."""
+        if not self._bucket_seen:
+            self.request("list_objects_v2", "read", Prefix=self._root, MaxKeys=1)
+            self._bucket_seen = True
+
+    def _date(self) -> datetime:
+        answer = self.request("list_objects_v2", "read the clock", Prefix=self._root, MaxKeys=1)
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).astimezone(UTC)
+
+    # -- requests --------------------------------------------------------------------------------------------
+
+    def object_name(self, key: str) -> str:
+        """Return the full name of an object in the bucket."""
+        return self._root + key
+
+    def request(self, method: str, action: str, *, body: bytes | None = None, **arguments: Any) -> Any:
+        """Send one request of the S3 API to the bucket, under the retry layer, and return the parsed answer.
+
+        method: the client's name of it, such as `put_object`; action: for the error text; body: bytes to send, which
+        add to the budget what a slow link needs for them; arguments: of that API call, without Bucket.
+
+        Raises the ArchiverError that the failure means; its __cause__ is the client's own exception.
+        """
+        if body is not None:
+            arguments["Body"] = body
+        extra = len(body or b"") / _SLOW_LINK
+
+        async def send(client: _Client) -> Any:
+            return await client(method, **arguments)
+
+        return self._run(send, action, extra=extra)
+
+    def _run(self, work: Callable[[_Client], Awaitable[T]], action: str, *, extra: float = 0.0) -> T:
+        from fsspec.asyn import sync
+
+        if os.getpid() != self._process:
+            with self._lock:
+                if os.getpid() != self._process:  # a fork has neither the loop nor the connections
+                    self._connect()
+
+        async def attempt(left: float) -> T:
+            return await work(_Client(self._fs, self.bucket, left))
+
+        def once(left: float) -> T:
+            self._prepare()
+            result: T = sync(self._fs.loop, attempt, left)
+            return result
+
+        return self._retry(once, action, extra=extra)
+
+    def _prepare(self) -> None:
+        """Make the client, which may fetch credentials; what is wrong with the options shows here."""
+        if self._ready:
+            return
+        with self._lock:
+            try:
+                client = self._fs.connect()
+            except (TypeError, ValueError) as error:
+                raise ConfigError(f"{self.url}: storage options do not fit s3: {error}") from error
+            host = client.meta.endpoint_url.partition("://")[2].partition("/")[0].partition(":")[0]
+            if not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+                client.meta.events.register("before-sign.s3.DeleteObjects", _add_digest, "archiver-digest")
+            self._ready = True
+
+
+class _Client:
+    """Sends requests of one attempt: no retries, no waiting beyond what is left of the budget for an answer."""
+
+    def __init__(self, fs: Any, bucket: str, left: float) -> None:
+        self._fs, self._bucket, self._left = fs, bucket, left
+
+    async def __call__(self, method: str, **arguments: Any) -> Any:
+        client = await self._fs.set_session()
+        call = getattr(client, method)
+        # s3fs adds what its user asked for on every request: encryption, requester pays.
+        known = self._fs._get_s3_method_kwargs(call, Bucket=self._bucket, **arguments)
+        return await asyncio.wait_for(call(**known), self._left)
+
+
+def _complete(response: Mapping[str, Any], data: bytes, start: int, end: int | None) -> bytes:
+    """Return the bytes asked for, or raise TruncatedError when fewer came than were announced."""
+    announced = int(response["ContentLength"])
+    if len(data) != announced:
+        raise TruncatedError(f"{len(data)} of {announced} bytes arrived")
+    span = str(response.get("ContentRange", ""))
+    if not span:
+        return data[start:end]  # not asked for a range, or the server knows none
+    size = int(span.rpartition("/")[2])
+    if len(data) != min(size, size if end is None else end) - start:
+        raise TruncatedError(f"{span} arrived, {start}-{'' if end is None else end - 1} was asked for")
+    return data
+
+
+def _add_digest(request: Any, **_: Any) -> None:
+    """Add the digest that older servers demand of a bulk delete; newer clients send only a CRC."""
+    if "Content-MD5" not in request.headers:
+        digest = hashlib.md5(request.body, usedforsecurity=False).digest()
+        request.headers["Content-MD5"] = base64.b64encode(digest).decode()
+
+
+def _reopen(bucket: str, prefix: str, options: dict[str, Any], read_only: bool, budget: float) -> S3Store:
+    return S3Store(bucket, prefix, options, read_only=read_only, budget=budget)
