@@ -20,13 +20,15 @@ class Ref:
     """What a record says of an object: key, size in bytes, sha256 in hex, and of its parts.
 
     `parts` holds (end offset, sha256) of contiguous byte ranges that cover the object, so that a range that
-    was read alone can be verified; empty where the object is always read whole.
+    was read alone can be verified; empty where the object is always read whole. With `plain`, size and sha256
+    describe the plain bytes, and the object is one zstd frame of them.
     """
 
     key: str
     size: int
     sha256: str
     parts: tuple[tuple[int, str], ...] = ()
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
