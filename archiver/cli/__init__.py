@@ -80,6 +80,16 @@ class _Root(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, _globals_first(args))
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _say("archiver: interrupted")
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            _discard_output()
+            raise typer.Exit(0) from None
+
 
 def _globals_first(args: Sequence[str]) -> list[str]:
     """Move `--url` and `--json` before the command, so that they may stand anywhere."""
@@ -152,14 +162,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ArchiverError as error:
         _say(f"archiver: {error}")
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        _say("archiver: interrupted")
+    except typer.Abort:
+        _say("archiver: stopped")
         return 130
     except BrokenPipeError:
-        # The reader has what it asked for. Python flushes once more at exit: give it somewhere to write.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
     return code if isinstance(code, int) else 0
+
+
+def _discard_output() -> None:
+    """Go on without a reader, who has what it asked for; Python flushes once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(text: str) -> None:

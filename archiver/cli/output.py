@@ -161,8 +161,12 @@ def json_bytes(document: Any, *, indent: bool = True) -> bytes:
     except TypeError:  # integers beyond 64 bits, lone surrogates
         import json
 
-        text = json.dumps(_finite(document), indent=2 if indent else None, default=str)
+        text = json.dumps(_finite(document), indent=2 if indent else None, default=_text)
         return text.encode() + b"\n"
+
+
+def _text(value: Any) -> str:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
 
 
 def _finite(value: Any) -> Any:

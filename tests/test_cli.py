@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import archiver
+from archiver import cli, errors
+from archiver.cli.call import Call
+
+ROOT = Path(__file__).parent.parent
+
+
+def error_classes(
+    parent: type[errors.ArchiverError] = errors.ArchiverError,
+) -> list[type[errors.ArchiverError]]:
+    return [parent, *(kind for child in parent.__subclasses__() for kind in error_classes(child))]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., None]], None]:
+    """Register a function as the command `probe`."""
+
+    def register(function: Callable[..., None]) -> None:
+        monkeypatch.setattr("archiver.cli.tag.probe", function, raising=False)
+        monkeypatch.setitem(cli.COMMANDS, "probe", "tag:probe")
+
+    return register
+
+
+def shell(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "import sys; from archiver.cli import main; sys.exit(main())", *args],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+        check=False,
+    )
+
+
+def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"archiver {archiver.__version__}\n"
+
+
+def test_version_and_help_import_nothing_heavy() -> None:
+    heavy = [
+        "pyarrow",
+        "fsspec",
+        "s3fs",
+        "pandas",
+        "numpy",
+        "duckdb",
+        "pydantic",
+        "aiobotocore",
+        "dash",
+        "textual",
+    ]
+    for flag in ("--version", "--help"):
+        code = (
+            "import sys; from archiver.cli import main; main([sys.argv[1]]); "
+            "sys.stderr.write(' '.join(sorted(set(sys.argv[2:]) & set(sys.modules))))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, flag, *heavy], capture_output=True, text=True, check=True
+        )
+        assert done.stderr == ""
+
+
+def test_without_arguments_it_helps_and_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 0
+    text = capsys.readouterr().out
+    for name in cli.COMMANDS:
+        assert f" {name} " in text
+
+
+@pytest.mark.parametrize("name", list(cli.COMMANDS))
+def test_every_command_helps(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([name, "--help"]) == 0
+    assert f"archiver {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (["lss"], "archiver: No such command 'lss'. Did you mean 'ls'? (see archiver --help)\n"),
+        (["tag", "a"], "archiver: Missing argument 'TAG' (see archiver tag --help)\n"),
+        (["ls", "--limit", "many"], "archiver: Invalid value for '--limit'"),
+        (["ls", "--nonsense"], "archiver: No such option: --nonsense"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_2(
+    args: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(args) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(text)
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", error_classes())
+def test_expected_error_is_one_line_with_its_exit_code(
+    kind: type[errors.ArchiverError], command: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def probe() -> None:
+        raise kind("this went wrong:\n do that")
+
+    command(probe)
+    assert cli.main(["probe"]) == kind.exit_code
+    assert capsys.readouterr() == ("", "archiver: this went wrong: do that\n")
+
+
+def test_command_chooses_its_exit_code(command: Any) -> None:
+    def probe() -> None:
+        raise typer.Exit(4)
+
+    command(probe)
+    assert cli.main(["probe"]) == 4
+
+
+def test_interrupt_is_one_line_and_130(command: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def probe() -> None:
+        raise KeyboardInterrupt
+
+    command(probe)
+    assert cli.main(["probe"]) == 130
+    assert capsys.readouterr().err == "archiver: interrupted\n"
+
+
+def test_unexpected_error_keeps_its_traceback() -> None:
+    code = (
+        "import sys; from archiver import cli; from archiver.cli import tag\n"
+        "def probe(): raise RuntimeError('a bug')\n"
+        "tag.probe = probe; cli.COMMANDS['probe'] = 'tag:probe'; sys.exit(cli.main(['probe']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback (most recent call last)")
+    assert done.stderr.endswith("RuntimeError: a bug\n")
+
+
+def test_reader_that_leaves_early_is_no_error() -> None:
+    code = (
+        "import sys; from archiver import cli; from archiver.cli import tag\n"
+        "def probe():\n  for i in range(100_000): print('line', i)\n"
+        "tag.probe = probe; cli.COMMANDS['probe'] = 'tag:probe'; sys.exit(cli.main(['probe']))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"line 0\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 0
+
+
+def test_only_warnings_for_users_are_shown(command: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def probe() -> None:
+        warnings.simplefilter("always")
+        warnings.warn("the disk is\nnearly full", UserWarning, stacklevel=1)
+        warnings.warn("old call", DeprecationWarning, stacklevel=1)
+
+    command(probe)
+    with warnings.catch_warnings():
+        assert cli.main(["probe"]) == 0
+    assert capsys.readouterr().err == "archiver: warning: the disk is nearly full\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "call", "rest"),
+    [
+        (["probe", "a"], Call(None, json=False), "a"),
+        (["--url", "memory://x", "--json", "probe", "a"], Call("memory://x", json=True), "a"),
+        (["probe", "a", "--url", "memory://x", "--json"], Call("memory://x", json=True), "a"),
+        (["probe", "--url=memory://x", "a"], Call("memory://x", json=False), "a"),
+        (["--url", "one", "probe", "a", "--url", "two"], Call("two", json=False), "a"),
+        (["probe", "--", "--json"], Call(None, json=False), "--json"),
+    ],
+)
+def test_global_options_may_stand_anywhere(args: list[str], call: Call, rest: str, command: Any) -> None:
+    seen: list[tuple[Call, str]] = []
+
+    def probe(ctx: typer.Context, word: str) -> None:
+        seen.append((Call.of(ctx), word))
+
+    probe.__annotations__ = {"ctx": typer.Context, "word": str}
+    command(probe)
+    assert cli.main(args) == 0
+    assert seen == [(call, rest)]
+
+
+def test_shell_completes_commands_and_options() -> None:
+    done = shell(_ARCHIVER_COMPLETE="complete_bash", COMP_WORDS="archiver t", COMP_CWORD="1")
+    assert done.stdout.split() == [name for name in cli.COMMANDS if name.startswith("t")]
+    done = shell(_ARCHIVER_COMPLETE="complete_bash", COMP_WORDS="archiver ls --un", COMP_CWORD="2")
+    assert done.stdout.split() == ["--universe"]
+    assert shell("--show-completion", "bash").returncode == 0
