@@ -1,0 +1,197 @@
+"""Write docs/reference/{cli,api,errors}.md from the program itself; `--check` only says what is out of date."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer.main
+
+import archiver
+from archiver import cli, errors
+
+REFERENCE = Path(__file__).parent / "reference"
+COMPLETION = ("install_completion", "show_completion")  # their wording is typer's, and changes
+NOTE = "<!-- Written by docs/generate.py: change the docstrings, not this file. -->\n"
+
+
+def cli_page() -> str:
+    """Return the page of all commands."""
+    root = typer.main.get_command(cli.app)
+    parts = [f"# Commands\n\n{NOTE}", _command("archiver", root)]
+    for name, command in root.commands.items():  # type: ignore[attr-defined]  # the root is a group
+        parts.append(f"## {name}\n\n{_command(f'archiver {name}', command)}")
+        for inner, subcommand in getattr(command, "commands", {}).items():
+            parts.append(f"### {name} {inner}\n\n{_command(f'archiver {name} {inner}', subcommand)}")
+    return "\n".join(parts)
+
+
+def _command(path: str, command: Any) -> str:
+    arguments = [param for param in command.params if param.param_type_name == "argument"]
+    options = [
+        param
+        for param in command.params
+        if param.param_type_name == "option" and not param.hidden and param.name not in COMPLETION
+    ]
+    words = [path, *(["[OPTIONS]"] if options else []), *(_argument(param) for param in arguments)]
+    words += ["COMMAND ..."] if hasattr(command, "commands") else []
+    lines = ["```text", " ".join(words), "```", "", inspect.cleandoc(command.help or ""), ""]
+    rows = [(f"`{param.metavar or param.name.upper()}`", param.help or "") for param in arguments]
+    rows += [(_option(param), (param.help or "") + _default(param)) for param in options]
+    if rows:
+        lines += ["| | |", "|---|---|", *(f"| {left} | {_one_line(right)} |" for left, right in rows), ""]
+    return "\n".join(lines)
+
+
+def _argument(param: Any) -> str:
+    name = param.metavar or param.name.upper()
+    name += "..." if param.nargs == -1 and not name.endswith("...") else ""
+    return name if param.required else f"[{name}]"
+
+
+def _option(param: Any) -> str:
+    names = ", ".join(f"`{name}`" for name in [*param.opts, *param.secondary_opts])
+    takes = "" if param.is_flag or getattr(param, "count", False) else param.metavar or "VALUE"
+    return f"{names} {takes}".strip()
+
+
+def _default(param: Any) -> str:
+    default = None if callable(param.default) else param.default
+    return "" if default in (None, False, "", ()) or param.is_flag else f" Default: {default}."
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def errors_page() -> str:
+    """Return the page of errors and exit codes."""
+    lines = [
+        "# Errors and exit codes",
+        "",
+        NOTE,
+        "Everything that archiver raises on purpose is an `archiver.ArchiverError`: its text is one line that says",
+        "what to do. The command line prints that line on standard error and ends with the exit code of the class. A",
+        "traceback and exit code 1 mean a bug: please report it.",
+        "",
+        "| exit code | error | meaning |",
+        "|---|---|---|",
+        "| 0 | | all is well |",
+        "| 1 | | unexpected: a bug |",
+    ]
+    for kind, depth in _tree(errors.ArchiverError, 0):
+        if depth:
+            name = "&nbsp;" * 4 * (depth - 1) + f"`{kind.__name__}`"
+            lines.append(f"| {kind.exit_code} | {name} | {_one_line(inspect.getdoc(kind) or '')} |")
+    lines += [
+        "| 4 | | a threshold given to `df` is crossed |",
+        "| 130 | | interrupted |",
+        "",
+        "Wrong usage of a command is exit code 2, as a `ConfigError` is. `ConfigError` is also a `ValueError`,",
+        "and `NotFoundError` a `LookupError`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _tree(kind: type[errors.ArchiverError], depth: int) -> Iterator[tuple[type[errors.ArchiverError], int]]:
+    yield kind, depth
+    for child in kind.__subclasses__():
+        yield from _tree(child, depth + 1)
+
+
+def api_page() -> str:
+    """Return the page of the public Python interface: what `archiver.__all__` names."""
+    parts = [f"# Python API\n\n{NOTE}", f"```python\nimport archiver\n```\n\n{inspect.getdoc(archiver)}\n"]
+    for name in sorted(archiver.__all__, key=str.lower):
+        thing = getattr(archiver, name)
+        if inspect.isclass(thing) and issubclass(thing, BaseException):
+            continue  # on the page of errors
+        if inspect.isclass(thing):
+            parts.append(_class(name, thing))
+        elif callable(thing):
+            parts.append(f"## archiver.{name}\n\n{_signature(f'archiver.{name}', thing)}\n{_doc(thing)}\n")
+    parts.append("## Errors\n\nSee [errors and exit codes](errors.md).\n")
+    return "\n".join(parts)
+
+
+def _class(name: str, kind: type) -> str:
+    parts = [f"## archiver.{name}\n"]
+    if dataclasses.is_dataclass(kind):
+        parts.append(_signature(f"archiver.{name}", kind))
+    parts.append(f"{_doc(kind)}\n")
+    for attribute, member in vars(kind).items():
+        if attribute.startswith("_"):
+            continue
+        if isinstance(member, property):
+            parts.append(f"### {name}.{attribute}\n\n{_doc(member)}\n")
+        elif callable(getattr(kind, attribute)):
+            function = getattr(kind, attribute)
+            parts.append(f"### {name}.{attribute}\n\n{_signature(attribute, function)}\n{_doc(function)}\n")
+    return "\n".join(parts)
+
+
+def _signature(name: str, function: Any) -> str:
+    signature = inspect.signature(function)
+    kept = [param for param in signature.parameters.values() if param.name != "self"]
+    text = str(signature.replace(parameters=kept))
+    text = re.sub(r"'([^']*)'", r"\1", text) if "'" in text and '"' not in text else text
+    if len(name) + len(text) > 100:
+        inner = ",\n    ".join(str(param) for param in _with_markers(kept))
+        returns = text.rpartition(" -> ")[2] if " -> " in text else ""
+        text = f"(\n    {inner},\n)" + (f" -> {returns}" if returns else "")
+    return f"```python\n{name}{text}\n```\n"
+
+
+def _with_markers(params: list[inspect.Parameter]) -> Iterator[Any]:
+    starred = False
+    for param in params:
+        if param.kind is param.VAR_POSITIONAL:
+            starred = True
+        if param.kind is param.KEYWORD_ONLY and not starred:
+            starred = True
+            yield "*"
+        yield param
+
+
+def _doc(thing: Any) -> str:
+    """Return a docstring as Markdown: the lists under `Arguments:` become lists."""
+    lines, listing = [], False
+    for line in (inspect.getdoc(thing) or "").splitlines():
+        entry = re.match(r"    (\w[\w, *]*): (.*)", line)
+        if line.rstrip() == "Arguments:":
+            listing = True
+            lines += ["Arguments:", ""]
+        elif listing and entry:
+            lines.append(f"- `{entry[1]}`: {entry[2]}")
+        elif listing and line.startswith("    "):
+            lines.append(f"  {line.strip()}")
+        else:
+            listing = listing and not line.strip()
+            lines.append(line)
+    return "\n".join(lines).strip()
+
+
+def pages() -> dict[Path, str]:
+    """Return the text of every generated page."""
+    made = {"cli.md": cli_page(), "errors.md": errors_page(), "api.md": api_page()}
+    return {REFERENCE / name: text for name, text in made.items()}
+
+
+def main() -> None:
+    """Write the pages, or with `--check` end with 1 when one is out of date."""
+    stale = [path for path, text in pages().items() if not path.exists() or path.read_text() != text]
+    if "--check" in sys.argv[1:]:
+        if stale:
+            sys.exit(f"out of date: {', '.join(path.name for path in stale)}: run python docs/generate.py")
+        return
+    for path, text in pages().items():
+        path.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
