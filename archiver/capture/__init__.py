@@ -1,0 +1,90 @@
+"""Capturing the code of a run: what ran, by content, without ever stopping a backtest.
+
+This package knows no store: it returns what the record says and the bytes that are to be written before it.
+"""
+
+from __future__ import annotations
+
+import warnings as _warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from archiver.capture.files import remember_main
+from archiver.capture.strategy_yaml import WrongYamlError
+from archiver.errors import CaptureError
+from archiver.model import Code
+
+
+@dataclass(frozen=True)
+class Capture:
+    """What a record says of the code, and the plain bytes of every file and text in it by their sha256."""
+
+    code: Code
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def capture(
+    code: str | Path | Sequence[str | Path] = "auto",
+    *,
+    seed: Any = None,
+    data: Any = None,
+    strict: bool = False,
+    otherwise: str = "entry",
+) -> Capture:
+    """Capture the code that is running now.
+
+    Arguments:
+        code: "auto" (what strategy.yaml lists, else `otherwise`), "entry" (the files of yours from the
+            started script to this call, or the notebook), "imports" (entry and every local module), "none",
+            or paths, folders and patterns.
+        seed: the random seed of the run, any plain JSON value.
+        data: a fingerprint of the data, any plain JSON value of at most 16 KB.
+        strict: raise rather than leave out what should be captured; `strict: true` in strategy.yaml does too.
+        otherwise: what "auto" means where no strategy.yaml lists files: "entry" or "imports".
+
+    Returns what was captured. A failure gives a `Code` whose `how` is "none" with a reason, and one warning.
+
+    Raises CaptureError, and only in a strict mode.
+    """
+    depth = 2
+    try:
+        from archiver.capture.choose import choose
+        from archiver.capture.collect import collect, without_code
+        from archiver.capture.frames import walk
+
+        if code == "none":
+            return Capture(without_code("switched off", seed, data))
+        stack = walk()
+        depth = stack.depth
+        choice = choose(code, otherwise, stack)
+        found, blobs, problems = collect(choice, seed, data)
+        wanted = strict or (choice.yaml is not None and choice.yaml.strict)
+        failed = found.reason if found.how == "none" else problems[0] if problems else None
+        if wanted and failed:
+            raise CaptureError(f"code is not captured as strict asks: {failed}")
+        said = [f"code: not captured ({found.reason})"] if found.reason else []
+        _warn([*said, *found.warnings], depth)
+        return Capture(found, blobs)
+    except CaptureError:
+        raise
+    except Exception as error:  # a backtest of hours must not be lost to its own snapshot
+        reason = str(error) if isinstance(error, WrongYamlError) else f"{type(error).__name__}: {error}"
+        if strict or (isinstance(error, WrongYamlError) and error.strict):
+            raise CaptureError(f"code is not captured as strict asks: {reason}") from error
+        _warn([f"code: not captured ({reason})"], depth)
+        return Capture(Code("none", reason=reason))
+
+
+def _warn(said: list[str], depth: int) -> None:
+    if not said:
+        return
+    more = f" (and {len(said) - 1} more: see the run's code)" if len(said) > 1 else ""
+    try:
+        _warnings.warn(f"{said[0]}{more}", stacklevel=depth + 1)
+    except Warning:  # where warnings are errors, this one still must not stop a backtest
+        return
+
+
+remember_main()

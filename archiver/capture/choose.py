@@ -1,0 +1,209 @@
+"""Choosing what a run's code is: the entry, all imports, what is listed, a notebook, or what was typed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from archiver.capture import notebook, strategy_yaml
+from archiver.capture.files import take
+from archiver.capture.frames import Source, Stack, is_console_script, kind, main_module
+from archiver.capture.imports import loaded, reached
+from archiver.capture.project import import_root, marked_root, too_wide
+
+MODES = ("auto", "entry", "imports", "none")
+
+
+@dataclass
+class Choice:
+    """The files that are to be captured, and what is to be said of the choice.
+
+    `made` are texts that exist in no file (cells, entered lines). `problems` stop a strict capture, `notes`
+    only inform. `reason` says why there is no code where nothing else does.
+    """
+
+    root: Path
+    how: str
+    context: str
+    sources: list[Source] = field(default_factory=list)
+    made: list[tuple[str, bytes]] = field(default_factory=list)
+    entry: Path | None = None
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    yaml: strategy_yaml.StrategyYaml | None = None
+    reason: str | None = None
+
+
+def choose(code: str | Path | Sequence[str | Path], otherwise: str, stack: Stack) -> Choice:
+    """Choose the files for one capture.
+
+    `code` is a mode or paths; `otherwise` is the mode that "auto" means where no strategy.yaml lists files.
+    """
+    if not isinstance(code, str) or code not in MODES:
+        return _given(code, stack)
+    ip = notebook.shell()
+    choice = _started(stack, ip)
+    folders = [source.path.parent for source in choice.sources]
+    if code == "auto":
+        choice.yaml = strategy_yaml.nearest(dict.fromkeys([*folders, choice.root]))
+        if choice.yaml is not None and choice.yaml.files is not None:
+            _use_list(choice, choice.yaml)
+            return choice
+    if choice.reason is None and (otherwise if code == "auto" else code) == "imports":
+        _add_imports(choice)
+    return choice
+
+
+def context_of(stack: Stack) -> str:
+    """Say in a word or two how Python was started."""
+    main = main_module()
+    spec = getattr(main, "__spec__", None)
+    workers = getattr(sys.modules.get("multiprocessing.process"), "parent_process", lambda: None)
+    if getattr(sys, "frozen", False) or "__compiled__" in getattr(main, "__dict__", {}):
+        return "frozen application"
+    if stack.pytest:
+        return "pytest"
+    if stack.worker or workers() is not None:
+        return "worker process"
+    if stack.typed is not None:
+        prompt = hasattr(sys, "ps1") or sys.flags.interactive
+        return "prompt" if prompt else "-c" if stack.typed == "<string>" else "standard input"
+    if is_console_script():
+        return "console script"
+    if spec is not None:
+        return f"-m {spec.name.removesuffix('.__main__')}"
+    return "script"
+
+
+def _started(stack: Stack, ip: object | None) -> Choice:
+    """Choose by how the program was started: the files on the stack, a notebook, or the entered lines."""
+    sources = stack.sources()
+    if ip is not None:
+        return _from_shell(ip, sources)
+    context = context_of(stack)
+    choice = Choice(_root(sources, stack), "entry", context, sources)
+    choice.entry = stack.main or (sources[-1].path if sources else None)
+    if context == "frozen application":
+        choice.sources, choice.reason = [], "a frozen application does not hold its sources"
+    elif context == "prompt":
+        lines = notebook.entered_lines()
+        if lines:
+            choice.how = "lines"
+            choice.made.append(("lines.py", "\n".join([*lines, ""]).encode("utf-8", "backslashreplace")))
+        else:
+            choice.notes.append("the lines entered at the prompt are not known")
+    elif context in ("-c", "standard input"):
+        choice.notes.append(f"the program text given by {context} is in no file")
+    if not choice.sources and not choice.made and choice.reason is None:
+        choice.reason = choice.notes.pop() if choice.notes else "no file of yours made the call"
+    return choice
+
+
+def _from_shell(ip: object, sources: list[Source]) -> Choice:
+    kernel = notebook.is_kernel(ip)
+    cells = notebook.executed(ip)
+    path = notebook.path_of(ip) if kernel else None
+    root = _root(sources, None, (path.parent if path else Path.cwd()))
+    choice = Choice(root, "cells" if kernel else "lines", "notebook" if kernel else "IPython", sources)
+    kept = take(Source(path), root) if path is not None else None
+    missing: list[notebook.Cell] | None = cells
+    if path is not None and kept is not None:
+        if kept.file is None:
+            choice.notes.append(f"{kept.refused}; the executed cells are kept in its place")
+        else:
+            missing = notebook.unsaved(kept.data, cells)
+    if path is not None and missing is not None and (not cells or len(missing) < len(cells)):
+        choice.how, choice.entry = "notebook", path
+        choice.sources.append(Source(path))
+        if missing:
+            choice.notes.append(
+                f"{path.name} as saved lacks cells that ran: the executed cells are kept beside it"
+            )
+    if missing or choice.how != "notebook":
+        name = f"{path.stem}.executed.py" if path else "cells.py" if kernel else "lines.py"
+        if cells:
+            choice.made.append((name, notebook.as_script(cells)))
+    if not choice.sources and not choice.made:
+        choice.reason = "no cell was executed"
+    return choice
+
+
+def _root(sources: list[Source], stack: Stack | None, folder: Path | None = None) -> Path:
+    """Find the project that the started script, or else the nearest of the files, belongs to."""
+    anchor = next((s for s in sources if stack is not None and s.path == stack.main), None)
+    anchor = anchor or (sources[0] if sources and folder is None else None)
+    folder = folder or (anchor.path.parent if anchor else Path.cwd())
+    marked = marked_root(folder)
+    if marked is not None:
+        return marked
+    if anchor is not None:
+        spec = getattr(anchor.module, "__spec__", None)
+        folder = import_root(anchor.path, getattr(spec, "name", None))
+    # Unmarked, and started from above: the working folder is the project if the files need it to be.
+    here = Path.cwd()
+    if any(not s.path.is_relative_to(folder) and s.path.is_relative_to(here) for s in sources):
+        return here if folder.is_relative_to(here) and not too_wide(here) else folder
+    return folder
+
+
+def _given(code: str | Path | Sequence[str | Path], stack: Stack) -> Choice:
+    """Choose the files that an argument lists; outside of the caller's project they are one of their own."""
+    names = [os.fspath(name) for name in ([code] if isinstance(code, str | Path) else code)]
+    here = Path.cwd()
+    found, problems = strategy_yaml.listed(here, names)
+    folders = [path if path.is_dir() else path.parent for path in (here / name for name in names)]
+    folders = [Path(os.path.normpath(folder)) for folder in folders]
+    sources = stack.sources()
+    root = _root(sources, stack)
+    if not all(folder.is_relative_to(root) for folder in folders):
+        common = Path(os.path.commonpath(folders))
+        root = marked_root(common) or common
+    choice = Choice(root, "listed", context_of(stack), _as_running(found, sources), problems=problems)
+    if isinstance(code, str) and not found and os.sep not in code:
+        choice.problems = [f"code={code!r} is neither one of {', '.join(MODES)} nor a file"]
+    choice.entry = stack.main
+    return choice
+
+
+def _use_list(choice: Choice, yaml: strategy_yaml.StrategyYaml) -> None:
+    found, problems = yaml.sources()
+    choice.sources = _as_running(found, choice.sources)
+    choice.how, choice.made, choice.reason = "listed", [], None
+    choice.problems += problems
+
+
+def _as_running(listed: list[Source], running: list[Source]) -> list[Source]:
+    """Tell of listed files what Python runs from them, so that a file edited since is noticed."""
+    known = {source.path: source for source in (*loaded(), *running)}
+    out = []
+    for source in listed:
+        path = Path(os.path.normpath(source.path))
+        out.append(known[path]._replace(named=source.named) if path in known else source)
+    return out
+
+
+def _add_imports(choice: Choice) -> None:
+    """Add every local module that is loaded, and those that the chosen sources name."""
+    known = {source.path: source for source in choice.sources}
+    for source in loaded():
+        if source.path.is_relative_to(choice.root):
+            known.setdefault(source.path, source)
+    start = [(path, *taken) for path in known if (taken := _source_of(known[path], choice.root))]
+    start += [(choice.root / name, data, f"{name}:{hash(data)}") for name, data in choice.made]
+
+    def wanted(path: Path) -> tuple[bytes, str] | None:
+        return _source_of(Source(path), choice.root) if kind(str(path)) == "user" else None
+
+    found = reached(start, choice.root, wanted)
+    choice.sources = [*known.values(), *map(Source, found)]
+    choice.how = "imports"
+
+
+def _source_of(source: Source, root: Path) -> tuple[bytes, str] | None:
+    kept = take(source, root)
+    if kept.file is None or not kept.file.path.endswith((".py", ".pyw")):
+        return None
+    return kept.data, kept.file.sha256

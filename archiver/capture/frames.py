@@ -1,0 +1,138 @@
+"""Which files of the user's led to a call: the frames from the call down to the script that was started."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType, FrameType, ModuleType
+from typing import NamedTuple
+
+_OWN = str(Path(__file__).parents[1]) + os.sep
+_SCHEME = sysconfig.get_paths()
+_LIBRARY = tuple(
+    {
+        str(form) + os.sep
+        for key in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")
+        for form in (Path(_SCHEME[key]), Path(_SCHEME[key]).resolve())
+    }
+)
+_SCRIPTS = tuple(
+    {str(form) + os.sep for form in (Path(_SCHEME["scripts"]), Path(_SCHEME["scripts"]).resolve())}
+)
+_PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+# Debuggers and test runners of editors start the user's script from files that lie anywhere.
+_LAUNCHERS = (f"{os.sep}debugpy{os.sep}", f"{os.sep}pydev{os.sep}", f"{os.sep}_jb_")
+_WORKERS = ("distributed.worker", "joblib.", "loky.", "concurrent.futures.process", "multiprocessing.pool")
+_CELL = re.compile(r"[/\\]ipykernel_\d+[/\\]")  # the files that a Jupyter kernel names its cells after
+
+_kinds: dict[str, str] = {}
+
+
+class Source(NamedTuple):
+    """A file to capture: where it is, whether the user listed it by name, and what Python runs from it."""
+
+    path: Path
+    named: bool = False
+    codes: tuple[CodeType, ...] = ()
+    module: ModuleType | None = None
+
+
+@dataclass
+class Stack:
+    """What the frames tell: the user's files, nearest first, the started script, and how Python runs."""
+
+    files: dict[str, tuple[list[CodeType], ModuleType | None]] = field(default_factory=dict)
+    main: Path | None = None
+    depth: int = 1
+    typed: str | None = None
+    """The name of a text that is no file and made the call: `<stdin>`, `<string>` (of -c), a cell."""
+    pytest: bool = False
+    worker: bool = False
+
+    def sources(self) -> list[Source]:
+        """Return the user's files on the way from the started script to the call, that script among them."""
+        found = [
+            Source(Path(name).absolute(), codes=tuple(codes), module=module)
+            for name, (codes, module) in self.files.items()
+        ]
+        if self.main is not None and all(source.path != self.main for source in found):
+            found.append(Source(self.main, module=main_module()))
+        return found
+
+
+def kind(filename: str) -> str:
+    """Tell whose the file of a code object is: `own` (archiver's), `library`, `text` (no file) or `user`."""
+    known = _kinds.get(filename)
+    if known is None:
+        if filename.startswith("<") or not filename or _CELL.search(filename):
+            known = "text"
+        elif filename.startswith(_OWN):
+            known = "own"
+        elif filename.startswith(_LIBRARY) or any(part in filename for part in (*_PACKAGES, *_LAUNCHERS)):
+            known = "library"
+        else:
+            known = "user"
+        _kinds[filename] = known
+    return known
+
+
+def main_module() -> ModuleType | None:
+    """Return the module that was started; in a worker process, the parent's as the worker knows it."""
+    return sys.modules.get("__main__")
+
+
+def main_file() -> Path | None:
+    """Return the started script if it is a file of the user's, not a launcher such as pytest's."""
+    name = getattr(main_module(), "__file__", None)
+    return Path(name).absolute() if isinstance(name, str) and kind(name) == "user" else None
+
+
+def is_console_script() -> bool:
+    """Tell whether an installed command (`[project.scripts]`) was started."""
+    name = getattr(main_module(), "__file__", None)
+    return isinstance(name, str) and str(Path(name).absolute()).startswith(_SCRIPTS)
+
+
+def walk() -> Stack:
+    """Look at every frame that led here, from the nearest outwards, reading no source."""
+    stack = Stack(main=main_file())
+    main = main_module()
+    main_globals = vars(main) if main is not None else {}
+    nearest_is_ours = True
+    for frame in _outwards(sys._getframe(1)):
+        code = frame.f_code
+        whose = kind(code.co_filename)
+        if whose == "own" and nearest_is_ours and not stack.files:
+            stack.depth += 1
+            continue
+        if whose == "user":
+            if code.co_filename not in stack.files:
+                stack.files[code.co_filename] = ([], _module_of(frame))
+            stack.files[code.co_filename][0].append(code)
+        elif whose == "text" and nearest_is_ours and frame.f_globals is main_globals and stack.typed is None:
+            stack.typed = code.co_filename
+        elif whose == "library":
+            name = frame.f_globals.get("__name__") or ""
+            stack.pytest = stack.pytest or name.startswith("_pytest.")
+            stack.worker = stack.worker or name.startswith(_WORKERS)
+        nearest_is_ours = whose in ("own", "user")
+        if frame.f_globals is main_globals and code.co_name == "<module>":
+            break  # what is further out launched the script: a debugger, runpy
+    return stack
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _module_of(frame: FrameType) -> ModuleType | None:
+    """Return the module whose code the frame runs; None for a namespace of its own (a pickled function's)."""
+    module = sys.modules.get(frame.f_globals.get("__name__") or "")
+    return module if getattr(module, "__dict__", None) is frame.f_globals else None

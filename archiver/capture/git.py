@@ -1,0 +1,232 @@
+"""What git knows of a project: commit, branch, the diff of tracked files, and which files it ignores.
+
+Commit and branch are read from git's own files. A git process is started only for the diff and for ignored
+files, and only when the repository or the captured files have changed since the last time.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archiver.capture.secrets import credential, secret_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DIFF_LIMIT = 2**20
+"""Bytes of a diff that are kept."""
+_PATIENCE = 10.0
+"""Seconds after which git, on a huge or far repository, is given up."""
+
+State = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A work tree and the folders that git keeps beside it; `common` differs for linked work trees."""
+
+    top: Path
+    folder: Path
+    common: Path
+
+
+@dataclass(frozen=True)
+class Diff:
+    """The changes of tracked files against the last commit; `dirty` is None where git could not tell."""
+
+    dirty: bool | None
+    text: bytes = b""
+    cut: bool = False
+    note: str | None = None
+
+
+@lru_cache(maxsize=256)
+def repo_of(root: Path) -> Repo | None:
+    """Return the repository whose work tree the root is in, or None."""
+    for top in (root, *root.parents):
+        dot = top / ".git"
+        if dot.is_dir():
+            return Repo(top, dot, dot)
+        if dot.is_file():
+            link = _line(dot).removeprefix("gitdir: ")
+            folder = top / link
+            common = folder / (_line(folder / "commondir") or ".")
+            return Repo(top, folder, common)
+    return None
+
+
+def _line(path: Path) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.readline(4096).strip()
+    except OSError:
+        return ""
+
+
+def state(repo: Repo) -> State:
+    """Return what changes when the commit, the branch, the index or the ignored names do."""
+    ref = _line(repo.folder / "HEAD")
+    places = [repo.folder / "index", repo.top / ".gitignore"]
+    places += [repo.common / name for name in ("packed-refs", "info/exclude", "reftable/tables.list")]
+    if ref.startswith("ref: "):
+        places.append(repo.common / ref.removeprefix("ref: "))
+    return ref, *map(_stamp, places)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    try:
+        now = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return now.st_mtime_ns, now.st_size, now.st_ino
+
+
+def head(repo: Repo) -> tuple[str | None, str | None]:
+    """Return commit and branch; the commit is None before the first, the branch when detached."""
+    ref = _line(repo.folder / "HEAD")
+    if not ref.startswith("ref: "):
+        return ref or None, None
+    ref = ref.removeprefix("ref: ")
+    if ref == "refs/heads/.invalid":  # reftable: only git reads those
+        commit = _run(repo, ["rev-parse", "--verify", "-q", "HEAD"])
+        branch = _run(repo, ["symbolic-ref", "--short", "-q", "HEAD"])
+        return commit or None, branch or None
+    return _line(repo.common / ref) or _packed(repo, ref), ref.removeprefix("refs/heads/")
+
+
+def _packed(repo: Repo, ref: str) -> str | None:
+    try:
+        with open(repo.common / "packed-refs", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                commit, _, name = line.rstrip("\n").partition(" ")
+                if name == ref:
+                    return commit
+    except OSError:
+        pass
+    return None
+
+
+class Questions:
+    """The two questions that need git itself, asked at the same time: one process each, no shell."""
+
+    def __init__(self, repo: Repo, *, commit: bool, diff: bool, names: Sequence[str]) -> None:
+        """Ask for the `diff`, and which `names` are ignored; `commit` says whether there is any."""
+        self._repo = repo
+        self._commit = commit
+        self._names = names
+        self._failed: str | None = None
+        self._diff = self._start(_diff_words(commit), stdin=False) if diff else None
+        self._ignored = self._start(["check-ignore", "-z", "--stdin"], stdin=True) if names else None
+
+    def _start(self, words: list[str], *, stdin: bool) -> subprocess.Popen[bytes] | None:
+        try:
+            return _popen(self._repo, words, stdin=stdin)
+        except OSError as error:
+            self._failed = (
+                f"git could not be started ({error.strerror}): no diff, and ignored files are not known"
+            )
+            return None
+
+    def ignored(self) -> frozenset[str]:
+        """Return those of the names (relative to the work tree) that git ignores."""
+        if self._ignored is None:
+            return frozenset()
+        asked = b"".join(os.fsencode(name) + b"\0" for name in self._names)
+        with _deadline(self._ignored):
+            answer, _ = self._ignored.communicate(asked)
+        if self._ignored.returncode not in (0, 1):
+            self._failed = (
+                "git could not tell which files it ignores: see what `git status` says in the project"
+            )
+        return frozenset(os.fsdecode(name) for name in answer.split(b"\0") if name)
+
+    def diff(self) -> Diff:
+        """Return the changes of tracked files, without those that may hold a credential."""
+        if self._diff is None:
+            return Diff(None, note=self._failed)
+        with self._diff, _deadline(self._diff) as late:
+            text = self._diff.stdout.read(DIFF_LIMIT + 1) if self._diff.stdout else b""
+            cut = len(text) > DIFF_LIMIT
+            if cut:
+                self._diff.kill()
+        if late.is_set():
+            return Diff(None, note=f"git did not answer within {_PATIENCE:.0f} s: no diff")
+        if not cut and self._diff.returncode not in (0, 1):
+            return Diff(None, note="git could not make a diff: see what `git status` says in the project")
+        if not text:
+            return Diff(not self._commit, note=self._failed)
+        kept = _without_secrets(text[:DIFF_LIMIT])
+        note = f"the diff of tracked files is cut at {DIFF_LIMIT:,} bytes" if cut else self._failed
+        return Diff(True, kept, cut, note)
+
+
+def _diff_words(commit: bool) -> list[str]:
+    words = ["-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false", "diff"]
+    words += ["--no-color", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty"]
+    return [*words, "HEAD", "--"] if commit else [*words, "--cached", "--"]
+
+
+def _popen(repo: Repo, words: Iterable[str], *, stdin: bool = False) -> subprocess.Popen[bytes]:
+    # A hook or an outer git command may have set GIT_DIR and its like, which would mean another repository.
+    keep = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    settings = {
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_NO_LAZY_FETCH": "1",
+        "LC_ALL": "C",
+    }
+    return subprocess.Popen(  # noqa: S603  # words of ours; names go through standard input
+        ["git", "-c", "core.fsmonitor=false", *words],  # noqa: S607  # the user's own git, from PATH
+        cwd=repo.top,
+        env={**keep, **settings},
+        stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        close_fds=False,  # lets Python use vfork, whose cost does not grow with this process's memory
+    )
+
+
+@contextmanager
+def _deadline(process: subprocess.Popen[bytes]) -> Iterator[threading.Event]:
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        process.kill()
+
+    timer = threading.Timer(_PATIENCE, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
+
+
+def _run(repo: Repo, words: list[str]) -> str:
+    try:
+        with _popen(repo, words) as process, _deadline(process):
+            answer = process.stdout.read(4096) if process.stdout else b""
+            return answer.decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _without_secrets(text: bytes) -> bytes:
+    parts = text.split(b"\ndiff --git ")
+    for at, part in enumerate(parts):
+        names = part.split(b"\n", 1)[0].removeprefix(b"diff --git ")
+        name = names.decode(errors="replace").rpartition(" b/")[2].strip('"')
+        if secret_name(name) or credential(part):
+            parts[at] = names + b"\n# left out: it may hold a credential"
+            if at == 0:
+                parts[at] = b"diff --git " + parts[at]
+    return b"\ndiff --git ".join(parts)

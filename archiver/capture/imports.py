@@ -1,0 +1,190 @@
+"""Which local modules make up a strategy: those Python has loaded, those its source names. Nothing is run."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from archiver.capture.frames import Source, kind
+
+_looked_at: set[str] = set()
+_local: dict[str, str] = {}  # name of a loaded module of the user's -> its file
+
+
+def loaded() -> list[Source]:
+    """Return every loaded module that is a source file of the user's.
+
+    Only names that were not there the last time are looked at.
+    """
+    for name in list(sys.modules.keys() - _looked_at):
+        file = _file_of(sys.modules.get(name))
+        if file is not None and file.endswith((".py", ".pyw")) and kind(file) == "user":
+            _local[name] = file
+        _looked_at.add(name)
+    found: dict[Path, Source] = {}
+    for name, file in list(_local.items()):
+        module = sys.modules.get(name)
+        if module is None:
+            _looked_at.discard(name)
+            del _local[name]
+        else:
+            path = Path(file).absolute()
+            found.setdefault(path, Source(path, module=module))
+    return list(found.values())
+
+
+def _file_of(module: ModuleType | None) -> str | None:
+    # Through the dictionary: a module's own __getattr__ may import, or do anything at all.
+    try:
+        file = object.__getattribute__(module, "__dict__").get("__file__")
+    except AttributeError:
+        return None
+    return file if isinstance(file, str) else None
+
+
+class _Import(NamedTuple):
+    level: int
+    module: str
+    names: tuple[str, ...]
+
+
+_parsed: dict[str, tuple[_Import, ...]] = {}
+
+
+def imports_of(data: bytes, sha256: str) -> tuple[_Import, ...]:
+    """Return the import statements of a source, wherever in it they stand; none where it can't be parsed."""
+    known = _parsed.get(sha256)
+    if known is None:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(data)
+            known = tuple(_statements(tree))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            known = ()
+        _parsed[sha256] = known
+    return known
+
+
+def _statements(tree: ast.Module) -> Iterator[_Import]:
+    # Imports are statements, so expressions (most of a tree) need no visit.
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield _Import(0, alias.name, ())
+        elif isinstance(node, ast.ImportFrom):
+            yield _Import(node.level, node.module or "", tuple(alias.name for alias in node.names))
+        else:
+            for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+                inner = getattr(node, part, None)
+                if isinstance(inner, list):
+                    waiting.extend(inner)
+
+
+def reached(
+    start: Iterable[tuple[Path, bytes, str]], root: Path, take: Callable[[Path], tuple[bytes, str] | None]
+) -> list[Path]:
+    """Follow the import statements of the given sources to files below the root, and of these, and so on.
+
+    `start` holds path, source and sha256; `take` returns source and sha256 of a path, or None where the file
+    is not wanted. Returns the files found besides the given ones.
+    """
+    waiting = list(start)
+    known = {path for path, _, _ in waiting}
+    found: list[Path] = []
+    folders = _import_roots(root, [path for path, _, _ in waiting])
+    exists = _Existing()
+    while waiting:
+        path, data, sha256 = waiting.pop()
+        for statement in imports_of(data, sha256):
+            for target in _targets(statement, path, folders, exists):
+                if target in known:
+                    continue
+                known.add(target)
+                taken = take(target)
+                if taken is not None:
+                    found.append(target)
+                    waiting.append((target, *taken))
+    return found
+
+
+class _Existing:
+    """Tells which files exist, looking at each folder once."""
+
+    def __init__(self) -> None:
+        self._names: dict[Path, frozenset[str]] = {}
+
+    def __call__(self, path: Path) -> bool:
+        folder = path.parent
+        if folder not in self._names:
+            try:
+                self._names[folder] = frozenset(os.listdir(folder))  # noqa: PTH208  # names are all we need
+            except OSError:
+                self._names[folder] = frozenset()
+        return path.name in self._names[folder]
+
+
+def _import_roots(root: Path, entries: list[Path]) -> list[Path]:
+    """Return the folders below the root from which absolute imports can start in this process."""
+    folders = [Path(entry or os.curdir).absolute() for entry in sys.path if isinstance(entry, str)]
+    folders += [path.parent for path in entries]
+    folders += [root, root / "src"]
+    return [folder for folder in dict.fromkeys(folders) if folder.is_relative_to(root)]
+
+
+def _targets(statement: _Import, path: Path, folders: list[Path], exists: _Existing) -> Iterator[Path]:
+    """Return the files that an import statement loads, the packages on the way among them."""
+    parts = statement.module.split(".") if statement.module else []
+    if statement.level:
+        start = path.parent
+        for _ in range(statement.level - 1):
+            start = start.parent
+        yield from _below(start, parts, statement.names, exists)
+        return
+    if parts[0] in sys.stdlib_module_names:
+        return
+    for folder in (*_package_parents(parts[0]), *folders):
+        hits = list(_below(folder, parts, statement.names, exists))
+        if hits:
+            yield from hits
+            return
+
+
+def _package_parents(top: str) -> list[Path]:
+    """Return where a loaded package really lies: an editable install may map it to any folder."""
+    path = getattr(sys.modules.get(top), "__dict__", {}).get("__path__", ())
+    try:
+        return [
+            Path(entry).parent for entry in list(path) if isinstance(entry, str) and Path(entry).name == top
+        ]
+    except Exception:  # noqa: BLE001  # a namespace path computes itself, with the user's import hooks
+        return []
+
+
+def _below(folder: Path, parts: list[str], names: tuple[str, ...], exists: _Existing) -> Iterator[Path]:
+    here = folder
+    for at, part in enumerate(parts):
+        module = here / f"{part}.py"
+        if at == len(parts) - 1 and exists(module) and not exists(here / part / "__init__.py"):
+            yield module
+            return
+        if not exists(here / part):
+            return
+        here = here / part
+        if exists(here / "__init__.py"):
+            yield here / "__init__.py"
+    if not parts and exists(here / "__init__.py"):
+        yield here / "__init__.py"
+    for name in names:
+        if exists(here / f"{name}.py"):
+            yield here / f"{name}.py"
+        elif exists(here / name / "__init__.py"):
+            yield here / name / "__init__.py"

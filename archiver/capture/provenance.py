@@ -1,0 +1,149 @@
+"""What else decides a result: Python, the platform, installed packages, git, and the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from archiver.capture import git
+from archiver.capture.frames import kind
+from archiver.capture.secrets import masked
+
+_ARGV_LIMIT = 4096
+_GIVEN_LIMIT = 16_384
+
+Stamps = tuple[tuple[str, int], ...]
+_packages: tuple[Stamps, str] | None = None
+
+
+def machine() -> dict[str, str]:
+    """Return Python's version and the platform."""
+    name = sys.implementation.name
+    version = ".".join(map(str, sys.version_info[:3]))
+    system = os.uname() if hasattr(os, "uname") else None
+    platform = f"{system.sysname} {system.release} {system.machine}" if system else sys.platform
+    return {"python": version if name == "cpython" else f"{name} {version}", "platform": platform}
+
+
+def environment(root: Path) -> bytes:
+    """Return what hardly ever changes as one text: a requirements file, with a head of `# name: value` lines.
+
+    Installed packages are read again only after an installation.
+    """
+    global _packages  # noqa: PLW0603  # one environment in a process
+    folders = [entry for entry in dict.fromkeys(sys.path) if entry and kind(f"{entry}{os.sep}x") == "library"]
+    stamps = tuple((folder, _changed(folder)) for folder in folders)
+    if _packages is None or _packages[0] != stamps:
+        found: dict[str, str] = {}
+        for folder in folders:
+            for name, line in _installed(folder):
+                found.setdefault(name, line)
+        _packages = stamps, "".join(f"{found[name]}\n" for name in sorted(found))
+    head = {**machine(), "root": str(root)}
+    text = "".join(f"# {name}: {value}\n" for name, value in head.items()) + _packages[1]
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _changed(folder: str) -> int:
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+_METADATA = re.compile(r"([A-Za-z0-9][A-Za-z0-9._]*)-([A-Za-z0-9!+._]+?)(?:-py\d[^-]*)?\.(?:dist|egg)-info")
+
+
+def _installed(folder: str) -> Iterator[tuple[str, str]]:
+    # The names of the metadata folders hold name and version: reading 150 METADATA files takes 50 ms.
+    try:
+        entries = os.listdir(folder)  # noqa: PTH208  # names are all we need
+    except OSError:
+        return
+    for entry in entries:
+        match = _METADATA.fullmatch(entry) if entry.endswith("-info") else None
+        if match is not None:
+            name = re.sub(r"[._]+", "-", match[1])
+            yield name.lower(), _origin(Path(folder, entry, "direct_url.json"), name) or f"{name}=={match[2]}"
+
+
+def _origin(path: Path, name: str) -> str | None:
+    """Return the requirement line of a package that was installed from version control, else None."""
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    info = data.get("vcs_info") if isinstance(data, dict) else None
+    if not info or not isinstance(data.get("url"), str):
+        return None
+    url = re.sub(r"://[^/@]*@", "://", data["url"])
+    return f"{name} @ {info.get('vcs', 'git')}+{url}@{info.get('commit_id', '')}"
+
+
+def argv() -> list[str]:
+    """Return the command line, credentials masked, cut where it is very long."""
+    words = masked([word for word in sys.argv if isinstance(word, str)])
+    out: list[str] = []
+    left = _ARGV_LIMIT
+    for word in words:
+        left -= len(word)
+        if left < 0:
+            return [*out, "..."]
+        out.append(word.encode(errors="surrogateescape").decode(errors="backslashreplace"))
+    return out
+
+
+def given(value: Any, what: str) -> tuple[Any, str | None]:
+    """Return what the user gave (`seed`, `data`) as plain JSON data, and a warning where it is not that."""
+    try:
+        text = json.dumps(value, allow_nan=False)
+        if len(text) <= _GIVEN_LIMIT:
+            return json.loads(text), None
+        return None, f"{what} is not kept: give a fingerprint of at most {_GIVEN_LIMIT:,} bytes, not the data"
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)[:256], f"{what} is kept as text: it is not plain JSON data"
+
+
+@dataclass
+class _Known:
+    state: git.State
+    commit: str | None
+    branch: str | None
+    ignored: dict[str, bool] = field(default_factory=dict)
+    contents: tuple[str, ...] | None = None
+    diff: git.Diff = field(default_factory=lambda: git.Diff(None))
+
+
+_known: dict[git.Repo, _Known] = {}
+
+
+def ask_git(
+    repo: git.Repo, names: Sequence[str], contents: tuple[str, ...]
+) -> tuple[dict[str, Any], git.Diff, set[str]]:
+    """Return what a record says of git, the diff, and which of the files are ignored.
+
+    `names` are relative to the work tree. `contents` are the hashes of what is captured: while they and the
+    repository stay as they are, so does the answer, and git is not asked again.
+    """
+    state = git.state(repo)
+    known = _known.get(repo)
+    if known is None or known.state != state:
+        known = _known[repo] = _Known(state, *git.head(repo))
+    unknown = [name for name in names if name not in known.ignored]
+    stale = known.contents != contents
+    if stale or unknown:
+        questions = git.Questions(repo, commit=known.commit is not None, diff=stale, names=unknown)
+        hits = questions.ignored()
+        known.ignored.update({name: name in hits for name in unknown})
+        if stale:
+            known.contents, known.diff = contents, questions.diff()
+    about = {"commit": known.commit, "branch": known.branch, "dirty": known.diff.dirty}
+    if known.diff.cut:
+        about["diff_cut"] = True
+    return about, known.diff, {name for name in names if known.ignored[name]}

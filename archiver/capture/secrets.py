@@ -1,0 +1,114 @@
+"""What must never leave the user's machine: files that hold keys, lines that look like credentials."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from fnmatch import fnmatchcase
+
+_NAMES = (
+    ".env", ".env.*", "*.env", ".envrc", ".netrc", "_netrc", ".pgpass", ".pypirc", ".npmrc", ".htpasswd",
+    ".dockercfg", ".git-credentials", ".s3cfg", ".boto", "credentials", "credentials.*",
+    "client_secret*.json", "*service-account*.json", "*service_account*.json", "secrets.json",
+    "secrets.toml", "secrets.yaml", "secrets.yml", "secrets.ini", "secrets.cfg", "*.pem", "*.key", "*.p12",
+    "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk", "*.ovpn", "*.tfvars", "*.tfstate", "id_rsa*",
+    "id_dsa*", "id_ecdsa*", "id_ed25519*",
+)  # fmt: skip
+_FOLDERS = frozenset({".ssh", ".aws", ".gnupg", ".azure", ".kube", ".docker"})
+
+
+def secret_name(path: str) -> bool:
+    """Tell whether a file of this name holds credentials (`.env`, private keys and their like)."""
+    *folders, name = path.lower().split("/")
+    return any(fnmatchcase(name, pattern) for pattern in _NAMES) or not _FOLDERS.isdisjoint(folders)
+
+
+# (what it is, a text that must occur, the pattern). The plain text is looked for first: it costs a twentieth.
+_PATTERNS = (
+    ("private key", b"PRIVATE KEY", rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"),
+    ("AWS access key", b"AKIA", rb"(?<![A-Z0-9])AKIA[A-Z0-9]{16}(?![A-Z0-9])"),
+    ("AWS access key", b"ASIA", rb"(?<![A-Z0-9])ASIA[A-Z0-9]{16}(?![A-Z0-9])"),
+    ("Google key", b"AIza", rb"AIza[\w-]{35}"),
+    ("Google token", b"ya29.", rb"ya29\.[\w-]{20,}"),
+    ("Google secret", b"GOCSPX-", rb"GOCSPX-[\w-]{20,}"),
+    ("Azure storage key", b"AccountKey=", rb"AccountKey=[A-Za-z0-9+/]{40,}"),
+    ("Azure shared access signature", b"sig=", rb"[?&]sig=[A-Za-z0-9%+/]{40,}"),
+    ("GitHub token", b"gh", rb"(?<![A-Za-z0-9])gh[pousr]_[A-Za-z0-9]{30,}"),
+    ("GitHub token", b"github_pat_", rb"github_pat_\w{22,}"),
+    ("GitLab token", b"glpat-", rb"glpat-[\w-]{20,}"),
+    ("Slack token", b"xox", rb"xox[abeoprs]-[\w-]{10,}"),
+    ("Slack webhook", b"hooks.slack.com", rb"hooks\.slack\.com/services/T\w+/B\w+/\w+"),
+    ("Discord webhook", b"/api/webhooks/", rb"discord(?:app)?\.com/api/webhooks/\d+/[\w-]{20,}"),
+    ("Telegram bot token", b":AA", rb"(?<!\d)\d{8,10}:AA[\w-]{33}"),
+    ("Stripe key", b"k_live_", rb"[rs]k_live_[A-Za-z0-9]{16,}"),
+    ("API key", b"sk-", rb"(?<![A-Za-z0-9])sk-(?:[a-z]+\d*-)*[A-Za-z0-9_]{20,}"),
+    ("Hugging Face token", b"hf_", rb"(?<![A-Za-z0-9])hf_[A-Za-z0-9]{30,}"),
+    ("npm token", b"npm_", rb"(?<![A-Za-z0-9])npm_[A-Za-z0-9]{36}"),
+    ("PyPI token", b"pypi-", rb"pypi-[\w-]{50,}"),
+    ("SendGrid key", b"SG.", rb"SG\.[\w-]{16,}\.[\w-]{16,}"),
+    ("Databricks token", b"dapi", rb"(?<![a-z0-9])dapi[0-9a-f]{32}"),
+    ("Vault token", b"hvs.", rb"hvs\.[\w-]{24,}"),
+    ("JSON web token", b"eyJ", rb"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
+)
+_URL = rb"[a-zA-Z][\w+.-]*://[^\s/:@'\"<>{}$%]+:([^\s/@'\"<>{}$%]{3,})@"
+_HINTS = (b"passw", b"pwd", b"secret", b"token", b"apikey", b"_key", b"-key")
+_ASSIGNED = rb"""(?ix)
+    (?: passw(?:or)?d | passwd | pwd | secret | token | (?: api | access | private | auth ) [_-]? key )
+    [\w.-]* ["']? \s* [:=]{1,2} \s* [rbf]? ["'] ( [A-Za-z0-9+/=_.~!@\#$%^&*-]{12,} ) ["']"""
+_PLACEHOLDER = rb"(?i)example|placeholder|change.?me|your|dummy|redacted|xxx|\*\*\*|password|secret|\.\.\."
+
+
+def credential(data: bytes) -> str | None:
+    """Find the first line that looks like a credential.
+
+    Returns what it looks like and the line's number (`AWS access key, line 3`), never the text itself; None
+    where there is none.
+    """
+    for what, anchor, pattern in _PATTERNS:
+        if anchor in data and (match := re.search(pattern, data)):
+            return _place(what, data, match.start())
+    if b"://" in data:
+        for match in re.finditer(_URL, data):
+            if not re.search(_PLACEHOLDER, match[1]):
+                return _place("password in a URL", data, match.start())
+    lower = data.lower()
+    if any(hint in lower for hint in _HINTS):
+        for match in re.finditer(_ASSIGNED, data):
+            if _random(match[1]):
+                return _place("secret in an assignment", data, match.start())
+    return None
+
+
+def _place(what: str, data: bytes, at: int) -> str:
+    line = data.count(b"\n", 0, at) + 1
+    return f"{what}, line {line}"
+
+
+def _random(value: bytes) -> bool:
+    """Tell a key from a word: digits and letters mixed, and no character much more frequent than chance."""
+    if re.search(_PLACEHOLDER, value) or not re.search(rb"\d", value) or not re.search(rb"[A-Za-z]", value):
+        return False
+    entropy = -sum(n / len(value) * math.log2(n / len(value)) for n in Counter(value).values())
+    return entropy > 3.2
+
+
+_FLAG = r"(?i)--?[\w-]*(?:passw(?:or)?d|pwd|secret|token|api[_-]?key|access[_-]?key|auth)[\w-]*"
+
+
+def masked(argv: list[str]) -> list[str]:
+    """Return command-line arguments with everything that looks like a credential replaced by `***`."""
+    out: list[str] = []
+    hide = False
+    for word in argv:
+        name, equals, _ = word.partition("=")
+        if hide and not word.startswith("-"):
+            out.append("***")
+        elif equals and re.fullmatch(_FLAG, f"-{name.lstrip('-')}"):
+            out.append(f"{name}=***")
+        elif credential(word.encode(errors="surrogateescape")):
+            out.append("***")
+        else:
+            out.append(word)
+        hide = not equals and re.fullmatch(_FLAG, word) is not None
+    return out
