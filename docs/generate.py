@@ -1,4 +1,4 @@
-"""Write docs/reference/{cli,api,errors}.md from the program itself; `--check` only says what is out of date."""
+"""Write docs/reference/{cli,api,errors}.md from the program; `--check` only says what is out of date."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ def errors_page() -> str:
         "# Errors and exit codes",
         "",
         NOTE,
-        "Everything that archiver raises on purpose is an `archiver.ArchiverError`: its text is one line that says",
-        "what to do. The command line prints that line on standard error and ends with the exit code of the class. A",
-        "traceback and exit code 1 mean a bug: please report it.",
+        "Everything that archiver raises on purpose is an `archiver.ArchiverError`: its text is one line",
+        "that says what to do. The command line prints that line on standard error and ends with the exit code of",
+        "the class. A traceback and exit code 1 mean a bug: please report it.",
         "",
         "| exit code | error | meaning |",
         "|---|---|---|",
@@ -92,8 +92,8 @@ def errors_page() -> str:
         "| 4 | | a threshold given to `df` is crossed |",
         "| 130 | | interrupted |",
         "",
-        "Wrong usage of a command is exit code 2, as a `ConfigError` is. `ConfigError` is also a `ValueError`,",
-        "and `NotFoundError` a `LookupError`.",
+        "Wrong usage of a command is exit code 2, as a `ConfigError` is. `ConfigError` is also a",
+        "`ValueError`, and `NotFoundError` a `LookupError`.",
     ]
     return "\n".join(lines) + "\n"
 
