@@ -19,4 +19,4 @@ def compact(ctx: typer.Context) -> None:
     if call.json:
         call.print_json({"runs": count})
     else:
-        call.say(f"the catalog of {archive.url} covers {count} run{'s' if count != 1 else ''}")
+        call.say(f"the catalog of {archive.store.url} covers {count} run{'s' if count != 1 else ''}")

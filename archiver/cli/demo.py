@@ -32,7 +32,7 @@ def demo(ctx: typer.Context) -> None:
     call = Call.of(ctx)
     total = len(search.jobs())
     archive = call.archive()
-    call.say(f"{total} backtests of 2 strategies over GOOG (daily) and EUR/USD (hourly) -> {archive.url}")
+    call.say(f"{total} backtests of 2 strategies over GOOG (daily) and EUR/USD (hourly) -> {archive.store.url}")
     started = time.perf_counter()
     with call.progress("backtests", total) as step:
         saved = search.run(archive, step=step)
