@@ -167,7 +167,7 @@ class S3Store(Store):
         except NotFoundError:
             self._require_bucket()
             return None
-        return Entry(key, int(found["ContentLength"]), found["LastModified"].astimezone(UTC))
+        return Entry(key, int(found["ContentLength"]), _second(found["LastModified"]))
 
     def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
         self.refuse_when_read_only("delete")
@@ -250,7 +250,7 @@ class S3Store(Store):
                         f"{self.url} lists its objects out of order: it cannot hold an archive"
                     )
                 last = key
-                yield Entry(key, int(item["Size"]), item["LastModified"].astimezone(UTC))
+                yield Entry(key, int(item["Size"]), _second(item["LastModified"]))
             if not page.get("IsTruncated"):
                 return
             following = page.get("NextContinuationToken")
@@ -389,6 +389,11 @@ def _complete(response: Mapping[str, Any], data: bytes, start: int, end: int | N
     if len(data) != min(size, size if end is None else end) - start:
         raise TruncatedError(f"{span} arrived, {start}-{'' if end is None else end - 1} was asked for")
     return data
+
+
+def _second(moment: datetime) -> datetime:
+    """Cut a time to the second: HEAD tells no more, LIST of some servers does, and they must agree."""
+    return moment.astimezone(UTC).replace(microsecond=0)
 
 
 def _add_digest(request: Any, **_: Any) -> None:

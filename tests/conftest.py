@@ -1,0 +1,170 @@
+"""Places to store things: real servers on free ports, a fresh URL a test, and no way to anyone's real account."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from archiver.store import Store, open_store
+from tests.wire import Wire
+
+PLACES = ["file", "memory", "moto", "rclone"]
+_BIN = Path(sys.executable).parent
+# Made of pieces, so that no scanner takes them for real ones.
+ACCESS, SECRET = "test" + "access", "test" + "secret"
+
+
+class Place(NamedTuple):
+    """Where a test may write: nothing is there yet."""
+
+    kind: str
+    url: str
+    options: dict[str, Any]
+
+    def open(self, **arguments: Any) -> Store:
+        return open_store(self.url, storage_options=self.options, **arguments)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hide the credentials and settings of whoever runs the tests."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("AWS_", "ARCHIVER_", "BOTO_", "S3FS_", "FSSPEC_", "GOOGLE_", "AZURE_")):
+                patch.delenv(name)
+        patch.setenv("AWS_CONFIG_FILE", str(home / "no-config"))
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "no-credentials"))
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        yield
+
+
+def _serve(command: Callable[[int], list[str]], log: Path) -> Iterator[str]:
+    """Run a server on a free port until the session ends; another one may take the port first, so try again."""
+    for _ in range(5):
+        with closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        with log.open("wb") as out:
+            process = subprocess.Popen(command(port), stdout=out, stderr=out, cwd=log.parent)
+        try:
+            if _answers(process, port):
+                yield f"http://127.0.0.1:{port}"
+                return
+        finally:
+            process.terminate()
+            process.wait(10)
+    pytest.fail(f"{command(0)[0]} does not start: {log.read_text()[-500:]}")
+
+
+def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        with closing(socket.socket()) as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return process.poll() is None
+        time.sleep(0.02)
+    return False
+
+
+@pytest.fixture(scope="session")
+def moto_endpoint(_isolated: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the endpoint of a moto server: knows every S3 call, checks nothing."""
+    log = tmp_path_factory.mktemp("moto") / "log"
+    yield from _serve(lambda port: [str(_BIN / "moto_server"), "-H", "127.0.0.1", "-p", str(port)], log)
+
+
+@pytest.fixture(scope="session")
+def rclone_endpoint(_isolated: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the endpoint of `rclone serve s3`: checks signatures and digests, knows plain objects only."""
+    folder = tmp_path_factory.mktemp("rclone") / "buckets"
+    folder.mkdir()
+    keys = f"--auth-key={ACCESS},{SECRET}"
+    yield from _serve(
+        lambda port: [
+            str(_BIN / "rclone"), "serve", "s3", keys, f"--addr=127.0.0.1:{port}", "--config=", str(folder)
+        ],
+        folder.parent / "log",
+    )  # fmt: skip
+
+
+def s3_options(endpoint: str) -> dict[str, Any]:
+    return {"endpoint_url": endpoint, "key": ACCESS, "secret": SECRET}
+
+
+def new_bucket(endpoint: str) -> str:
+    """Make a bucket on a server. (Its folder would not do: rclone caches what folders there are.)"""
+    import s3fs
+
+    name = f"bucket-{secrets.token_hex(6)}"
+    s3fs.S3FileSystem(**s3_options(endpoint)).mkdir(name)
+    return name
+
+
+@pytest.fixture
+def moto_place(moto_endpoint: str) -> Place:
+    """Give a prefix of a fresh bucket on moto."""
+    return Place("moto", f"s3://{new_bucket(moto_endpoint)}/some/prefix", s3_options(moto_endpoint))
+
+
+@pytest.fixture
+def rclone_place(rclone_endpoint: str) -> Place:
+    """Give a prefix of a fresh bucket on rclone."""
+    return Place("rclone", f"s3://{new_bucket(rclone_endpoint)}/some/prefix", s3_options(rclone_endpoint))
+
+
+@pytest.fixture
+def file_place(tmp_path: Path) -> Place:
+    """Give a folder that does not exist yet."""
+    return Place("file", str(tmp_path / "archive"), {})
+
+
+@pytest.fixture
+def memory_place() -> Iterator[Place]:
+    """Give a corner of fsspec's one memory filesystem, emptied afterwards."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    place = Place("memory", f"memory://{secrets.token_hex(6)}/archive", {})
+    yield place
+    for path in [
+        path for path in MemoryFileSystem.store if path.startswith(place.url.removeprefix("memory:/"))
+    ]:
+        del MemoryFileSystem.store[path]
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> Place:
+    """Give each kind of place in turn."""
+    found: Place = request.getfixturevalue(f"{request.param}_place")
+    return found
+
+
+@pytest.fixture
+def store(place: Place) -> Store:
+    """Give an empty store in each kind of place in turn."""
+    return place.open()
+
+
+@pytest.fixture
+def wire(moto_endpoint: str) -> Iterator[Wire]:
+    """Give a wire to the moto server that counts requests and breaks on demand."""
+    with Wire(moto_endpoint) as wire:
+        yield wire
+
+
+@pytest.fixture
+def wired_place(moto_endpoint: str, wire: Wire) -> Place:
+    """Give a prefix of a fresh bucket on moto, reached through the wire."""
+    return Place("wired", f"s3://{new_bucket(moto_endpoint)}/some/prefix", s3_options(wire.endpoint))
