@@ -45,7 +45,7 @@ def environment(root: Path) -> bytes:
             for name, line in _installed(folder):
                 found.setdefault(name, line)
         _packages = stamps, "".join(f"{found[name]}\n" for name in sorted(found))
-    head = {**machine(), "root": str(root)}
+    head = {**machine(), "root": str(root).replace("\n", "\\n")}
     text = "".join(f"# {name}: {value}\n" for name, value in head.items()) + _packages[1]
     return text.encode("utf-8", "backslashreplace")
 
