@@ -1,3 +1,103 @@
-"""The archive that every backtest writes to."""
+"""The archive that every backtest writes to.
+
+    import archiver
+
+    archive = archiver.open("s3://bucket/backtests")
+    archive.save_universe_results("universe_001_5min_5lb", results, top_n=50)
+
+Everything public is here; `archiver.errors` shows the tree of errors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from archiver.archive import Archive
+    from archiver.archive import open_archive as open
+    from archiver.backtesting import from_backtesting
+    from archiver.capture import capture
+    from archiver.errors import (
+        AccessError,
+        ArchiveNotFoundError,
+        ArchiverError,
+        CaptureError,
+        ConfigError,
+        FormatError,
+        IntegrityError,
+        NotFoundError,
+        NotKeptError,
+        PolicyError,
+        RunNotFoundError,
+        StorageError,
+        StorageFullError,
+    )
+    from archiver.model import Run
+    from archiver.policy import Policy
+
+# Imported when first used: `import archiver` costs a backtest nothing.
+_HOME = {
+    "Archive": "archiver.archive",
+    "Policy": "archiver.policy",
+    "Run": "archiver.model",
+    "capture": "archiver.capture",
+    "from_backtesting": "archiver.backtesting",
+    "open": "archiver.archive",
+} | dict.fromkeys(
+    (
+        "AccessError",
+        "ArchiveNotFoundError",
+        "ArchiverError",
+        "CaptureError",
+        "ConfigError",
+        "FormatError",
+        "IntegrityError",
+        "NotFoundError",
+        "NotKeptError",
+        "PolicyError",
+        "RunNotFoundError",
+        "StorageError",
+        "StorageFullError",
+    ),
+    "archiver.errors",
+)
+
+__all__ = [
+    "AccessError",
+    "Archive",
+    "ArchiveNotFoundError",
+    "ArchiverError",
+    "CaptureError",
+    "ConfigError",
+    "FormatError",
+    "IntegrityError",
+    "NotFoundError",
+    "NotKeptError",
+    "Policy",
+    "PolicyError",
+    "Run",
+    "RunNotFoundError",
+    "StorageError",
+    "StorageFullError",
+    "__version__",
+    "capture",
+    "from_backtesting",
+    "open",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'archiver' has no attribute {name!r}")
+    from importlib import import_module
+
+    home = import_module(_HOME[name])
+    value = home if name == "capture" else getattr(home, {"open": "open_archive"}.get(name, name))
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -25,12 +25,17 @@ EXACT = 2**53
 
 @dataclass(slots=True, eq=False)
 class Column:
-    """An encoded column: its array, whether that is text, the rows that hold an int among floats, a dict's layout."""
+    """An encoded column: its array, whether that is text, the rows that hold an int among floats, a dict's layout.
+
+    A window column holds places in tapes; `full` has as text what fits none.
+    """
 
     array: pa.Array
     text: bool = False
     ints: list[int] = field(default_factory=list)
     layout: dict[str, Any] = field(default_factory=dict)
+    window: bool = False
+    full: pa.Array | None = None
 
 
 def encode_column(values: Values, where: str) -> Column:
@@ -100,7 +105,9 @@ def join_columns(pieces: Sequence[tuple[Column | None, int]], where: str) -> Col
 
     if len(pieces) == 1 and pieces[0][0] is not None:
         return pieces[0][0]
-    real = [column for column, _ in pieces if column is not None and column.array.null_count < len(column.array)]
+    real = [
+        column for column, _ in pieces if column is not None and column.array.null_count < len(column.array)
+    ]
     alike = len({(str(column.array.type), column.text) for column in real}) <= 1
     if not alike or any(column.layout for column in real):
         return encode_column([value for column, rows in pieces for value in _values(column, rows)], where)

@@ -211,7 +211,8 @@ def _encodings(table: pa.Table) -> tuple[list[str], dict[str, str]]:
     for path, array in _leaves(table):
         if pa.types.is_boolean(array.type):
             continue
-        if len(pc.unique(array)) * 4 < len(array):
+        rows, distinct = len(array), len(pc.unique(array))
+        if distinct * 4 < rows or (pa.types.is_floating(array.type) and _dictionary_pays(rows, distinct)):
             dictionary.append(path)
         elif pa.types.is_floating(array.type) and len(array) > _FEW_ROWS:
             encodings[path] = "BYTE_STREAM_SPLIT"
@@ -220,6 +221,11 @@ def _encodings(table: pa.Table) -> tuple[list[str], dict[str, str]]:
         elif pa.types.is_string(array.type):
             encodings[path] = "DELTA_BYTE_ARRAY"
     return dictionary, encodings
+
+
+def _dictionary_pays(rows: int, distinct: int) -> bool:
+    """Compare the bytes of a dictionary of doubles and its indices with those of doubles that zstd can halve at best."""
+    return distinct * 8 + rows * distinct.bit_length() / 8 < rows * 5
 
 
 def _leaves(table: pa.Table) -> list[tuple[str, pa.Array]]:

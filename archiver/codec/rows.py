@@ -6,6 +6,7 @@ The layout holds only what Arrow's types do not say; for regular rows it is empt
 
 text    names of columns that hold JSON text
 dicts   layout of each column of dicts, where it is not empty
+windows column of windows -> column that holds as text what fits no tape, or null
 keys    physical column name -> key, where they differ
 shape   name of the shape column
 shapes  the shapes that rows have; null for all columns in order
@@ -88,16 +89,24 @@ class RowsEncoder:
         if not 0 < len(self._keys) <= self._most_keys:
             return None
         columns = {
-            key: join_columns([(chunk.get(key), rows) for chunk, rows in self._chunks], f"{self._where}.{key}")
+            key: join_columns(
+                [(chunk.get(key), rows) for chunk, rows in self._chunks], f"{self._where}.{key}"
+            )
             for key in self._keys
         }
         return _assemble(columns, *_shapes(list(self._keysets), self._of_row, columns))
 
 
 def decode_rows(
-    names: Sequence[str], arrays: Sequence[pa.Array], layout: Mapping[str, Any]
+    names: Sequence[str],
+    arrays: Sequence[pa.Array],
+    layout: Mapping[str, Any],
+    decoded: Mapping[str, list[Any]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the rows that `encode_rows` was given; columns may be in any order, none may be missing."""
+    """Return the rows that `encode_rows` was given, from columns in their order.
+
+    `decoded` holds the values of columns that the caller has decoded.
+    """
     shape_name = layout.get("shape")
     text = frozenset(layout.get("text", ()))
     dicts = layout.get("dicts", {})
@@ -107,7 +116,10 @@ def decode_rows(
             shape_of = array.to_pylist()
             continue
         keys.append(layout.get("keys", {}).get(name, name))
-        columns.append(decode_column(array, text=name in text, layout=dicts.get(name, {})))
+        if decoded and name in decoded:
+            columns.append(decoded[name])
+        else:
+            columns.append(decode_column(array, text=name in text, layout=dicts.get(name, {})))
     shapes: list[Any] | None = layout.get("shapes")
     if shapes is None and shape_of is None:
         return [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]
@@ -170,10 +182,17 @@ def _assemble(columns: Mapping[str, Column], shapes: list[list[int]], shape_of: 
             layout.setdefault("keys", {})[name] = key
         if column.text:
             layout.setdefault("text", []).append(name)
+        if column.window:
+            layout.setdefault("windows", {})[name] = None
         if column.layout:
             layout.setdefault("dicts", {})[name] = column.layout
     arrays = [column.array for column in columns.values()]
     every = list(range(len(names)))
+    for name, column in zip(list(names), columns.values(), strict=True):
+        if column.full is not None:
+            layout["windows"][name] = _physical(f"{name}_full", names)
+            names.append(layout["windows"][name])
+            arrays.append(column.full)
     if len(shapes) > 1:
         layout["shape"] = _physical("_shape", names)
         names.append(layout["shape"])

@@ -12,12 +12,20 @@ of the record.
 from __future__ import annotations
 
 import marshal
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
 from typing import Any
 
+from archiver.codec.columns import Column, encode_column, encode_text, scalars
+from archiver.codec.parquet import ParquetObject, write_parquet
+from archiver.codec.text import columns_to_lists, plain
+from archiver.errors import ConfigError
+from archiver.model import Ref
+
 Window = dict[str, list[Any]]
+_LOOK = 100
 _MOST_TAPES = 64
 _LEAST_SHARING = 1.5
 """A tape pays when its windows have at least this many bars for each bar it stores."""
@@ -78,11 +86,6 @@ def find_tapes(values: Sequence[Any], known: Sequence[Tape] = ()) -> Cuts:
             break
         rest = missed
     return cuts
-
-
-def cut(columns: dict[str, list[Any]], begin: int, length: int) -> Window:
-    """Cut a window out of the concatenated tapes' columns."""
-    return {key: column[begin : begin + length] for key, column in columns.items()}
 
 
 @dataclass(slots=True)
@@ -235,3 +238,80 @@ def _width(column: list[Any]) -> int | None:
     else:
         widths = {len(marshal.dumps(value, 2)) for value in column} if kinds <= {int, bool} else set()
     return widths.pop() if len(widths) == 1 else None
+
+
+def window_keys(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the keys under which rows seem to hold windows."""
+    for row in rows[:_LOOK]:
+        found = [key for key, value in row.items() if type(value) is dict and value and _clock(value)]
+        if found:
+            return found
+    return []
+
+
+def window_column(
+    values: Sequence[Any], offset: int, known: Sequence[Tape]
+) -> tuple[Column | None, list[Tape]]:
+    """Encode windows as places in tapes that begin at bar `offset`; None where no tape pays."""
+    import pyarrow as pa
+
+    cuts = find_tapes(values, known)
+    if not cuts.tapes:
+        return None, []
+    begins = [None if place is None else place[0] + offset for place in cuts.places]
+    lengths = [None if place is None else place[1] for place in cuts.places]
+    rest = [
+        None if value is None or place is not None else value
+        for value, place in zip(values, cuts.places, strict=True)
+    ]
+    array = pa.StructArray.from_arrays(
+        [pa.array(begins, pa.int64()), pa.array(lengths, pa.int64())],
+        ["begin", "length"],
+        mask=pa.array([place is None for place in cuts.places]),
+    )
+    full = encode_text(rest, "trades").array if any(value is not None for value in rest) else None
+    return Column(array, window=True, full=full), cuts.tapes
+
+
+def encode_tape(tape: Tape) -> tuple[bytes, Ref]:
+    """Write a tape as Parquet: one row a bar. Returns the bytes, and a Ref without its key."""
+    import pyarrow as pa
+
+    columns = {key: encode_column(values, key) for key, values in tape.columns.items()}
+    table = pa.table({key: column.array for key, column in columns.items()})
+    return write_parquet([table], {"tape": tape.clock}, parts="group")
+
+
+def decode_tape(source: ParquetObject) -> Tape:
+    """Read a tape back."""
+    table = source.read()
+    columns = {name: scalars(table[name].combine_chunks()) for name in table.column_names}
+    return Tape(source.facts["tape"], columns)
+
+
+def cut_windows(tapes: Sequence[Tape], places: Sequence[tuple[int, int] | None]) -> list[Window | None]:
+    """Cut each window out of the concatenated tapes; None stays None."""
+    ends = list(accumulate(tape.bars for tape in tapes))
+    windows: list[Window | None] = []
+    for place in places:
+        if place is None:
+            windows.append(None)
+            continue
+        begin, length = place
+        number = bisect_right(ends, begin)
+        begin -= ends[number - 1] if number else 0
+        columns = tapes[number].columns
+        windows.append({key: column[begin : begin + length] for key, column in columns.items()})
+    return windows
+
+
+def tape_of(bars: Any) -> Tape:
+    """Return a bar series that was given as a dict of lists or as a table. Raises ConfigError for anything else."""
+    listed = columns_to_lists(bars)
+    if listed is not None and listed and type(listed[0]) is dict:
+        bars = {key: [row[key] for row in listed] for key in listed[0]}
+    columns = plain(bars, "bars")
+    clock = _clock(columns) if type(columns) is dict and columns else None
+    if clock is None:
+        raise ConfigError("bars: give a dict of lists of one length, one of which increases strictly")
+    return Tape(clock, columns)
