@@ -32,7 +32,9 @@ def demo(ctx: typer.Context) -> None:
     call = Call.of(ctx)
     total = len(search.jobs())
     archive = call.archive()
-    call.say(f"{total} backtests of 2 strategies over GOOG (daily) and EUR/USD (hourly) -> {archive.store.url}")
+    call.say(
+        f"{total} backtests of 2 strategies over GOOG (daily) and EUR/USD (hourly) -> {archive.store.url}"
+    )
     started = time.perf_counter()
     with call.progress("backtests", total) as step:
         saved = search.run(archive, step=step)
@@ -55,24 +57,27 @@ def demo(ctx: typer.Context) -> None:
             }
         )
         return
-    print_table(_COLUMNS, [list(row.values()) for row in best], title="the best of each universe")
+    print_table(_COLUMNS, [list(row.values()) for row in best], drop=True)
     call.say(
         f"{total} backtests, {trades:,} trades in {seconds:.0f} s; read back: every value is the same\n"
         f"{size(saved.bytes)} in the archive, code included; {size(saved.json_bytes)} as indented JSON "
         f"({saved.json_bytes / saved.bytes:.0f} times as much)\n"
     )
-    _next_steps(call, saved.runs[0].id, best[0]["strategy_name"])
+    _next_steps(call, saved.runs[0].id, best[0])
 
 
-def _next_steps(call: Call, run: str, strategy: str) -> None:
+def _next_steps(call: Call, run: str, best: dict[str, Any]) -> None:
+    from archiver.cli import COMMANDS
+
     at = f" --url {call.url}" if call.url else ""
     call.say("Now try:")
     for command, purpose in (
         ("ls", "the runs"),
-        (f"show {run[:17]}", "one run"),
+        (f"show {run}", "one run"),
         ("metrics --sort sharpe_ratio --where 'n_trades >= 30'", "the leaderboard"),
-        (f"trades '{strategy}'", "the trades of the best"),
-        (f"code {run[:17]}", "the code that made them"),
+        (f"trades {best['strategy_name']} --universe {best['universe']}", "the trades of the best"),
+        (f"code {run}", "the code that made them"),
         ("serve --open", "all of it on a page (extra: web)"),
     ):
-        call.say(f"  archiver{at} {command:<54} # {purpose}")
+        if command.split()[0] in COMMANDS:
+            call.say(f"  archiver{at} {command:<62} # {purpose}")

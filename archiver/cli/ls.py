@@ -53,7 +53,9 @@ def ls(
         call.say(f"{len(runs) - len(shown)} older runs are not shown: raise --limit")
     elif not runs:
         narrowed = " that match" if universe or tag else ""
-        call.say(f"no runs{narrowed} in {archive.store.url}" + ("" if narrowed else "; `archiver demo` makes some"))
+        call.say(
+            f"no runs{narrowed} in {archive.store.url}" + ("" if narrowed else "; `archiver demo` makes some")
+        )
 
 
 def run_document(run: Run) -> dict[str, Any]:

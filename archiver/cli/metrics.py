@@ -89,8 +89,9 @@ def metrics(
     shown = found[: 20 if limit is None and chosen == "table" else limit]
     if chosen == "table":
         narrow = shown if wanted is not None else shown.select(_leading(shown.column_names, sort))
-        print_table(narrow.column_names, [list(row.values()) for row in narrow.to_pylist()])
-        hidden = len(found.column_names) - len(narrow.column_names)
+        rows = [list(row.values()) for row in narrow.to_pylist()]
+        dropped = print_table(narrow.column_names, rows, drop=wanted is None)
+        hidden = len(found.column_names) - len(narrow.column_names) + dropped
         call.say(
             f"{len(shown):,} of {len(found):,} rows"
             + (f"; {hidden} more columns: --columns, or --format csv" if hidden else "")

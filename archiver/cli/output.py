@@ -109,7 +109,8 @@ def print_table(
     *,
     right: Iterable[str] | None = None,
     title: str | None = None,
-) -> None:
+    drop: bool = False,
+) -> int:
     """Print aligned columns: with colour on a terminal, tab-separated where output is piped.
 
     Arguments:
@@ -117,25 +118,45 @@ def print_table(
         rows: values, written by `cell`.
         right: names of columns to align at the right; None means those whose values are all numbers.
         title: a line above the table, on a terminal only.
+        drop: leave out last columns that the terminal is too narrow for, instead of folding cells.
+
+    Returns how many columns were left out.
     """
     kept = [list(row) for row in rows]
     texts = [[cell(value) for value in row] for row in kept]
     if not sys.stdout.isatty():
         sys.stdout.write("".join("\t".join(row) + "\n" for row in [list(headers), *texts]))
-        return
+        return 0
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for at, header in enumerate(headers):
-        numbers = [row[at] for row in kept if row[at] is not None]
-        is_number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers)
-        to_right = (bool(numbers) and is_number) if right is None else header in set(right)
+    out = console()
+    shown = _fitting([list(headers), *texts], out.width) if drop else len(headers)
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", show_edge=False, pad_edge=False)
+    for at, header in enumerate(headers[:shown]):
+        to_right = _all_numbers(row[at] for row in kept) if right is None else header in set(right)
         table.add_column(Text(header, style="bold"), justify="right" if to_right else "left", overflow="fold")
     for row in texts:
-        table.add_row(*(Text(text) for text in row))
-    console().print(table)
+        table.add_row(*(Text(text) for text in row[:shown]))
+    out.print(table)
+    return len(headers) - shown
+
+
+def _fitting(lines: Sequence[Sequence[str]], width: int) -> int:
+    """Count the columns that fit side by side, at least two."""
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    count = len(widths)
+    while count > 2 and sum(widths[:count]) + 3 * (count - 1) > width:
+        count -= 1
+    return count
+
+
+def _all_numbers(values: Iterable[Any]) -> bool:
+    known = [value for value in values if value is not None]
+    return bool(known) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in known)
 
 
 def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:

@@ -46,7 +46,7 @@ def show(
     ]
     print_pairs(pair for pair in pairs if pair[1] is not None)
     if best:
-        print_table(list(best[0]), [list(row.values()) for row in best])
+        print_table(list(best[0]), [list(row.values()) for row in best], drop=True)
 
 
 def _best(archive: Archive, run: Run, limit: int) -> list[dict[str, Any]]:

@@ -76,7 +76,8 @@ def trades(
         if sys.stdout.isatty():
             _print_summary(archive.load_strategy(strategy, universe=universe, run=run_id))
         narrow = shown if columns else shown.select(_leading(shown))
-        print_table(narrow.column_names, [list(row.values()) for row in narrow.to_pylist()])
+        rows = [list(row.values()) for row in narrow.to_pylist()]
+        print_table(narrow.column_names, rows, drop=not columns)
         more = "; --limit for more, --format csv for all of them" if len(shown) < len(table) else ""
         call.say(f"{len(shown):,} of {len(table):,} trades{more}")
     elif call.json and output is None and chosen == "json":
@@ -120,9 +121,10 @@ def _print_summary(detail: dict[str, Any]) -> None:
         ("rank", detail["rank"]),
         *((name, metrics[name]) for name in LEADING if name in metrics),
     ]
-    print_pairs(pairs)
     curve = [value for value in detail["equity_curve"] or [] if isinstance(value, int | float)]
     if curve:
-        wide = console().width
-        print_pairs([("equity", f"{number(curve[0])} -> {number(curve[-1])} (least {number(min(curve))})")])
-        sys.stdout.write(sparkline(curve, min(wide, 100)) + "\n")
+        pairs.append(
+            ("equity", f"{number(curve[0])} -> {number(curve[-1])}, least {number(min(curve))}"),
+        )
+    print_pairs(pairs)
+    sys.stdout.write(sparkline(curve, min(console().width, 100)) + "\n\n")
