@@ -12,7 +12,7 @@ from archiver.capture import notebook, strategy_yaml
 from archiver.capture.files import take
 from archiver.capture.frames import Source, Stack, is_console_script, kind, main_module
 from archiver.capture.imports import loaded, reached
-from archiver.capture.project import import_root, marked_root, too_wide
+from archiver.capture.project import import_root, marked_root, too_wide, within
 
 MODES = ("auto", "entry", "imports", "none")
 
@@ -144,9 +144,8 @@ def _root(sources: list[Source], stack: Stack | None, folder: Path | None = None
         folder = import_root(anchor.path, getattr(spec, "name", None))
     # Unmarked, and started from above: the working folder is the project if the files need it to be.
     here = Path.cwd()
-    if any(not s.path.is_relative_to(folder) and s.path.is_relative_to(here) for s in sources):
-        return here if folder.is_relative_to(here) and not too_wide(here) else folder
-    return folder
+    strays = any(not within(folder, s.path) and within(here, s.path) for s in sources)
+    return here if strays and within(here, folder) and not too_wide(here) else folder
 
 
 def _given(code: str | Path | Sequence[str | Path], stack: Stack) -> Choice:
@@ -158,7 +157,7 @@ def _given(code: str | Path | Sequence[str | Path], stack: Stack) -> Choice:
     folders = [Path(os.path.normpath(folder)) for folder in folders]
     sources = stack.sources()
     root = _root(sources, stack)
-    if not all(folder.is_relative_to(root) for folder in folders):
+    if not all(within(root, folder) for folder in folders):
         common = Path(os.path.commonpath(folders))
         root = marked_root(common) or common
     choice = Choice(root, "listed", context_of(stack), _as_running(found, sources), problems=problems)
@@ -189,7 +188,7 @@ def _add_imports(choice: Choice) -> None:
     """Add every local module that is loaded, and those that the chosen sources name."""
     known = {source.path: source for source in choice.sources}
     for source in loaded():
-        if source.path.is_relative_to(choice.root):
+        if within(choice.root, source.path):
             known.setdefault(source.path, source)
     start = [(path, *taken) for path in known if (taken := _source_of(known[path], choice.root))]
     start += [(choice.root / name, data, f"{name}:{hash(data)}") for name, data in choice.made]

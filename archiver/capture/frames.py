@@ -14,16 +14,16 @@ from typing import NamedTuple
 
 _OWN = str(Path(__file__).parents[1]) + os.sep
 _SCHEME = sysconfig.get_paths()
-_LIBRARY = tuple(
-    {
-        str(form) + os.sep
-        for key in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")
-        for form in (Path(_SCHEME[key]), Path(_SCHEME[key]).resolve())
-    }
-)
-_SCRIPTS = tuple(
-    {str(form) + os.sep for form in (Path(_SCHEME["scripts"]), Path(_SCHEME["scripts"]).resolve())}
-)
+_BIN = (_SCHEME["scripts"], sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user")))
+
+
+def _folders(*names: str) -> tuple[str, ...]:
+    """Return each folder, as named and with links resolved, as the beginning of what lies in it."""
+    return tuple({str(form) + os.sep for name in names for form in (Path(name), Path(name).resolve())})
+
+
+_SCRIPTS = _folders(*_BIN)
+_LIBRARY = _folders(*_BIN, *(_SCHEME[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")))
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 # Debuggers and test runners of editors start the user's script from files that lie anywhere.
 _LAUNCHERS = (f"{os.sep}debugpy{os.sep}", f"{os.sep}pydev{os.sep}", f"{os.sep}_jb_")
@@ -89,6 +89,8 @@ def main_module() -> ModuleType | None:
 def main_file() -> Path | None:
     """Return the started script if it is a file of the user's, not a launcher such as pytest's."""
     name = getattr(main_module(), "__file__", None)
+    if name is None and hasattr(sys, "ps1"):  # `python -i script` forgets the file once the prompt is up
+        name = sys.argv[0] if sys.argv and sys.argv[0].endswith(".py") else None
     return Path(name).absolute() if isinstance(name, str) and kind(name) == "user" else None
 
 

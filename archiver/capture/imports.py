@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from archiver.capture.frames import Source, kind
+from archiver.capture.project import within
 
 _looked_at: set[str] = set()
 _local: dict[str, str] = {}  # name of a loaded module of the user's -> its file
@@ -137,7 +138,7 @@ def _import_roots(root: Path, entries: list[Path]) -> list[Path]:
     folders = [Path(entry or os.curdir).absolute() for entry in sys.path if isinstance(entry, str)]
     folders += [path.parent for path in entries]
     folders += [root, root / "src"]
-    return [folder for folder in dict.fromkeys(folders) if folder.is_relative_to(root)]
+    return [folder for folder in dict.fromkeys(folders) if within(root, folder)]
 
 
 def _targets(statement: _Import, path: Path, folders: list[Path], exists: _Existing) -> Iterator[Path]:

@@ -61,3 +61,9 @@ def name_in(root: Path, path: Path) -> str | None:
     if ".." not in path.parts and path.is_relative_to(root):
         return path.relative_to(root).as_posix()
     return real.relative_to(real_root).as_posix()
+
+
+@lru_cache(maxsize=4096)
+def within(root: Path, path: Path) -> bool:
+    """Tell whether a path leads into the root, as `name_in` does; remembered, so not to judge what is read."""
+    return name_in(root, path) is not None
