@@ -34,6 +34,7 @@ from archiver.errors import ArchiverError
 # * Then run `python docs/generate.py`, which writes the command into docs/reference/cli.md.
 COMMANDS: dict[str, str] = {
     "demo": "demo:demo",
+    "config": "config:config",
     "ls": "ls:ls",
     "show": "show:show",
     "metrics": "metrics:metrics",
