@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from archiver import started as _started  # noqa: F401  # it notes the script's source, now
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
-    from archiver.archive import open_archive as open
+    from archiver.archive import open_archive as open  # noqa: A004 - archiver.open(url) is the contract
     from archiver.backtesting import from_backtesting
     from archiver.capture import capture
     from archiver.errors import (

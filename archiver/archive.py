@@ -109,7 +109,7 @@ class Archive:
         """
         from archiver.capture import capture
 
-        captured = capture(self._code if code is None else code, seed=seed, data=data)
+        captured = capture(code, configured=self._code, seed=seed, data=data)
         labels = _tags(tags)
         draft = draft_run(
             universe_name,

@@ -38,7 +38,6 @@ class Reader:
         records: newest first; columns: metrics to read, None for all. Rows are in order of universe, then newest
         run first, then as they were saved. Raises ConfigError for a column that no run has.
         """
-        import pyarrow as pa
 
         wanted = None if columns is None else [name for name in columns if name not in FIRST]
         chosen = sorted(records, key=lambda record: record.universe)

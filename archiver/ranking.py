@@ -148,11 +148,9 @@ def _split(result: Any, at: int) -> tuple[dict[str, Any], dict[str, Any]]:
 def _is_table(value: Any) -> bool:
     # `trades` is often the number of trades; only what has rows is detail.
     return (
-        isinstance(value, Sequence)
-        and not isinstance(value, str)
+        (isinstance(value, Sequence) and not isinstance(value, str))
         or hasattr(value, "columns")
-        or hasattr(value, "dtype")
-        and getattr(value, "shape", ()) != ()
+        or (hasattr(value, "dtype") and getattr(value, "shape", ()) != ())
     )
 
 

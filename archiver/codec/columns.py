@@ -72,7 +72,7 @@ def arrow_type(kinds: set[type], values: Values) -> pa.DataType | None:
         return pa.bool_()
     if kinds == {int}:
         numbers = [v for v in values if v is not None]
-        return pa.int64() if -(2**63) <= min(numbers) and max(numbers) < 2**63 else None
+        return pa.int64() if min(numbers) >= -(2**63) and max(numbers) < 2**63 else None
     if kinds == {str}:
         return pa.string() if _is_utf8(values) else None
     return None
@@ -136,11 +136,12 @@ def scalars(array: pa.Array) -> list[Any]:
     """Return an array of plain scalars as a list; numbers without nulls skip Arrow's per-value boxing."""
     import pyarrow as pa
 
-    code = "d" if pa.types.is_float64(array.type) else "q" if pa.types.is_int64(array.type) else ""
-    if not code or array.null_count or not len(array):
+    floats = pa.types.is_float64(array.type)
+    if array.null_count or not len(array) or not (floats or pa.types.is_int64(array.type)):
         return list(array.to_pylist())
-    data = memoryview(array.buffers()[1]).cast("B").cast(code)
-    return data[array.offset : array.offset + len(array)].tolist()
+    data = memoryview(array.buffers()[1]).cast("B")
+    numbers = data.cast("d") if floats else data.cast("q")
+    return list(numbers[array.offset : array.offset + len(array)].tolist())
 
 
 def _is_utf8(values: Values) -> bool:

@@ -18,13 +18,13 @@ _MOST_BYTES = 1 << 30
 
 def compress(data: bytes, level: int = _LEVEL) -> bytes:
     """Return one zstd frame with the size and a checksum of its content."""
-    return zstandard.ZstdCompressor(level=level, write_checksum=True).compress(data)
+    return bytes(zstandard.ZstdCompressor(level=level, write_checksum=True).compress(data))
 
 
 def decompress(data: bytes, key: str) -> bytes:
     """Return the content of a zstd frame. Raises IntegrityError, naming the key, when it is damaged."""
     try:
-        return zstandard.ZstdDecompressor().decompress(data, max_output_size=_MOST_BYTES)
+        return bytes(zstandard.ZstdDecompressor().decompress(data, max_output_size=_MOST_BYTES))
     except zstandard.ZstdError as error:
         raise IntegrityError(f"{key} is damaged: {error}; run `archiver verify --read-data`") from None
 

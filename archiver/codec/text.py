@@ -94,9 +94,9 @@ def columns_to_lists(value: Any) -> list[Any] | None:
     if module == "pandas" and hasattr(value, "to_dict"):
         if hasattr(value, "columns"):
             names = [str(name) if not isinstance(name, str) else name for name in value.columns]
-            columns = [value.iloc[:, at].tolist() for at in range(len(names))]
+            columns = [_series(value.iloc[:, at]) for at in range(len(names))]
             return _rows(names, columns, len(value))
-        return list(value.tolist())
+        return _series(value)
     if module == "polars":
         return list(value.to_dicts() if hasattr(value, "to_dicts") else value.to_list())
     if module == "pyarrow" and hasattr(value, "to_pylist"):
@@ -111,6 +111,14 @@ def columns_to_lists(value: Any) -> list[Any] | None:
     if hasattr(value, "tolist") and hasattr(value, "typecode"):
         return list(value.tolist())
     return None
+
+
+def _series(series: Any) -> list[Any]:
+    values = list(series.tolist())
+    if str(series.dtype) in ("str", "string"):
+        # In a column of text pandas writes NaN for what is missing.
+        return [value if isinstance(value, str) else None for value in values]
+    return values
 
 
 def _rows(names: Sequence[str], columns: Sequence[Sequence[Any]], length: int) -> list[dict[str, Any]]:
