@@ -28,6 +28,8 @@ from archiver.store import Store, open_store
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from archiver.snapshot import Snapshot
+
 FORMAT = 1
 
 
@@ -216,6 +218,13 @@ class Archive:
         failed = self.store.delete([layout.tag_key(tag, self.record(run).run)])
         for error in failed.values():
             raise error
+
+    def code(self, run: str) -> Snapshot:
+        """Return a run's captured code: `.files`, `.read(path)`, `.restore(folder)`, `.diff(other)`."""
+        from archiver.snapshot import Snapshot
+
+        record = self.record(run)
+        return Snapshot(self.store, record.code, record.params)
 
     def compact(self) -> int:
         """Write the catalog anew, so that reading many runs takes few requests. Returns the number of runs in it."""

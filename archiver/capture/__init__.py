@@ -5,16 +5,19 @@ This package knows no store: it returns what the record says and the bytes that 
 
 from __future__ import annotations
 
+import sys as _sys
 import warnings as _warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from archiver.capture.files import remember_main
 from archiver.capture.strategy_yaml import WrongYamlError
 from archiver.errors import CaptureError
 from archiver.model import Code
+
+_Wanted = str | Path | Sequence[str | Path]
 
 
 @dataclass(frozen=True)
@@ -26,23 +29,23 @@ class Capture:
 
 
 def capture(
-    code: str | Path | Sequence[str | Path] = "auto",
+    code: _Wanted | None = None,
     *,
     seed: Any = None,
     data: Any = None,
     strict: bool = False,
-    otherwise: str = "entry",
+    configured: _Wanted = "auto",
 ) -> Capture:
     """Capture the code that is running now.
 
     Arguments:
-        code: "auto" (what strategy.yaml lists, else `otherwise`), "entry" (the files of yours from the
-            started script to this call, or the notebook), "imports" (entry and every local module), "none",
-            or paths, folders and patterns.
+        code: "auto" (what strategy.yaml lists, else "entry"), "entry" (the files of yours from the started
+            script to this call, or the notebook), "imports" (entry and every local module), "none", or paths,
+            folders and patterns; None: as `configured`.
         seed: the random seed of the run, any plain JSON value.
         data: a fingerprint of the data, any plain JSON value of at most 16 KB.
         strict: raise rather than leave out what should be captured; `strict: true` in strategy.yaml does too.
-        otherwise: what "auto" means where no strategy.yaml lists files: "entry" or "imports".
+        configured: the same as `code`, but a strategy.yaml beats it, except for "none".
 
     Returns what was captured. A failure gives a `Code` whose `how` is "none" with a reason, and one warning.
 
@@ -54,11 +57,12 @@ def capture(
         from archiver.capture.collect import collect, without_code
         from archiver.capture.frames import walk
 
-        if code == "none":
+        mode, otherwise = _asked(code, configured)
+        if mode == "none":
             return Capture(without_code("switched off", seed, data))
         stack = walk()
         depth = stack.depth
-        choice = choose(code, otherwise, stack)
+        choice = choose(mode, otherwise, stack)
         found, blobs, problems = collect(choice, seed, data)
         wanted = strict or (choice.yaml is not None and choice.yaml.strict)
         failed = found.reason if found.how == "none" else problems[0] if problems else None
@@ -77,6 +81,15 @@ def capture(
         return Capture(Code("none", reason=reason))
 
 
+def _asked(code: _Wanted | None, configured: _Wanted) -> tuple[_Wanted, str]:
+    """Return the mode, or paths, and what "auto" means where no strategy.yaml lists files."""
+    if code is not None:
+        return code, "entry"
+    if configured in ("entry", "imports"):
+        return "auto", str(configured)
+    return configured, "entry"
+
+
 def _warn(said: list[str], depth: int) -> None:
     if not said:
         return
@@ -87,4 +100,12 @@ def _warn(said: list[str], depth: int) -> None:
         return
 
 
-remember_main()
+class _Callable(ModuleType):
+    """Lets `archiver.capture(...)` be called although importing this package gives its name to the module."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Capture:
+        """Call `capture`."""
+        return capture(*arguments, **options)
+
+
+_sys.modules[__name__].__class__ = _Callable

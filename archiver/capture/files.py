@@ -17,6 +17,7 @@ from archiver.capture.frames import Source, main_module
 from archiver.capture.project import name_in
 from archiver.capture.secrets import credential, secret_name
 from archiver.model import CodeFile
+from archiver.started import SCRIPT
 
 FILE_LIMIT = 4 * 2**20
 """Bytes that one captured file may have."""
@@ -175,20 +176,6 @@ def _gone(source: Source, root: Path, seen: _Seen | None, why: str) -> Kept:
     return Kept(text(name, data), data, note=note)
 
 
-_main_at_start: tuple[str, bytes] | None = None
-
-
-def remember_main() -> None:
-    """Keep the started script's source, so that an edit during a long run can't pass for what ran."""
-    global _main_at_start  # noqa: PLW0603  # there is one started script
-    name = getattr(sys.modules.get("__main__"), "__file__", None)
-    try:
-        if isinstance(name, str) and Path(name).stat().st_size <= FILE_LIMIT and (data := _read(Path(name))):
-            _main_at_start = (str(Path(name).absolute()), data)
-    except (OSError, RuntimeError):
-        return
-
-
 def _remembered(source: Source, now: bytes | None) -> bytes | None:
     """Return the source that Python loaded if someone still knows it: archiver, linecache or a loader."""
     for data in _known_sources(source):
@@ -198,8 +185,8 @@ def _remembered(source: Source, now: bytes | None) -> bytes | None:
 
 
 def _known_sources(source: Source) -> Iterator[bytes | None]:
-    if _main_at_start is not None and _main_at_start[0] == str(source.path):
-        yield _main_at_start[1]
+    if SCRIPT is not None and SCRIPT[0] == str(source.path):
+        yield SCRIPT[1]
     names = {str(source.path), *(code.co_filename for code in source.codes)}
     cached = getattr(sys.modules.get("linecache"), "cache", {})
     for name in names:
@@ -223,8 +210,8 @@ def _runs(source: Source, data: bytes, now: os.stat_result) -> bool:
         return True
     if "Rewriting" in type(getattr(module, "__loader__", None)).__name__:
         return True  # pytest compiles another text than the file's
-    if _main_at_start is not None and _main_at_start[0] == str(source.path) and module is main_module():
-        return _main_at_start[1] == data
+    if SCRIPT is not None and SCRIPT[0] == str(source.path) and module is main_module():
+        return SCRIPT[1] == data
     codes = source.codes or tuple(_functions(module, str(source.path)))
     if not _holds(data, codes):
         return False

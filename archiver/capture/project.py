@@ -65,5 +65,5 @@ def name_in(root: Path, path: Path) -> str | None:
 
 @lru_cache(maxsize=4096)
 def within(root: Path, path: Path) -> bool:
-    """Tell whether a path leads into the root, as `name_in` does; remembered, so not to judge what is read."""
+    """Tell whether a path leads into the root, as `name_in` does; remembered, so no judge of what is read."""
     return name_in(root, path) is not None
