@@ -1,4 +1,4 @@
-"""Places to store things: real servers on free ports, a fresh URL a test, and no way to anyone's real account."""
+"""Places to store things: real servers on free ports, a fresh URL a test, no way to a real account."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def _serve(command: Callable[[int], list[str]], log: Path) -> Iterator[str]:
-    """Run a server on a free port until the session ends; another one may take the port first, so try again."""
+    """Run a server on a free port until the session ends; try again when another one took the port."""
     for _ in range(5):
         with closing(socket.socket()) as probe:
             probe.bind(("127.0.0.1", 0))

@@ -21,8 +21,8 @@ class DiedError(BaseException):
 class FaultyStore(Store):
     """Passes every call on to another store, until the one that is to fail.
 
-    counts: calls by verb; calls: all of them, in order, as (verb, key or prefix). `map` runs one call at a time, so
-    that the n-th is always the same one.
+    counts: calls by verb; calls: all of them, in order, as (verb, key or prefix). `map` runs one call at a
+    time, so that the n-th is always the same one.
     """
 
     def __init__(
@@ -36,9 +36,9 @@ class FaultyStore(Store):
     ) -> None:
         """Fail at call number `at` (from 0; None: never).
 
-        die: raise DiedError, then and at every later call, instead of StorageError once; when: before or after the
-        effect, or midway (half the keys of a delete are gone, half of a listing was seen; else as before);
-        lasting: every later call raises StorageError too.
+        die: raise DiedError, then and at every later call, instead of StorageError once; when: before or
+        after the effect, or midway (half the keys of a delete are gone, half of a listing was seen; else as
+        before); lasting: every later call raises StorageError too.
         """
         self.inner = inner
         self.url, self.local = inner.url, inner.local

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, timedelta
+from typing import BinaryIO
 
 import pytest
 
@@ -161,11 +162,15 @@ def test_an_object_whose_writing_fails_leaves_nothing(store: Store) -> None:
     store.put("d/w", b"before")
     for error in (ValueError, KeyboardInterrupt, OSError):
         with pytest.raises(error), store.write("d/w") as stream:
-            stream.write(b"x" * 3_000_000)
-            raise error
+            _write_and_raise(stream, error)
     assert store.get("d/w") == b"before"
     assert keys(store) == ["d/w"]
     assert list(store.leftovers()) == []
+
+
+def _write_and_raise(stream: BinaryIO, error: type[BaseException]) -> None:
+    stream.write(b"x" * 3_000_000)
+    raise error
 
 
 def test_listings_are_sorted_and_complete(store: Store) -> None:

@@ -8,17 +8,17 @@ import time
 from collections import Counter, deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 
 class Fault(NamedTuple):
     """What happens to a request.
 
-    refuse: closed before the server sees it; lose: the server acts, its answer is lost; truncate: half of the answer's
-    body; stall: half of it, then silence; silence: no answer; corrupt: one bit of the request's body flips on its
-    way; strip: the server does not see the Range; page: the answer's mark of a further page is gone; answer: the
-    wire answers itself.
+    refuse: closed before the server sees it; lose: the server acts, its answer is lost; truncate: half of
+    the answer's body; stall: half of it, then silence; silence: no answer; corrupt: one bit of the request's
+    body flips on its way; strip: the server does not see the Range; page: the answer's mark of a further
+    page is gone; answer: the wire answers itself.
     """
 
     kind: str
@@ -29,7 +29,7 @@ class Fault(NamedTuple):
 
 
 class Wire:
-    """An HTTP proxy on a free port. `counts` has GET, PUT, HEAD, LIST, DELETE, BULK, START, PART, FINISH, ABORT."""
+    """An HTTP proxy on a free port. `counts`: GET PUT HEAD LIST DELETE BULK START PART FINISH ABORT."""
 
     def __init__(self, upstream: str) -> None:
         self.upstream = upstream.removeprefix("http://")
@@ -76,10 +76,9 @@ class Wire:
         self._server.shutdown()
         self._server.server_close()
 
-    def fault(self, kind: str, verb: str | None = None, *, times: int = 1, status: int = 503, code: str = "SlowDown",
-              body: bytes | None = None) -> None:  # fmt: skip
+    def fault(self, kind: str, verb: str | None = None, times: int = 1, **more: Any) -> None:
         """Let the next requests (of one verb) fail in a way that Fault describes."""
-        self._faults.extend([Fault(kind, verb, status, code, body)] * times)
+        self._faults.extend([Fault(kind, verb, **more)] * times)
 
     def reset(self) -> None:
         """Forget what was counted."""

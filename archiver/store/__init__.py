@@ -1,12 +1,13 @@
 """Bytes by key, wherever the archive lives. The only package that imports fsspec.
 
-`Store` says what is required of a backend; `open_store` picks the backend for a URL. Local folders are written with
-plain system calls, S3 through the client of s3fs, everything else through fsspec; each under one retry layer.
+`Store` says what is required of a backend; `open_store` picks the backend for a URL. Local folders are
+written plain system calls, S3 through the client of s3fs, everything else through fsspec; each under one
+retry layer.
 """
 
 from __future__ import annotations
 
-from archiver.store.address import open_store
 from archiver.store.contract import Store, check_key
+from archiver.store.opening import open_store
 
 __all__ = ["Store", "check_key", "open_store"]

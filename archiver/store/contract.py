@@ -25,7 +25,7 @@ _KEY = re.compile(r"(?:(?!\.\.?/)[^/\\\0]+/)*(?!\.\.?\Z)[^/\\\0]+")
 def check_key(key: str) -> None:
     """Refuse a key that is not a plain relative path.
 
-    Raises ConfigError for an empty key, an empty, `.` or `..` part, a backslash, NUL or text that is not Unicode.
+    Raises ConfigError for an empty key, an empty, `.` or `..` part, a backslash, NUL or invalid Unicode.
     """
     if _KEY.fullmatch(key) is None:
         raise ConfigError(
@@ -50,15 +50,15 @@ class Store(ABC):
     A key is a relative path of parts between `/`. A backend must offer:
 
     1. An object becomes visible whole or not at all; `put` and `write` return when it is durable.
-    2. After `put` returns, `get`, `stat` and `list` of every client show the object (strong consistency by key);
-       nothing is asked across keys: no locks, no renames, no transactions, no conditional writes.
+    2. After `put` returns, `get`, `stat` and `list` of every client show the object (strong consistency
+       by key); nothing is asked across keys: no locks, no renames, no transactions, no conditional writes.
     3. `list` shows every object below a prefix, or raises. An answer that may be partial is an error.
     4. `delete` removes exactly the keys given. Keys are never patterns.
     5. `stat`, `list` and `now` use one clock.
 
-    All methods may be called from many threads at once. Errors are those of `archiver.errors`: an absent object is
-    NotFoundError; everything the backend does wrong is a StorageError, also a missing bucket, which must never
-    look like an absent object. Stores pickle, so that work can move to other processes.
+    All methods may be called from many threads at once. Errors are those of `archiver.errors`: an absent
+    object is NotFoundError; everything the backend does wrong is a StorageError, also a missing bucket,
+    which must never look like an absent object. Stores pickle, so that work can move to other processes.
     """
 
     url: str
@@ -70,7 +70,7 @@ class Store(ABC):
     read_only: bool = False
     """Whether put, write and delete are refused."""
     conditional: bool | None = None
-    """Whether a create that would replace another's object is refused by the store itself; None: not known (yet)."""
+    """Whether the store itself refuses a create that would replace other bytes; None: not known (yet)."""
     executor: Executor | None = None
     """Where `map` runs; None: its own threads."""
     look_ahead: ClassVar[int] = 2
@@ -93,7 +93,10 @@ class Store(ABC):
 
     @abstractmethod
     def open(self, key: str) -> BinaryIO:
-        """Open an object for reading: seekable, fetched by ranges. Raises NotFoundError when there is none."""
+        """Open an object for reading: seekable, fetched by ranges.
+
+        Raises NotFoundError when there is none.
+        """
 
     @abstractmethod
     def write(self, key: str) -> AbstractContextManager[BinaryIO]:
@@ -125,8 +128,8 @@ class Store(ABC):
     def map(self, fn: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Call fn for every item, at most `workers` at a time; yield the results in the items' order.
 
-        Takes items as results are consumed, so a million of them are not queued. The first exception is raised
-        in its place; what had not begun by then never does.
+        Takes items as results are consumed, so a million of them are not queued. The first exception is
+        raised in its place; what had not begun by then never does.
         """
         executor = self.executor or ThreadPoolExecutor(self.workers, thread_name_prefix="archiver-store")
         source = iter(items)

@@ -1,4 +1,4 @@
-"""What an exception of a backend means: which of our errors it is, and whether another attempt may succeed."""
+"""What an exception of a backend means: which error of ours, and whether another attempt may succeed."""
 
 from __future__ import annotations
 
@@ -133,7 +133,10 @@ _CREDENTIALS = "check the credentials and their rights"
 
 
 def judge_response(response: Mapping[str, Any], what: str) -> Failure:
-    """Say what the parsed error answer of an S3 server means; what: begins the text, such as `cannot read x`."""
+    """Say what the parsed error answer of an S3 server means.
+
+    what: begins the text, such as `cannot read x`.
+    """
     details = response.get("Error", {})
     code = str(details.get("Code", "") or "?")
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)

@@ -1,4 +1,4 @@
-"""Local folders: durable writes with plain system calls, because fsspec's own are neither atomic nor synced."""
+"""Local folders: durable writes by plain system calls; fsspec's own are neither atomic nor synced."""
 
 from __future__ import annotations
 
@@ -211,7 +211,8 @@ class LocalStore(Store):
             self._make_folder(above)
             with suppress(FileExistsError):
                 os.mkdir(folder)
-        # Also when another writer made it: whether that one synced is not known. One may not be allowed to read it.
+        # Also when another writer made it: whether that one synced is not known. One may not be allowed to
+        # read it.
         with suppress(PermissionError):
             _sync_folder(above)
         self._synced.add(folder)
@@ -278,7 +279,8 @@ class LocalStore(Store):
                     (e.name + "/" if e.is_dir(follow_symlinks=False) else e.name, e) for e in found
                 )
         except (FileNotFoundError, NotADirectoryError):
-            # Nobody wrote below this prefix, or the last object there was deleted meanwhile; unless the disk went.
+            # Nobody wrote below this prefix, or the last object there was deleted meanwhile; unless the disk
+            # went.
             self._root_exists()
             return
         except OSError as error:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 4
 _GROW_AFTER = 5000
-"""Parts after which they get larger: 10,000 are allowed. Some stores want equal parts, so not before 80 GB."""
+"""Parts after which they get larger, as 10,000 are allowed; some stores want equal ones, so not sooner."""
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from archiver.errors import ConfigError, NotFoundError, StorageError
 from archiver.model import Entry
 from archiver.store.contract import Store, check_key, check_prefix
 from archiver.store.ranges import check_range, open_ranges, probe_clock
-from archiver.store.retry import BUDGET, Retry
+from archiver.store.retry import DEADLINE, Retry
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class RemoteStore(Store):
         reopen: tuple[Any, ...],
         read_only: bool = False,
         executor: Executor | None = None,
-        budget: float = BUDGET,
+        deadline: float = DEADLINE,
     ) -> None:
         """Take the filesystem, the path of the root in it, and the URL as shown to people."""
         self.url = shown
@@ -44,7 +44,7 @@ class RemoteStore(Store):
         self._fs = fs
         self._root = root.rstrip("/") + "/" if root else ""
         self._reopen = reopen
-        self._retry = Retry(shown, budget=budget)
+        self._retry = Retry(shown, deadline=deadline)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._reopen

@@ -1,4 +1,4 @@
-"""The one retry layer: attempts until one succeeds, the error is final, or the budget is spent."""
+"""The one retry layer: attempts until one succeeds, the error is final, or the deadline is near."""
 
 from __future__ import annotations
 
@@ -12,58 +12,60 @@ from archiver.store.failures import judge, response_of
 
 T = TypeVar("T")
 
-BUDGET = 60.0
-"""Seconds after which no attempt begins, for a store that has answered before."""
+DEADLINE = 60.0
+"""Seconds after which a call begins no further attempt, on a store that has answered before."""
 FIRST_CONTACT = 8.0
-"""Seconds that a store has to answer for the first time."""
+"""The same for a store that never answered: a wrong address is reported at once."""
 _LEAST_WAIT, _MOST_WAIT = 0.05, 5.0
+_LEAST_ATTEMPT = 1.0
 
 
 class Retry:
-    """Runs attempts until one succeeds, the error is final, or the budget is spent.
+    """Runs attempts of one store's calls.
 
-    No attempt begins after the budget; one that runs may end when its own timeout strikes. Until the store has
-    answered once the budget is FIRST_CONTACT, so that a wrong address is reported at once.
+    Each attempt is told how many seconds are left and must not wait longer for an answer. Waits between them
+    double from 50 ms to 5 s, with jitter. Seconds that a large body takes are added by the caller.
     """
 
     def __init__(
         self,
         shown: str,
         *,
-        budget: float = BUDGET,
+        deadline: float = DEADLINE,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Take the store's URL as shown to people, and the budget in seconds."""
+        """Take the store's URL as shown to people, and the deadline in seconds."""
         self.shown = shown
-        self.budget = budget
+        self.deadline = deadline
         self.answered = False
         self._clock, self._sleep = clock, sleep
 
     def __call__(self, attempt: Callable[[float], T], action: str, *, extra: float = 0.0) -> T:
         """Call attempt(seconds left) until it succeeds.
 
-        action: what is being done, for the error text; extra: seconds added to the budget for a large body.
+        action: what is being done, for the error text; extra: seconds added to the deadline for a large body.
 
         Raises the ArchiverError that the last exception means.
         """
         began = self._clock()
         wait = _LEAST_WAIT
         while True:
-            limit = extra + (self.budget if self.answered else min(self.budget, FIRST_CONTACT))
-            left = limit - (self._clock() - began)
             try:
-                result = attempt(max(left, 1.0))
-                self.answered = True
-                return result
+                result = attempt(max(self._limit(extra) - (self._clock() - began), _LEAST_ATTEMPT))
             except ArchiverError:
                 raise
-            except Exception as error:
+            except Exception as error:  # backends raise anything; judge says what it means
+                self.answered = self.answered or response_of(error) is not None
                 failure = judge(error, self.shown, action)
-                if response_of(error) is not None:
-                    self.answered = True
                 pause = random.uniform(wait / 2, wait)
-                if not failure.again or self._clock() - began + pause > limit - 1.0:
+                if not failure.again or self._clock() - began + pause + _LEAST_ATTEMPT > self._limit(extra):
                     raise failure.error from error
+            else:
+                self.answered = True
+                return result
             self._sleep(pause)
             wait = min(wait * 2, _MOST_WAIT)
+
+    def _limit(self, extra: float) -> float:
+        return extra + (self.deadline if self.answered else min(self.deadline, FIRST_CONTACT))

@@ -19,7 +19,7 @@ from archiver.model import Entry
 from archiver.store.contract import Store, check_key, check_prefix
 from archiver.store.failures import TruncatedError, code_of, judge_response, response_of, status_of
 from archiver.store.ranges import check_range, open_ranges, probe_clock
-from archiver.store.retry import BUDGET, Retry
+from archiver.store.retry import DEADLINE, Retry
 
 T = TypeVar("T")
 
@@ -39,8 +39,9 @@ _ROUNDS = 4
 def s3_options(given: Mapping[str, Any]) -> dict[str, Any]:
     """Complete the storage options of s3fs: one retry layer, a pool that fits, no caches, portable checksums.
 
-    What is given wins. Checksums are computed where the protocol requires one: what the newer default adds breaks
-    uploads on some S3-compatible stores and ranges on others, and records hold a sha256 of every object anyway.
+    What is given wins. Checksums are computed where the protocol requires one: what the newer default adds
+    breaks uploads on some S3-compatible stores and ranges on others, and records hold a sha256 of every
+    object anyway.
     """
     from botocore.config import Config
 
@@ -68,9 +69,9 @@ class S3Store(Store):
         *,
         read_only: bool = False,
         executor: Executor | None = None,
-        budget: float = BUDGET,
+        deadline: float = DEADLINE,
     ) -> None:
-        """Open a prefix ("" for a whole bucket) with the storage options of s3fs; nothing is requested yet."""
+        """Open a prefix ("": a whole bucket) with the storage options of s3fs; nothing is requested yet."""
         self.bucket = bucket
         self.prefix = prefix
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
@@ -78,14 +79,14 @@ class S3Store(Store):
         self.executor = executor
         self._root = prefix + "/" if prefix else ""
         self._options = dict(options)
-        self._budget = budget
-        self._retry = Retry(self.url, budget=budget)
+        self._deadline = deadline
+        self._retry = Retry(self.url, deadline=deadline)
         self._bucket_seen = False
         self._lock = threading.Lock()
         self._connect()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self.bucket, self.prefix, self._options, self.read_only, self._budget)
+        return _reopen, (self.bucket, self.prefix, self._options, self.read_only, self._deadline)
 
     def _connect(self) -> None:
         import s3fs
@@ -198,7 +199,7 @@ class S3Store(Store):
         self.request("put_object", f"write {key}", body=data, Key=name, ContentMD5=digest, **condition)
 
     def _put_condition(self, key: str, data: bytes) -> bool:
-        """Create with If-None-Match. Return False when the server does not know it and nothing was written."""
+        """Create with If-None-Match; return False when the server refused the condition and wrote nothing."""
         try:
             self.put_whole(key, data, only_new=True)
         except StorageError as error:
@@ -316,8 +317,9 @@ class S3Store(Store):
     def request(self, method: str, action: str, *, body: bytes | None = None, **arguments: Any) -> Any:
         """Send one request of the S3 API to the bucket, under the retry layer, and return the parsed answer.
 
-        method: the client's name of it, such as `put_object`; action: for the error text; body: bytes to send, which
-        add to the budget what a slow link needs for them; arguments: of that API call, without Bucket.
+        method: the client's name of it, such as `put_object`; action: for the error text; body: bytes to
+        send, which add to the budget what a slow link needs for them; arguments: of that API call, without
+        Bucket.
 
         Raises the ArchiverError that the failure means; its __cause__ is the client's own exception.
         """
@@ -364,7 +366,7 @@ class S3Store(Store):
 
 
 class _Client:
-    """Sends requests of one attempt: no retries, no waiting beyond what is left of the budget for an answer."""
+    """Sends the requests of one attempt: no retries, no waiting for an answer beyond what is left."""
 
     def __init__(self, fs: Any, bucket: str, left: float) -> None:
         self._fs, self._bucket, self._left = fs, bucket, left
@@ -403,5 +405,5 @@ def _add_digest(request: Any, **_: Any) -> None:
         request.headers["Content-MD5"] = base64.b64encode(digest).decode()
 
 
-def _reopen(bucket: str, prefix: str, options: dict[str, Any], read_only: bool, budget: float) -> S3Store:
-    return S3Store(bucket, prefix, options, read_only=read_only, budget=budget)
+def _reopen(bucket: str, prefix: str, options: dict[str, Any], read_only: bool, deadline: float) -> S3Store:
+    return S3Store(bucket, prefix, options, read_only=read_only, deadline=deadline)

@@ -1,0 +1,279 @@
+"""Settings: which archive is meant and what to keep, from the call, the environment, the project or the user.
+
+A module to import late: pydantic takes longer to load than most commands take to run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import platformdirs
+from pydantic import Field, PrivateAttr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from archiver.address import is_local, scheme_of, shown_url
+from archiver.errors import ConfigError
+
+DEFAULT_URL = "./archive"
+DEFAULT = "default"
+"""The origin of a value that nobody set."""
+PROJECT_FILE = "archiver.toml"
+USER_FILE = "config.toml"
+
+_PREFIX = "ARCHIVER_"
+_HIDDEN = "********"
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(I?)B?", re.IGNORECASE)
+# Every option that is not known to be harmless may be a secret.
+_HARMLESS = {
+    "account_name",
+    "cache_storage",
+    "endpoint_url",
+    "host",
+    "profile",
+    "project",
+    "protocol",
+    "region_name",
+    "request_checksum_calculation",
+    "response_checksum_validation",
+    "target_protocol",
+}
+
+
+class Settings(BaseSettings):
+    """What holds for this call; immutable. `origins` tells where each value came from."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
+    )
+
+    url: str = Field(DEFAULT_URL, min_length=1)
+    """Where the archive is: a folder or any URL of fsspec. Relative to the file that says it."""
+    storage_options: dict[str, Any] = Field(default_factory=dict, repr=False)
+    """What the filesystem of that URL takes."""
+    code: str | list[str] = "auto"
+    """What code a save captures: auto, entry, imports, none, or paths."""
+    budget: int | None = Field(None, ge=1)
+    """Bytes that the archive may take in a bucket; None: no limit. Written as a number or as `500GB`."""
+    min_free: int = Field(100 * 10**6, ge=0)
+    """Bytes that must stay free on a local disk: a save that finds less refuses."""
+    deadline: float = Field(60.0, gt=0, le=3600)
+    """Seconds that one call to a remote store may be retried for."""
+    policy: list[dict[str, Any]] = Field(default_factory=list)
+    """What to keep: tables with the fields of `archiver.Policy`."""
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @field_validator("budget", "min_free", mode="before")
+    @classmethod
+    def _bytes(cls, value: Any) -> Any:
+        return size_in_bytes(value) if isinstance(value, str) else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic-settings' own
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the call alone: `load_settings` asks the sources itself, to know them apart."""
+        return (init_settings,)
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """Where each value came from: `argument`, a variable, a file, or `default`."""
+        return self._origins
+
+    @property
+    def url_is_default(self) -> bool:
+        """Whether nobody said where the archive is."""
+        return self._origins.get("url") == DEFAULT
+
+    def shown(self) -> list[tuple[str, str, str]]:
+        """Return (name, value as text without secrets, origin) of every setting."""
+        return [
+            (name, _shown(name, getattr(self, name)), self._origins[name]) for name in type(self).model_fields
+        ]
+
+    def __repr__(self) -> str:
+        """Show no more than the URL: options may hold secrets."""
+        return f"Settings(url={shown_url(self.url)!r})"
+
+    __str__ = __repr__
+
+
+class _Layer(NamedTuple):
+    """The values of one source, and how that source is named to people."""
+
+    values: Mapping[str, Any]
+    name: str
+
+    def origin(self, field: str) -> str:
+        return f"{_PREFIX}{field.upper()}" if self.name == _PREFIX else self.name
+
+
+def load_settings(
+    url: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    *,
+    folder: str | os.PathLike[str] = ".",
+) -> Settings:
+    """Find what holds: the call beats `ARCHIVER_*` variables, these beat the project's file, that beats the
+    user's.
+
+    url, storage_options: what the call says; folder: where to look for the project, upwards from there. The
+    project's file is the nearest `archiver.toml`, or `pyproject.toml` with a table `[tool.archiver]`.
+    Storage options that stand beside another kind of URL than the one that won are left out: they would not
+    fit.
+
+    Raises ConfigError for a file that cannot be read, a name that is not known, or a value that does not fit.
+    """
+    call = {"url": url, "storage_options": dict(storage_options) if storage_options else None}
+    layers = [
+        _Layer({name: value for name, value in call.items() if value is not None}, "argument"),
+        _Layer(_environment(), _PREFIX),
+        *_project(Path(folder).absolute()),
+        *_user(),
+    ]
+    for layer in layers:
+        _refuse_unknown(layer)
+    origins = {
+        name: next((layer.origin(name) for layer in layers if name in layer.values), DEFAULT)
+        for name in Settings.model_fields
+    }
+    values = {name: layer.values[name] for layer in reversed(layers) for name in layer.values}
+    try:
+        settings = Settings(**values)
+        options, origin = _options(settings.url, layers)
+        settings = settings.model_copy(update={"storage_options": options})
+    except ValidationError as error:
+        raise _invalid(error, origins) from None
+    settings._origins = {**origins, "storage_options": origin}
+    return settings
+
+
+def size_in_bytes(text: str) -> int:
+    """Read `500GB` (powers of 1000), `500GiB` (of 1024) or a plain number of bytes. Raises ConfigError."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise ConfigError(f"{text!r} is no size: write a number of bytes, or such as 500GB or 20GiB")
+    number, unit, binary = found.groups()
+    power = " KMGTP".index(unit.upper()) if unit else 0
+    return int(float(number) * (1024 if binary else 1000) ** power)
+
+
+def _options(url: str, layers: list[_Layer]) -> tuple[dict[str, Any], str]:
+    """Merge the storage options that fit the URL, and say where they are from."""
+    merged: dict[str, Any] = {}
+    origins = []
+    for layer in layers:
+        options = layer.values.get("storage_options")
+        beside = layer.values.get("url")
+        if not options or not (layer.name == "argument" or _fits(url, beside)):
+            continue
+        if not isinstance(options, Mapping):
+            raise ConfigError(f"storage_options in {layer.origin('storage_options')} must be a table")
+        merged = {**options, **merged}
+        origins.append(layer.origin("storage_options"))
+    return merged, ", ".join(origins) or DEFAULT
+
+
+def _fits(url: str, beside: Any) -> bool:
+    return scheme_of(url) == scheme_of(beside) if isinstance(beside, str) else not is_local(url)
+
+
+# -- sources -------------------------------------------------------------------------------------------------
+
+
+def _environment() -> dict[str, Any]:
+    try:
+        return EnvSettingsSource(Settings)()
+    except SettingsError as error:
+        name = re.search(r'field "(\w+)"', str(error))
+        raise ConfigError(
+            f"{_PREFIX}{name[1].upper() if name else '*'} is no valid JSON: correct it"
+        ) from None
+
+
+def _project(folder: Path) -> list[_Layer]:
+    """Return the values of the nearest file that has some."""
+    for place in (folder, *folder.parents):
+        own = place / PROJECT_FILE
+        if own.is_file():
+            return [_Layer(_anchored(_read(own), place), str(own))]
+        shared = place / "pyproject.toml"
+        if shared.is_file():
+            table = _read(shared).get("tool", {}).get("archiver")
+            if table is not None:
+                return [_Layer(_anchored(table, place), f"{shared} [tool.archiver]")]
+    return []
+
+
+def _user() -> list[_Layer]:
+    path = platformdirs.user_config_path("archiver", appauthor=False) / USER_FILE
+    return [_Layer(_anchored(_read(path), path.parent), str(path))] if path.is_file() else []
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no valid TOML: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Make a relative folder in a file mean the same from everywhere."""
+    url = values.get("url")
+    if isinstance(url, str) and url and scheme_of(url) == "" and not url.startswith("~"):
+        return {**values, "url": str(folder / url)}
+    return values
+
+
+# -- errors and texts ----------------------------------------------------------------------------------------
+
+
+def _refuse_unknown(layer: _Layer) -> None:
+    for name in layer.values:
+        if name not in Settings.model_fields:
+            close = difflib.get_close_matches(name, Settings.model_fields, 1)
+            meant = f"did you mean {close[0]}?" if close else f"known are {', '.join(Settings.model_fields)}"
+            raise ConfigError(f"{layer.origin(name)}: {name!r} is no setting; {meant}")
+
+
+def _invalid(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "?"
+    return ConfigError(f"{name} from {origins.get(name, 'the call')} does not fit: {first['msg']}")
+
+
+def _shown(name: str, value: Any) -> str:
+    if name == "url":
+        return shown_url(value)
+    if name == "storage_options":
+        return ", ".join(_option(key, held) for key, held in sorted(value.items()))
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    return "" if value is None else str(value)
+
+
+def _option(name: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{name}={{{', '.join(_option(key, held) for key, held in sorted(value.items()))}}}"
+    if isinstance(value, (bool, int, float)) or value is None:
+        return f"{name}={value}"
+    return f"{name}={shown_url(str(value)) if name in _HARMLESS else _HIDDEN}"

@@ -1,0 +1,166 @@
+"""From a URL to the store behind it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from archiver.address import is_local, scheme_of, shown_url
+from archiver.errors import ConfigError
+from archiver.store.contract import Store, check_key
+from archiver.store.failures import judge
+from archiver.store.retry import DEADLINE
+
+_S3 = ("s3", "s3a")
+_EXTRAS = {"gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure", "adl": "azure"}
+
+
+class Manner(NamedTuple):
+    """How a store is to be opened, whatever its kind."""
+
+    read_only: bool = False
+    executor: Executor | None = None
+    deadline: float = DEADLINE
+
+
+def open_store(
+    url: str | os.PathLike[str],
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+    read_only: bool = False,
+    executor: Executor | None = None,
+    deadline: float = DEADLINE,
+) -> Store:
+    """Open the store behind a URL. Nothing is read or written yet.
+
+    url: a path (`~` is expanded), or any URL of fsspec, also a chained one; storage_options: what the
+    filesystem of that URL takes; executor: where `Store.map` runs; deadline: seconds that a call may be
+    retried for.
+
+    Raises ConfigError for a URL or an option that cannot work.
+    """
+    text = os.fspath(url)
+    options = dict(storage_options or {})
+    manner = Manner(read_only, executor, deadline)
+    if "\0" in text or not text.strip():
+        raise ConfigError("the URL is empty: give a folder or a URL such as s3://bucket/prefix")
+    if is_local(text):
+        return _open_local(text, options, manner)
+    if scheme_of(text) in _S3 and "::" not in text:
+        return _open_s3(text, options, manner)
+    return open_remote(text, options, manner)
+
+
+def _open_local(text: str, options: Mapping[str, Any], manner: Manner) -> Store:
+    from archiver.store.local import LocalStore
+
+    if options:
+        raise ConfigError(f"a folder takes no storage options: remove {', '.join(sorted(options))}")
+    try:
+        folder = Path(_local_path(text)).expanduser().absolute()
+    except RuntimeError as error:
+        raise ConfigError(f"{text}: {error}") from None
+    if folder.is_file():
+        raise ConfigError(f"{folder} is a file: give a folder")
+    # Not resolve(): where a link leads may change, and the path that was given stays the one that is shown.
+    return LocalStore(Path(os.path.normpath(folder)), read_only=manner.read_only, executor=manner.executor)
+
+
+def _local_path(text: str) -> str:
+    if not scheme_of(text):
+        return text
+    rest = text.partition("://")[2]
+    if not rest.startswith(("/", "localhost/")):
+        raise ConfigError(f"{text!r} is no file URL: write file:///absolute/path, or a plain path")
+    return unquote(rest.removeprefix("localhost"))
+
+
+def _open_s3(url: str, options: Mapping[str, Any], manner: Manner) -> Store:
+    from archiver.store.s3 import S3Store
+
+    rest = url.partition("://")[2]
+    bucket, _, prefix = rest.partition("/")
+    if any(mark in rest for mark in "@?#"):
+        raise ConfigError(
+            f"{shown_url(url)}: leave credentials and queries out of the URL; the AWS chain finds them"
+        )
+    if not bucket:
+        raise ConfigError(f"{url!r} names no bucket: write s3://bucket/prefix")
+    prefix = prefix.strip("/")
+    if prefix:
+        check_key(prefix)
+    return S3Store(
+        bucket,
+        prefix,
+        options,
+        read_only=manner.read_only,
+        executor=manner.executor,
+        deadline=manner.deadline,
+    )
+
+
+def open_remote(url: str, options: Mapping[str, Any], manner: Manner) -> Store:
+    """Open the store of a URL that names any other filesystem of fsspec, or a chain of them.
+
+    Raises ConfigError for an unknown scheme, a missing package, or options that do not fit.
+    """
+    import fsspec
+
+    from archiver.store.remote import RemoteStore
+
+    shown = shown_url(url)
+    try:
+        fs, root = fsspec.core.url_to_fs(url, **_completed(url, options))
+    except ImportError as error:
+        raise ConfigError(f"{shown} needs a package that is not installed: {_install(url, error)}") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigError(f"{shown} cannot be opened: {_reason(error)}") from error
+    except Exception as error:
+        # Some filesystems look for credentials, or connect, when they are made.
+        raise judge(error, shown, "open the store").error from error
+    return RemoteStore(
+        fs,
+        root,
+        shown,
+        reopen=(_reopen, (url, dict(options), manner.read_only, manner.deadline)),
+        read_only=manner.read_only,
+        executor=manner.executor,
+        deadline=manner.deadline,
+    )
+
+
+def _reopen(url: str, options: Mapping[str, Any], read_only: bool, deadline: float) -> Store:
+    return open_remote(url, options, Manner(read_only, None, deadline))
+
+
+def _completed(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give an S3 link of a chain the options that a store of its own would have."""
+    completed = {"use_listings_cache": False, **options}
+    for link in url.split("::"):
+        if (scheme := scheme_of(link)) in _S3:
+            from archiver.store.s3 import s3_options
+
+            completed[scheme] = s3_options(options.get(scheme) or {})
+    return completed
+
+
+def _install(url: str, error: ImportError) -> str:
+    from fsspec.registry import known_implementations
+
+    schemes = [scheme_of(link + "::") for link in url.split("::")]
+    for scheme in schemes:
+        if scheme in _EXTRAS:
+            return f"pip install 'archiver[{_EXTRAS[scheme]}]'"
+    known = (known_implementations.get(scheme, {}).get("err") for scheme in schemes)
+    return next((text for text in known if text), _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if text.startswith("Protocol not known"):
+        return "its scheme is not known; use a folder, s3://, gs://, abfs:// or another one of fsspec"
+    return text
