@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -63,11 +64,15 @@ class Measured:
 def measure(peer: type[peers.Peer], sizes: Sizes, folder: Path) -> Measured:
     """Measure one peer in this process."""
     result = Measured(peer.name)
-    if peers.has(peer, "save"):
-        _measure_universe(peer, sizes, folder / "universe", result.values)
-        _measure_metrics(peer, sizes, folder / "metrics", result.values)
+    # What was written before must not be on its way to the disk still: the next fsync would wait for it.
+    os.sync()
     if peers.has(peer, "save_small"):
         _measure_small(peer, sizes, folder / "small", result.values)
+        os.sync()
+    if peers.has(peer, "save"):
+        _measure_universe(peer, sizes, folder / "universe", result.values)
+        os.sync()
+        _measure_metrics(peer, sizes, folder / "metrics", result.values)
     return result
 
 

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import archiver
+from archiver import cli, demo
+from archiver.demo import strategies
+from archiver.errors import ConfigError, IntegrityError
+
+NAN = float("nan")
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> archiver.Archive:
+    """Return an archive that `archiver demo` made."""
+    folder = tmp_path_factory.mktemp("demo")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from archiver.cli import main; main()",
+            "demo",
+            "--url",
+            str(folder / "archive"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+    )
+    assert "every value is the same" in done.stderr
+    assert "arning" not in done.stderr
+    assert done.stdout.startswith("universe\tstrategy_name\tsharpe_ratio\t")
+    return archiver.open(str(folder / "archive"))
+
+
+def test_demo_saves_a_run_for_each_universe(archive: archiver.Archive) -> None:
+    runs = archive.runs()
+    assert {run.universe for run in runs} == set(demo.UNIVERSES)
+    assert all(run.tags == ("demo",) and run.detailed == demo.TOP_N for run in runs)
+    assert sum(run.strategies for run in runs) == len(demo.jobs()) == len(archive.load_metrics())
+
+
+def test_saved_code_runs_again_to_the_same_metrics(archive: archiver.Archive, tmp_path: Path) -> None:
+    universe, name = archive.detailed_strategies(universe="goog_daily")[0]
+    metrics = archive.load_strategy(name, universe=universe)["metrics"]
+    (run,) = archive.runs(universe=universe)
+    archive.code(run.id).restore(tmp_path / "code")
+    params = {key.removeprefix("param_"): value for key, value in metrics.items() if key.startswith("param_")}
+    (source,) = (tmp_path / "code").rglob("strategies.py")
+    command = [sys.executable, "-I", str(source), universe, name.split("_")[0], json.dumps(params)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    again = json.loads(done.stdout)
+    for label, key in {
+        "Sharpe Ratio": "sharpe_ratio",
+        "Return [%]": "return_pct",
+        "# Trades": "n_trades",
+    }.items():
+        assert again[label] == metrics[key]
+
+
+def test_demo_prints_one_document(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    few = {name: grid[:2] for name, grid in strategies.GRIDS.items()}
+    monkeypatch.setattr(strategies, "GRIDS", few)
+    monkeypatch.setattr(demo, "TOP_N", 1)
+    assert cli.main(["demo", "--json", "--url", str(tmp_path / "archive")]) == 0
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert document["backtests"] == 8
+    assert [run["universe"] for run in document["runs"]] == list(demo.UNIVERSES)
+    assert document["json_bytes"] > document["bytes"] > 0
+
+
+def test_demo_does_not_claim_what_is_not_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {name: grid[:2] for name, grid in strategies.GRIDS.items()}
+    monkeypatch.setattr(strategies, "GRIDS", few)
+    archive = archiver.open(str(tmp_path / "archive"))
+    load = archive.load_strategy
+
+    def changed(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        detail = load(*args, **kwargs)
+        detail["equity_curve"][7] = math.nextafter(detail["equity_curve"][7], math.inf)
+        return detail
+
+    monkeypatch.setattr(archive, "load_strategy", changed)
+    with pytest.raises(IntegrityError, match="equity_curve of"):
+        demo.run(archive)
+
+
+def test_demo_says_which_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "archiver.demo.strategies", None)
+    with pytest.raises(ConfigError, match=r"pip install 'archiver\[demo\]'"):
+        demo.jobs()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        ({"a": 1, "b": [NAN, None]}, {"a": 1, "b": [NAN, None]}, True),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, False),
+        (0, 0.0, False),
+        (1, True, False),
+        (0.0, -0.0, False),
+        (None, NAN, False),
+        ([1.0], [1.0, 2.0], False),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        (1.0, math.nextafter(1.0, 2.0), False),
+    ],
+)
+def test_same_means_value_type_order_and_bits(one: Any, other: Any, equal: bool) -> None:
+    assert demo.same(one, other) is equal
