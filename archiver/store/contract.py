@@ -11,10 +11,13 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, ClassVar, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, TypeVar
 
 from archiver.errors import AccessError, ConfigError, StorageError
 from archiver.model import Entry
+
+if TYPE_CHECKING:
+    from archiver.store.bucket import BucketApi
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -120,6 +123,10 @@ class Store(ABC):
     @abstractmethod
     def now(self) -> datetime:
         """Read the store's own clock (aware UTC), the one that `stat` and `list` show."""
+
+    def bucket_api(self) -> BucketApi | None:
+        """Return what the server does for a bucket as a whole, or None for what is no bucket of S3."""
+        return None
 
     def leftovers(self) -> Iterator[Entry]:
         """Yield what writers that died left behind and `list` does not show; `delete` takes these keys."""

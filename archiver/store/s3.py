@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from archiver.errors import ConfigError, NotFoundError, StorageError
 from archiver.model import Entry
+from archiver.store.bucket import BucketApi, pass_rules_through
 from archiver.store.contract import Store, check_key, check_prefix
 from archiver.store.failures import TruncatedError, code_of, judge_response, response_of, status_of
 from archiver.store.ranges import check_range, open_ranges, probe_clock
@@ -188,6 +189,9 @@ class S3Store(Store):
     def now(self) -> datetime:
         return self._date() if self.read_only else probe_clock(self)
 
+    def bucket_api(self) -> BucketApi:
+        return BucketApi(self)
+
     # -- writing ---------------------------------------------------------------------------------------------
 
     def put_whole(self, key: str, data: bytes, *, only_new: bool = False) -> None:
@@ -359,6 +363,7 @@ class S3Store(Store):
                 client = self._fs.connect()
             except (TypeError, ValueError) as error:
                 raise ConfigError(f"{self.url}: storage options do not fit s3: {error}") from error
+            pass_rules_through(client.meta.events)
             host = client.meta.endpoint_url.partition("://")[2].partition("/")[0].partition(":")[0]
             if not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
                 client.meta.events.register("before-sign.s3.DeleteObjects", _add_digest, "archiver-digest")
