@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from archiver.capture import notebook, strategy_yaml
+from archiver.capture import globs, notebook, strategy_yaml
 from archiver.capture.files import take
 from archiver.capture.frames import Source, Stack, is_console_script, kind, main_module
 from archiver.capture.imports import loaded, reached
@@ -153,13 +153,14 @@ def _given(code: str | Path | Sequence[str | Path], stack: Stack) -> Choice:
     names = [os.fspath(name) for name in ([code] if isinstance(code, str | Path) else code)]
     here = Path.cwd()
     found, problems = strategy_yaml.listed(here, names)
-    folders = [path if path.is_dir() else path.parent for path in (here / name for name in names)]
-    folders = [Path(os.path.normpath(folder)) for folder in folders]
+    starts = [here / globs.plain_part(name) for name in names]
+    folders = [path if path.is_dir() else path.parent for path in starts]
+    plain = [folder for folder in folders if ".." not in folder.parts] or [here]
     sources = stack.sources()
     root = _root(sources, stack)
-    if not all(within(root, folder) for folder in folders):
-        common = Path(os.path.commonpath(folders))
-        root = marked_root(common) or common
+    if not any(within(root, folder) for folder in plain):
+        common = Path(os.path.commonpath(plain))
+        root = marked_root(common) or (plain[0] if too_wide(common) else common)
     choice = Choice(root, "listed", context_of(stack), _as_running(found, sources), problems=problems)
     if isinstance(code, str) and not found and os.sep not in code:
         choice.problems = [f"code={code!r} is neither one of {', '.join(MODES)} nor a file"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import marshal
 import os
 import stat
 import sys
@@ -145,9 +146,10 @@ def _as_loaded(source: Source, kept: Kept, file: CodeFile, now: os.stat_result, 
     if before is not None and before.file is not None:
         # Python loads a module once: what was read first is what still runs, unless it was loaded again.
         if before.data == kept.data:
-            return kept
+            back = before.note == _edited(file.path)  # edited, and now again as it was
+            return Kept(file, kept.data, note=None if back else before.note)
         return Kept(before.file, before.data, note=_edited(before.file.path))
-    if max(now.st_mtime, now.st_ctime) < _started - 0.05 or _runs(source, kept.data, now):
+    if max(now.st_mtime, now.st_ctime) < _started - 0.05 or _runs(source, kept.data):
         return kept
     known = _remembered(source, kept.data)
     if known is not None:
@@ -203,19 +205,19 @@ def _known_sources(source: Source) -> Iterator[bytes | None]:
         yield found.encode() if isinstance(found, str) else None
 
 
-def _runs(source: Source, data: bytes, now: os.stat_result) -> bool:
+def _runs(source: Source, data: bytes) -> bool:
     """Tell whether what Python runs came from these bytes, as far as can be told without running them."""
     module = source.module
     if module is None and not source.codes:
         return True
     if "Rewriting" in type(getattr(module, "__loader__", None)).__name__:
         return True  # pytest compiles another text than the file's
-    if SCRIPT is not None and SCRIPT[0] == str(source.path) and module is main_module():
-        return SCRIPT[1] == data
+    if SCRIPT is not None and SCRIPT[0] == str(source.path) and module is main_module() and SCRIPT[1] != data:
+        return False
     codes = source.codes or tuple(_functions(module, str(source.path)))
     if not _holds(data, codes):
         return False
-    return any(code.co_name == "<module>" for code in codes) or _compiled_from(module, now)
+    return any(code.co_name == "<module>" for code in codes) or _compiled_from(module, data)
 
 
 def _holds(data: bytes, codes: tuple[CodeType, ...]) -> bool:
@@ -241,15 +243,12 @@ def _functions(module: ModuleType | None, name: str) -> Iterator[CodeType]:
                 yield inner.__code__
 
 
-def _compiled_from(module: ModuleType | None, now: os.stat_result) -> bool:
-    """Tell whether the module's cached bytecode, where there is one, was made from the file as it is now."""
+def _compiled_from(module: ModuleType | None, data: bytes) -> bool:
+    """Tell whether the bytecode that Python keeps of the module, where it does, is that of the source."""
     cached = getattr(module, "__cached__", None)
     try:
-        with open(cached or os.devnull, "rb") as file:
-            head = file.read(16)
-    except OSError:
+        bytecode = Path(cached).read_bytes() if isinstance(cached, str) else b""
+        kept = marshal.loads(bytecode[16:]) if len(bytecode) > 16 else None  # noqa: S302  # Python has run it
+    except (OSError, ValueError, EOFError, TypeError):
         return True
-    if len(head) < 16 or head[4:8] != b"\0\0\0\0":
-        return True
-    made_from = int.from_bytes(head[8:12], "little"), int.from_bytes(head[12:16], "little")
-    return made_from == (int(now.st_mtime) & 0xFFFFFFFF, now.st_size & 0xFFFFFFFF)
+    return not isinstance(kept, CodeType) or _holds(data, (kept,))

@@ -26,6 +26,13 @@ def is_pattern(text: str) -> bool:
     return any(char in text for char in "*?[")
 
 
+def plain_part(text: str) -> str:
+    """Return the leading folders of a pattern that are plain names; all of it where it is none."""
+    parts = PurePosixPath(text).parts
+    plain = next((at for at, part in enumerate(parts) if is_pattern(part)), len(parts))
+    return str(PurePosixPath(*parts[:plain]))
+
+
 def matches(name: str, pattern: str) -> bool:
     """Tell whether a relative POSIX path matches a pattern; one that names a folder matches all below it."""
     parts, wanted = PurePosixPath(name).parts, PurePosixPath(pattern).parts
@@ -55,7 +62,7 @@ def find(folder: Path, pattern: str) -> tuple[list[Path], str | None]:
     hits: list[Path] = []
     warning = None
     try:
-        hits.extend(map(Path, _search(str(folder), PurePosixPath(pattern).parts, stamps, [_MOST])))
+        hits.extend(map(Path, _search(str(folder), PurePosixPath(pattern).parts, _Entries(stamps))))
     except _TooManyError:
         warning = f"{pattern} was given up after {_MOST:,} folder entries: use a narrower pattern"
     hits = sorted(set(hits))
@@ -74,45 +81,58 @@ def _unchanged(stamps: Stamps) -> bool:
         return False
 
 
-def _search(folder: str, parts: tuple[str, ...], stamps: Stamps, left: list[int]) -> Iterator[str]:
+def _search(folder: str, parts: tuple[str, ...], entries: _Entries) -> Iterator[str]:
     first, rest = parts[0], parts[1:]
     if first == "..":
         if rest:
-            yield from _search(f"{folder}/..", rest, stamps, left)
+            yield from _search(f"{folder}/..", rest, entries)
         return
     if first == "**" and rest:
-        yield from _search(folder, rest, stamps, left)
-    for entry in _entries(folder, stamps, left):
+        yield from _search(folder, rest, entries)
+    for entry in entries(folder):
         hidden = entry.name.startswith(".") and not first.startswith(".")
         if hidden or entry.name in _NEVER:
             continue
         deep = entry.is_dir(follow_symlinks=False)
         if first == "**":
             if deep and not _is_environment(entry.path):
-                yield from _search(entry.path, parts, stamps, left)
+                yield from _search(entry.path, parts, entries)
             elif not deep and not rest:
                 yield entry.path
         elif fnmatchcase(entry.name, first):
             if deep and rest:
-                yield from _search(entry.path, rest, stamps, left)
+                yield from _search(entry.path, rest, entries)
             elif not deep and not rest:
                 yield entry.path
 
 
-def _entries(folder: str, stamps: Stamps, left: list[int]) -> list[os.DirEntry[str]]:
-    stamps[folder] = -1  # never the state of a folder: what could not be read is looked at again
-    try:
-        now = Path(folder).stat().st_mtime_ns
-        if time.time_ns() - now > _TICK:
-            stamps[folder] = now
-        with os.scandir(folder) as entries:
-            found = list(entries)
-    except OSError:
-        return []
-    left[0] -= len(found)
-    if left[0] < 0:
-        raise _TooManyError
-    return sorted(found, key=lambda entry: entry.name)
+class _Entries:
+    """Lists folders, each once, and notes in which state it saw them."""
+
+    def __init__(self, stamps: Stamps) -> None:
+        self._stamps = stamps
+        self._left = _MOST
+        self._known: dict[str, list[os.DirEntry[str]]] = {}
+
+    def __call__(self, folder: str) -> list[os.DirEntry[str]]:
+        if folder not in self._known:
+            self._known[folder] = self._list(folder)
+        return self._known[folder]
+
+    def _list(self, folder: str) -> list[os.DirEntry[str]]:
+        self._stamps[folder] = -1  # never the state of a folder: what could not be read is looked at again
+        try:
+            now = Path(folder).stat().st_mtime_ns
+            if time.time_ns() - now > _TICK:
+                self._stamps[folder] = now
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            return []
+        self._left -= len(found)
+        if self._left < 0:
+            raise _TooManyError
+        return found
 
 
 def _is_environment(folder: str) -> bool:

@@ -1,0 +1,132 @@
+"""What ran is what is kept, also when the file has changed since, or is gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.captured import run, run_all, show, write
+
+RAN = "was edited after Python loaded it: what is kept is the source that ran"
+
+
+def test_script_edited_during_the_run(tmp_path: Path) -> None:
+    script = (
+        "import archiver, pathlib\nWINDOW = 10\n"
+        "path = pathlib.Path(__file__)\npath.write_text(path.read_text().replace('10', '99', 1))\n" + show()
+    )
+    write(tmp_path, {"run.py": script})
+    shown = run("run.py", cwd=tmp_path)
+    assert shown.files == {"run.py": script.encode()}
+    assert shown.code["warnings"] == [f"run.py {RAN}"]
+    assert (tmp_path / "run.py").read_text() != script
+
+
+def test_script_edited_before_archiver_was_imported(tmp_path: Path) -> None:
+    script = (
+        "import pathlib\nWINDOW = 10\n"
+        "path = pathlib.Path(__file__)\npath.write_text(path.read_text().replace('10', '99', 1))\n" + show()
+    )
+    write(tmp_path, {"run.py": script})
+    shown = run("run.py", cwd=tmp_path)
+    (warning,) = shown.code["warnings"]
+    assert "what is kept is the edited file, not what ran" in warning
+
+
+def test_script_whose_source_linecache_knows(tmp_path: Path) -> None:
+    script = (
+        "import linecache, pathlib\nWINDOW = 10\nlinecache.getlines(__file__)\n"
+        "path = pathlib.Path(__file__)\npath.write_text(path.read_text().replace('10', '99', 1))\n"
+        + show()
+        + "\n"
+    )
+    write(tmp_path, {"run.py": script})
+    shown = run("run.py", cwd=tmp_path)
+    assert shown.files == {"run.py": script.encode()}
+    assert shown.code["warnings"] == [f"run.py {RAN}"]
+
+
+def test_script_deleted_during_the_run(tmp_path: Path) -> None:
+    script = f"import archiver, os\nos.unlink(__file__)\n{show()}"
+    write(tmp_path, {"run.py": script})
+    shown = run("run.py", cwd=tmp_path)
+    assert shown.files == {"run.py": script.encode()}
+    assert shown.code["warnings"] == [
+        "run.py was deleted after Python loaded it: what is kept is the source that ran"
+    ]
+
+
+def test_script_deleted_and_its_source_unknown(tmp_path: Path) -> None:
+    write(tmp_path, {"run.py": f"import os\nos.unlink(__file__)\n{show()}"})
+    shown = run("run.py", cwd=tmp_path)
+    assert (shown.code["how"], shown.code["files"]) == ("none", [])
+    assert shown.code["reason"] == "run.py was deleted after Python loaded it, and its source is not known"
+
+
+def test_script_touched_but_not_changed(tmp_path: Path) -> None:
+    write(tmp_path, {"run.py": f"import os\nos.utime(__file__)\n{show()}"})
+    assert run("run.py", cwd=tmp_path).code["warnings"] == []
+
+
+@pytest.mark.parametrize("mode", ["entry", "imports"])
+@pytest.mark.parametrize("change", ["replace('+ 1', '+ 2')", "replace('WINDOW = 10', 'WINDOW = 99')"])
+def test_module_edited_between_two_captures(tmp_path: Path, mode: str, change: str) -> None:
+    module = f"WINDOW = 10\ndef go(x):\n    y = x + 1\n    {show(repr(mode))}\n"
+    write(
+        tmp_path,
+        {
+            "run.py": "import pathlib, strategy\nstrategy.go(1)\n"
+            f"path = pathlib.Path(strategy.__file__)\npath.write_text(path.read_text().{change})\n"
+            "strategy.go(1)\nimport importlib; importlib.reload(strategy).go(1)\n",
+            "strategy.py": module,
+        },
+    )
+    first, edited, reloaded = run_all("run.py", cwd=tmp_path)
+    assert first.files["strategy.py"] == edited.files["strategy.py"] == module.encode()
+    assert first.code["warnings"] == []
+    assert edited.code["warnings"] == [f"strategy.py {RAN}"]
+    assert reloaded.files["strategy.py"] == (tmp_path / "strategy.py").read_bytes() != module.encode()
+    assert reloaded.code["warnings"] == []
+
+
+def test_module_edited_before_the_first_capture(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "run.py": "import pathlib, strategy\npath = pathlib.Path(strategy.__file__)\n"
+            f"path.write_text('WINDOW = 11\\n')\n{show(repr('imports'))}",
+            "strategy.py": "WINDOW = 10\n",
+        },
+    )
+    shown = run("run.py", cwd=tmp_path, PYTHONDONTWRITEBYTECODE="")
+    (warning,) = shown.code["warnings"]
+    assert warning.startswith("strategy.py was edited after Python loaded it")
+
+
+def test_module_written_by_the_program_itself(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "run.py": "import pathlib, sys\n"
+            f"pathlib.Path('made.py').write_text({f'def go():{chr(10)}    {show()}'!r})\nimport made\nmade.go()\n"
+        },
+    )
+    shown = run("run.py", cwd=tmp_path)
+    assert list(shown.files) == ["made.py", "run.py"]
+    assert shown.code["warnings"] == []
+
+
+def test_function_sent_to_a_worker_before_the_edit(tmp_path: Path) -> None:
+    # The worker starts after the edit, so only the code object itself can tell.
+    write(
+        tmp_path,
+        {
+            "run.py": f"def one():\n    x = 1\n    {show()}\n"
+            "import sys, types\n"
+            "path = __import__('pathlib').Path(__file__)\npath.write_text(path.read_text().replace('x = 1', 'x = 2', 1))\n"
+            "types.FunctionType(one.__code__, {'__name__': '__main__', '__builtins__': __builtins__})()\n"
+        },
+    )
+    shown = run("run.py", cwd=tmp_path)
+    assert "was edited after Python loaded it" in shown.code["warnings"][0]
