@@ -57,7 +57,7 @@ class Expression:
     Raises ConfigError when the text is not such an expression, saying where.
     """
 
-    def __init__(self, text: str) -> None:  # noqa: D107  # the class says it
+    def __init__(self, text: str) -> None:  # the class says it
         self.text = text
         self._names: dict[str, str] = {}
         self._tree = self._parse(text)

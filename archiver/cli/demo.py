@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -69,6 +73,10 @@ def demo(ctx: typer.Context) -> None:
 def _next_steps(call: Call, run: str, best: dict[str, Any]) -> None:
     from archiver.cli import COMMANDS
 
+    # Called by its path, as in a fresh clone, it may not be found by its name alone.
+    called = Path(sys.argv[0])
+    named = shutil.which("archiver") or called.name != "archiver"
+    program = "archiver" if named else os.path.relpath(called)
     at = f" --url {call.url}" if call.url else ""
     call.say("Now try:")
     for command, purpose in (
@@ -80,4 +88,4 @@ def _next_steps(call: Call, run: str, best: dict[str, Any]) -> None:
         ("serve --open", "all of it on a page (extra: web)"),
     ):
         if command.split()[0] in COMMANDS:
-            call.say(f"  archiver{at} {command:<62} # {purpose}")
+            call.say(f"  {program}{at} {command:<62} # {purpose}")
