@@ -105,7 +105,9 @@ def read(path: Path) -> StrategyYaml:
         node = yaml.compose(data, Loader=yaml.SafeLoader)
         return _understood(path, node)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        # A key without its colon is noticed a line late: then the context is the place.
+        late = error.context == "while scanning a simple key"
+        mark = error.context_mark if late else error.problem_mark or error.context_mark
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise WrongYamlError(f"{path}{at}: {error.problem or error.context}", strict=strict) from None
     except (yaml.YAMLError, RecursionError) as error:
