@@ -150,7 +150,7 @@ def test_options_go_with_the_kind_of_url_they_stand_beside(project: Path, user: 
     [
         ("ulr = 's3://x'", "did you mean url"),
         ("colour = 1", "'colour' is no setting; known are url"),
-        ("url = 5", "url from .*archiver.toml does not fit"),
+        ("url = 5", r"url from .*archiver\.toml does not fit"),
         ("url = ''", "url from"),
         ("budget = 'lots'", "'lots' is no size"),
         ("budget = -5", "budget from"),
@@ -170,7 +170,7 @@ def test_what_does_not_fit_is_named_in_one_line(project: Path, text: str, said: 
 
 def test_a_file_that_cannot_be_read_is_named(project: Path) -> None:
     (project / "pyproject.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match="pyproject.toml is no valid TOML"):
+    with pytest.raises(ConfigError, match=r"pyproject\.toml is no valid TOML"):
         load_settings(folder=project)
 
 

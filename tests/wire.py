@@ -187,4 +187,5 @@ def _answer(client: BaseHTTPRequestHandler, status: int, headers: dict[str, str]
     for name, value in headers.items():
         client.send_header(name, value)
     client.end_headers()
-    client.wfile.write(body)
+    if client.command != "HEAD":
+        client.wfile.write(body)

@@ -24,6 +24,7 @@ TEMPORARY = ".archiver-tmp-"
 
 _WORKERS = 8
 _CHUNK = 1 << 20
+_RACES = 100
 _READ = os.O_RDONLY | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -187,15 +188,15 @@ class LocalStore(Store):
 
     def _temporary(self, key: str) -> tuple[str, int]:
         folder = os.path.dirname(self._root + key)
-        self._make_folder(folder)
         temporary = f"{folder}/{TEMPORARY}{secrets.token_hex(8)}"
-        try:
-            return temporary, os.open(temporary, _CREATE, 0o666)
-        except FileNotFoundError:
-            # Someone removed the folder since we last saw it.
-            self._synced.discard(folder)
-            self._make_folder(folder)
-            return temporary, os.open(temporary, _CREATE, 0o666)
+        for _ in range(_RACES):
+            try:
+                self._make_folder(folder)
+                return temporary, os.open(temporary, _CREATE, 0o666)
+            except FileNotFoundError:
+                # Whoever deletes the last object of a folder removes the folder, perhaps just now.
+                self._synced.discard(folder)
+        raise StorageError(f"{folder} vanishes whenever it is made: something else deletes there")
 
     def _make_folder(self, folder: str) -> None:
         """Make the folder and those above it; a new name is durable only once the folder above is synced."""
@@ -228,7 +229,8 @@ class LocalStore(Store):
                 return True
         else:
             os.replace(temporary, path)
-        _sync_folder(os.path.dirname(path))
+        with suppress(FileNotFoundError):  # deleted again already, and its folder with it
+            _sync_folder(os.path.dirname(path))
         return False
 
     def _drop_empty(self, folder: str) -> None:

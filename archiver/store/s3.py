@@ -124,7 +124,12 @@ class S3Store(Store):
                 data: bytes = await body.read()
             return _complete(response, data, start, end)
 
-        return self._run(read, f"read {key}", extra=0 if end is None else (end - start) / _SLOW_LINK)
+        try:
+            return self._run(read, f"read {key}", extra=0 if end is None else (end - start) / _SLOW_LINK)
+        except NotFoundError as error:
+            if code_of(error) != "NoSuchKey":
+                self._require_bucket()
+            raise
 
     def put(self, key: str, data: bytes, *, create: bool = False) -> None:
         check_key(key)
@@ -169,6 +174,8 @@ class S3Store(Store):
         except NotFoundError:
             self._require_bucket()
             return None
+        if "LastModified" not in found:
+            raise StorageError(f"{self.url} does not answer as S3 does: check the endpoint")
         return Entry(key, int(found["ContentLength"]), _second(found["LastModified"]))
 
     def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
@@ -239,13 +246,7 @@ class S3Store(Store):
         token: dict[str, Any] = {}
         last = ""
         while True:
-            page = self.request(
-                "list_objects_v2",
-                f"list {prefix or 'objects'}",
-                Prefix=self._root + prefix,
-                MaxKeys=_PAGE,
-                **token,
-            )
+            page = self._page(f"list {prefix or 'objects'}", prefix, _PAGE, **token)
             for item in page.get("Contents", ()):
                 key = item["Key"].removeprefix(self._root)
                 if key.endswith("/") or not key:
@@ -262,6 +263,21 @@ class S3Store(Store):
             if not following or token.get("ContinuationToken") == following:
                 raise StorageError(f"{self.url} broke off its listing: try again")
             token = {"ContinuationToken": following}
+
+    def _page(self, action: str, prefix: str = "", size: int = 1, **token: str) -> Mapping[str, Any]:
+        """Ask for one page of a listing; an answer of something else than S3 must not look empty."""
+        try:
+            page: Mapping[str, Any] = self.request(
+                "list_objects_v2", action, Prefix=self._root + prefix, MaxKeys=size, **token
+            )
+        except NotFoundError as error:
+            raise StorageError(
+                f"{self.url} answers {code_of(error)} to a listing: check the endpoint"
+            ) from error
+        if "IsTruncated" not in page:
+            raise StorageError(f"{self.url} does not answer a listing as S3 does: check the endpoint")
+        self._bucket_seen = True
+        return page
 
     def _delete_page(self, keys: Sequence[str]) -> dict[str, StorageError]:
         """Delete up to 1,000 objects; what the server says was only overloaded is asked again a few times."""
@@ -305,11 +321,10 @@ class S3Store(Store):
     def _require_bucket(self) -> None:
         """Raise StorageError when the bucket is missing: HEAD says no more than 404 then."""
         if not self._bucket_seen:
-            self.request("list_objects_v2", "read", Prefix=self._root, MaxKeys=1)
-            self._bucket_seen = True
+            self._page("find the bucket")
 
     def _date(self) -> datetime:
-        answer = self.request("list_objects_v2", "read the clock", Prefix=self._root, MaxKeys=1)
+        answer = self._page("read the clock")
         return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).astimezone(UTC)
 
     # -- requests --------------------------------------------------------------------------------------------
