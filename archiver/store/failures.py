@@ -110,7 +110,7 @@ def judge(error: BaseException, shown: str, action: str) -> Failure:
         return Failure(StorageError(f"{what}: its certificate is not trusted ({reason})"), False)
     if names & _ACCESS_CLASSES:
         return Failure(
-            AccessError(f"{what}: credentials are missing or could not be fetched; {_CREDENTIALS}"), False
+            AccessError(f"{what}: no credentials were found, or they could not be fetched; log in"), False
         )
     if names & _CONFIG_CLASSES:
         return Failure(ConfigError(f"{what}: {reason}"), False)
@@ -140,6 +140,11 @@ def judge_response(response: Mapping[str, Any], what: str) -> Failure:
     details = response.get("Error", {})
     code = str(details.get("Code", "") or "?")
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)
+    if code == "InvalidObjectState":
+        return Failure(
+            StorageError(f"{what}: it is in cold storage; `archiver bundle restore NAME --wait` thaws it"),
+            False,
+        )
     if code == "NoSuchBucket":
         return Failure(
             StorageError(f"{what}: the bucket does not exist; create it or correct the URL"), False
