@@ -179,6 +179,7 @@ def _options(url: str, layers: list[_Layer]) -> tuple[dict[str, Any], str]:
     """Merge the storage options that fit the URL, and say where they are from."""
     merged: dict[str, Any] = {}
     origins = []
+    url = url.removeprefix("bundle::")
     for layer in layers:
         options = layer.values.get("storage_options")
         beside = layer.values.get("url")

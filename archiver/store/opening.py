@@ -37,7 +37,8 @@ def open_store(
 ) -> Store:
     """Open the store behind a URL. Nothing is read or written yet.
 
-    url: a path (`~` is expanded), or any URL of fsspec, also a chained one; storage_options: what the
+    url: a path (`~` is expanded), any URL of fsspec, also a chained one, or `bundle::` and the path or URL
+    of a bundle; storage_options: what the
     filesystem of that URL takes; executor: where `Store.map` runs; deadline: seconds that a call may be
     retried for.
 
@@ -48,11 +49,27 @@ def open_store(
     manner = Manner(read_only, executor, deadline)
     if "\0" in text or not text.strip():
         raise ConfigError("the URL is empty: give a folder or a URL such as s3://bucket/prefix")
+    if scheme_of(text) == "bundle":
+        return _open_bundle(text, options, manner)
     if is_local(text):
         return _open_local(text, options, manner)
     if scheme_of(text) in _S3 and "::" not in text:
         return _open_s3(text, options, manner)
     return open_remote(text, options, manner)
+
+
+def _open_bundle(url: str, options: Mapping[str, Any], manner: Manner) -> Store:
+    from archiver.store.bundled import BundleStore, split_bundle
+
+    folder, name = split_bundle(url)
+    inner = open_store(
+        folder,
+        storage_options=options,
+        read_only=True,
+        executor=manner.executor,
+        deadline=manner.deadline,
+    )
+    return BundleStore(inner, name)
 
 
 def _open_local(text: str, options: Mapping[str, Any], manner: Manner) -> Store:
@@ -142,7 +159,7 @@ def _completed(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
     completed = {"use_listings_cache": False, **options}
     for link in url.split("::"):
         if (scheme := scheme_of(link)) in _S3:
-            from archiver.store.s3 import s3_options
+            from archiver.store.request import s3_options
 
             completed[scheme] = s3_options(options.get(scheme) or {})
     return completed

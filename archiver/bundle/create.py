@@ -1,0 +1,206 @@
+"""Writing a bundle: frames are packed by many threads and written in order, in bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, NamedTuple
+
+import zstandard
+
+from archiver.bundle.place import Place
+from archiver.bundle.survey import Item, Survey, front, lost, survey
+from archiver.bundle.tar import END, header, padding
+from archiver.errors import ConfigError, NotFoundError
+from archiver.store import Store
+from archiver.store.seekable import seek_table
+from archiver.transfer import Step
+
+LEVEL = 3
+_GROUP = 48 << 10
+"""Small objects share a frame of about this size: one run of many is then read with little else."""
+_PART = 1 << 20
+"""A large object is read in parts of this size, and packed in frames of a quarter, which are read alone."""
+_FRAME = _PART // 4
+_contexts = threading.local()
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle that was written, or that was there already.
+
+    `name` is what `bundle restore` takes; `runs` are the ids; `objects` and `bytes` count its members and the file;
+    `sha256` is the file's, None where it was there already.
+    """
+
+    name: str
+    url: str
+    runs: tuple[str, ...]
+    objects: int
+    bytes: int
+    sha256: str | None = None
+
+
+class _Part(NamedTuple):
+    """A part of a large member; size is of the member."""
+
+    item: Item
+    start: int
+    end: int
+
+
+_Task = Sequence[Item] | _Part
+_Packed = tuple[list[tuple[bytes, int]], bytes]
+
+
+def create(
+    store: Store,
+    runs: Sequence[str],
+    place: Place,
+    *,
+    level: int = LEVEL,
+    step: Step = lambda _bytes: None,
+) -> Bundle:
+    """Write the runs and all that they reach as one bundle; the same runs give the same bytes.
+
+    Arguments:
+        store: of the archive.
+        runs: ids; their order does not matter.
+        place: where the bundle goes; what is there is never replaced by other content.
+        level: of zstd, 1 to 22; most of what goes in is compressed already.
+        step: told the bytes of each object that is packed.
+
+    Raises RunNotFoundError; IntegrityError for damage (then there is no bundle); ConfigError where another bundle
+    has the name.
+    """
+    if not 1 <= level <= 22:
+        raise ConfigError(f"level {level} is not known to zstd: choose 1 to 22")
+    found = survey(store, runs)
+    there = _existing(found, place)
+    if there is not None:
+        return there
+    digest = hashlib.sha256()
+    size = 0
+    with place.store.write(place.key) as stream:
+        for data in _file(store, found, level, step):
+            digest.update(data)
+            stream.write(data)
+            size += len(data)
+    return Bundle(
+        place.name,
+        place.url,
+        tuple(found.records),
+        len(found.items),
+        size,
+        digest.hexdigest(),
+    )
+
+
+def _existing(found: Survey, place: Place) -> Bundle | None:
+    """Return the bundle that is there, if it has the same content. Raises ConfigError when it has another."""
+    entry = place.store.stat(place.key)
+    if entry is None:
+        return None
+    manifest = place.open().manifest
+    wanted = {item.key: item.sha256 for item in found.items}
+    if {member.key: member.sha256 for member in manifest.members.values()} != wanted:
+        raise ConfigError(f"{place.url} exists and holds something else: choose another name")
+    return Bundle(place.name, place.url, tuple(found.records), len(wanted), entry.size)
+
+
+def _file(store: Store, found: Survey, level: int, step: Step) -> Iterator[bytes]:
+    """Yield the bytes of the whole file."""
+    frames: list[tuple[int, int]] = []
+    beginning = front(found)
+    first = _compress(beginning, level)
+    frames.append((len(first), len(beginning)))
+    yield first
+    digest = hashlib.sha256()
+    tasks, again = _tasks(found), _tasks(found)
+    pack = partial(_pack, store, found.kept, found.modified, level)
+    for task, (packed, plain) in zip(again, store.map(pack, tasks), strict=True):
+        if isinstance(task, _Part):
+            if task.start == 0:
+                digest = hashlib.sha256()
+            digest.update(plain)
+            if task.end == task.item.size and digest.hexdigest() != task.item.sha256:
+                raise lost(task.item.key, store)
+        for data, size in packed:
+            frames.append((len(data), size))
+            yield data
+        step(len(plain) if isinstance(task, _Part) else sum(item.size for item in task))
+    end = _compress(END, level)
+    frames.append((len(end), len(END)))
+    yield end
+    yield seek_table(frames)
+
+
+def _tasks(found: Survey) -> Iterator[_Task]:
+    """Split the members into what is packed at a time: groups of small ones, parts of large ones."""
+    group: list[Item] = []
+    held = 0
+    for item in found.items:
+        if group and held + item.size > _GROUP:
+            yield group
+            group, held = [], 0
+        if item.size > _PART:
+            for start in range(0, item.size, _PART):
+                yield _Part(item, start, min(start + _PART, item.size))
+        else:
+            group.append(item)
+            held += item.size
+    if group:
+        yield group
+
+
+def _pack(store: Store, kept: Mapping[str, bytes], modified: datetime, level: int, task: _Task) -> _Packed:
+    """Return a task's frames, and the plain bytes of a part, whose sha256 only the whole member tells."""
+    if isinstance(task, _Part):
+        return _pack_part(store, modified, level, task)
+    parts: list[bytes] = []
+    for item in task:
+        data = kept[item.key] if item.key in kept else _get(store, item.key, 0, item.size)
+        if hashlib.sha256(data).hexdigest() != item.sha256:
+            raise lost(item.key, store)
+        parts += header(item.key, item.size, modified), data, padding(item.size)
+    plain = b"".join(parts)
+    step = max(_FRAME, 1)
+    cuts = [plain[at : at + step] for at in range(0, len(plain), step)]
+    return [(_compress(cut, level), len(cut)) for cut in cuts], b""
+
+
+def _pack_part(store: Store, modified: datetime, level: int, part: _Part) -> _Packed:
+    item, start, end = part
+    data = _get(store, item.key, start, end)
+    packed = []
+    for at in range(0, len(data), _FRAME):
+        piece = data[at : at + _FRAME]
+        if start + at == 0:
+            piece = header(item.key, item.size, modified) + piece
+        if start + at + _FRAME >= item.size:
+            piece += padding(item.size)
+        packed.append((_compress(piece, level), len(piece)))
+    return packed, data
+
+
+def _get(store: Store, key: str, start: int, end: int) -> bytes:
+    try:
+        data = store.get(key, start, end)
+    except NotFoundError:
+        raise lost(key, store) from None
+    if len(data) != end - start:
+        raise lost(key, store)
+    return data
+
+
+def _compress(data: bytes, level: int) -> bytes:
+    """Compress with a context of this thread: making one costs more than a small frame."""
+    contexts: dict[int, Any] = vars(_contexts).setdefault("by_level", {})
+    if level not in contexts:
+        contexts[level] = zstandard.ZstdCompressor(level=level, write_checksum=True)
+    result: bytes = contexts[level].compress(data)
+    return result

@@ -1,0 +1,59 @@
+"""Where a bundle is: a name in the archive, a path, or a URL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from archiver import layout
+from archiver.address import is_local, scheme_of, shown_url
+from archiver.store import Store, open_store
+from archiver.store.bundled import BundleStore, split_bundle
+
+SUFFIX = ".tar.zst"
+
+
+class Place(NamedTuple):
+    """A bundle's store and key, and the name by which it is found again."""
+
+    store: Store
+    key: str
+    name: str
+
+    @property
+    def url(self) -> str:
+        """Where it is, as shown to people."""
+        return f"{self.store.url}/{self.key}"
+
+    def open(self) -> BundleStore:
+        """Read the bundle as a store of its members."""
+        return BundleStore(self.store, self.key)
+
+
+def locate(
+    home: Store,
+    name: str,
+    *,
+    to: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Place:
+    """Find where a bundle is or is to be. Nothing is read or written.
+
+    Arguments:
+        home: the archive's store, which has bundles of plain names under `bundles/`.
+        name: a plain name, or a path or URL (it has a `/` or a scheme, or ends with `.tar.zst`).
+        to: another folder or URL for a plain name; one that ends with `.tar.zst` is the bundle's own.
+        storage_options: what the filesystem of another URL takes.
+
+    Raises ConfigError for a name or URL that cannot work.
+    """
+    address = name.removeprefix("bundle::")
+    if to is not None:
+        address = to if to.endswith(SUFFIX) else f"{to.rstrip('/')}/{layout.quote(name)}{SUFFIX}"
+    elif not (scheme_of(address) or "/" in address or address.endswith(SUFFIX)):
+        return Place(home, layout.bundle_key(name), name)
+    folder, file = split_bundle(address)
+    store = open_store(folder, storage_options=storage_options)
+    shown = f"{store.local or Path.cwd()}/{file}" if is_local(address) else shown_url(address)
+    return Place(store, file, shown)
