@@ -104,8 +104,8 @@ class Snapshot:
             raise NotFoundError(f"there is no code to restore: not captured ({self.reason})")
         contents = [(_inside(target, file.path), self._bytes(file), file.executable) for file in self.files]
         for path, data, executable in contents:
-            path.parent.mkdir(parents=True, exist_ok=True)
             try:
+                path.parent.mkdir(parents=True, exist_ok=True)
                 number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o777 if executable else 0o666)
             except OSError as error:
                 raise ConfigError(

@@ -160,7 +160,9 @@ def _given(code: str | Path | Sequence[str | Path], stack: Stack) -> Choice:
     root = _root(sources, stack)
     if not any(within(root, folder) for folder in plain):
         common = Path(os.path.commonpath(plain))
-        root = marked_root(common) or (plain[0] if too_wide(common) else common)
+        common = plain[0] if too_wide(common) else common
+        # What is installed (the demo's own strategies) belongs to no project, whatever lies above it.
+        root = (marked_root(common) if kind(str(common / "any.py")) == "user" else None) or common
     choice = Choice(root, "listed", context_of(stack), _as_running(found, sources), problems=problems)
     if isinstance(code, str) and not found and os.sep not in code:
         choice.problems = [f"code={code!r} is neither one of {', '.join(MODES)} nor a file"]
