@@ -138,24 +138,30 @@ def _class(name: str, kind: type) -> str:
 def _signature(name: str, function: Any) -> str:
     signature = inspect.signature(function)
     kept = [param for param in signature.parameters.values() if param.name != "self"]
-    text = str(signature.replace(parameters=kept))
-    text = re.sub(r"'([^']*)'", r"\1", text) if "'" in text and '"' not in text else text
+    words = list(_words(kept))
+    returns = signature.return_annotation
+    arrow = "" if returns is signature.empty else f" -> {_annotation(returns)}"
+    text = f"({', '.join(words)}){arrow}"
     if len(name) + len(text) > 100:
-        inner = ",\n    ".join(str(param) for param in _with_markers(kept))
-        returns = text.rpartition(" -> ")[2] if " -> " in text else ""
-        text = f"(\n    {inner},\n)" + (f" -> {returns}" if returns else "")
+        lines = ",\n    ".join(words)
+        text = f"(\n    {lines},\n){arrow}"
     return f"```python\n{name}{text}\n```\n"
 
 
-def _with_markers(params: list[inspect.Parameter]) -> Iterator[Any]:
+def _words(params: list[inspect.Parameter]) -> Iterator[str]:
     starred = False
     for param in params:
-        if param.kind is param.VAR_POSITIONAL:
-            starred = True
         if param.kind is param.KEYWORD_ONLY and not starred:
-            starred = True
             yield "*"
-        yield param
+        starred = starred or param.kind in (param.VAR_POSITIONAL, param.KEYWORD_ONLY)
+        stars = {param.VAR_POSITIONAL: "*", param.VAR_KEYWORD: "**"}.get(param.kind, "")
+        typed = "" if param.annotation is param.empty else f": {_annotation(param.annotation)}"
+        default = "" if param.default is param.empty else f"{' = ' if typed else '='}{param.default!r}"
+        yield f"{stars}{param.name}{typed}{default}"
+
+
+def _annotation(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
 
 
 def _doc(thing: Any) -> str:
