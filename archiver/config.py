@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     """Seconds that one call to a remote store may be retried for."""
     policy: list[dict[str, Any]] = Field(default_factory=list)
     """What to keep: tables with the fields of `archiver.Policy`."""
+    lifecycle: dict[str, Any] = Field(default_factory=dict)
+    """What a bucket's own rules do beside the policies: moves, ages of uploads and old versions, prices."""
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

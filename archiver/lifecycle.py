@@ -1,0 +1,301 @@
+"""Bucket rules: read what a bucket does by itself, plan archiver's own rules, write them, and look what was kept.
+
+A bucket has one set of rules, and writing replaces it whole. So rules of others go through as the bytes they are,
+the set is read again before and after the write, and what comes back otherwise than it was sent is taken back.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from archiver import layout
+from archiver.errors import ConfigError, PolicyError, StorageError
+from archiver.model import Record
+from archiver.policy import PINNED, Policy
+from archiver.rules import (
+    COLD,
+    MINIMUM_DAYS,
+    Change,
+    Document,
+    Estimate,
+    Event,
+    Rule,
+    Wishes,
+    build_rules,
+    dangers,
+    describe,
+    estimate,
+    inexpressible,
+    is_ours,
+    merge,
+    parse,
+    protected_tags,
+    refuse,
+    refuse_pins,
+)
+from archiver.rules import simulate as simulate_rules
+from archiver.store import BucketApi, RuleSet, Store, UnsupportedError
+
+_LOOKS = (0.0, 0.3, 1.0, 3.0)
+"""Seconds to wait before each look at what was written: AWS may show the former rules for a moment."""
+_MOVES_SMALL = "varies_by_storage_class"
+
+
+@dataclass(frozen=True, slots=True)
+class BucketRules:
+    """The rules of a bucket as they are, whose they are, and what is to be said about them."""
+
+    url: str
+    root: str
+    found: RuleSet | None
+    document: Document
+    versioning: str
+    warnings: tuple[str, ...]
+
+    def ours(self, rule: Rule) -> bool:
+        """Tell whether archiver made a rule, for this archive."""
+        return is_ours(rule, self.root)
+
+    def text(self, rule: Rule) -> str:
+        """Say in a line what a rule does."""
+        return describe(rule, self.root)
+
+    @property
+    def moves_small(self) -> bool:
+        """Whether the bucket moves objects under 128 KB too."""
+        return self.found is not None and self.found.least == _MOVES_SMALL
+
+
+@dataclass(frozen=True, slots=True)
+class RulesPlan:
+    """What would change in a bucket, and what that costs."""
+
+    before: BucketRules
+    change: Change
+    warnings: tuple[str, ...]
+    estimates: tuple[Estimate, ...]
+
+    @property
+    def after(self) -> RuleSet | None:
+        """The rules as they would be written; None: none are left."""
+        if not (self.change.wanted or self.change.others):
+            return None
+        return RuleSet(self.change.xml, self.before.found.least if self.before.found else "")
+
+
+def read(store: Store) -> BucketRules:
+    """Read the rules of a store's bucket. Raises ConfigError where the store has no such rules."""
+    api = _api(store)
+    try:
+        found = api.rules()
+    except UnsupportedError as error:
+        raise _none(store, str(error)) from error
+    document = parse(None if found is None else found.xml)
+    others = [rule for rule in document.rules if not is_ours(rule, api.root)]
+    return BucketRules(
+        store.url, api.root, found, document, _versioning(api), tuple(dangers(others, api.root))
+    )
+
+
+def plan(
+    store: Store,
+    records: Iterable[Record],
+    tags: Mapping[str, Sequence[str]],
+    policies: Sequence[Policy],
+    wishes: Wishes,
+) -> RulesPlan:
+    """Plan the rules that policies and wishes ask for; nothing is written.
+
+    records, tags: of all runs, to make sure that no pinned run would lose its details.
+
+    Raises PolicyError for rules that must not be, ConfigError where the store has no such rules.
+    """
+    before = read(store)
+    wanted = build_rules(before.root, policies, wishes, versioned=bool(before.versioning))
+    change = merge(before.document, wanted, before.root)
+    refuse(change)
+    refuse_pins(change.wanted, records, tags, before.root, protected_tags(policies, PINNED))
+    entries = [entry for area in _areas(change) for entry in store.list(area)]
+    estimates = estimate(change.wanted, entries, before.root, wishes.prices, moves_small=before.moves_small)
+    warnings = [*before.warnings, *_left_to_prune(policies), *_about(change, before), *_costs(estimates)]
+    return RulesPlan(before, change, tuple(dict.fromkeys(warnings)), tuple(estimates))
+
+
+def apply(store: Store, plan: RulesPlan, *, wait: Callable[[float], None] = time.sleep) -> bool:
+    """Write the rules of a plan, and read them again. Returns whether there was anything to do.
+
+    Raises PolicyError when the rules have changed since the plan; StorageError when the server does not keep what
+    it was sent: then the former rules are back.
+    """
+    api = _api(store)
+    if _meaning(api.rules()) != _meaning(plan.before.found):
+        raise PolicyError("the bucket's rules have changed since the plan: plan again")
+    if plan.change.empty:
+        return False
+    failure: StorageError | None = None
+    try:
+        api.replace_rules(plan.after)
+    except StorageError as error:
+        failure = error  # perhaps only the answer was lost
+    found = _settled(api, plan, wait)
+    if _same(found, plan.after):
+        return True
+    if failure is not None and _same(found, plan.before.found):
+        raise failure
+    difference = _difference(plan, found)
+    _restore(api, plan.before.found, wait)
+    raise StorageError(
+        f"{store.url} does not keep rules as they are sent: {difference}; the former rules are back, "
+        "and `archiver prune` does the work from here"
+    )
+
+
+def simulate(store: Store, before: BucketRules, rules: Iterable[Rule], prefix: str = "") -> Iterator[Event]:
+    """Yield which object meets which of the rules on which day, by the times that the store shows."""
+    return simulate_rules(rules, store.list(prefix), before.root, moves_small=before.moves_small)
+
+
+def _api(store: Store) -> BucketApi:
+    api = store.bucket_api()
+    if api is None:
+        raise _none(store, "it is no bucket of S3")
+    return api
+
+
+def _none(store: Store, reason: str) -> ConfigError:
+    reason = reason.removeprefix(f"{store.url} ")
+    return ConfigError(
+        f"{store.url} takes no bucket rules ({reason}): `archiver prune --apply` and `archiver gc --apply` "
+        "remove from here what rules would"
+    )
+
+
+def _versioning(api: BucketApi) -> str:
+    try:
+        return api.versioning()
+    except UnsupportedError:
+        return ""
+
+
+def _areas(change: Change) -> list[str]:
+    """Return what to list for estimates: the places that rules move."""
+    below = {rule.prefix.removeprefix(change.root) for rule in change.wanted if rule.moves}
+    return [area for area in (layout.TIER2, layout.BUNDLES) if area in below]
+
+
+# -- writing -------------------------------------------------------------------------------------------------
+
+
+def _settled(api: BucketApi, plan: RulesPlan, wait: Callable[[float], None]) -> RuleSet | None:
+    """Read what was written, a few times while the former rules still show."""
+    found = plan.before.found
+    for seconds in _LOOKS:
+        wait(seconds)
+        found = api.rules()
+        if not _same(found, plan.before.found):
+            break
+    return found
+
+
+def _restore(api: BucketApi, former: RuleSet | None, wait: Callable[[float], None]) -> None:
+    try:
+        api.replace_rules(former)
+        for seconds in _LOOKS:
+            wait(seconds)
+            if _same(api.rules(), former):
+                return
+        reason = "they come back otherwise"
+    except StorageError as error:
+        reason = str(error)
+    place = "it had none"
+    if former is not None:
+        with tempfile.NamedTemporaryFile(
+            prefix="archiver-former-rules-", suffix=".xml", delete=False
+        ) as file:
+            file.write(former.xml)
+        place = f"they are in {Path(file.name)}"
+    raise StorageError(
+        f"{api.url}: the server changed the rules, and the former ones could not be restored ({reason}): {place}; "
+        "put them back by hand"
+    )
+
+
+def _meaning(rules: RuleSet | None) -> object:
+    return parse(None if rules is None else rules.xml).meaning
+
+
+def _same(found: RuleSet | None, wanted: RuleSet | None) -> bool:
+    least = wanted.least if wanted is not None else ""
+    kept = not least or found is None or found.least in ("", least)
+    return kept and _meaning(found) == _meaning(wanted)
+
+
+def _difference(plan: RulesPlan, found: RuleSet | None) -> str:
+    """Say in a few words what came back otherwise."""
+    sent = parse(plan.change.xml).rules
+    back = {rule.id: rule for rule in parse(None if found is None else found.xml).rules}
+    for rule in sent:
+        other = back.get(rule.id)
+        if other is None:
+            return f"rule {rule.id} is gone"
+        if other.meaning != rule.meaning:
+            was, became = (describe(one, plan.change.root) for one in (rule, other))
+            return f"rule {rule.id} ({was}) came back as ({became})"
+    return "the set came back otherwise"
+
+
+# -- what to say ---------------------------------------------------------------------------------------------
+
+
+def _left_to_prune(policies: Sequence[Policy]) -> Iterator[str]:
+    for policy in policies:
+        if reason := inexpressible(policy, policies):
+            yield f"policy {policy.title} is left to `archiver prune`: {reason}"
+
+
+def _about(change: Change, before: BucketRules) -> Iterator[str]:
+    expiries = [rule for rule in change.wanted if rule.expire_days is not None]
+    if before.versioning and expiries and not any(rule.old_days for rule in change.wanted):
+        yield "the bucket keeps old versions, so what expires goes on being paid for: set old_versions"
+    for rule in change.wanted:
+        place = rule.prefix.removeprefix(before.root)
+        for move in rule.moves:
+            if move.storage_class in COLD and place.startswith(layout.TIER2):
+                yield (
+                    f"details in {move.storage_class} cannot be read before they are restored (hours): "
+                    "GLACIER_IR can, and bundles are better frozen"
+                )
+            for expiry in expiries:
+                yield from _too_short(rule, move.storage_class, move.days or 0, expiry)
+
+
+def _too_short(rule: Rule, storage_class: str, days: int, expiry: Rule) -> Iterator[str]:
+    if not expiry.prefix.startswith(rule.prefix) or expiry.expire_days is None:
+        return
+    least = MINIMUM_DAYS.get(storage_class, 0)
+    if expiry.expire_days <= days:
+        yield f"{expiry.id} removes objects before {rule.id} would move them to {storage_class}"
+    elif expiry.expire_days - days < least:
+        yield (
+            f"{storage_class} is paid for {least} days, and {expiry.id} removes objects "
+            f"{expiry.expire_days - days} days after they were moved there"
+        )
+
+
+def _costs(estimates: Iterable[Estimate]) -> Iterator[str]:
+    for item in estimates:
+        if item.small:
+            yield (
+                f"{item.small} of {item.small + item.objects} objects are too small for {item.rule} and stay "
+                "(by default 128 KB): bundle runs before moving them"
+            )
+        if item.month_after is None or item.once is None:
+            yield f"no price of {item.storage_class} is known: set lifecycle.prices"
+        elif item.objects and (item.saves or 0) <= 0:
+            yield f"moving to {item.storage_class} saves nothing: the objects are small; bundle runs first"
+        if item.minimum_days and item.objects:
+            yield f"{item.storage_class} is paid for at least {item.minimum_days} days an object"
