@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +19,19 @@ from archiver.errors import (
     ConfigError,
     FormatError,
     NotFoundError,
+    PolicyError,
     RunNotFoundError,
 )
+from archiver.gc import GRACE, Collected, collect
 from archiver.load import Reader, records_of
 from archiver.model import Record, Run
+from archiver.plan import Plan
+from archiver.policy import Policy, parse_policies
+from archiver.prune import MOST, Pruned, State, apply_plan, plan_prune, undelete
 from archiver.runs import Writer, add_code, draft_run
 from archiver.store import Store, open_store
+from archiver.usage import Guard
+from archiver.verify import Report, verify
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
     from archiver.snapshot import Snapshot
 
 FORMAT = 1
+_said: set[str] = set()
 
 
 def open_archive(
@@ -55,18 +64,31 @@ def open_archive(
     settings = load_settings(
         url=None if url is None else os.fspath(url), storage_options=storage_options or None
     )
+    if settings.url_is_default and settings.url not in _said:
+        _said.add(settings.url)
+        sys.stderr.write(f"archiver: no URL is configured, using {settings.url}\n")
     store = open_store(
         settings.url, storage_options=settings.storage_options, read_only=read_only, executor=executor
     )
-    return Archive(store, code=settings.code)
+    guard = Guard(store, settings.min_free, settings.budget)
+    return Archive(store, code=settings.code, guard=guard, policies=settings.policy)
 
 
 class Archive:
     """Everything under one URL. Safe to use from many threads, and from many processes at once."""
 
-    def __init__(self, store: Store, *, code: Any = "auto") -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        code: Any = "auto",
+        guard: Guard | None = None,
+        policies: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         self.store = store
         self._code = code
+        self._guard = guard
+        self._policies = policies
         self._records = Records(store)
         self._reader = Reader(store)
         self._writer = Writer(store)
@@ -123,6 +145,8 @@ class Archive:
             bars=() if bars is None else _bars(bars),
         )
         add_code(draft, captured.code, captured.blobs)
+        if self._guard is not None:
+            self._guard.check(draft.bytes)
         self._create()
         return run_of(self._writer.commit(draft, labels), labels)
 
@@ -150,11 +174,14 @@ class Archive:
         self._require()
         return self._records.read()
 
-    def run_id(self, run: str) -> str:
-        """Return the whole id of a run from its beginning, while that is unique. Raises RunNotFoundError."""
+    def run_id(self, run: str, prefix: str = layout.RUNS) -> str:
+        """Return the whole id of a run (in the trash: `trash/`) from its beginning, while that is unique.
+
+        Raises RunNotFoundError.
+        """
         if layout.is_run_id(run):
             return run
-        known = [layout.run_of_record(entry.key) for entry in self.store.list(layout.RUNS)]
+        known = [layout.run_of_record(entry.key) for entry in self.store.list(prefix)]
         found = [name for name in known if name is not None and run and name.startswith(run)]
         if len(found) == 1:
             return found[0]
@@ -226,10 +253,85 @@ class Archive:
         record = self.record(run)
         return Snapshot(self.store, record.code, record.params)
 
+    def plan_prune(self, *policies: Policy, allow_empty: bool = False) -> Plan:
+        """Plan what policies remove, the configured ones if none is given; nothing is changed.
+
+        allow_empty: let a policy keep nothing. Returns the plan: `print(plan)` shows what goes and why. Raises
+        PolicyError for a policy that cannot be meant.
+        """
+        chosen = policies or parse_policies(self._policies)
+        if not chosen:
+            raise PolicyError("no policy: give one, or write [[policy]] tables into archiver.toml")
+        return plan_prune(self.store, self._state(), chosen, self.store.now(), allow_empty=allow_empty)
+
+    def apply(
+        self, plan: Plan, *, max_remove: float = MOST, step: Callable[[int], object] = lambda _: None
+    ) -> Pruned:
+        """Do what a plan says: pruned runs go to the trash, from where `undelete` brings them back.
+
+        max_remove: which part of all runs may lose something, 0 to 1; step: is told how many runs were dealt with.
+        Returns what was done. Raises PolicyError for a plan that a re-read finds stale, or that removes too much.
+        """
+        return apply_plan(self.store, plan, self._state, max_remove=max_remove, step=step)
+
+    def undelete(self, run: str) -> Run:
+        """Bring a pruned run, or the details that one lost, back. Raises RunNotFoundError once gc has taken it."""
+        self._require()
+        found = undelete(self.store, self.run_id(run, layout.TRASH))
+        return run_of(found, self._tags().get(found.run, ()))
+
+    def trash(self) -> list[Run]:
+        """Return the pruned runs, and those that lost their details, that can be brought back, newest first."""
+        self._require()
+        tags = self._tags()
+        return [run_of(record, tags.get(record.run, ())) for record in self._records.read(layout.TRASH)]
+
+    def gc(
+        self,
+        grace: str = GRACE,
+        *,
+        apply: bool = False,
+        allow_empty: bool = False,
+        step: Callable[[int], object] = lambda _: None,
+    ) -> Collected:
+        """Free what no run and no trash within the grace needs; without `apply` only count it.
+
+        Arguments: see `archiver.gc.collect`. Raises IntegrityError or FormatError for a record that cannot be read.
+        """
+        self._require()
+        return collect(self.store, grace=grace, apply=apply, allow_empty=allow_empty, step=step)
+
+    def verify(
+        self,
+        read_data: bool = False,
+        *,
+        sample: float | None = None,
+        resume: str | os.PathLike[str] | None = None,
+        repair: bool = False,
+        step: Callable[[int], object] = lambda _: None,
+    ) -> Report:
+        """Compare what the records promise with what is stored. `.ok` of what it returns says whether all is well.
+
+        Arguments: see `archiver.verify.verify`.
+        """
+        self._require()
+        return verify(
+            self.store,
+            read_data=read_data,
+            sample=sample,
+            resume=None if resume is None else Path(resume),
+            repair=repair,
+            step=step,
+        )
+
     def compact(self) -> int:
         """Write the catalog anew, so that reading many runs takes few requests. Returns the number of runs in it."""
         self._require()
         return compact(self.store)
+
+    def _state(self) -> State:
+        # Tags last: a pin that was put while the records were read counts.
+        return self.records(), self._tags()
 
     def _chosen(self, universe: str | None, run: str | None) -> list[Record]:
         if run is None:
@@ -320,6 +422,8 @@ def run_of(record: Record, tags: Iterable[str] = ()) -> Run:
 def _tags(tags: Iterable[str]) -> tuple[str, ...]:
     labels = (tags,) if isinstance(tags, str) else tuple(tags)
     for label in labels:
+        if not isinstance(label, str):
+            raise ConfigError(f"the tag {label!r} is no text: give names")
         layout.quote(label)
     return tuple(sorted(set(labels)))
 

@@ -129,6 +129,8 @@ def _split(result: Any, at: int) -> tuple[dict[str, Any], dict[str, Any]]:
     name = result.get("strategy_name")
     if not isinstance(name, str) or not name:
         raise ConfigError(f"result {at} has no strategy_name: give it one, a text unique within the run")
+    if not _is_unicode(name):
+        raise ConfigError(f"the strategy_name {name!r} of result {at} is not valid Unicode: use another")
     row: dict[str, Any] = {"strategy_name": str.__str__(name)}
     detail: dict[str, Any] = {}
     for key, value in result.items():
@@ -143,6 +145,14 @@ def _split(result: Any, at: int) -> tuple[dict[str, Any], dict[str, Any]]:
         else:
             row[key] = value
     return row, {key: value for key, value in detail.items() if value is not None}
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_table(value: Any) -> bool:

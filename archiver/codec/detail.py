@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from archiver.codec.parquet import ParquetObject, write_parquet
 from archiver.codec.rows import Encoded, decode_rows, encode_rows
 from archiver.codec.tapes import Tape, window_column, window_keys
 from archiver.codec.text import columns_to_lists, dumps, loads, plain
+from archiver.errors import ConfigError
 from archiver.model import Detail, Ref
 
 if TYPE_CHECKING:
@@ -125,7 +127,14 @@ def trades_table(
                 table = table.set_column(at, name, pa.array(_windows(table, name, windows[name], cut)))
     hidden = {layout.get("shape"), *windows.values()} | {name for name in windows if columns is None}
     shown = [name for name in table.column_names if name not in hidden]
-    return table.select(shown if columns is None else list(columns))
+    if columns is None:
+        return table.select(shown)
+    for name in columns:
+        if name not in shown:
+            near = get_close_matches(name, shown, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f": there are {', '.join(shown)}"
+            raise ConfigError(f"the trades of {detail.strategy!r} have no column {name!r}{hint}")
+    return table.select(list(columns))
 
 
 def _trade_rows(one: Kept) -> tuple[list[dict[str, Any]] | None, str | None]:
@@ -135,7 +144,7 @@ def _trade_rows(one: Kept) -> tuple[list[dict[str, Any]] | None, str | None]:
         return None, None
     listed = rows if type(rows) is list else columns_to_lists(rows)
     if listed is None:
-        listed = list(rows) if isinstance(rows, tuple) else rows
+        listed = list(rows) if isinstance(rows, list | tuple) else rows
     if type(listed) is list:
         if set(map(type, listed)) <= {dict}:
             return listed, None

@@ -173,7 +173,11 @@ def _marked(table: pa.Table, keys: Sequence[str], text: Iterable[str]) -> pa.Tab
 
     marked = set(text)
     fields = [
-        pa.field(key, item.type, metadata={_KIND: _JSON} if item.name in marked else None)
+        pa.field(
+            key.encode("utf-8", "backslashreplace").decode(),
+            item.type,
+            metadata={_KIND: _JSON} if item.name in marked else None,
+        )
         for key, item in zip(keys, table.schema, strict=True)
     ]
     return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))

@@ -52,9 +52,25 @@ def encode_record(record: Record) -> bytes:
         "detail_removed": record.detail_removed,
         "archived": record.archived,
     }
-    return compress(
-        orjson.dumps({key: value for key, value in fields.items() if value not in (None, [], {}, "")})
-    )
+    return compress(_json({key: value for key, value in fields.items() if value not in (None, [], {}, "")}))
+
+
+def _json(fields: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(fields)
+    except TypeError:
+        # A file's name or an argument that is not Unicode: it is for people, so an escape does.
+        return orjson.dumps(_escaped(fields))
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(item) for key, item in value.items()}
+    return value
 
 
 def decode_record(data: bytes, key: str) -> Record:

@@ -62,7 +62,9 @@ def find_tapes(values: Sequence[Any], known: Sequence[Tape] = ()) -> Cuts:
     rest = _windows(values)
     offset = 0
     tried = list(known)
-    while rest and len(cuts.tapes) < _MOST_TAPES:
+    for _ in range(_MOST_TAPES + len(known)):
+        if not rest:
+            break
         series = _Series.of(tried.pop(0)) if tried else None
         growing = series is None
         if series is None:
@@ -82,9 +84,7 @@ def find_tapes(values: Sequence[Any], known: Sequence[Tape] = ()) -> Cuts:
                 cuts.places[at] = (offset + begin, length)
             cuts.tapes.append(Tape(series.clock, series.columns()))
             offset += len(series.ticks)
-        elif growing and not missed:
-            break
-        rest = missed
+        rest = missed if placed or not growing else rest[1:]
     return cuts
 
 

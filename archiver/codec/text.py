@@ -52,7 +52,7 @@ def plain(value: Any, where: str = "value") -> Any:
 
 
 def _plain_other(value: Any, where: str) -> Any:
-    if isinstance(value, tuple):
+    if isinstance(value, list | tuple):
         return [plain(item, f"{where}[{at}]") for at, item in enumerate(value)]
     if isinstance(value, str):
         return str.__str__(value)

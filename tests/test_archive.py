@@ -1,0 +1,581 @@
+"""The public contract, over every kind of store."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import archiver
+from archiver import layout
+from archiver.archive import Archive
+from archiver.store import Store
+from tests.benchmarks.workload import small_run, universe
+from tests.conftest import Place
+from tests.faults import DiedError, FaultyStore, flip, truncate
+from tests.same import same
+from tests.test_codec_rows import CASES
+from tests.wire import Wire
+
+DETAIL = ("trades_detailed", "equity_curve", "drawdown_curve")
+
+
+@pytest.fixture
+def archive(place: Place) -> Archive:
+    return archiver.open(place.url, **place.options)
+
+
+@pytest.fixture
+def local(file_place: Place) -> Archive:
+    return archiver.open(file_place.url)
+
+
+@pytest.fixture(scope="module")
+def results() -> list[dict[str, Any]]:
+    return universe(3, n_strategies=300, top=8, trades=60, bars=3_000)
+
+
+def metrics_of(result: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in result.items() if key not in (*DETAIL, "strategy_name")}
+
+
+def assert_same_detail(loaded: dict[str, Any], result: dict[str, Any]) -> None:
+    assert loaded["strategy_name"] == result["strategy_name"]
+    assert same(loaded["metrics"], metrics_of(result))
+    assert same(loaded["trades"], result["trades_detailed"])
+    assert same(loaded["equity_curve"], result["equity_curve"])
+    assert same(loaded["drawdown_curve"], result["drawdown_curve"])
+
+
+def test_a_universe_goes_to_any_store_and_comes_back_exactly(
+    archive: Archive, results: list[dict[str, Any]]
+) -> None:
+    run = archive.save_universe_results(
+        "universe_001_5min_5lb", results, top_n=8, tags=["nightly"], code="none"
+    )
+
+    assert (run.universe, run.strategies, run.detailed, run.tags) == (
+        "universe_001_5min_5lb",
+        300,
+        8,
+        ("nightly",),
+    )
+    assert abs((dt.datetime.now(dt.UTC) - run.created).total_seconds()) < 600
+    assert archive.runs() == [run] == archive.runs(universe=run.universe, tag="nightly")
+    assert archive.runs(universe="other") == archive.runs(tag="other") == []
+    detailed = [result for result in results if "trades_detailed" in result]
+    assert set(archive.detailed_strategies()) == {(run.universe, one["strategy_name"]) for one in detailed}
+    for result in detailed:
+        assert_same_detail(archive.load_strategy(result["strategy_name"]), result)
+    table = archive.load_metrics()
+    assert table.column_names[:3] == ["universe", "strategy_name", "run"]
+    assert table["strategy_name"].to_pylist() == [result["strategy_name"] for result in results]
+    sizes = [
+        entry.size for entry in archive.store.list() if entry.key.startswith(("runs/", "tier", "tapes/"))
+    ]
+    assert run.bytes == sum(sizes)
+
+
+def test_metrics_are_pushed_down_to_the_columns_and_universes_asked_for(
+    archive: Archive, results: list[dict[str, Any]]
+) -> None:
+    first = archive.save_universe_results("a", results[:30], code="none")
+    archive.save_universe_results("b", results[:20], code="none")
+    table = archive.load_metrics(universe="a", columns=["sqn", "win_rate"])
+    assert table.column_names == ["universe", "strategy_name", "run", "sqn", "win_rate"]
+    assert table["sqn"].to_pylist() == [result["sqn"] for result in results[:30]]
+    assert set(table["run"].to_pylist()) == {first.id}
+    assert archive.load_metrics(run=first.id[:18]).num_rows == 30
+    with pytest.raises(archiver.ConfigError, match="did you mean 'win_rate'"):
+        archive.load_metrics(columns=["winrate"])
+
+
+def test_the_newest_run_wins_and_history_has_all(archive: Archive) -> None:
+    old = archive.save_universe_results(
+        "u", [{"strategy_name": "a", "x": 1.0}, {"strategy_name": "b", "x": 2.0}]
+    )
+    new = archive.save_universe_results("u", [{"strategy_name": "a", "x": 3.0}])
+    other = archive.save_universe_results("v", [{"strategy_name": "a", "x": 4.0}])
+    rows = archive.load_metrics().to_pylist()
+    assert {(row["universe"], row["strategy_name"], row["run"], row["x"]) for row in rows} == {
+        ("u", "a", new.id, 3.0),
+        ("u", "b", old.id, 2.0),
+        ("v", "a", other.id, 4.0),
+    }
+    assert archive.load_metrics(history=True).num_rows == 4
+    assert [run.id for run in archive.runs()] == [other.id, new.id, old.id]
+
+
+def test_tags_go_on_and_off(archive: Archive) -> None:
+    run = archive.save_universe_results("u", [{"strategy_name": "a"}], tags=("x", "ä/b"))
+    archive.tag(run.id, "pinned")
+    archive.tag(run.id[:18], "pinned")
+    assert archive.run(run.id).tags == ("pinned", "x", "ä/b")
+    archive.untag(run.id, "x")
+    archive.untag(run.id, "never")
+    assert [found.tags for found in archive.runs(tag="pinned")] == [("pinned", "ä/b")]
+    with pytest.raises(archiver.RunNotFoundError):
+        archive.tag("20000101T000000Z-00000000", "x")
+
+
+HOSTILE = [
+    "a/b",
+    "..",
+    ".",
+    "a b",
+    "ü",
+    "%41",
+    "*?[x]",
+    "universe=x",
+    "🏦",
+    "con",
+    "a\nb",
+    "<script>",
+    "x" * 200,
+    "-",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_any_name_is_safe_and_comes_back(file_place: Place, name: str) -> None:
+    archive = archiver.open(file_place.url)
+    result = {"strategy_name": name, "sharpe_ratio": 1.0, "trades": [{"pnl": 1.0}]}
+    run = archive.save_universe_results(name, [result], tags=[name], code="none")
+    assert (run.universe, run.tags) == (name, (name,))
+    assert archive.runs(universe=name, tag=name) == [run]
+    assert archive.load_strategy(name, universe=name)["trades"] == [{"pnl": 1.0}]
+    assert sorted(path.name for path in Path(file_place.url).parent.iterdir()) == ["archive"]
+
+
+@pytest.mark.parametrize("rows", CASES.values(), ids=CASES)
+def test_awkward_metrics_and_trades_come_back_exactly(file_place: Place, rows: list[dict[str, Any]]) -> None:
+    archive = archiver.open(file_place.url)
+    result = [
+        {"strategy_name": f"s{at}", **row, "trades_detailed": rows, "equity_curve": [1.0]}
+        for at, row in enumerate(rows)
+        if "strategy_name" not in row
+    ]
+    archive.save_universe_results("u", result, code="none")
+    for at, row in enumerate(rows):
+        loaded = archive.load_strategy(f"s{at}")
+        assert same(loaded["metrics"], row)
+        assert same(loaded["trades"], rows)
+    assert archive.load_metrics().num_rows == len(rows)
+    assert archive.load_trades("s0").num_rows == len(rows)
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [
+        [],
+        [1.0],
+        [10_000, 10_001.5, 9_999],
+        [0, 0.0, -0.0, math.nan, math.inf],
+        [None, 1.0],
+        [1, 2, 3],
+        [2**60, 1.0],
+        ["x", 1.0],
+        {"time": ["a"], "equity": [1.0]},
+        None,
+    ],
+)
+def test_awkward_curves_come_back_exactly(local: Archive, curve: Any) -> None:
+    result = {"strategy_name": "s", "equity_curve": curve, "drawdown_curve": curve, "trades": []}
+    local.save_universe_results("u", [result, {"strategy_name": "t", "equity_curve": [1.0]}], code="none")
+    loaded = local.load_strategy("s")
+    assert same(loaded["equity_curve"], curve)
+    assert same(loaded["drawdown_curve"], curve)
+    assert loaded["trades"] == []
+    assert local.load_strategy("t")["trades"] is None
+
+
+def test_zero_trades_no_strategy_and_missing_details(local: Archive) -> None:
+    run = local.save_universe_results("empty", [], code="none")
+    assert (run.strategies, run.detailed) == (0, 0)
+    assert local.load_metrics("empty").num_rows == 0
+    local.save_universe_results("u", [{"strategy_name": "s", "trades_detailed": []}], code="none")
+    assert local.load_strategy("s")["trades"] == []
+    assert local.load_trades("s").num_rows == 0
+    local.save_universe_results("v", [{"strategy_name": "t", "n": 1}], code="none")
+    with pytest.raises(archiver.NotKeptError, match="top_n is 50|kept the top 50"):
+        local.load_strategy("t")
+
+
+def test_details_may_be_tables_of_any_library(local: Archive) -> None:
+    trades = {"entry_time": ["2025-01-01", "2025-01-02"], "pnl": [1.5, -2.0], "n": [1, 2]}
+    rows = [dict(zip(trades, row, strict=True)) for row in zip(*trades.values(), strict=True)]
+    forms: dict[str, Any] = {
+        "pandas": pd.DataFrame(trades),
+        "polars": pl.DataFrame(trades),
+        "arrow": pa.table(trades),
+        "list": rows,
+        "tuple": tuple(rows),
+    }
+    curves = [
+        np.array([1.0, 2.0]),
+        pl.Series([1.0, 2.0]),
+        pa.array([1.0, 2.0]),
+        [1.0, 2.0],
+        pd.Series([1.0, 2.0]),
+    ]
+    local.save_universe_results(
+        "u",
+        [
+            {"strategy_name": name, "sharpe_ratio": np.float64(1.0), "trades": table, "equity_curve": curve}
+            for (name, table), curve in zip(forms.items(), curves, strict=True)
+        ],
+        code="none",
+    )
+    for name in forms:
+        loaded = local.load_strategy(name)
+        assert same(loaded["trades"], rows)
+        assert same(loaded["equity_curve"], [1.0, 2.0])
+        assert same(loaded["metrics"], {"sharpe_ratio": 1.0})
+        assert local.load_trades(name, columns=["pnl"]).to_pydict() == {"pnl": [1.5, -2.0]}
+    with pytest.raises(archiver.ConfigError, match="'pnl'"):
+        local.load_trades("list", columns=["pln"])
+
+
+def test_a_number_of_trades_is_a_metric_not_detail(local: Archive) -> None:
+    local.save_universe_results("u", [{"strategy_name": "s", "trades": 120}], code="none")
+    assert local.load_metrics()["trades"].to_pylist() == [120]
+
+
+def test_metrics_of_runs_that_differ_join(local: Archive) -> None:
+    local.save_universe_results(
+        "a", [{"strategy_name": f"s{at}", "x": 1, "y": None} for at in range(40)], code="none"
+    )
+    local.save_universe_results("b", [{"strategy_name": "s", "x": 1.5, "y": 2.0}], code="none")
+    local.save_universe_results("c", [{"strategy_name": "s", "x": "n/a", "run": 7}], code="none")
+    table = local.load_metrics()
+    assert table.num_rows == 42
+    by_universe = {row["universe"]: row for row in table.to_pylist()}
+    assert (by_universe["a"]["x"], by_universe["b"]["x"], by_universe["c"]["x"]) == ("1", "1.5", '"n/a"')
+    assert (by_universe["b"]["y"], by_universe["c"]["metrics.run"]) == (2.0, 7)
+    assert local.load_metrics(columns=["y"]).schema.field("y").type == pa.float64()
+
+
+def test_price_windows_are_cut_from_one_tape_that_runs_share(
+    local: Archive, results: list[dict[str, Any]]
+) -> None:
+    for name in ("u", "v"):
+        local.save_universe_results(name, results, code="none")
+    tapes = list(local.store.list(layout.TAPES))
+    assert len(tapes) == 1
+    name = local.detailed_strategies("u")[0][1]
+    (given,) = [result for result in results if result["strategy_name"] == name]
+    table = local.load_trades(name, universe="u", columns=["price_history", "entry_time"])
+    assert table.column_names == ["price_history", "entry_time"]
+    assert same(
+        table["price_history"].to_pylist(), [trade["price_history"] for trade in given["trades_detailed"]]
+    )
+    assert "price_history" not in local.load_trades(name, universe="u").column_names
+
+
+def test_windows_that_fit_no_tape_are_stored_in_full(local: Archive, results: list[dict[str, Any]]) -> None:
+    given = [result for result in results if "trades_detailed" in result][0]
+    trades = json.loads(json.dumps(given["trades_detailed"]))
+    trades[3]["price_history"]["close"][5] += 1e-9
+    trades[4]["price_history"]["close"][5] = 1
+    trades[5]["price_history"] = None
+    del trades[6]["price_history"]
+    trades[7]["price_history"]["extra"] = "x"
+    trades[8]["price_history"] = {}
+    trades[9]["price_history"]["close"].pop()
+    local.save_universe_results("u", [{"strategy_name": "s", "trades_detailed": trades}], code="none")
+    assert same(local.load_strategy("s")["trades"], trades)
+
+
+def test_bars_given_by_the_user_are_the_tape(local: Archive) -> None:
+    bars = {"time": list(range(500)), "close": [float(at) for at in range(500)]}
+    for run, start in enumerate((10, 200)):
+        window = {key: column[start : start + 9] for key, column in bars.items()}
+        result = {"strategy_name": "s", "trades": [{"window": window}]}
+        local.save_universe_results(f"u{run}", [result], bars=bars, code="none")
+        assert same(local.load_strategy("s", universe=f"u{run}")["trades"], [{"window": window}])
+    assert len(list(local.store.list(layout.TAPES))) == 1
+
+
+def test_one_strategy_is_read_without_the_others(wired_place: Place, wire: Wire) -> None:
+    archive = archiver.open(wired_place.url, **wired_place.options)
+    many = universe(5, n_strategies=400, top=20, trades=1_200, bars=6_000)
+    archive.save_universe_results("first", [], code="none")
+    wire.counts.clear()
+    run = archive.save_universe_results("u", many, top_n=20, code="none")
+    assert wire.counts["PUT"] <= 4 + 1
+    assert wire.counts["LIST"] == 0
+    fresh = archiver.open(wired_place.url, **wired_place.options)
+    name = archive.detailed_strategies(run=run.id)[0][1]
+    wire.counts.clear()
+    assert fresh.load_trades(name, run=run.id).num_rows == 1_200
+    assert wire.counts["GET"] <= 4
+    assert wire.counts["LIST"] == 0
+
+
+def test_a_generator_is_consumed_once_and_only_the_best_details_are_held(local: Archive) -> None:
+    import weakref
+
+    class Trades(list[Any]):
+        pass
+
+    alive: list[weakref.ref[Trades]] = []
+    most = 0
+
+    def stream() -> Iterator[dict[str, Any]]:
+        nonlocal most
+        for at in range(300):
+            trades = Trades([{"pnl": float(at)}])
+            alive.append(weakref.ref(trades))
+            yield {"strategy_name": f"s{at}", "sharpe_ratio": float(at % 97), "trades": trades}
+            del trades
+            most = max(most, sum(ref() is not None for ref in alive))
+
+    run = local.save_universe_results("u", stream(), top_n=5, code="none")
+    assert (run.strategies, run.detailed) == (300, 5)
+    # Two rank metrics are possible until one is seen, and the one in hand.
+    assert most <= 2 * 5 + 2
+    assert {name for _, name in local.detailed_strategies()} == {"s96", "s193", "s290", "s95", "s192"}
+
+
+BAD: dict[str, tuple[Any, dict[str, Any]]] = {
+    "no iterable": (42, {}),
+    "a text": ("results", {}),
+    "one dict": ({"strategy_name": "s"}, {}),
+    "not dicts": ([1, 2], {}),
+    "no name": ([{"sharpe_ratio": 1.0}], {}),
+    "a name that is no text": ([{"strategy_name": 7}], {}),
+    "an empty name": ([{"strategy_name": ""}], {}),
+    "a name that is not Unicode": ([{"strategy_name": "\ud800"}], {}),
+    "two of one name": ([{"strategy_name": "s"}, {"strategy_name": "s"}], {}),
+    "top_n below 0": ([{"strategy_name": "s"}], {"top_n": -1}),
+    "top_n no number": ([{"strategy_name": "s"}], {"top_n": "5"}),
+    "a rank metric nobody has": ([{"strategy_name": "s", "sharpe": 1.0}], {"rank_by": "sharp"}),
+    "nothing to rank by, and a choice to make": (
+        [{"strategy_name": f"s{at}", "sharpe_ratio": math.nan, "trades": [{"a": 1}]} for at in range(3)],
+        {"top_n": 2},
+    ),
+    "a metric that cannot be kept": ([{"strategy_name": "s", "x": {1, 2}}], {}),
+    "a trade that cannot be kept": ([{"strategy_name": "s", "trades": [{"x": b"1"}]}], {}),
+    "a key that is no text": ([{"strategy_name": "s", 3: 1}], {}),
+    "params that cannot be kept": ([{"strategy_name": "s"}], {"params": {"x": object()}}),
+    "a tag without a name": ([{"strategy_name": "s"}], {"tags": [""]}),
+    "a tag that is no text": ([{"strategy_name": "s"}], {"tags": [3]}),
+    "both kinds of trades": ([{"strategy_name": "s", "trades": [{}], "trades_detailed": [{}]}], {}),
+}
+
+
+@pytest.mark.parametrize(("results", "options"), BAD.values(), ids=BAD)
+def test_bad_input_is_one_line_and_writes_nothing(
+    local: Archive, results: Any, options: dict[str, Any]
+) -> None:
+    with pytest.raises(archiver.ConfigError) as caught:
+        local.save_universe_results("u", results, code="none", **options)
+    assert "\n" not in str(caught.value)
+    assert not Path(local.store.url.removeprefix("file://")).exists()
+
+
+def test_an_error_in_the_callers_generator_goes_through_and_writes_nothing(local: Archive) -> None:
+    def stream() -> Iterator[dict[str, Any]]:
+        yield {"strategy_name": "s"}
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        local.save_universe_results("u", stream(), code="none")
+    assert not Path(local.store.url.removeprefix("file://")).exists()
+
+
+def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.docx").write_text("x")
+    archive = archiver.open(tmp_path)
+    with pytest.raises(archiver.FormatError, match=r"thesis\.docx"):
+        archive.save_universe_results("u", [{"strategy_name": "s"}], code="none")
+    with pytest.raises(archiver.ArchiveNotFoundError, match="no archive"):
+        archive.runs()
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
+
+
+def test_an_archive_of_a_newer_format_is_left_alone(local: Archive) -> None:
+    local.save_universe_results("u", [{"strategy_name": "s"}], code="none")
+    local.store.put(layout.ARCHIVE, b'{"format": 2}')
+    fresh = archiver.open(local.store.url)
+    for act in (fresh.runs, lambda: fresh.save_universe_results("u", [{"strategy_name": "s"}], code="none")):
+        with pytest.raises(archiver.FormatError, match="upgrade archiver"):
+            act()
+
+
+def test_no_archive_is_told_from_an_empty_one(archive: Archive) -> None:
+    with pytest.raises(archiver.ArchiveNotFoundError):
+        archive.runs()
+    with pytest.raises(archiver.ArchiveNotFoundError):
+        archive.load_metrics()
+
+
+def _load_all(archive: Archive) -> None:
+    for universe_name, name in archive.detailed_strategies():
+        archive.load_strategy(name, universe=universe_name)
+    archive.load_metrics()
+    for run in archive.runs():
+        archive.code(run.id)
+
+
+@pytest.mark.parametrize(
+    "damage", [flip, lambda store, key: truncate(store, key, 40)], ids=["flip", "truncate"]
+)
+@pytest.mark.parametrize("prefix", [layout.RUNS, layout.TIER1, layout.TIER2, layout.TAPES])
+def test_damage_is_an_error_that_names_the_object(
+    local: Archive, results: list[dict[str, Any]], prefix: str, damage: Callable[[Store, str], None]
+) -> None:
+    local.save_universe_results("u", results, top_n=8, code="none")
+    (key,) = [entry.key for entry in local.store.list(prefix)]
+    damage(local.store, key)
+    with pytest.raises(archiver.IntegrityError) as caught:
+        _load_all(archiver.open(local.store.url))
+    assert key in str(caught.value)
+
+
+def test_no_flipped_bit_gives_other_data(local: Archive) -> None:
+    given = small_run(1, 0, trades=5, points=20)
+    run = local.save_universe_results("u", [given], code="none")
+    want = local.load_strategy(given["strategy_name"])
+    store = local.store
+    for key in (layout.record_key(run.id), layout.tier2_key("u", run.id)):
+        clean = store.get(key)
+        for at in range(0, len(clean), max(1, len(clean) // 150)):
+            flip(store, key, at, at % 8)
+            try:
+                assert same(archiver.open(store.url).load_strategy(given["strategy_name"]), want)
+            except archiver.IntegrityError as error:
+                assert key in str(error)
+            store.put(key, clean)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("die", [False, True], ids=["raises", "dies"])
+def test_a_save_that_fails_at_any_call_leaves_the_old_or_the_new(
+    tmp_path: Path, results: list[dict[str, Any]], when: str, die: bool
+) -> None:
+    given = results[:20] + [result for result in results if "trades_detailed" in result][:2]
+    given = list({result["strategy_name"]: result for result in given}.values())
+    at = 0
+    while True:
+        archive = archiver.open(tmp_path / str(at))
+        old = archive.save_universe_results(
+            "u", [{"strategy_name": "old", "trades": [{"x": 1}]}], code="none"
+        )
+        faulty = FaultyStore(archive.store, at, die=die, when=when)
+        try:
+            Archive(faulty).save_universe_results("u", given, tags=["t"], code="none")
+        except (archiver.StorageError, DiedError):
+            pass
+        fresh = archiver.open(tmp_path / str(at))
+        _load_all(fresh)
+        assert fresh.load_strategy("old")["trades"] == [{"x": 1}]
+        runs = fresh.runs()
+        assert runs[-1].id == old.id
+        assert [run.strategies for run in runs[:-1]] in ([], [len(given)])
+        if not faulty.failed:
+            break
+        at += 1
+    assert at > 5
+
+
+SAVER = """
+import sys, archiver
+archive = archiver.open(sys.argv[1])
+print("ready", flush=True)
+for at in range(int(sys.argv[3])):
+    archive.save_universe_results("u", [
+        {"strategy_name": f"{sys.argv[2]}_{at}_{n}", "sharpe_ratio": float(n), "trades": [{"pnl": float(n)}] * 20,
+         "equity_curve": [float(i * n) for i in range(200)]} for n in range(30)], top_n=3)
+"""
+
+
+@pytest.fixture
+def saver(tmp_path: Path) -> Path:
+    path = tmp_path / "saver.py"
+    path.write_text(textwrap.dedent(SAVER))
+    return path
+
+
+def test_eight_processes_save_into_one_archive_at_once(tmp_path: Path, saver: Path) -> None:
+    url = str(tmp_path / "archive")
+    processes = [subprocess.Popen([sys.executable, saver, url, f"p{n}", "4"]) for n in range(8)]
+    assert [process.wait(120) for process in processes] == [0] * 8
+    archive = archiver.open(url)
+    assert [run.strategies for run in archive.runs()] == [30] * 32
+    assert archive.load_metrics().num_rows == 8 * 4 * 30
+    assert len(archive.detailed_strategies()) == 8 * 4 * 3
+    _load_all(archive)
+
+
+def test_a_killed_save_is_there_whole_or_not_at_all(tmp_path: Path, saver: Path) -> None:
+    url = str(tmp_path / "archive")
+    for wait in (0.0, 0.03, 0.1, 0.2):
+        process = subprocess.Popen([sys.executable, saver, url, f"k{wait}", "1000"], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            process.wait(wait)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        process.stdout.close()
+        archive = archiver.open(url)
+        try:
+            runs = archive.runs()
+        except archiver.ArchiveNotFoundError:
+            continue
+        assert {run.strategies for run in runs} <= {30}
+        _load_all(archive)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on file sizes")
+def test_a_full_disk_is_one_error_and_nothing_is_half_visible(tmp_path: Path) -> None:
+    url = str(tmp_path / "archive")
+    program = textwrap.dedent(
+        """
+        import resource, signal, sys, archiver
+        archive = archiver.open(sys.argv[1])
+        archive.save_universe_results("u", [{"strategy_name": "old"}], code="none")
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        import random
+        try:
+            archive.save_universe_results("u", [
+                {"strategy_name": "big", "equity_curve": [random.random() for _ in range(20_000)]}], code="none")
+        except archiver.StorageError as error:
+            print(type(error).__name__, error)
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", program, url], capture_output=True, text=True, timeout=60)
+    assert done.stdout.count("\n") == 1, done.stderr
+    assert done.stdout.startswith(("StorageFullError", "StorageError"))
+    archive = archiver.open(url)
+    assert [run.strategies for run in archive.runs()] == [1]
+    left = [path for path in Path(url).rglob("*") if path.is_file() and path.stat().st_size in (0, 20_000)]
+    assert left == []
+
+
+def test_nothing_configured_uses_a_folder_here_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    archive = archiver.open()
+    assert archive.store.local == tmp_path / "archive"
+    assert "archive" in capsys.readouterr().err
+    archive.save_universe_results("u", [{"strategy_name": "s"}], code="none")
+    assert (tmp_path / "archive" / "archive.json").exists()
