@@ -87,6 +87,60 @@ def segment_lines(store: Store) -> Iterator[tuple[Entry, bytes]]:
         yield from lines
 
 
+def stream(store: Store, entries: Sequence[Entry], *, catalog: bool = True) -> Iterator[tuple[Entry, bytes | None]]:
+    """Yield the bytes of records in the order of their entries, None for one that is gone since it was listed.
+
+    Memory is that of some thousand records, however many there are. catalog: take bytes from there where it saves
+    requests; what it holds is what the listing vouches for.
+    """
+    segments = _segments(store) if catalog and len(entries) >= _WORTH else []
+    for start in range(0, len(entries), _SEGMENT):
+        chunk = entries[start : start + _SEGMENT]
+        known = _from_segments(store, segments, chunk)
+        read = store.map(lambda entry: _bytes(store, entry.key), [e for e in chunk if e.key not in known])
+        for entry in chunk:
+            yield entry, known[entry.key] if entry.key in known else next(read)
+
+
+def superseded(store: Store, entries: Iterable[Entry]) -> list[Entry]:
+    """Return the segments that newer ones make superfluous, or that nothing in these records matches any more."""
+    current = {entry.key: entry for entry in entries}
+    needless = []
+    for segment in _segments(store):
+        found = [entry.key for entry, _ in _read_segment(store, segment.key) if current.get(entry.key) == entry]
+        for key in found:
+            del current[key]
+        if not found:
+            needless.append(segment)
+    return needless
+
+
+def _segments(store: Store) -> list[Entry]:
+    """List the segments, newest first."""
+    return sorted(store.list(layout.CATALOG), key=lambda entry: (entry.modified, entry.key), reverse=True)
+
+
+def _from_segments(store: Store, segments: Sequence[Entry], entries: Sequence[Entry]) -> dict[str, bytes]:
+    wanted = {entry.key: entry for entry in entries}
+    first, last = (layout.run_of_record(entries[at].key) or "" for at in (0, -1))
+    known: dict[str, bytes] = {}
+    for segment in segments:
+        begin, _, rest = segment.key.removeprefix(layout.CATALOG).partition("--")
+        if len(known) == len(wanted) or rest.partition("--")[0] < first or begin > last:
+            continue
+        for entry, data in _read_segment(store, segment.key):
+            if wanted.get(entry.key) == entry:
+                known.setdefault(entry.key, data)
+    return known
+
+
+def _bytes(store: Store, key: str) -> bytes | None:
+    try:
+        return store.get(key)
+    except NotFoundError:
+        return None
+
+
 def compact(store: Store) -> int:
     """Write the catalog anew over all records. Returns how many records it holds.
 

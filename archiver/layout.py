@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from datetime import UTC, datetime
+from hashlib import blake2b
 from urllib.parse import unquote
 
 from archiver.errors import ConfigError
@@ -19,6 +20,8 @@ TAGS = "tags/"
 CATALOG = "catalog/"
 TRASH = "trash/"
 BUNDLES = "bundles/"
+QUARANTINE = "quarantine/"
+"""Records that `verify --repair` set aside; `gc` keeps what they reach."""
 RECORD_SUFFIX = ".json.zst"
 
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
@@ -111,3 +114,8 @@ def tag_key(tag: str, run: str) -> str:
 def bundle_key(name: str) -> str:
     """Return the default home of a bundle."""
     return f"{BUNDLES}{quote(name)}.tar.zst"
+
+
+def digest(text: str) -> int:
+    """Return 64 bits that stand for a key where a million of them must be held in memory."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any
 
 from archiver import layout
@@ -19,7 +20,7 @@ from archiver.codec.metrics import MetricsEncoder
 from archiver.codec.records import compress, decode_record, encode_record
 from archiver.codec.tapes import Tape, encode_tape
 from archiver.codec.text import dumps, plain
-from archiver.errors import IntegrityError, NotFoundError, RunNotFoundError
+from archiver.errors import ConfigError, IntegrityError, NotFoundError, RunNotFoundError, StorageError
 from archiver.model import Code, Record, Ref
 from archiver.pause import collector_paused
 from archiver.ranking import Ranking, results_of
@@ -27,6 +28,16 @@ from archiver.store import Store
 
 _REUSE_SECONDS = 3_600.0
 _CODE_LEVEL = 9
+_REMOVABLE = (
+    layout.RUNS,
+    layout.TRASH,
+    layout.TIER1,
+    layout.TIER2,
+    layout.TAPES,
+    layout.CODE,
+    layout.TAGS,
+    layout.CATALOG,
+)
 _FEW, _FEW_LOCAL = 2, 20
 """Fewer calls than this are made one after the other: threads would cost more than they save."""
 
@@ -172,6 +183,32 @@ def reachable(record: Record) -> Iterator[Ref]:
     if record.code is not None:
         for file in (*record.code.files, *record.code.texts):
             yield Ref(layout.code_key(file.sha256), file.size, file.sha256, plain=True)
+
+
+def reached(records: Iterable[Record]) -> Iterator[tuple[Record, Ref]]:
+    """Yield what each record reaches; code that many runs share only with the first of them."""
+    seen: set[bytes] = set()
+    for record in records:
+        if record.code is not None:
+            texts = "".join(file.sha256 for file in (*record.code.files, *record.code.texts))
+            digest = blake2b(texts.encode(), digest_size=16).digest()
+            if digest in seen:
+                record = replace(record, code=None)  # noqa: PLW2901 - the same record, less what was told already
+            seen.add(digest)
+        for ref in reachable(record):
+            yield record, ref
+
+
+def remove(store: Store, keys: Sequence[str], *, leftovers: bool = False) -> dict[str, StorageError]:
+    """Delete objects: the one place where records and data of an archive are deleted. Return what failed, and why.
+
+    leftovers: the keys are those of `Store.leftovers`. Raises ConfigError for a key that is no record, data, tag or
+    catalog: whatever else lies in the archive is not ours to delete.
+    """
+    for key in keys:
+        if not leftovers and not key.startswith(_REMOVABLE):
+            raise ConfigError(f"{key} is not the archive's to delete")
+    return store.delete(keys)
 
 
 def _add_details(draft: Draft, details: Details) -> None:

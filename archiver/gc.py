@@ -1,0 +1,397 @@
+"""gc: free what nothing needs any more, while others save, load, prune and bring back.
+
+1. List the data objects that are older than the grace by the store's own clock. What is saved from here on is young.
+2. Read all records, in `runs/`, in `trash/`, and what was set aside; one that cannot be read ends the gc.
+3. Delete the records in the trash whose grace is over: parents go before children. Then see which records there are.
+4. Delete the listed objects that no record reaches, if a fresh listing shows them unchanged.
+5. Look for records once more. A run that was committed meanwhile may reach a shared object that was deleted just after
+   its writer looked: what is named by content is kept in a file until here, and put back.
+
+Memory does not grow with the archive's data: what is reached is a set of 64-bit digests, what is listed lies in a
+file. Two keys with one digest would keep an object too long, never delete one too many.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby, islice
+from typing import IO, TypeVar
+
+from archiver import layout
+from archiver.catalog import stream, superseded
+from archiver.errors import IntegrityError, NotFoundError, PolicyError, StorageError
+from archiver.layout import digest
+from archiver.model import Entry, Record
+from archiver.policy import before
+from archiver.runs import reached, read_record, remove
+from archiver.store import Store
+
+T = TypeVar("T")
+
+GRACE = "7d"
+"""How long a pruned run can be brought back, and how long a save may take."""
+_DATA = (layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE)
+_SHARED = (layout.TAPES, layout.CODE)
+_REST = timedelta(hours=1)
+"""How long readers may still want what is merely derived."""
+_RUN_ID = r"\d{8}T\d{6}Z-[0-9a-f]{8}"
+# What looks otherwise was not put there by archiver, and is left alone.
+_OURS = re.compile(
+    rf"tier1/universe=[^/]+/{_RUN_ID}\.parquet|tier2/universe=[^/]+/{_RUN_ID}/[^/]+"
+    r"|tapes/[0-9a-f]{2}/[0-9a-f]{64}\.parquet|code/[0-9a-f]{2}/[0-9a-f]{64}\.zst"
+)
+_PROBE = f"{layout.TRASH}probe-"
+_BATCH = 1_000
+_SHARED_AT_A_TIME = 20_000
+_MANY = 1_000
+_EXAMPLES = 5
+_SPOOL = 16 << 20
+
+_Deleted = tuple[list[Entry], Mapping[str, StorageError]]
+
+WHY = {
+    "trash": "records of pruned runs whose grace is over",
+    "tier1": "metrics that no record reaches",
+    "tier2": "details that no record reaches",
+    "tapes": "bar series that no record reaches",
+    "code": "code that no record reaches",
+    "catalog": "segments that newer ones replace",
+    "tags": "tags of runs that no longer exist",
+    "leftovers": "what writers that died left behind",
+}
+"""Every kind of thing that gc removes, and why."""
+
+
+@dataclass
+class Tally:
+    """How much of one kind: objects, bytes, and the first few keys."""
+
+    objects: int = 0
+    bytes: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, key: str, size: int) -> None:
+        """Count one object."""
+        self.objects += 1
+        self.bytes += size
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(key)
+
+
+@dataclass
+class Collected:
+    """What gc removed, or would remove: tallies by kind (see `WHY`), what failed by key, what it had to put back."""
+
+    applied: bool
+    now: datetime
+    before: datetime
+    kinds: dict[str, Tally] = field(default_factory=lambda: {kind: Tally() for kind in WHY})
+    failed: dict[str, StorageError] = field(default_factory=dict)
+    restored: list[str] = field(default_factory=list)
+
+    @property
+    def objects(self) -> int:
+        """How many objects in all."""
+        return sum(tally.objects for tally in self.kinds.values())
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes in all."""
+        return sum(tally.bytes for tally in self.kinds.values())
+
+
+def collect(
+    store: Store,
+    *,
+    grace: str = GRACE,
+    apply: bool = False,
+    allow_empty: bool = False,
+    step: Callable[[int], object] = lambda _: None,
+) -> Collected:
+    """Find what nothing needs and that is older than the grace; delete it on request.
+
+    Arguments:
+        store: where the archive is.
+        grace: a duration such as `7d`; measured by the store's own clock.
+        apply: delete; otherwise only count.
+        allow_empty: go on although no record is left of many data objects.
+        step: is told how many objects were deleted or counted, again and again.
+
+    Returns what was found; what could not be deleted is in `failed`. Raises IntegrityError or FormatError, naming it,
+    for a record that cannot be read, StorageError when a listing fails: nothing has been deleted then.
+    """
+    now = store.now()
+    done = Collected(apply, now, before(now, grace))
+    with closing(_Listing(store, done.before)) as listing:
+        graph = _Graph(store)
+        _exhaust(graph.look(done.before))
+        if apply and not graph.seen and not graph.expired and listing.count > _MANY and not allow_empty:
+            raise PolicyError(
+                f"{store.url} holds {listing.count} data objects and no record at all: restore runs/, or say allow_empty"
+                " (--allow-empty)"
+            )
+        if apply:
+            _drop_trash(store, graph, done)
+        else:
+            for entry in graph.expired.values():
+                done.kinds["trash"].add(entry.key, entry.size)
+        for prefix, orphans in groupby(listing.unreached(graph), key=lambda entry: _prefix(entry.key)):
+            if apply:
+                _sweep(store, prefix, orphans, graph, done, step)
+            else:
+                for entry in orphans:
+                    done.kinds[_kind(entry.key)].add(entry.key, entry.size)
+                    step(1)
+    _tidy(store, done)
+    return done
+
+
+class _Listing:
+    """The data objects that are old enough, in a file of their own: key, size and time, a line each, sorted by key."""
+
+    def __init__(self, store: Store, limit: datetime) -> None:
+        self.count = 0
+        self._file: IO[str] = tempfile.SpooledTemporaryFile(_SPOOL, "w+", encoding="utf-8", newline="\n")  # noqa: SIM115 - `close` does
+        for prefix in _DATA:
+            for entry in store.list(prefix):
+                if entry.modified <= limit and _OURS.fullmatch(entry.key):
+                    self._file.write(f"{entry.key}\t{entry.size}\t{entry.modified.isoformat()}\n")
+                    self.count += 1
+
+    def unreached(self, graph: _Graph) -> Iterator[Entry]:
+        """Yield those that no record reaches."""
+        self._file.seek(0)
+        for line in self._file:
+            key, size, modified = line.rstrip("\n").split("\t")
+            if not graph.reaches(key):
+                yield Entry(key, int(size), datetime.fromisoformat(modified))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Graph:
+    """What the records that were seen so far reach."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._reached: set[int] = set()
+        self._unreadable: set[str] = set()
+        self._runs: set[int] = set()
+        self.seen: set[int] = set()
+        self.expired: dict[str, Entry] = {}
+        """The records in the trash whose grace is over, by run."""
+        self.twins: dict[str, bytes] = {}
+        """Those of them whose run still has a record, without details, in `runs/`."""
+
+    def reaches(self, key: str) -> bool:
+        """Tell whether a record reaches an object."""
+        if digest(key) in self._reached:
+            return True
+        return any(run in key for run in self._unreadable)
+
+    def look(self, expired_before: datetime | None = None) -> Iterator[str]:
+        """Read the records not seen yet, and yield every key they reach.
+
+        expired_before: set records that lie in the trash since before this moment apart, as expired.
+        """
+        # A prune moves records from runs/ to trash/, an undelete moves them back: in this order none slips through.
+        for prefix in (layout.RUNS, layout.TRASH, layout.QUARANTINE, layout.RUNS):
+            for _, ref in reached(self._new_records(prefix, expired_before)):
+                self._reached.add(digest(ref.key))
+                yield ref.key
+
+    def _new_records(self, prefix: str, expired_before: datetime | None) -> Iterator[Record]:
+        entries = [
+            entry
+            for entry in self._store.list(prefix)
+            if layout.run_of_record(entry.key) and _mark(entry) not in self.seen
+        ]
+        for entry, data in stream(self._store, entries, catalog=prefix == layout.RUNS):
+            if data is None:
+                continue  # moved since it was listed: it is found at the other place
+            record = self._read(entry, data)
+            if record is None:
+                continue
+            if prefix == layout.TRASH and expired_before is not None and entry.modified <= expired_before:
+                self.expired[record.run] = entry
+                if digest(record.run) in self._runs:
+                    self.twins[record.run] = data
+                continue
+            if prefix == layout.RUNS:
+                self._runs.add(digest(record.run))
+            self.seen.add(_mark(entry))
+            yield record
+
+    def _read(self, entry: Entry, data: bytes) -> Record | None:
+        try:
+            return read_record(entry.key, data)
+        except IntegrityError:
+            if not entry.key.startswith(layout.QUARANTINE):
+                raise
+            self._unreadable.add(layout.run_of_record(entry.key) or "")
+            return None
+
+
+def _drop_trash(store: Store, graph: _Graph, done: Collected) -> None:
+    """Delete expired records from the trash, and take up what is in the archive now."""
+    fresh = {entry.key: entry for entry in store.list(layout.TRASH)}
+    wanted = [entry for entry in graph.expired.values() if fresh.get(entry.key) == entry]
+    deleted = _count(_delete(store, wanted), done)
+    _exhaust(graph.look())
+    for run, data in graph.twins.items():
+        key = layout.trash_key(run)
+        if key in deleted and store.stat(key) is None and store.stat(layout.record_key(run)) is None:
+            # A prune took the run's record away, counting on the copy that we deleted.
+            store.put(key, data)
+            done.restored.append(key)
+    _exhaust(graph.look())
+
+
+def _sweep(
+    store: Store,
+    prefix: str,
+    orphans: Iterable[Entry],
+    graph: _Graph,
+    done: Collected,
+    step: Callable[[int], object],
+) -> None:
+    """Delete orphans below a prefix, as far as a fresh listing shows them unchanged."""
+    current = _unchanged(orphans, store.list(prefix))
+    if prefix not in _SHARED:
+        for deleted in store.map(lambda batch: _delete(store, batch), _batches(current, _BATCH)):
+            step(len(_count(deleted, done)))
+        return
+    for chunk in _batches(current, _SHARED_AT_A_TIME):
+        with closing(_Copies(store)) as copies:
+            try:
+                for batch in _batches(chunk, _BATCH):
+                    copies.take(batch)
+                    step(len(_count(_delete(store, batch), done)))
+            finally:
+                for key in graph.look():
+                    if copies.give_back(key):
+                        done.restored.append(key)
+
+
+class _Copies:
+    """What is about to be deleted and may have to come back, in a file."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 - `close` does
+        self._places: dict[str, tuple[int, int]] = {}
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Copy these objects; one that is gone already is left out."""
+        wanted = list(entries)
+        for entry, data in zip(wanted, self._store.map(self._get, wanted), strict=True):
+            if data is not None:
+                self._places[entry.key] = (self._file.tell(), len(data))
+                self._file.write(data)
+
+    def give_back(self, key: str) -> bool:
+        """Put an object back if it was taken and is not there. Tell whether it was put."""
+        if key not in self._places or self._store.stat(key) is not None:
+            return False
+        start, size = self._places[key]
+        self._file.seek(start)
+        self._store.put(key, self._file.read(size))
+        self._file.seek(0, 2)
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _get(self, entry: Entry) -> bytes | None:
+        try:
+            return self._store.get(entry.key)
+        except NotFoundError:
+            return None
+
+
+def _tidy(store: Store, done: Collected) -> None:
+    """Remove what is derived, empty or was never finished."""
+    rest = max(done.before, done.now - _REST)
+    listed = {prefix: list(store.list(prefix)) for prefix in (layout.RUNS, layout.TRASH, layout.QUARANTINE)}
+    segments = [entry for entry in superseded(store, listed[layout.RUNS]) if entry.modified <= rest]
+    runs = {layout.run_of_record(entry.key) for entries in listed.values() for entry in entries}
+    markers = (
+        entry
+        for entry in store.list(layout.TAGS)
+        if entry.modified <= done.before
+        and layout.is_run_id(run := entry.key.rpartition("/")[2])
+        and run not in runs
+    )
+    probes = [
+        entry for entry in listed[layout.TRASH] if entry.key.startswith(_PROBE) and entry.modified <= rest
+    ]
+    unfinished = [entry for entry in store.leftovers() if entry.modified <= done.before]
+    _remove(store, "catalog", segments, done)
+    _remove(store, "tags", markers, done)
+    _remove(store, "leftovers", probes, done)
+    _remove(store, "leftovers", unfinished, done, leftovers=True)
+
+
+def _remove(
+    store: Store, kind: str, entries: Iterable[Entry], done: Collected, *, leftovers: bool = False
+) -> None:
+    for batch in _batches(entries, _BATCH):
+        if done.applied:
+            _count(_delete(store, batch, leftovers=leftovers), done, kind)
+        else:
+            for entry in batch:
+                done.kinds[kind].add(entry.key, entry.size)
+
+
+def _delete(store: Store, entries: list[Entry], *, leftovers: bool = False) -> _Deleted:
+    return entries, remove(store, [entry.key for entry in entries], leftovers=leftovers)
+
+
+def _count(deleted: _Deleted, done: Collected, kind: str | None = None) -> set[str]:
+    """Count what was deleted. Return the keys that are gone."""
+    entries, failed = deleted
+    done.failed.update(failed)
+    for entry in entries:
+        if entry.key not in failed:
+            done.kinds[kind or _kind(entry.key)].add(entry.key, entry.size)
+    return {entry.key for entry in entries} - failed.keys()
+
+
+def _unchanged(wanted: Iterable[Entry], listing: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield the entries that a listing shows the same; both are sorted by key."""
+    found = iter(listing)
+    current = next(found, None)
+    for entry in wanted:
+        while current is not None and current.key < entry.key:
+            current = next(found, None)
+        if current == entry:
+            yield entry
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    source = iter(items)
+    while batch := list(islice(source, size)):
+        yield batch
+
+
+def _exhaust(items: Iterable[object]) -> None:
+    for _ in items:
+        pass
+
+
+def _mark(entry: Entry) -> int:
+    return digest(f"{entry.key}\0{entry.size}\0{entry.modified.timestamp()}")
+
+
+def _prefix(key: str) -> str:
+    return key[: key.index("/") + 1]
+
+
+def _kind(key: str) -> str:
+    return _prefix(key).rstrip("/")

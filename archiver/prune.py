@@ -1,0 +1,288 @@
+"""Prune: take runs out of sight by a plan, and bring them back. Data is never touched here; gc frees it later.
+
+A pruned run's record moves to `trash/`: first the copy there, then the original goes. Where only details are removed,
+the whole record goes to `trash/` and a reduced one takes its place. Everything else is looking twice: after records
+are gone, that their copies are there; after a prune, that nobody pinned what it took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from archiver import layout
+from archiver.codec.records import compress, decompress, encode_record
+from archiver.errors import IntegrityError, NotFoundError, RunNotFoundError, StorageError
+from archiver.model import Record
+from archiver.plan import Plan, fingerprint
+from archiver.policy import PINNED, REMOVE, REMOVE_DETAILS, Decision, Policy, decide, refuse_empty
+from archiver.runs import reachable, reached, read_record, remove
+from archiver.store import Store
+
+_BATCH = 500
+MOST = 0.5
+"""Which part of the runs a prune removes at most, unless told otherwise."""
+
+State = tuple[Sequence[Record], Mapping[str, Sequence[str]]]
+"""All records and the tags of each run."""
+
+
+@dataclass
+class Pruned:
+    """What a prune did: runs that went to the trash, runs that lost their details, and what failed, by run."""
+
+    removed: list[str] = field(default_factory=list)
+    reduced: list[str] = field(default_factory=list)
+    spared: list[str] = field(default_factory=list)
+    """Runs that were pinned while the prune ran, and are back."""
+    failed: dict[str, StorageError] = field(default_factory=dict)
+
+
+def plan_prune(
+    store: Store, state: State, policies: Sequence[Policy], now: datetime, *, allow_empty: bool = False
+) -> Plan:
+    """Plan what policies remove. Nothing is changed.
+
+    Arguments:
+        store: is asked for the sizes of captured code, where removed runs have some.
+        state: all records, and the tags of each run.
+        policies: what to keep.
+        now: the moment that ages count to.
+        allow_empty: let a policy keep nothing.
+
+    Raises PolicyError for a policy that keeps nothing, or a metric that no run has.
+    """
+    records, tags = state
+    decisions = decide(records, tags, policies, now)
+    if not allow_empty:
+        refuse_empty(decisions, policies)
+    actions = {one.run: one.action for one in decisions}
+    gone = [_lost(record, actions[record.run]) for record in records if actions[record.run] != "keep"]
+    kept = [
+        record if actions[record.run] == "keep" else _reduced(record, "")
+        for record in records
+        if actions[record.run] != REMOVE
+    ]
+    sizes = _sizes(store, gone)
+    stays = {ref.key for _, ref in reached(kept) if ref.key in sizes}
+    freed = [amount for key, amount in sizes.items() if key not in stays]
+    return Plan(
+        url=store.url,
+        now=now,
+        policies=tuple(policies),
+        decisions=tuple(decisions),
+        fingerprint=fingerprint(records, tags),
+        frees={record.run: _own_bytes(record) for record in gone},
+        freed=sum(freed) + sum(record.size for record in gone if actions[record.run] == REMOVE),
+        freed_objects=len(freed) + sum(actions[record.run] == REMOVE for record in gone),
+        shared=len(stays),
+        shared_bytes=sum(sizes[key] for key in stays),
+    )
+
+
+def apply_plan(
+    store: Store,
+    plan: Plan,
+    read: Callable[[], State],
+    *,
+    max_remove: float = MOST,
+    step: Callable[[int], object] = lambda _: None,
+) -> Pruned:
+    """Do what a plan says, after reading everything again to see that it still holds.
+
+    Arguments:
+        store: where the archive is.
+        plan: what to do.
+        read: reads all records and tags anew.
+        max_remove: which part of the runs may lose something at most, 0 to 1.
+        step: is told how many runs were dealt with, again and again.
+
+    Returns what was done. Raises PolicyError for a plan of another archive, one that no longer holds, or one that
+    removes too much, StorageError when the store fails as a whole. What failed for single runs is returned.
+    """
+    plan.check_url(store.url)
+    plan.check_share(max_remove)
+    records, tags = read()
+    plan.check(fingerprint(records, tags), decide(records, tags, plan.policies, plan.now))
+    done = Pruned()
+    removals = plan.removals
+    for start in range(0, len(removals), _BATCH):
+        batch = removals[start : start + _BATCH]
+        _remove_runs(store, [one for one in batch if one.action == REMOVE], done)
+        _remove_details(store, [one for one in batch if one.action == REMOVE_DETAILS], done)
+        step(len(batch))
+    _spare_pinned(store, done)
+    return done
+
+
+def undelete(store: Store, run: str) -> Record:
+    """Bring a pruned run back, or the details of one: its record becomes again what it was.
+
+    Returns the record. Raises RunNotFoundError when it is not in the trash (any more), IntegrityError when its record
+    is damaged or data that it needs is gone; nothing changes then.
+    """
+    key, place = layout.trash_key(run), layout.record_key(run)
+    try:
+        data = store.get(key)
+    except NotFoundError:
+        raise RunNotFoundError(f"run {run} is not in the trash: `archiver undelete` lists what is") from None
+    record = read_record(key, data)
+    # A fresh copy, so that a gc that finds the old one's grace over sees that it no longer is.
+    store.put(key, data)
+    _require_data(store, record)
+    store.put(place, data)
+    if store.stat(key) is None:
+        # gc took it at this very moment, or another undelete was quicker: is the data still there?
+        _require_data(store, record)
+    for error in remove(store, [key]).values():
+        raise error
+    if store.stat(place) is None:
+        # A prune that began before us took the record away once more.
+        store.put(place, data)
+    return record
+
+
+def _remove_runs(store: Store, removals: Sequence[Decision], done: Pruned) -> None:
+    """Move records to the trash: copies first, then the originals go, then a look whether the copies are there."""
+    copies = {
+        one.run: data
+        for one, data in zip(
+            removals, store.map(lambda one: _to_trash(store, one.run, done), removals), strict=True
+        )
+        if data is not None
+    }
+    gone = remove(store, [layout.record_key(run) for run in copies])
+    for run in copies:
+        error = gone.get(layout.record_key(run))
+        if error is not None:
+            done.failed[run] = error
+        else:
+            done.removed.append(run)
+    _look_again(store, {run: copies[run][0] for run in copies if run not in done.failed}, done)
+
+
+def _to_trash(store: Store, run: str, done: Pruned) -> tuple[bytes, bytes] | None:
+    """Copy a record to the trash. Return it as it was and as it lies there; None when there is nothing to move."""
+    try:
+        data = store.get(layout.record_key(run))
+    except NotFoundError:
+        return None  # another prune was quicker
+    read_record(layout.record_key(run), data)
+    try:
+        whole = _whole_copy(store, run, data)
+        store.put(layout.trash_key(run), whole)
+    except StorageError as error:
+        done.failed[run] = error
+        return None
+    return data, whole
+
+
+def _whole_copy(store: Store, run: str, data: bytes) -> bytes:
+    """Return what the trash is to hold: of a run that lost its details before, the record that still has them."""
+    key = layout.trash_key(run)
+    if read_record(layout.record_key(run), data).detail_removed is None:
+        return data
+    try:
+        whole = store.get(key)
+        read_record(key, whole)
+    except (NotFoundError, IntegrityError):
+        return data
+    return whole
+
+
+def _look_again(store: Store, records: Mapping[str, bytes], done: Pruned) -> None:
+    """Put back records whose copies are gone: someone brought the run back while we moved it."""
+    if not records:
+        return
+    there = {layout.run_of_record(entry.key) for entry in store.list(layout.TRASH)}
+    for run, data in records.items():
+        if run not in there and store.stat(layout.record_key(run)) is None:
+            store.put(layout.record_key(run), data)
+            done.removed.remove(run)
+
+
+def _remove_details(store: Store, removals: Sequence[Decision], done: Pruned) -> None:
+    def reduce(one: Decision) -> bool:
+        copies = _to_trash(store, one.run, done)
+        if copies is None:
+            return False
+        record = read_record(layout.record_key(one.run), copies[0])
+        try:
+            store.put(layout.record_key(one.run), _encode(_reduced(record, one.policy), len(copies[0])))
+        except StorageError as error:
+            done.failed[one.run] = error
+            return False
+        return True
+
+    for one, reduced in zip(removals, store.map(reduce, removals), strict=True):
+        if reduced:
+            done.reduced.append(one.run)
+
+
+def _spare_pinned(store: Store, done: Pruned) -> None:
+    """Bring back what was pinned while the prune ran."""
+    taken = {*done.removed, *done.reduced}
+    if not taken:
+        return
+    marker = layout.tag_key(PINNED, "")
+    for entry in list(store.list(marker)):
+        run = entry.key.removeprefix(marker)
+        if run in taken:
+            undelete(store, run)
+            done.spared.append(run)
+    done.removed = [run for run in done.removed if run not in done.spared]
+    done.reduced = [run for run in done.reduced if run not in done.spared]
+
+
+def _require_data(store: Store, record: Record) -> None:
+    """Raise IntegrityError when data that a record needs is gone, so that it must not come back."""
+    refs = list({ref.key: ref for ref in reachable(record)}.values())
+    for ref, entry in zip(refs, store.map(lambda ref: store.stat(ref.key), refs), strict=True):
+        if entry is None:
+            raise IntegrityError(
+                f"run {record.run} cannot be brought back whole: {ref.key} is gone; `archiver verify` tells more"
+            )
+
+
+def _reduced(record: Record, policy: str) -> Record:
+    """Return the record without its details; the names of the strategies that had some stay."""
+    return replace(record, tier2=None, tapes=(), detail_removed=policy)
+
+
+def _encode(record: Record, unlike: int) -> bytes:
+    """Encode a record to another size than the one it replaces: the catalog tells records apart by size and time."""
+    data = encode_record(record)
+    if len(data) != unlike:
+        return data
+    text = decompress(data, layout.record_key(record.run))
+    while len(data) == unlike:
+        text += b" "
+        data = compress(text)
+    return data
+
+
+def _lost(record: Record, action: str) -> Record:
+    """Return a record of what an action makes unreachable."""
+    if action == REMOVE:
+        return record
+    return replace(record, tier1=None, inline=None, code=None)
+
+
+def _own_bytes(record: Record) -> int:
+    own = sum(ref.size for ref in (record.tier1, record.tier2) if ref is not None)
+    return own + (record.size if record.tier1 is not None or record.inline is not None else 0)
+
+
+def _sizes(store: Store, records: Iterable[Record]) -> dict[str, int]:
+    """Return the stored size of each object that these records reach; of code, as a listing shows it."""
+    sizes: dict[str, int] = {}
+    code: set[str] = set()
+    for _, ref in reached(records):
+        if ref.plain:
+            code.add(ref.key)
+        else:
+            sizes[ref.key] = ref.size
+    if code:
+        sizes |= {entry.key: entry.size for entry in store.list(layout.CODE) if entry.key in code}
+    return sizes
