@@ -64,11 +64,11 @@ class Snapshot:
         return {**self._code.provenance, **{name: value for name, _, value in head}}
 
     def read(self, path: str) -> bytes:
-        """Return a captured file's exact bytes.
+        """Return a captured file's exact bytes; also `environment` and `diff`, where no file has that name.
 
         Raises NotFoundError for a path that was not captured, IntegrityError where the bytes differ.
         """
-        for file in self._code.files:
+        for file in (*self._code.files, *self._code.texts):
             if file.path == path:
                 return self._bytes(file)
         raise NotFoundError(f"{path} is not among the captured files: `archiver code RUN` shows them")
@@ -126,7 +126,9 @@ class Snapshot:
         mine, theirs = (_json({**each._code.provenance, "how": each.how}) for each in (self, other))
         parts += _lines_diff("provenance", mine, theirs)
         if self._hash("diff") != other._hash("diff"):
-            parts += _lines_diff("git diff", self.git_diff(), other.git_diff())
+            parts.append(
+                "changes of tracked files that were not committed differ: read `diff` of both runs\n"
+            )
         return "".join(parts)
 
     def _file_diffs(self, other: Snapshot) -> Iterator[str]:

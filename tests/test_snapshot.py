@@ -189,6 +189,18 @@ def test_diff_of_packages_params_and_provenance(store: Store) -> None:
     assert '-    "commit": "a"\n+    "commit": "b"\n' in text
 
 
+def test_diff_tells_of_uncommitted_changes_elsewhere(store: Store) -> None:
+    old = keep(store, CONTENTS)
+    patch = CodeFile("diff", 5, hashlib.sha256(b"patch").hexdigest())
+    store.put(layout.code_key(patch.sha256), zstandard.compress(b"patch"))
+    new = Snapshot(store, replace(old._code, texts=(*old._code.texts, patch)))
+    assert (
+        old.diff(new) == "changes of tracked files that were not committed differ: read `diff` of both runs\n"
+    )
+    assert new.read("diff") == b"patch"
+    assert new.git_diff() == "patch"
+
+
 def test_diff_of_the_executable_bit(store: Store) -> None:
     old = keep(store, {"go.py": b"1"})
     file = replace(old.files[0], executable=True)

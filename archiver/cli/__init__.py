@@ -39,9 +39,11 @@ COMMANDS: dict[str, str] = {
     "show": "show:show",
     "metrics": "metrics:metrics",
     "trades": "trades:trades",
+    "code": "code:code",
     "tag": "tag:tag",
     "untag": "tag:untag",
     "compact": "compact:compact",
+    "lifecycle": "lifecycle:lifecycle",
 }
 
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # typer has moved it between packages
