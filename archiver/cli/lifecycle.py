@@ -1,0 +1,354 @@
+"""`archiver lifecycle show | plan | apply | simulate`: rules that a bucket carries out by itself."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archiver.cli.call import Call
+
+if TYPE_CHECKING:
+    from archiver.archive import Archive
+    from archiver.lifecycle import BucketRules, RulesPlan
+    from archiver.policy import Policy
+    from archiver.rules import Estimate, Event, Rule, Wishes
+
+lifecycle = typer.Typer(
+    help="Rules that an S3 bucket carries out by itself: expiry of details by age, moves to colder storage classes, "
+    "removal of incomplete uploads and old versions. Rules that are not archiver's are never changed.",
+    no_args_is_help=True,
+)
+
+_Within = Annotated[
+    str | None,
+    typer.Option(
+        "--keep-within",
+        metavar="AGE",
+        help="Let details expire at this age, instead of the configured policies.",
+    ),
+]
+_Universe = Annotated[
+    str, typer.Option("--universe", "-u", metavar="PATTERN", help="With --keep-within: only these universes.")
+]
+_Tags = Annotated[
+    list[str] | None,
+    typer.Option("--keep-tag", metavar="TAG", help="With --keep-within: these runs must not lose details."),
+]
+_Tier2 = Annotated[
+    list[str] | None,
+    typer.Option("--tier2", metavar="CLASS:AGE", help="Move details to a storage class: GLACIER_IR:30d."),
+]
+_Bundles = Annotated[
+    list[str] | None,
+    typer.Option("--bundles", metavar="CLASS:AGE", help="Move bundles to a storage class: DEEP_ARCHIVE:1d."),
+]
+_Uploads = Annotated[
+    str | None,
+    typer.Option("--abort-uploads", metavar="AGE", help="When incomplete uploads go, or never. Default: 7d."),
+]
+_Old = Annotated[
+    str | None,
+    typer.Option(
+        "--old-versions",
+        metavar="AGE",
+        help="When old versions go in a versioned bucket, or never. Default: 30d.",
+    ),
+]
+_Least = Annotated[
+    str | None, typer.Option("--min-size", metavar="SIZE", help="Move only objects as large as this: 1MB.")
+]
+
+
+@lifecycle.command()
+def show(
+    ctx: typer.Context,
+    xml: Annotated[
+        bool, typer.Option("--xml", help="Print the configuration as the bucket holds it.")
+    ] = False,
+) -> None:
+    """Show the bucket's rules, whose they are, and which of them would harm the archive."""
+    from archiver.cli.output import print_table, printable
+    from archiver.lifecycle import read
+
+    call = Call.of(ctx)
+    rules = read(call.archive().store)
+    if xml:
+        sys.stdout.buffer.write(rules.found.xml if rules.found else b"")
+        return
+    if call.json:
+        call.print_json(
+            {
+                "url": rules.url,
+                "prefix": rules.root,
+                "versioning": rules.versioning or "off",
+                "rules": [_rule(rule, rules) for rule in rules.document.rules],
+                "warnings": list(rules.warnings),
+            }
+        )
+        return
+    rows = [
+        [printable(rule.id), "archiver" if rules.ours(rule) else "others", printable(rules.text(rule))]
+        for rule in rules.document.rules
+    ]
+    if rows:
+        print_table(["rule", "made by", "what it does"], rows)
+    else:
+        call.say(
+            f"the bucket of {rules.url} has no rules: `archiver lifecycle plan` shows what it could have"
+        )
+    _warn(call, rules.warnings)
+
+
+@lifecycle.command()
+def plan(
+    ctx: typer.Context,
+    keep_within: _Within = None,
+    universe: _Universe = "*",
+    keep_tag: _Tags = None,
+    tier2: _Tier2 = None,
+    bundles: _Bundles = None,
+    abort_uploads: _Uploads = None,
+    old_versions: _Old = None,
+    min_size: _Least = None,
+) -> None:
+    """Show what `apply` would change, line by line, and what moves cost. Nothing is written."""
+    call = Call.of(ctx)
+    archive = call.archive()
+    policies = _policies(call, keep_within, universe, keep_tag)
+    wishes = _wishes(call, tier2, bundles, abort_uploads, old_versions, min_size)
+    made = _plan(archive, policies, wishes)
+    if call.json:
+        call.print_json(_plan_document(made))
+        return
+    _print_plan(call, made)
+    if not made.change.empty:
+        call.say("nothing was changed: `archiver lifecycle apply` writes these rules")
+
+
+@lifecycle.command()
+def apply(
+    ctx: typer.Context,
+    keep_within: _Within = None,
+    universe: _Universe = "*",
+    keep_tag: _Tags = None,
+    tier2: _Tier2 = None,
+    bundles: _Bundles = None,
+    abort_uploads: _Uploads = None,
+    old_versions: _Old = None,
+    min_size: _Least = None,
+) -> None:
+    """Show what changes, write the rules, and read them again.
+
+    Where the server does not keep them as they were sent, the former rules are put back.
+    """
+    from archiver.lifecycle import apply as write
+
+    call = Call.of(ctx)
+    archive = call.archive()
+    policies = _policies(call, keep_within, universe, keep_tag)
+    wishes = _wishes(call, tier2, bundles, abort_uploads, old_versions, min_size)
+    made = _plan(archive, policies, wishes)
+    if not call.json:
+        _print_plan(call, made)
+        sys.stdout.flush()
+    changed = write(archive.store, made)
+    if call.json:
+        call.print_json({**_plan_document(made), "applied": changed})
+    elif changed:
+        call.say(f"written and read again: {len(made.change.wanted)} rules of archiver's")
+
+
+@lifecycle.command()
+def simulate(
+    ctx: typer.Context,
+    keep_within: _Within = None,
+    universe: _Universe = "*",
+    keep_tag: _Tags = None,
+    tier2: _Tier2 = None,
+    bundles: _Bundles = None,
+    abort_uploads: _Uploads = None,
+    old_versions: _Old = None,
+    min_size: _Least = None,
+    current: Annotated[
+        bool, typer.Option("--current", help="By the rules that the bucket has now, not the planned ones.")
+    ] = False,
+    days: Annotated[int | None, typer.Option("--days", min=0, help="Only the next so many days.")] = None,
+) -> None:
+    """Say which object meets which rule on which day: planned rules and those of others together."""
+    from archiver.cli.output import print_table, size
+    from archiver.lifecycle import read
+    from archiver.lifecycle import simulate as events_of
+
+    call = Call.of(ctx)
+    archive = call.archive()
+    if current:
+        before = read(archive.store)
+        rules = before.document.rules
+    else:
+        policies = _policies(call, keep_within, universe, keep_tag)
+        wishes = _wishes(call, tier2, bundles, abort_uploads, old_versions, min_size)
+        made = _plan(archive, policies, wishes)
+        before, rules = made.before, (*made.change.wanted, *made.change.others)
+        _warn(call, made.warnings)
+    events = sorted(_until(events_of(archive.store, before, rules), days))
+    if call.json:
+        call.print_json({"url": before.url, "events": [event._asdict() for event in events]})
+        return
+    rows = [
+        [event.day.isoformat(), event.action + (" if tagged" if event.if_tagged else ""), event.key,
+         size(event.size), event.rule]
+        for event in events
+    ]  # fmt: skip
+    if rows:
+        print_table(["day", "action", "object", "size", "rule"], rows, right=["size"])
+    call.say(_totals(events))
+
+
+def _until(events: Any, days: int | None) -> Any:
+    from datetime import UTC, datetime, timedelta
+
+    if days is None:
+        return events
+    last = datetime.now(UTC).date() + timedelta(days=days)
+    return (event for event in events if event.day <= last)
+
+
+def _totals(events: list[Event]) -> str:
+    from collections import Counter
+
+    from archiver.cli.output import size
+
+    counts: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    for event in events:
+        counts[event.action] += 1
+        sizes[event.action] += event.size
+    said = [f"{action}: {counts[action]} objects, {size(sizes[action])}" for action in sorted(counts)]
+    return "; ".join(said) or "no object meets a rule"
+
+
+def _policies(call: Call, within: str | None, universe: str, tags: list[str] | None) -> list[Policy]:
+    from archiver.config import load_settings
+    from archiver.errors import ConfigError
+    from archiver.policy import Policy, parse_policies
+
+    if within is not None:
+        return [Policy(keep_within=within, tiers=2, universe=universe, keep_tags=tags or ())]
+    if tags or universe != "*":
+        raise ConfigError("--keep-tag and --universe narrow --keep-within: give that too")
+    return parse_policies(load_settings(call.url).policy)
+
+
+def _wishes(
+    call: Call,
+    tier2: list[str] | None,
+    bundles: list[str] | None,
+    abort_uploads: str | None,
+    old_versions: str | None,
+    min_size: str | None,
+) -> Wishes:
+    from archiver.config import load_settings
+    from archiver.rules import Wishes
+
+    return Wishes.of(load_settings(call.url).lifecycle).changed(
+        tier2=tier2 or None,
+        bundles=bundles or None,
+        abort_uploads=abort_uploads,
+        old_versions=old_versions,
+        min_size=min_size,
+    )
+
+
+def _plan(archive: Archive, policies: list[Policy], wishes: Wishes) -> RulesPlan:
+    from archiver.lifecycle import plan
+
+    if archive.store.bucket_api() is None:
+        return plan(archive.store, (), {}, policies, wishes)  # says that there is no bucket
+    tags = {run.id: run.tags for run in archive.runs()}
+    return plan(archive.store, archive.records(), tags, policies, wishes)
+
+
+def _print_plan(call: Call, made: RulesPlan) -> None:
+    from archiver.cli.output import print_table, printable
+
+    change, before = made.change, made.before
+    marked = [("-", change.remove), ("+", change.add), ("=", change.stay), (" ", change.others)]
+    for sign, rules in marked:
+        for rule in rules:
+            whose = "  (not archiver's: stays as it is)" if sign == " " else ""
+            call.print(f"{sign} {printable(rule.id or '(no id)')}  {printable(before.text(rule))}{whose}")
+    if made.estimates:
+        headers = [
+            "move to",
+            "after",
+            "objects",
+            "size",
+            "too small",
+            "once",
+            "a month now",
+            "then",
+            "pays back",
+        ]
+        print_table(headers, [_estimate_row(item) for item in made.estimates], right=headers[1:])
+        first = made.estimates[0]
+        call.say(f"estimated in {first.currency} by the prices of {first.prices_of} (set lifecycle.prices)")
+    _warn(call, made.warnings)
+    if change.empty:
+        call.say("the bucket's rules are as they should be" if change.stay else "no rule is wanted")
+
+
+def _estimate_row(item: Estimate) -> list[Any]:
+    from archiver.cli.output import size
+
+    def money(value: float | None) -> str:
+        return "?" if value is None else f"{value:,.4f}"
+
+    months = item.pays_back
+    return [
+        item.storage_class,
+        f"{item.days} d",
+        item.objects,
+        size(item.bytes),
+        item.small,
+        money(item.once),
+        money(item.month_before),
+        money(item.month_after),
+        "never" if months is None else f"{months:.1f} months",
+    ]
+
+
+def _plan_document(made: RulesPlan) -> dict[str, Any]:
+    import dataclasses
+
+    change = made.change
+    return {
+        "url": made.before.url,
+        "prefix": made.before.root,
+        "versioning": made.before.versioning or "off",
+        **{
+            name: [_rule(rule, made.before) for rule in getattr(change, name)]
+            for name in ("add", "remove", "stay", "others")
+        },
+        "warnings": list(made.warnings),
+        "estimates": [
+            {**dataclasses.asdict(item), "saves": item.saves, "pays_back": item.pays_back}
+            for item in made.estimates
+        ],
+    }
+
+
+def _rule(rule: Rule, rules: BucketRules) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "prefix": rule.prefix,
+        "ours": rules.ours(rule),
+        "enabled": rule.enabled,
+        "does": rules.text(rule),
+    }
+
+
+def _warn(call: Call, warnings: Any) -> None:
+    for warning in warnings:
+        call.say(f"warning: {warning}")
