@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import Any
 
 from archiver import layout
-from archiver.codec.detail import Details, encode_details
+from archiver.codec.detail import Details, Kept, encode_details
 from archiver.codec.metrics import MetricsEncoder
 from archiver.codec.records import compress, decode_record, encode_record
 from archiver.codec.tapes import Tape, encode_tape
@@ -66,10 +66,14 @@ def draft_run(
     params: Mapping[str, Any] | None = None,
     note: str | None = None,
     bars: Sequence[Tape] = (),
+    kept: Sequence[Kept] | None = None,
+    created: datetime | None = None,
+    run: str | None = None,
 ) -> Draft:
     """Consume results and encode them as a run. Nothing is written.
 
-    Raises ConfigError, naming the place, for results that cannot be kept.
+    `kept` are details that were ranked elsewhere, best first; results are then metrics only. `created` and `run` are
+    those of a run that was made elsewhere. Raises ConfigError, naming the place, for results that cannot be kept.
     """
     layout.quote(universe)
     params_text = None if params is None else dumps(plain(dict(params), "params"))
@@ -78,16 +82,17 @@ def draft_run(
     for result in results_of(results):
         tier1.add(ranking.add(result))
     with collector_paused():
-        ranked_by, kept = ranking.finish()
+        ranked_by, best = ranking.finish()
+        best = best if kept is None else list(kept)
         inline, parquet, metrics = tier1.finish()
-        details = encode_details(kept, bars) if kept else None
-    now = datetime.now(UTC)
-    run = layout.new_run_id(now)
+        details = encode_details(best, bars) if best else None
+    created = created or datetime.now(UTC)
+    run = run or layout.new_run_id(created)
     draft = Draft(
         Record(
             run=run,
             universe=universe,
-            created=now,
+            created=created,
             strategies=len(ranking.names),
             top_n=top_n,
             rank_by=ranked_by,
