@@ -7,13 +7,14 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, timedelta
+from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
 from archiver.errors import AccessError, ConfigError, NotFoundError, StorageError
 from archiver.store import Store
-from tests.conftest import Place
+from tests.conftest import PLACES, Place
 from tests.faults import DiedError, FaultyStore, flip, truncate
 
 AWKWARD = [
@@ -33,6 +34,25 @@ AWKWARD = [
     "@",
     "<a>",
 ]
+
+
+@pytest.fixture(params=[*PLACES, "folders", "cached", "buckets"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Give each kind of place in turn; more kinds than other tests need."""
+    if request.param == "folders":
+        return Place(
+            "folders", f"simplecache::file://{tmp_path}/archive", {"cache_storage": f"{tmp_path}/cache"}
+        )
+    if request.param == "cached":
+        inner: Place = request.getfixturevalue("memory_place")
+        return Place("cached", f"simplecache::{inner.url}", {"cache_storage": str(tmp_path)})
+    if request.param == "buckets":
+        inner = request.getfixturevalue("moto_place")
+        return Place(
+            "buckets", f"simplecache::{inner.url}", {"s3": inner.options, "cache_storage": str(tmp_path)}
+        )
+    found: Place = request.getfixturevalue(f"{request.param}_place")
+    return found
 
 
 def keys(store: Store, prefix: str = "") -> list[str]:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
+TEMPORARY = ".archiver-tmp-"
+"""Begins the name of a file that is still being written; `layout.quote` never makes such a name."""
+
 _KEY = re.compile(r"(?:(?!\.\.?/)[^/\\\0]+/)*(?!\.\.?\Z)[^/\\\0]+")
 
 

@@ -114,7 +114,7 @@ def judge(error: BaseException, shown: str, action: str) -> Failure:
         )
     if names & _CONFIG_CLASSES:
         return Failure(ConfigError(f"{what}: {reason}"), False)
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError)):
         return Failure(NotFoundError(f"{what}: it is not there"), False)
     if isinstance(error, PermissionError):
         return Failure(AccessError(f"{what}: access denied; {_CREDENTIALS}"), False)

@@ -8,7 +8,7 @@ import os
 import secrets
 import stat as stat_module
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -17,39 +17,15 @@ from typing import Any, BinaryIO
 
 from archiver.errors import AccessError, ConfigError, NotFoundError, StorageError, StorageFullError
 from archiver.model import Entry
-from archiver.store.contract import Store, check_key, check_prefix
-
-TEMPORARY = ".archiver-tmp-"
-"""Begins the name of a file that is still being written; `layout.quote` never makes such a name."""
+from archiver.store.contract import TEMPORARY, Store, check_key, check_prefix
+from archiver.store.durable import CREATE, READ, link_new, read_range, remove, sync, sync_folder, write_all
 
 _WORKERS = 8
 _CHUNK = 1 << 20
 _RACES = 100
-_READ = os.O_RDONLY | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-
-
-def _sync_function() -> Callable[[int], None]:
-    try:
-        from fcntl import F_FULLFSYNC, fcntl  # type: ignore[attr-defined, unused-ignore]
-    except ImportError:
-        return os.fsync
-
-    def full(fd: int) -> None:
-        # macOS: fsync alone leaves the bytes in the drive's cache.
-        try:
-            fcntl(fd, F_FULLFSYNC)
-        except OSError:
-            os.fsync(fd)
-
-    return full
-
-
-_sync = _sync_function()
 
 
 class LocalStore(Store):
@@ -75,13 +51,13 @@ class LocalStore(Store):
         if start < 0 or (end is not None and end < 0):
             raise ConfigError(f"range {start}:{end} of {key}: offsets count from 0")
         try:
-            fd = os.open(self._root + key, _READ)
+            fd = os.open(self._root + key, READ)
             try:
                 found = os.fstat(fd)
                 if stat_module.S_ISDIR(found.st_mode):
                     raise IsADirectoryError(errno.EISDIR, "is a folder")
                 stop = found.st_size if end is None else min(end, found.st_size)
-                return _read(fd, start, stop)
+                return read_range(fd, start, stop)
             finally:
                 os.close(fd)
         except OSError as error:
@@ -94,13 +70,13 @@ class LocalStore(Store):
             temporary, fd = self._temporary(key)
             try:
                 try:
-                    _write_all(fd, data)
-                    _sync(fd)
+                    write_all(fd, data)
+                    sync(fd)
                 finally:
                     os.close(fd)
                 taken = self._publish(temporary, key, create=create)
             except BaseException:
-                _remove(temporary)
+                remove(temporary)
                 raise
         except OSError as error:
             raise self._error(error, "write", key) from error
@@ -127,14 +103,14 @@ class LocalStore(Store):
                 yield stream
                 stream.flush()
                 with self._translated(key):
-                    _sync(fd)
+                    sync(fd)
             finally:
                 sink.dead = True
                 os.close(fd)
             with self._translated(key):
                 self._publish(temporary, key)
         except BaseException:
-            _remove(temporary)
+            remove(temporary)
             raise
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
@@ -192,7 +168,7 @@ class LocalStore(Store):
         for _ in range(_RACES):
             try:
                 self._make_folder(folder)
-                return temporary, os.open(temporary, _CREATE, 0o666)
+                return temporary, os.open(temporary, CREATE, 0o666)
             except FileNotFoundError:
                 # Whoever deletes the last object of a folder removes the folder, perhaps just now.
                 self._synced.discard(folder)
@@ -215,7 +191,7 @@ class LocalStore(Store):
         # Also when another writer made it: whether that one synced is not known. One may not be allowed to
         # read it.
         with suppress(PermissionError):
-            _sync_folder(above)
+            sync_folder(above)
         self._synced.add(folder)
 
     def _publish(self, temporary: str, key: str, *, create: bool = False) -> bool:
@@ -223,20 +199,20 @@ class LocalStore(Store):
         path = self._root + key
         if create:
             try:
-                _link(temporary, path)
+                link_new(temporary, path)
             except FileExistsError:
-                _remove(temporary)
+                remove(temporary)
                 return True
         else:
             os.replace(temporary, path)
         with suppress(FileNotFoundError):  # deleted again already, and its folder with it
-            _sync_folder(os.path.dirname(path))
+            sync_folder(os.path.dirname(path))
         return False
 
     def _drop_empty(self, folder: str) -> None:
         """Make deletions durable, and remove folders that they emptied, up to the root."""
         with suppress(OSError):
-            _sync_folder(folder)
+            sync_folder(folder)
         while len(folder) > len(self._root):
             try:
                 os.rmdir(folder)
@@ -360,52 +336,3 @@ def _reopen(folder: Path, read_only: bool) -> LocalStore:
 
 def _entry(key: str, found: os.stat_result) -> Entry:
     return Entry(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
-
-
-def _read(fd: int, start: int, stop: int) -> bytes:
-    """Read to the end of the range; one system call where the kernel gives all at once."""
-    if stop <= start:
-        return b""
-    data = os.pread(fd, stop - start, start)
-    if len(data) == stop - start:
-        return data
-    parts = [data]
-    at = start + len(data)
-    while parts[-1] and at < stop:
-        parts.append(os.pread(fd, stop - at, at))
-        at += len(parts[-1])
-    return b"".join(parts)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(fd, left) :]
-
-
-def _link(temporary: str, path: str) -> None:
-    """Name the file, only if the name is free; FileExistsError otherwise."""
-    try:
-        os.link(temporary, path)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        # A file system without hard links (FAT, some network mounts): look, then rename.
-        if os.path.exists(path):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
-        os.replace(temporary, path)
-    else:
-        os.unlink(temporary)
-
-
-def _remove(path: str) -> None:
-    with suppress(OSError):
-        os.unlink(path)
-
-
-def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, _READ | os.O_DIRECTORY)
-    try:
-        _sync(fd)
-    finally:
-        os.close(fd)

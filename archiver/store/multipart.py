@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
 from collections import deque
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from archiver.errors import ArchiverError, StorageError
 from archiver.store.failures import code_of
+from archiver.store.request import digest
 
 if TYPE_CHECKING:
     from archiver.store.s3 import S3Store
@@ -96,9 +95,8 @@ class _Parts(io.RawIOBase):
         self._pending.append(self._threads.submit(self._send_part, self._number, data))
 
     def _send_part(self, number: int, data: bytes) -> dict[str, Any]:
-        digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
         answer = self._request(
-            "upload_part", body=data, UploadId=self._upload, PartNumber=number, ContentMD5=digest
+            "upload_part", body=data, UploadId=self._upload, PartNumber=number, ContentMD5=digest(data)
         )
         return {"PartNumber": number, "ETag": answer["ETag"]}
 

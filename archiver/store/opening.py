@@ -45,6 +45,8 @@ def open_store(
     Raises ConfigError for a URL or an option that cannot work.
     """
     text = os.fspath(url)
+    while text.startswith("dir::"):
+        text = text.removeprefix("dir::")  # a store has a root of its own
     options = dict(storage_options or {})
     manner = Manner(read_only, executor, deadline)
     if "\0" in text or not text.strip():

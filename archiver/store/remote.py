@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, TypeVar, cast
 
 from archiver.errors import ConfigError, NotFoundError, StorageError
 from archiver.model import Entry
-from archiver.store.contract import Store, check_key, check_prefix
+from archiver.store.contract import TEMPORARY, Store, check_key, check_prefix
 from archiver.store.ranges import check_range, open_ranges, probe_clock
+from archiver.store.request import WORKERS
 from archiver.store.retry import DEADLINE, Retry
 
 T = TypeVar("T")
 
-_WORKERS = 32
 _SPOOL = 64 << 20
+_SLOW_LINK = 256 * 1024
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
 
 
 class RemoteStore(Store):
-    """A filesystem of fsspec, called verb by verb."""
+    """A filesystem of fsspec, called verb by verb.
+
+    Some show every object at once (flat: memory, buckets), others have folders, whose files grow in place:
+    there a temporary file gets its name when it is whole. Caches of a chain serve reading only.
+    """
 
     def __init__(
         self,
@@ -38,10 +46,14 @@ class RemoteStore(Store):
     ) -> None:
         """Take the filesystem, the path of the root in it, and the URL as shown to people."""
         self.url = shown
-        self.workers = _WORKERS
+        self.workers = WORKERS
         self.read_only = read_only
         self.executor = executor
-        self._fs = fs
+        self._reader, self._cache = fs, _is_cache(fs)
+        self._fs = fs.fs if self._cache else fs
+        self._flat = _lists_flat(self._fs)
+        # A cache fills its files in place, and a second reader would find them half full.
+        self._reading = threading.Lock() if self._cache else nullcontext()
         self._root = root.rstrip("/") + "/" if root else ""
         self._reopen = reopen
         self._retry = Retry(shown, deadline=deadline)
@@ -49,23 +61,39 @@ class RemoteStore(Store):
     def __reduce__(self) -> tuple[Any, ...]:
         return self._reopen
 
+    # -- reading ---------------------------------------------------------------------------------------------
+
     def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         check_key(key)
         check_range(key, start, end)
-        whole = start == 0 and end is None
-        return self._try(
-            lambda: bytes(
-                self._fs.cat_file(self._root + key, **({} if whole else {"start": start, "end": end}))
-            ),
-            f"read {key}",
-        )
+        if end is not None and end <= start:
+            if self.stat(key) is None:
+                raise NotFoundError(f"{key} is not in {self.url}")
+            return b""
+        part = {} if start == 0 and end is None else {"start": start, "end": end}
+        with self._reading:
+            return self._try(lambda: bytes(self._reader.cat_file(self._root + key, **part)), f"read {key}")
+
+    def open(self, key: str) -> BinaryIO:
+        check_key(key)
+        return open_ranges(self, key)
+
+    def stat(self, key: str) -> Entry | None:
+        check_key(key)
+        try:
+            info = self._try(lambda: self._fs.info(self._root + key), f"read {key}")
+        except NotFoundError:
+            return None
+        return None if info.get("type") == "directory" else self._entry(self._root + key, info)
+
+    # -- writing ---------------------------------------------------------------------------------------------
 
     def put(self, key: str, data: bytes, *, create: bool = False) -> None:
         check_key(key)
         self.refuse_when_read_only(f"write {key}")
         if create and self._taken(key, data):
             return
-        self._try(lambda: self._fs.pipe_file(self._root + key, bytes(data)), f"write {key}")
+        self._publish(key, lambda path: self._fs.pipe_file(path, bytes(data)), len(data))
 
     def _taken(self, key: str, data: bytes) -> bool:
         """Tell whether a create meets its own earlier write; raise ConfigError when it meets another's."""
@@ -77,46 +105,47 @@ class RemoteStore(Store):
             raise ConfigError(f"{key} exists in {self.url} with other content: it is never replaced")
         return True
 
-    def open(self, key: str) -> BinaryIO:
-        return open_ranges(self, key)
-
     @contextmanager
     def write(self, key: str) -> Iterator[BinaryIO]:
         check_key(key)
         self.refuse_when_read_only(f"write {key}")
-        # Some filesystems show an object before it is complete: what is written waits here until it is.
-        with tempfile.SpooledTemporaryFile(_SPOOL) as spool:
+        # Not every filesystem keeps an object hidden until it is complete: what is written waits here.
+        with tempfile.TemporaryFile() as spool:
             yield cast(BinaryIO, spool)
-            spool.seek(0)
-            self._try(lambda: self._upload(spool, key), f"write {key}", extra=3600.0)
+            size = spool.seek(0, os.SEEK_END)
+            self._publish(key, lambda path: self._upload(cast(BinaryIO, spool), path), size)
 
-    def _upload(self, spool: Any, key: str) -> None:
+    def _upload(self, spool: BinaryIO, path: str) -> None:
         spool.seek(0)
-        if not getattr(spool, "_rolled", True):
-            self._fs.pipe_file(self._root + key, spool.read())
+        data = spool.read(_SPOOL)
+        if len(data) < _SPOOL:
+            self._fs.pipe_file(path, data)
             return
-        with self._fs.open(self._root + key, "wb") as out:
-            while chunk := spool.read(_SPOOL):
-                out.write(chunk)
+        with self._fs.open(path, "wb") as out:
+            while data:
+                out.write(data)
+                data = spool.read(_SPOOL)
 
-    def list(self, prefix: str = "") -> Iterator[Entry]:
-        check_prefix(prefix)
-        folder = prefix.rpartition("/")[0]
-        found = self._try(lambda: self._find(folder), f"list {prefix or 'everything'}")
-        entries = [self._entry(path, info) for path, info in found.items() if info.get("type") != "directory"]
-        return iter(sorted(entry for entry in entries if entry.key.startswith(prefix)))
+    def _publish(self, key: str, send: Callable[[str], None], size: int) -> None:
+        path = self._root + key
 
-    def _find(self, folder: str) -> Mapping[str, Any]:
-        self._fs.invalidate_cache()
-        return cast(Mapping[str, Any], self._fs.find((self._root + folder).rstrip("/"), detail=True))
+        def whole() -> None:
+            if self._flat:
+                send(path)
+                return
+            folder = path.rpartition("/")[0]
+            temporary = f"{folder}/{TEMPORARY}{secrets.token_hex(8)}"
+            self._fs.makedirs(folder, exist_ok=True)
+            try:
+                send(temporary)
+                self._fs.mv(temporary, path)
+            except BaseException:
+                with suppress(Exception):
+                    self._fs.rm_file(temporary)
+                raise
 
-    def stat(self, key: str) -> Entry | None:
-        check_key(key)
-        try:
-            info = self._try(lambda: self._fs.info(self._root + key), f"read {key}")
-        except NotFoundError:
-            return None
-        return None if info.get("type") == "directory" else self._entry(self._root + key, info)
+        self._try(whole, f"write {key}", extra=size / _SLOW_LINK)
+        self._forget(path)
 
     def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
         self.refuse_when_read_only("delete")
@@ -130,19 +159,63 @@ class RemoteStore(Store):
         try:
             self._try(lambda: self._fs.rm_file(self._root + key), f"delete {key}")
         except NotFoundError:
-            return None
+            pass
         except StorageError as error:
             return error
+        self._forget(self._root + key)
         return None
 
+    def _forget(self, path: str) -> None:
+        """Drop the copy that a cache in front may hold."""
+        if self._cache:
+            with suppress(FileNotFoundError):
+                held = self._reader._check_file(self._reader._strip_protocol(path))
+                if held:
+                    os.remove(held if isinstance(held, str) else held[1])  # noqa: PTH107 - a path as text
+
+    # -- listing ---------------------------------------------------------------------------------------------
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        check_prefix(prefix)
+        return (entry for entry in self._below(prefix) if not _is_temporary(entry.key))
+
+    def leftovers(self) -> Iterator[Entry]:
+        return (entry for entry in self._below("") if _is_temporary(entry.key))
+
+    def _below(self, prefix: str) -> Iterator[Entry]:
+        folder = prefix.rpartition("/")[0]
+        top = (self._root + folder).rstrip("/")
+        found = self._try(lambda: self._find(top), f"list {prefix or 'objects'}")
+        entries = [self._entry(path, info) for path, info in found.items() if info.get("type") != "directory"]
+        return iter(sorted(entry for entry in entries if entry.key.startswith(prefix)))
+
+    def _find(self, top: str) -> Mapping[str, Any]:
+        self._fs.invalidate_cache()
+        if self._flat:
+            return cast(Mapping[str, Any], self._fs.find(top, detail=True))
+        # The find() that all filesystems inherit leaves out folders that it cannot read, so it is not used.
+        found: dict[str, Any] = {}
+        folders = [top]
+        while folders:
+            folder = folders.pop()
+            try:
+                inside = self._fs.ls(folder, detail=True)
+            except FileNotFoundError:
+                continue  # nobody wrote below this prefix, or its last object was deleted meanwhile
+            for info in inside:
+                if info.get("type") == "directory":
+                    folders.append(info["name"])
+                else:
+                    found[info["name"]] = info
+        return found
+
+    # -- the rest --------------------------------------------------------------------------------------------
+
     def now(self) -> datetime:
-        if self.read_only:
-            return datetime.now(UTC)
-        return probe_clock(self)
+        return datetime.now(UTC) if self.read_only else probe_clock(self)
 
     def _entry(self, path: str, info: Mapping[str, Any]) -> Entry:
-        key = path.removeprefix(self._root)
-        return Entry(key, int(info.get("size") or 0), self._modified(path, info))
+        return Entry(path.removeprefix(self._root), int(info.get("size") or 0), self._modified(path, info))
 
     def _modified(self, path: str, info: Mapping[str, Any]) -> datetime:
         for name in _TIMES:
@@ -152,6 +225,27 @@ class RemoteStore(Store):
 
     def _try(self, call: Callable[[], T], action: str, extra: float = 0.0) -> T:
         return self._retry(lambda _left: call(), action, extra=extra)
+
+
+def _is_cache(fs: Any) -> bool:
+    from fsspec.implementations.cached import CachingFileSystem
+
+    return isinstance(fs, CachingFileSystem)
+
+
+def _lists_flat(fs: Any) -> bool:
+    """Tell whether a filesystem lists all objects by itself; those that only inherit it have folders."""
+    from fsspec import AbstractFileSystem
+    from fsspec.asyn import AsyncFileSystem
+
+    inherited = (AbstractFileSystem.find, AsyncFileSystem.find, AsyncFileSystem._find, None)
+    kind = type(fs)
+    own = kind.find not in inherited or getattr(kind, "_find", None) not in inherited
+    return own or kind.protocol == "memory"
+
+
+def _is_temporary(key: str) -> bool:
+    return key.rpartition("/")[2].startswith(TEMPORARY)
 
 
 def _aware(value: Any) -> datetime:

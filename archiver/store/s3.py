@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import hashlib
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,8 +15,9 @@ from archiver.errors import ConfigError, NotFoundError, StorageError
 from archiver.model import Entry
 from archiver.store.bucket import BucketApi, pass_rules_through
 from archiver.store.contract import Store, check_key, check_prefix
-from archiver.store.failures import TruncatedError, code_of, judge_response, response_of, status_of
+from archiver.store.failures import code_of, judge_response, response_of, status_of
 from archiver.store.ranges import check_range, open_ranges, probe_clock
+from archiver.store.request import WORKERS, Client, add_digest, complete, digest, s3_options
 from archiver.store.retry import DEADLINE, Retry
 
 T = TypeVar("T")
@@ -27,36 +25,12 @@ T = TypeVar("T")
 PART = 16 << 20
 """Bytes of one part of a multipart upload; what fits into two is put in one request."""
 
-_WORKERS = 32
 _PAGE = 1000
-_CONNECT_SECONDS, _READ_SECONDS = 4, 15
 _SLOW_LINK = 256 * 1024
 """Bytes a second that a link carries at least: what a large body adds to the budget."""
 _NO_CONDITION = {"NotImplemented", "InvalidArgument", "InvalidRequest", "501"}
 _NO_BULK = {"NotImplemented", "MethodNotAllowed", "501", "405"}
 _ROUNDS = 4
-
-
-def s3_options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Complete the storage options of s3fs: one retry layer, a pool that fits, no caches, portable checksums.
-
-    What is given wins. Checksums are computed where the protocol requires one: what the newer default adds
-    breaks uploads on some S3-compatible stores and ranges on others, and records hold a sha256 of every
-    object anyway.
-    """
-    from botocore.config import Config
-
-    config: dict[str, Any] = {
-        "connect_timeout": _CONNECT_SECONDS,
-        "read_timeout": _READ_SECONDS,
-        "max_pool_connections": _WORKERS,
-        "retries": {"total_max_attempts": 1},
-    }
-    for name in ("request_checksum_calculation", "response_checksum_validation"):
-        if name in Config.OPTION_DEFAULTS:
-            config[name] = "when_required"
-    config.update(given.get("config_kwargs") or {})
-    return {"use_listings_cache": False, "skip_instance_cache": True, **given, "config_kwargs": config}
 
 
 class S3Store(Store):
@@ -93,7 +67,7 @@ class S3Store(Store):
         import s3fs
 
         options = s3_options(self._options)
-        self.workers = max(1, min(_WORKERS, int(options["config_kwargs"]["max_pool_connections"])))
+        self.workers = max(1, min(WORKERS, int(options["config_kwargs"]["max_pool_connections"])))
         try:
             self._fs = s3fs.S3FileSystem(**options)
         except (TypeError, KeyError, ValueError) as error:
@@ -113,7 +87,7 @@ class S3Store(Store):
         ranged = start > 0 or end is not None
         header = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if ranged else {}
 
-        async def read(client: _Client) -> bytes:
+        async def read(client: Client) -> bytes:
             try:
                 response = await client("get_object", Key=self._root + key, **header)
             except Exception as error:
@@ -122,7 +96,7 @@ class S3Store(Store):
                 raise
             async with response["Body"] as body:
                 data: bytes = await body.read()
-            return _complete(response, data, start, end)
+            return complete(response, data, start, end)
 
         try:
             return self._run(read, f"read {key}", extra=0 if end is None else (end - start) / _SLOW_LINK)
@@ -160,7 +134,7 @@ class S3Store(Store):
     def stat(self, key: str) -> Entry | None:
         check_key(key)
 
-        async def head(client: _Client) -> Any:
+        async def head(client: Client) -> Any:
             try:
                 return await client("head_object", Key=self._root + key)
             except Exception as error:
@@ -203,11 +177,9 @@ class S3Store(Store):
 
     def put_whole(self, key: str, data: bytes, *, only_new: bool = False) -> None:
         """Write an object in one request, checked by its digest on arrival."""
-        # Every S3 server checks this header against what arrived; the newer checksums are not known to all.
-        digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
         name = self.object_name(key)
-        condition = {"IfNoneMatch": "*"} if only_new else {}
-        self.request("put_object", f"write {key}", body=data, Key=name, ContentMD5=digest, **condition)
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if only_new else {}
+        self.request("put_object", f"write {key}", body=data, Key=name, ContentMD5=digest(data), **condition)
 
     def _put_condition(self, key: str, data: bytes) -> bool:
         """Create with If-None-Match; return False when the server refused the condition and wrote nothing."""
@@ -264,7 +236,7 @@ class S3Store(Store):
                 raise StorageError(f"{self.url} broke off its listing: try again")
             token = {"ContinuationToken": following}
 
-    def _page(self, action: str, prefix: str = "", size: int = 1, **token: str) -> Mapping[str, Any]:
+    def _page(self, action: str, prefix: str = "", size: int = 1, **token: Any) -> Mapping[str, Any]:
         """Ask for one page of a listing; an answer of something else than S3 must not look empty."""
         try:
             page: Mapping[str, Any] = self.request(
@@ -346,12 +318,12 @@ class S3Store(Store):
             arguments["Body"] = body
         extra = len(body or b"") / _SLOW_LINK
 
-        async def send(client: _Client) -> Any:
+        async def send(client: Client) -> Any:
             return await client(method, **arguments)
 
         return self._run(send, action, extra=extra)
 
-    def _run(self, work: Callable[[_Client], Awaitable[T]], action: str, *, extra: float = 0.0) -> T:
+    def _run(self, work: Callable[[Client], Awaitable[T]], action: str, *, extra: float = 0.0) -> T:
         from fsspec.asyn import sync
 
         if os.getpid() != self._process:
@@ -360,7 +332,7 @@ class S3Store(Store):
                     self._connect()
 
         async def attempt(left: float) -> T:
-            return await work(_Client(self._fs, self.bucket, left))
+            return await work(Client(self._fs, self.bucket, left))
 
         def once(left: float) -> T:
             self._prepare()
@@ -381,48 +353,13 @@ class S3Store(Store):
             pass_rules_through(client.meta.events)
             host = client.meta.endpoint_url.partition("://")[2].partition("/")[0].partition(":")[0]
             if not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
-                client.meta.events.register("before-sign.s3.DeleteObjects", _add_digest, "archiver-digest")
+                client.meta.events.register("before-sign.s3.DeleteObjects", add_digest, "archiver-digest")
             self._ready = True
-
-
-class _Client:
-    """Sends the requests of one attempt: no retries, no waiting for an answer beyond what is left."""
-
-    def __init__(self, fs: Any, bucket: str, left: float) -> None:
-        self._fs, self._bucket, self._left = fs, bucket, left
-
-    async def __call__(self, method: str, **arguments: Any) -> Any:
-        client = await self._fs.set_session()
-        call = getattr(client, method)
-        # s3fs adds what its user asked for on every request: encryption, requester pays.
-        known = self._fs._get_s3_method_kwargs(call, Bucket=self._bucket, **arguments)
-        return await asyncio.wait_for(call(**known), self._left)
-
-
-def _complete(response: Mapping[str, Any], data: bytes, start: int, end: int | None) -> bytes:
-    """Return the bytes asked for, or raise TruncatedError when fewer came than were announced."""
-    announced = int(response["ContentLength"])
-    if len(data) != announced:
-        raise TruncatedError(f"{len(data)} of {announced} bytes arrived")
-    span = str(response.get("ContentRange", ""))
-    if not span:
-        return data[start:end]  # not asked for a range, or the server knows none
-    size = int(span.rpartition("/")[2])
-    if len(data) != min(size, size if end is None else end) - start:
-        raise TruncatedError(f"{span} arrived, {start}-{'' if end is None else end - 1} was asked for")
-    return data
 
 
 def _second(moment: datetime) -> datetime:
     """Cut a time to the second: HEAD tells no more, LIST of some servers does, and they must agree."""
     return moment.astimezone(UTC).replace(microsecond=0)
-
-
-def _add_digest(request: Any, **_: Any) -> None:
-    """Add the digest that older servers demand of a bulk delete; newer clients send only a CRC."""
-    if "Content-MD5" not in request.headers:
-        digest = hashlib.md5(request.body, usedforsecurity=False).digest()
-        request.headers["Content-MD5"] = base64.b64encode(digest).decode()
 
 
 def _reopen(bucket: str, prefix: str, options: dict[str, Any], read_only: bool, deadline: float) -> S3Store:
