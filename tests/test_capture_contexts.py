@@ -345,3 +345,17 @@ def test_a_marker_in_the_home_folder_is_no_project(tmp_path: Path, home: bool) -
     write(tmp_path, {"pyproject.toml": "", "proj/run.py": show()})
     shown = run("proj/run.py", cwd=tmp_path, HOME=str(tmp_path) if home else os.devnull)
     assert list(shown.files) == ["run.py" if home else "proj/run.py"]
+
+
+def test_every_row_of_the_reference_is_backed_by_a_test() -> None:
+    here = Path(__file__).parent
+    tests = "".join(path.read_text() for path in here.glob("test_capture_*.py"))
+    page = (here.parent / "docs/reference/code.md").read_text()
+    table = page.split("## Contexts")[1].split("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 15
+    for row in rows:
+        names = [word for word in row.split("`") if word.startswith("test_")]
+        assert names, row
+        for name in names:
+            assert f"def {name}(" in tests, name
