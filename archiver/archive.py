@@ -6,39 +6,32 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archiver import layout
-from archiver.catalog import Records, compact
+from archiver.catalog import compact
 from archiver.errors import (
     ArchiveNotFoundError,
     ConfigError,
     FormatError,
-    NotFoundError,
-    PolicyError,
-    RunNotFoundError,
 )
-from archiver.gc import GRACE, Collected, collect
 from archiver.load import Reader, records_of
 from archiver.model import Record, Run
-from archiver.plan import Plan
-from archiver.policy import Policy, parse_policies
-from archiver.prune import MOST, Pruned, State, apply_plan, plan_prune, undelete
-from archiver.runs import Writer, add_code, draft_run
+from archiver.runs import Draft, Writer, add_code, draft_run, run_of
 from archiver.store import Store, open_store
+from archiver.upkeep import FORMAT, Upkeep
 from archiver.usage import Guard
-from archiver.verify import Report, verify
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from archiver.bundle import Bundle, Bundles
     from archiver.snapshot import Snapshot
 
-FORMAT = 1
 _said: set[str] = set()
 
 
@@ -71,10 +64,10 @@ def open_archive(
         settings.url, storage_options=settings.storage_options, read_only=read_only, executor=executor
     )
     guard = Guard(store, settings.min_free, settings.budget)
-    return Archive(store, code=settings.code, guard=guard, policies=settings.policy)
+    return Archive(store, code=settings.code, guard=guard, policies=settings.policy, budget=settings.budget)
 
 
-class Archive:
+class Archive(Upkeep):
     """Everything under one URL. Safe to use from many threads, and from many processes at once."""
 
     def __init__(
@@ -84,15 +77,13 @@ class Archive:
         code: Any = "auto",
         guard: Guard | None = None,
         policies: Sequence[Mapping[str, Any]] = (),
+        budget: int | None = None,
     ) -> None:
-        self.store = store
+        super().__init__(store, policies, budget)
         self._code = code
         self._guard = guard
-        self._policies = policies
-        self._records = Records(store)
         self._reader = Reader(store)
         self._writer = Writer(store)
-        self._checked = False
 
     def __repr__(self) -> str:
         return f"Archive({self.store.url!r})"
@@ -145,10 +136,18 @@ class Archive:
             bars=() if bars is None else _bars(bars),
         )
         add_code(draft, captured.code, captured.blobs)
+        return run_of(self.add(draft, labels), labels)
+
+    def add(self, draft: Draft, tags: Iterable[str] = (), *, beside: bool = False) -> Record:
+        """Write a run that is drafted, from an import say. Raises what a save raises.
+
+        beside: make the archive also in a folder that holds something else.
+        """
+        labels = _tags(tags)
         if self._guard is not None:
             self._guard.check(draft.bytes)
-        self._create()
-        return run_of(self._writer.commit(draft, labels), labels)
+        self._create(beside=beside)
+        return self._writer.commit(draft, labels)
 
     def runs(self, universe: str | None = None, tag: str | None = None) -> list[Run]:
         """Return the runs, newest first, of one universe or with one tag. Raises ArchiveNotFoundError."""
@@ -163,31 +162,6 @@ class Archive:
         """Return one run by its id, or the beginning of it. Raises RunNotFoundError."""
         found = self.record(run)
         return run_of(found, self._tags().get(found.run, ()))
-
-    def record(self, run: str) -> Record:
-        """Return one run's record by its id, or the beginning of it. Raises RunNotFoundError."""
-        self._require()
-        return self._records.one(self.run_id(run))
-
-    def records(self) -> list[Record]:
-        """Return the records of all runs, newest first. Raises ArchiveNotFoundError."""
-        self._require()
-        return self._records.read()
-
-    def run_id(self, run: str, prefix: str = layout.RUNS) -> str:
-        """Return the whole id of a run (in the trash: `trash/`) from its beginning, while that is unique.
-
-        Raises RunNotFoundError.
-        """
-        if layout.is_run_id(run):
-            return run
-        known = [layout.run_of_record(entry.key) for entry in self.store.list(prefix)]
-        found = [name for name in known if name is not None and run and name.startswith(run)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise RunNotFoundError(f"{run!r} is the beginning of {len(found)} runs: give more of it")
-        raise RunNotFoundError(f"no run {run!r}: `archiver ls` shows the runs there are")
 
     def load_metrics(
         self,
@@ -253,74 +227,47 @@ class Archive:
         record = self.record(run)
         return Snapshot(self.store, record.code, record.params)
 
-    def plan_prune(self, *policies: Policy, allow_empty: bool = False) -> Plan:
-        """Plan what policies remove, the configured ones if none is given; nothing is changed.
+    @property
+    def bundles(self) -> Bundles:
+        """The bundles of this archive: `.names()`, `.open(name)`, `.verify(name)`, `.restore(name, runs)` and more."""
+        from archiver.bundle import Bundles
 
-        allow_empty: let a policy keep nothing. Returns the plan: `print(plan)` shows what goes and why. Raises
-        PolicyError for a policy that cannot be meant.
-        """
-        chosen = policies or parse_policies(self._policies)
-        if not chosen:
-            raise PolicyError("no policy: give one, or write [[policy]] tables into archiver.toml")
-        return plan_prune(self.store, self._state(), chosen, self.store.now(), allow_empty=allow_empty)
+        return Bundles(self.store, self._options, make=self._create)
 
-    def apply(
-        self, plan: Plan, *, max_remove: float = MOST, step: Callable[[int], object] = lambda _: None
-    ) -> Pruned:
-        """Do what a plan says: pruned runs go to the trash, from where `undelete` brings them back.
-
-        max_remove: which part of all runs may lose something, 0 to 1; step: is told how many runs were dealt with.
-        Returns what was done. Raises PolicyError for a plan that a re-read finds stale, or that removes too much.
-        """
-        return apply_plan(self.store, plan, self._state, max_remove=max_remove, step=step)
-
-    def undelete(self, run: str) -> Run:
-        """Bring a pruned run, or the details that one lost, back. Raises RunNotFoundError once gc has taken it."""
-        self._require()
-        found = undelete(self.store, self.run_id(run, layout.TRASH))
-        return run_of(found, self._tags().get(found.run, ()))
-
-    def trash(self) -> list[Run]:
-        """Return the pruned runs, and those that lost their details, that can be brought back, newest first."""
-        self._require()
-        tags = self._tags()
-        return [run_of(record, tags.get(record.run, ())) for record in self._records.read(layout.TRASH)]
-
-    def gc(
+    def bundle(
         self,
-        grace: str = GRACE,
+        runs: Iterable[str],
+        name: str,
         *,
-        apply: bool = False,
-        allow_empty: bool = False,
-        step: Callable[[int], object] = lambda _: None,
-    ) -> Collected:
-        """Free what no run and no trash within the grace needs; without `apply` only count it.
+        to: str | None = None,
+        level: int = 3,
+        storage_class: str | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        step: Callable[[float], None] = lambda _bytes: None,
+    ) -> Bundle:
+        """Write runs and all that they need as one tar.zst, by default to `bundles/<name>.tar.zst`.
 
-        Arguments: see `archiver.gc.collect`. Raises IntegrityError or FormatError for a record that cannot be read.
+        Arguments:
+            runs: ids, or the beginnings of some; the same runs give the same bytes.
+            name: a plain name, a path or a URL.
+            to: another folder or URL for a plain name.
+            level: of zstd, 1 to 22.
+            storage_class: of S3, such as GLACIER.
+            storage_options: what the filesystem of another URL takes; default: this archive's own, where they fit.
+            step: told the bytes of each object that is packed.
+
+        Returns the bundle: `.name`, `.url`, `.runs`, `.objects`, `.bytes`, `.sha256`. Raises RunNotFoundError,
+        IntegrityError for damage (then there is no bundle), ConfigError where another bundle has the name.
         """
         self._require()
-        return collect(self.store, grace=grace, apply=apply, allow_empty=allow_empty, step=step)
-
-    def verify(
-        self,
-        read_data: bool = False,
-        *,
-        sample: float | None = None,
-        resume: str | os.PathLike[str] | None = None,
-        repair: bool = False,
-        step: Callable[[int], object] = lambda _: None,
-    ) -> Report:
-        """Compare what the records promise with what is stored. `.ok` of what it returns says whether all is well.
-
-        Arguments: see `archiver.verify.verify`.
-        """
-        self._require()
-        return verify(
-            self.store,
-            read_data=read_data,
-            sample=sample,
-            resume=None if resume is None else Path(resume),
-            repair=repair,
+        ids = [self.run_id(run) for run in ((runs,) if isinstance(runs, str) else runs)]
+        return self.bundles.create(
+            ids,
+            name,
+            to=to,
+            level=level,
+            storage_class=storage_class,
+            storage_options=storage_options,
             step=step,
         )
 
@@ -329,52 +276,19 @@ class Archive:
         self._require()
         return compact(self.store)
 
-    def _state(self) -> State:
-        # Tags last: a pin that was put while the records were read counts.
-        return self.records(), self._tags()
-
     def _chosen(self, universe: str | None, run: str | None) -> list[Record]:
         if run is None:
             return list(records_of(self.records(), universe=universe))
         return list(records_of([self.record(run)], universe=universe))
 
-    def _tags(self) -> dict[str, list[str]]:
-        tags: dict[str, list[str]] = {}
-        for entry in self.store.list(layout.TAGS):
-            quoted, _, run = entry.key.removeprefix(layout.TAGS).rpartition("/")
-            tags.setdefault(run, []).append(layout.unquote_name(quoted))
-        return {run: sorted(labels) for run, labels in tags.items()}
-
-    def _require(self) -> None:
-        """Make sure that there is an archive and that it is of a format we know."""
-        if self._checked:
-            return
-        try:
-            data = self.store.get(layout.ARCHIVE)
-        except NotFoundError:
-            raise ArchiveNotFoundError(
-                f"no archive at {self.store.url}: check the URL, or save a run there first{self._old_format()}"
-            ) from None
-        try:
-            facts = json.loads(data)
-            version = facts["format"]
-        except (ValueError, KeyError, TypeError):
-            raise FormatError(
-                f"{layout.ARCHIVE} at {self.store.url} is not archiver's: choose another URL"
-            ) from None
-        if not isinstance(version, int) or version > FORMAT:
-            raise FormatError(
-                f"the archive at {self.store.url} is of format {version}: upgrade archiver to use it"
-            )
-        self._checked = True
-
-    def _create(self) -> None:
+    def _create(self, *, beside: bool = False) -> None:
         """Write archive.json unless it is there. Raises FormatError where a folder holds something else."""
         try:
             self._require()
             return
         except ArchiveNotFoundError:
-            self._refuse_foreign_folder()
+            if not beside:
+                self._refuse_foreign_folder()
         facts = {"format": FORMAT, "id": secrets.token_hex(16), "created": datetime.now(UTC).isoformat()}
         try:
             self.store.put(layout.ARCHIVE, json.dumps(facts).encode(), create=True)
@@ -395,28 +309,6 @@ class Archive:
             raise FormatError(
                 f"{self.store.url} is no archive and holds {others[0]!r}: choose an empty folder{self._old_format()}"
             )
-
-    def _old_format(self) -> str:
-        folder = self.store.local
-        old = folder is not None and (folder / "all_strategies_metrics.json").exists()
-        return "; to take over the JSON there, run `archiver import` into a new one" if old else ""
-
-
-def run_of(record: Record, tags: Iterable[str] = ()) -> Run:
-    """Return what a user sees of a record."""
-    refs = [*record.tapes, *(ref for ref in (record.tier1, record.tier2) if ref is not None)]
-    return Run(
-        id=record.run,
-        universe=record.universe,
-        created=record.created,
-        strategies=record.strategies,
-        detailed=len(record.details) if record.tier2 is not None else 0,
-        bytes=record.size + sum(ref.size for ref in refs),
-        tags=tuple(tags),
-        top_n=record.top_n,
-        rank_by=record.rank_by,
-        note=record.note,
-    )
 
 
 def _tags(tags: Iterable[str]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from archiver.codec.records import compress, decode_record, encode_record
 from archiver.codec.tapes import Tape, encode_tape
 from archiver.codec.text import dumps, plain
 from archiver.errors import ConfigError, IntegrityError, NotFoundError, RunNotFoundError, StorageError
-from archiver.model import Code, Record, Ref
+from archiver.model import Code, Record, Ref, Run
 from archiver.pause import collector_paused
 from archiver.ranking import Ranking, results_of
 from archiver.store import Store
@@ -188,6 +188,23 @@ def reachable(record: Record) -> Iterator[Ref]:
     if record.code is not None:
         for file in (*record.code.files, *record.code.texts):
             yield Ref(layout.code_key(file.sha256), file.size, file.sha256, plain=True)
+
+
+def run_of(record: Record, tags: Iterable[str] = ()) -> Run:
+    """Return what a user sees of a record."""
+    refs = [*record.tapes, *(ref for ref in (record.tier1, record.tier2) if ref is not None)]
+    return Run(
+        id=record.run,
+        universe=record.universe,
+        created=record.created,
+        strategies=record.strategies,
+        detailed=len(record.details) if record.tier2 is not None else 0,
+        bytes=record.size + sum(ref.size for ref in refs),
+        tags=tuple(tags),
+        top_n=record.top_n,
+        rank_by=record.rank_by,
+        note=record.note,
+    )
 
 
 def reached(records: Iterable[Record]) -> Iterator[tuple[Record, Ref]]:

@@ -1,0 +1,187 @@
+"""What an archive is opened as, and what keeps it in shape: prune and its undo, gc, verify, what takes the space."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from archiver import layout
+from archiver.catalog import Records
+from archiver.errors import (
+    ArchiveNotFoundError,
+    FormatError,
+    NotFoundError,
+    PolicyError,
+    RunNotFoundError,
+)
+from archiver.gc import GRACE, Collected, collect
+from archiver.model import Record, Run
+from archiver.plan import Plan
+from archiver.policy import Policy, parse_policies
+from archiver.prune import MOST, Pruned, State, apply_plan, plan_prune, undelete
+from archiver.runs import run_of
+from archiver.store import Store
+from archiver.usage import Space, Usage, df, du
+from archiver.verify import Report, verify
+
+FORMAT = 1
+
+
+class Upkeep:
+    """The part of an archive that knows its records and tags, and keeps what is stored in shape."""
+
+    def __init__(
+        self, store: Store, policies: Sequence[Mapping[str, Any]] = (), budget: int | None = None
+    ) -> None:
+        self.store = store
+        self._policies = policies
+        self._budget = budget
+        self._records = Records(store)
+        self._checked = False
+
+    def record(self, run: str) -> Record:
+        """Return one run's record by its id, or the beginning of it. Raises RunNotFoundError."""
+        self._require()
+        return self._records.one(self.run_id(run))
+
+    def records(self) -> list[Record]:
+        """Return the records of all runs, newest first. Raises ArchiveNotFoundError."""
+        self._require()
+        return self._records.read()
+
+    def run_id(self, run: str, prefix: str = layout.RUNS) -> str:
+        """Return the whole id of a run (in the trash: `trash/`) from its beginning, while that is unique.
+
+        Raises RunNotFoundError.
+        """
+        if layout.is_run_id(run):
+            return run
+        known = [layout.run_of_record(entry.key) for entry in self.store.list(prefix)]
+        found = [name for name in known if name is not None and run and name.startswith(run)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise RunNotFoundError(f"{run!r} is the beginning of {len(found)} runs: give more of it")
+        raise RunNotFoundError(f"no run {run!r}: `archiver ls` shows the runs there are")
+
+    def plan_prune(self, *policies: Policy, allow_empty: bool = False) -> Plan:
+        """Plan what policies remove, the configured ones if none is given; nothing is changed.
+
+        allow_empty: let a policy keep nothing. Returns the plan: `print(plan)` shows what goes and why. Raises
+        PolicyError for a policy that cannot be meant.
+        """
+        chosen = policies or parse_policies(self._policies)
+        if not chosen:
+            raise PolicyError("no policy: give one, or write [[policy]] tables into archiver.toml")
+        return plan_prune(self.store, self._state(), chosen, self.store.now(), allow_empty=allow_empty)
+
+    def apply(
+        self, plan: Plan, *, max_remove: float = MOST, step: Callable[[int], object] = lambda _: None
+    ) -> Pruned:
+        """Do what a plan says: pruned runs go to the trash, from where `undelete` brings them back.
+
+        max_remove: which part of all runs may lose something, 0 to 1; step: is told how many runs were dealt with.
+        Returns what was done. Raises PolicyError for a plan that a re-read finds stale, or that removes too much.
+        """
+        return apply_plan(self.store, plan, self._state, max_remove=max_remove, step=step)
+
+    def undelete(self, run: str) -> Run:
+        """Bring a pruned run, or the details that one lost, back. Raises RunNotFoundError once gc has taken it."""
+        self._require()
+        found = undelete(self.store, self.run_id(run, layout.TRASH))
+        return run_of(found, self._tags().get(found.run, ()))
+
+    def trash(self) -> list[Run]:
+        """Return the pruned runs, and those that lost their details, that can be brought back, newest first."""
+        self._require()
+        tags = self._tags()
+        return [run_of(record, tags.get(record.run, ())) for record in self._records.read(layout.TRASH)]
+
+    def gc(
+        self,
+        grace: str = GRACE,
+        *,
+        apply: bool = False,
+        allow_empty: bool = False,
+        step: Callable[[int], object] = lambda _: None,
+    ) -> Collected:
+        """Free what no run and no trash within the grace needs; without `apply` only count it.
+
+        Arguments: see `archiver.gc.collect`. Raises IntegrityError or FormatError for a record that cannot be read.
+        """
+        self._require()
+        return collect(self.store, grace=grace, apply=apply, allow_empty=allow_empty, step=step)
+
+    def verify(
+        self,
+        read_data: bool = False,
+        *,
+        sample: float | None = None,
+        resume: str | os.PathLike[str] | None = None,
+        repair: bool = False,
+        step: Callable[[int], object] = lambda _: None,
+    ) -> Report:
+        """Compare what the records promise with what is stored. `.ok` of what it returns says whether all is well.
+
+        Arguments: see `archiver.verify.verify`.
+        """
+        self._require()
+        return verify(
+            self.store,
+            read_data=read_data,
+            sample=sample,
+            resume=None if resume is None else Path(resume),
+            repair=repair,
+            step=step,
+        )
+
+    def du(self, *, runs: bool = False) -> Usage:
+        """Measure what takes the space: by universe and tier, shared objects, trash, orphans; `runs`: each run, too."""
+        self._require()
+        return du(self.store, runs=runs)
+
+    def df(self) -> list[Space]:
+        """Tell how full the disk of a local archive is, and how much of a configured budget is used."""
+        return df(self.store, self._budget)
+
+    def _state(self) -> State:
+        # Tags last: a pin that was put while the records were read counts.
+        return self.records(), self._tags()
+
+    def _tags(self) -> dict[str, list[str]]:
+        tags: dict[str, list[str]] = {}
+        for entry in self.store.list(layout.TAGS):
+            quoted, _, run = entry.key.removeprefix(layout.TAGS).rpartition("/")
+            tags.setdefault(run, []).append(layout.unquote_name(quoted))
+        return {run: sorted(labels) for run, labels in tags.items()}
+
+    def _require(self) -> None:
+        """Make sure that there is an archive and that it is of a format we know."""
+        if self._checked:
+            return
+        try:
+            data = self.store.get(layout.ARCHIVE)
+        except NotFoundError:
+            raise ArchiveNotFoundError(
+                f"no archive at {self.store.url}: check the URL, or save a run there first{self._old_format()}"
+            ) from None
+        try:
+            facts = json.loads(data)
+            version = facts["format"]
+        except (ValueError, KeyError, TypeError):
+            raise FormatError(
+                f"{layout.ARCHIVE} at {self.store.url} is not archiver's: choose another URL"
+            ) from None
+        if not isinstance(version, int) or version > FORMAT:
+            raise FormatError(
+                f"the archive at {self.store.url} is of format {version}: upgrade archiver to use it"
+            )
+        self._checked = True
+
+    def _old_format(self) -> str:
+        folder = self.store.local
+        old = folder is not None and (folder / "all_strategies_metrics.json").exists()
+        return "; to take over the JSON there, run `archiver import` into a new one" if old else ""
