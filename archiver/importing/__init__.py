@@ -1,0 +1,222 @@
+"""Results in the formats that people have, read into an archive; what was read is never changed.
+
+Each format has a reader that gives batches; a batch becomes a run. The run remembers the fingerprint of what it was
+made from, so that a second import finds it. What can't be read is named in the report, with the reason, and never taken
+for empty; nothing of a damaged file is saved.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from archiver import layout
+from archiver.catalog import Records
+from archiver.codec.text import dumps, plain
+from archiver.errors import (
+    ArchiverError,
+    ConfigError,
+    FormatError,
+    IntegrityError,
+    NotFoundError,
+    StorageError,
+)
+from archiver.importing.batch import (
+    DAMAGED,
+    IMPORTED,
+    PRESENT,
+    SKIPPED,
+    Batch,
+    Outcome,
+    Result,
+    fingerprint,
+)
+from archiver.importing.find import METRICS, Found, find
+from archiver.importing.run_folder import read_run_folder
+from archiver.importing.source import Source, open_source
+from archiver.importing.spool import Spool
+from archiver.importing.tables import read_table
+from archiver.importing.tiered import read_tiered
+from archiver.importing.universe_json import read_universe
+from archiver.model import Record
+from archiver.runs import Draft, add_code, draft_run
+from archiver.store import Store
+
+__all__ = ["Outcome", "Report", "Source", "import_results", "imported_from", "known_imports", "open_source"]
+
+_PARAM = "imported"
+
+
+@dataclass(slots=True)
+class Report:
+    """What an import did, in order."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def of(self, status: str) -> list[Outcome]:
+        """Return the outcomes of one status: imported, present, skipped or damaged."""
+        return [outcome for outcome in self.outcomes if outcome.status == status]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was damaged."""
+        return not self.of(DAMAGED)
+
+
+def import_results(
+    source: Source,
+    save: Callable[[Draft], Record],
+    known: Mapping[str, str],
+    *,
+    top_n: int = 50,
+    found: Callable[[float], None] | None = None,
+    step: Callable[[float], None] | None = None,
+) -> Report:
+    """Read everything in a source and save it as runs.
+
+    Arguments:
+        source: what to read.
+        save: writes a draft.
+        known: run by fingerprint, of earlier imports.
+        top_n: how many details to keep where a format has those of all strategies; details in files of their own are
+            all kept.
+        found: is told the number of bytes there are to read.
+        step: is told bytes as they are done.
+
+    Returns what was imported, present, skipped and damaged. Raises ConfigError where there is nothing to import.
+    """
+    findings = find(source)
+    if found is not None:
+        found(sum(group.size for group in findings.groups))
+    report = Report()
+    importer = _Importer(save, dict(known), top_n, report.outcomes)
+    for group in findings.groups:
+        importer.take(source, group)
+        if step is not None:
+            step(group.size)
+    report.outcomes += [Outcome(key, SKIPPED, why) for key, why in findings.left]
+    return report
+
+
+def known_imports(store: Store) -> dict[str, str]:
+    """Return the run of each fingerprint that earlier imports left, pruned runs that can be undeleted among them."""
+    records = Records(store)
+    found = [*records.read(layout.TRASH), *records.read(layout.RUNS)]
+    return {facts["fingerprint"]: record.run for record in found if (facts := imported_from(record))}
+
+
+def imported_from(record: Record) -> dict[str, Any] | None:
+    """Return what a record says of the source that it was imported from, None for other runs."""
+    if record.params is None or f'"{_PARAM}"' not in record.params:
+        return None
+    facts = json.loads(record.params).get(_PARAM)
+    return facts if isinstance(facts, dict) and isinstance(facts.get("fingerprint"), str) else None
+
+
+class _SaveError(Exception):
+    """The archive's store failed, which is no fault of the source."""
+
+    def __init__(self, error: ArchiverError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@dataclass(slots=True)
+class _Importer:
+    """Turns groups of files into runs, and keeps the report."""
+
+    save: Callable[[Draft], Record]
+    seen: dict[str, str]
+    top_n: int
+    outcomes: list[Outcome]
+
+    def take(self, source: Source, group: Found) -> None:
+        """Import one group; what is wrong with it goes into the report."""
+        name = group.key or METRICS
+        try:
+            # Rows wait on disk for their universe's turn, and results whose name came before for a run of their own.
+            with Spool() as rows, Spool() as waiting:
+                for batch in self._batches(source, group, rows):
+                    self._import(batch, waiting)
+        except _SaveError as failed:
+            raise failed.error from None
+        except FormatError as error:
+            self.outcomes.append(Outcome(name, SKIPPED, str(error)))
+        except (IntegrityError, ConfigError, StorageError, NotFoundError) as error:
+            self.outcomes.append(Outcome(name, DAMAGED, str(error)))
+
+    def _batches(self, source: Source, group: Found, rows: Spool) -> Iterator[Batch]:
+        if group.form == "tiered-json":
+            return read_tiered(source, group, rows, self.outcomes)
+        if group.form == "universe-json":
+            return read_universe(source, group)
+        if group.form == "parquet":
+            return read_table(source, group, rows)
+        return read_run_folder(source, group, self.outcomes)
+
+    def _import(self, batch: Batch, waiting: Spool) -> None:
+        """Save a batch as a run, and names that repeat as later ones. The first is saved last: it stands for all."""
+        if batch.fingerprint in self.seen:
+            run = self.seen[batch.fingerprint]
+            why = f"imported before, as {run}"
+            self.outcomes.append(Outcome(batch.key, PRESENT, why, batch.universe, run))
+            return
+        first = self._draft(batch, batch.fingerprint, 0, waiting)
+        layer = 1
+        while (name := _waiting(batch, layer)) in waiting.counts:
+            again = replace(batch, results=partial(waiting.values, name), kept=None)
+            digest = fingerprint(batch.fingerprint, str(layer))
+            draft = self._draft(again, digest, layer, waiting)
+            if digest not in self.seen:
+                self._save(batch, draft, digest)
+            layer += 1
+        self._save(batch, first, batch.fingerprint)
+
+    def _draft(self, batch: Batch, digest: str, layer: int, waiting: Spool) -> Draft:
+        kept = None if batch.kept is None else batch.kept()
+        created = batch.created + timedelta(microseconds=layer)
+        draft = draft_run(
+            batch.universe,
+            _first_of_each(batch.results(), waiting, _waiting(batch, layer + 1)),
+            top_n=self.top_n if kept is None else max((one.rank for one in kept), default=0),
+            note=f"imported from {batch.key}",
+            kept=kept,
+            created=created,
+            run=f"{created:%Y%m%dT%H%M%SZ}-{digest[:8]}",
+        )
+        origin = {"format": batch.form, "source": batch.key, "fingerprint": digest}
+        params = dumps(plain({_PARAM: {**batch.facts, **origin}}, batch.key))
+        draft.record = replace(draft.record, params=params)
+        add_code(draft, batch.code, batch.blobs)
+        return draft
+
+    def _save(self, batch: Batch, draft: Draft, digest: str) -> None:
+        try:
+            record = self.save(draft)
+        except ArchiverError as error:
+            raise _SaveError(error) from error
+        self.seen[digest] = record.run
+        found = Outcome(
+            batch.key, IMPORTED, "", record.universe, record.run, record.strategies, len(record.details)
+        )
+        self.outcomes.append(found)
+
+
+def _waiting(batch: Batch, layer: int) -> str:
+    return f"{batch.fingerprint} {layer}"
+
+
+def _first_of_each(results: Iterable[Result], waiting: Spool, later: str) -> Iterator[Result]:
+    """Pass on the first result of each name; those that repeat one wait."""
+    seen: set[Any] = set()
+    for result in results:
+        name = result.get("strategy_name")
+        if isinstance(name, str) and name in seen:
+            waiting.add(later, result)
+        else:
+            seen.add(name)
+            yield result

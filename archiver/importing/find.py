@@ -1,0 +1,143 @@
+"""Telling by names which files of a folder hold results, in which old format, and which belong together."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from archiver import layout
+from archiver.errors import ConfigError
+from archiver.importing.source import Source
+from archiver.model import Entry
+
+METRICS = "all_strategies_metrics.json"
+DETAILS = "detailed_trades"
+SIDECAR = "_metadata.json"
+_PARTS = frozenset({"results", "code", "metadata"})
+_RUN_FOLDER = re.compile(r"\d{8}_\d{6}(?:_\d{1,6})?(?:[_-].*)?")
+
+
+@dataclass(slots=True)
+class Found:
+    """Files that are read together.
+
+    `form` is tiered-json, universe-json, parquet or run-folder; `key` names the group: a file, or a folder ("" for
+    the source itself).
+    """
+
+    form: str
+    key: str
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(entry.size for entry in self.entries)
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a source holds: groups to read, and (key, why) of what is left."""
+
+    groups: list[Found]
+    left: list[tuple[str, str]]
+
+
+def find(source: Source) -> Findings:
+    """Sort the files of a source into groups.
+
+    Raises ConfigError for an archive, and where nothing is in a format that is known.
+    """
+    entries = source.entries()
+    if any(entry.key == layout.ARCHIVE for entry in entries):
+        if not any(entry.key == METRICS or entry.key.startswith(f"{DETAILS}/") for entry in entries):
+            raise ConfigError(f"{source.url} is an archive already: `archiver copy` copies it")
+        entries = [entry for entry in entries if not _of_an_archive(entry.key)]
+    groups, rest = _run_folders(entries)
+    tiered, rest = _tiered(rest)
+    single, rest, left = _single(rest, alone=len(entries) <= 2)
+    groups += tiered + single
+    if not groups:
+        raise ConfigError(
+            f"{source.url} holds no results in a format that archiver knows: `archiver import` reads"
+            f" {METRICS} with {DETAILS}/, *_backtest.json, *.parquet, and folders named by date and time"
+        )
+    left += [*_summed_up(rest), *source.passed_over]
+    return Findings(sorted(groups, key=lambda group: (group.key, group.form)), left)
+
+
+def _of_an_archive(key: str) -> bool:
+    own = (layout.RUNS, layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE, layout.TAGS, layout.CATALOG)
+    return key == layout.ARCHIVE or key.startswith((*own, layout.TRASH, layout.BUNDLES))
+
+
+def _run_folders(entries: Sequence[Entry]) -> tuple[list[Found], list[Entry]]:
+    groups: dict[str, Found] = {}
+    rest = []
+    for entry in entries:
+        parts = entry.key.split("/")
+        for at, part in enumerate(parts[:-2]):
+            if _RUN_FOLDER.fullmatch(part) and parts[at + 1] in _PARTS:
+                folder = "/".join(parts[: at + 1])
+                groups.setdefault(folder, Found("run-folder", folder)).entries.append(entry)
+                break
+        else:
+            rest.append(entry)
+    return list(groups.values()), rest
+
+
+def _tiered(entries: Sequence[Entry]) -> tuple[list[Found], list[Entry]]:
+    groups: dict[str, Found] = {}
+    rest = []
+    for entry in entries:
+        folder, _, name = entry.key.rpartition("/")
+        parent, _, last = folder.rpartition("/")
+        if name == METRICS:
+            groups.setdefault(folder, Found("tiered-json", folder)).entries.append(entry)
+        elif last == DETAILS and name.endswith(".json"):
+            groups.setdefault(parent, Found("tiered-json", parent)).entries.append(entry)
+        else:
+            rest.append(entry)
+    return list(groups.values()), rest
+
+
+def _single(
+    entries: Sequence[Entry], *, alone: bool
+) -> tuple[list[Found], list[Entry], list[tuple[str, str]]]:
+    """Group what stands in one file. `alone`: the file was named, so its name need not follow a pattern."""
+    by_key = {entry.key: entry for entry in entries}
+    merged = any("merged" in _name(entry) and entry.key.endswith(".parquet") for entry in entries)
+    groups, rest, left = [], [], []
+    for entry in entries:
+        key, name = entry.key, _name(entry)
+        if key.endswith(".parquet"):
+            if merged and "/batch_results/" in f"/{key}":
+                left.append((key, "a part of the merged Parquet file, which is read"))
+                continue
+            sidecar = by_key.get(f"{key.removesuffix('.parquet')}{SIDECAR}")
+            groups.append(Found("parquet", key, [entry, *([sidecar] if sidecar else [])]))
+        elif name.endswith(SIDECAR) and f"{key.removesuffix(SIDECAR)}.parquet" in by_key:
+            continue
+        elif name.endswith("_backtest.json") or (alone and name.endswith(".json")):
+            groups.append(Found("universe-json", key, [entry]))
+        else:
+            rest.append(entry)
+    return groups, rest, left
+
+
+def _name(entry: Entry) -> str:
+    return entry.key.rpartition("/")[2]
+
+
+def _summed_up(entries: Iterable[Entry]) -> list[tuple[str, str]]:
+    """Name the few, count the many: files that hold no results."""
+    listed = list(entries)
+    if len(listed) <= 5:
+        return [(entry.key, "not in a format that archiver knows") for entry in listed]
+    kinds = Counter(
+        _name(entry).rpartition(".")[2].lower() if "." in _name(entry) else "no suffix" for entry in listed
+    )
+    texts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(6))
+    return [(f"{len(listed)} other files", f"not in a format that archiver knows ({texts})")]

@@ -1,0 +1,210 @@
+"""A folder for each run of an optimiser: YYYYMMDD_HHMMSS_mmm/{results,code,metadata}."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from archiver.capture.secrets import credential, secret_name
+from archiver.errors import IntegrityError
+from archiver.importing.batch import (
+    SKIPPED,
+    Batch,
+    Outcome,
+    Result,
+    as_result,
+    fingerprint,
+    load_json,
+    moment,
+)
+from archiver.importing.find import Found
+from archiver.importing.source import Source
+from archiver.model import Code, CodeFile, Entry
+
+_STAMP = re.compile(r"(\d{8})_(\d{6})(?:_(\d{1,6}))?")
+_MOST_CODE = 4 << 20
+_MOST_TEXT = 64 << 10
+_LISTS = ("results", "all_results", "strategies")
+_ROLES = (
+    (re.compile("equity", re.IGNORECASE), "equity_curve"),
+    (re.compile("drawdown", re.IGNORECASE), "drawdown_curve"),
+    (re.compile("trade", re.IGNORECASE), "trades_detailed"),
+)
+_NAMES = ("strategy_name", "strategy", "name")
+
+
+def read_run_folder(source: Source, found: Found, outcomes: list[Outcome]) -> Iterator[Batch]:
+    """Yield the batch of one run folder. `outcomes` takes what is not read of it.
+
+    Raises IntegrityError, naming the file, when its results or metadata are damaged.
+    """
+    folder = _Folder(source, found, outcomes)
+    metadata = folder.metadata()
+    results = folder.results(metadata)
+    code, blobs = folder.code()
+    universe = _universe(metadata, results, found.key, source)
+    if not results:
+        raise IntegrityError(f"{found.key}/results holds no results that can be read")
+    digests = [
+        text for entry in found.entries for text in (entry.key[len(found.key) :], source.sha256(entry.key))
+    ]
+    yield Batch(
+        key=found.key,
+        form="run-folder",
+        universe=universe,
+        created=_created(found),
+        fingerprint=fingerprint("run-folder", found.key.rpartition("/")[2], *digests),
+        results=lambda: (as_result(one, universe, found.key) for one in results),
+        facts={"metadata": metadata} if metadata else {},
+        code=code,
+        blobs=blobs,
+    )
+
+
+def _created(found: Found) -> datetime:
+    latest = max(entry.modified for entry in found.entries)
+    match = _STAMP.match(found.key.rpartition("/")[2])
+    try:
+        assert match is not None  # noqa: S101 - only folders of such names are found
+        stamp = datetime.strptime(match[1] + match[2], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        return moment(stamp.replace(microsecond=int((match[3] or "0").ljust(6, "0"))).isoformat(), latest)
+    except ValueError:
+        return latest
+
+
+def _universe(metadata: dict[str, Any], results: list[Result], key: str, source: Source) -> str:
+    for facts in (*metadata.values(), *results):
+        for name in ("universe_name", "universe"):
+            if isinstance(facts, dict) and isinstance(facts.get(name), str) and facts[name]:
+                return str(facts[name])
+    return key.rpartition("/")[0].rpartition("/")[2] or source.name or "runs"
+
+
+@dataclass(slots=True)
+class _Folder:
+    """The files of one run folder."""
+
+    source: Source
+    found: Found
+    outcomes: list[Outcome]
+    one: Result = field(default_factory=dict)
+    """What files of single parts (metrics, trades, a curve) say of the one strategy that such a folder is of."""
+
+    def _files(self, part: str) -> Iterator[tuple[Entry, str]]:
+        prefix = f"{self.found.key}/{part}/"
+        for entry in self.found.entries:
+            if entry.key.startswith(prefix):
+                yield entry, entry.key[len(prefix) :]
+
+    def metadata(self) -> dict[str, Any]:
+        """Return metadata files by name: parsed JSON, or text."""
+        found: dict[str, Any] = {}
+        for entry, name in self._files("metadata"):
+            if name.endswith(".json"):
+                found[name] = load_json(self.source.read(entry.key), entry.key)
+            elif entry.size <= _MOST_TEXT:
+                found[name] = self.source.read(entry.key).decode("utf-8", "backslashreplace")
+            else:
+                self.outcomes.append(Outcome(entry.key, SKIPPED, f"larger than {_MOST_TEXT} bytes"))
+        return found
+
+    def results(self, metadata: dict[str, Any]) -> list[Result]:
+        """Return the results, put together from what the files hold."""
+        listed: list[Result] = []
+        for entry, name in self._files("results"):
+            stem, _, suffix = name.rpartition(".")
+            if suffix == "json":
+                value = load_json(self.source.read(entry.key), entry.key)
+            elif suffix in ("csv", "parquet"):
+                value = _table(self.source.read(entry.key), suffix, entry.key)
+            else:
+                self.outcomes.append(Outcome(entry.key, SKIPPED, "not in a format that archiver knows"))
+                continue
+            if not self._take(stem, value, listed):
+                self.outcomes.append(Outcome(entry.key, SKIPPED, "neither metrics, trades nor a curve"))
+        if self.one:
+            name = _strategy(self.one, metadata) or self.found.key.rpartition("/")[2]
+            listed.append(
+                {"strategy_name": name, **{k: v for k, v in self.one.items() if k != "strategy_name"}}
+            )
+        return listed
+
+    def _take(self, stem: str, value: Any, listed: list[Result]) -> bool:
+        """Take the content of one file; tell whether it was understood."""
+        role = next((role for pattern, role in _ROLES if pattern.search(stem)), None)
+        if isinstance(value, dict):
+            lists = [name for name in _LISTS if isinstance(value.get(name), list)]
+            if lists:
+                listed += [item for item in value[lists[0]] if isinstance(item, dict)]
+                return True
+            if role and isinstance(value.get(role), list):
+                value = value[role]
+            else:
+                nested = value.get("metrics")
+                flat = {k: v for k, v in value.items() if k != "metrics"}
+                self.one |= {**nested, **flat} if isinstance(nested, dict) else value
+                return True
+        if not isinstance(value, list):
+            return False
+        rows = bool(value) and all(isinstance(item, dict) for item in value)
+        if role == "trades_detailed" and (rows or not value):
+            self.one[role] = value
+        elif rows and any(name in value[0] for name in _NAMES[:1]):
+            listed += value
+        elif role in ("equity_curve", "drawdown_curve"):
+            self.one[role] = _curve(value)
+        elif rows and len(value) == 1:
+            self.one |= value[0]
+        else:
+            return False
+        return True
+
+    def code(self) -> tuple[Code, dict[str, bytes]]:
+        """Return the copied code as a run's code, and its bytes by sha256; secrets stay out."""
+        files, blobs, warnings = [], {}, []
+        for entry, name in self._files("code"):
+            if "__pycache__/" in name or name.endswith(".pyc"):
+                continue
+            data = self.source.read(entry.key, _MOST_CODE + 1)
+            secret = "its name" if secret_name(name) else credential(data)
+            if secret or len(data) > _MOST_CODE:
+                warnings.append(f"{name}: " + (f"looks like a secret ({secret})" if secret else "too large"))
+                self.outcomes.append(Outcome(entry.key, SKIPPED, warnings[-1].partition(": ")[2]))
+                continue
+            digest = hashlib.sha256(data).hexdigest()
+            files.append(CodeFile(name, len(data), digest))
+            blobs[digest] = data
+        if not files:
+            return Code("none", reason="the run's folder has no code", warnings=tuple(warnings)), {}
+        return Code("listed", tuple(files), provenance={"imported": True}, warnings=tuple(warnings)), blobs
+
+
+def _strategy(one: Result, metadata: dict[str, Any]) -> str | None:
+    for facts in (one, *metadata.values()):
+        for name in _NAMES:
+            if isinstance(facts, dict) and isinstance(facts.get(name), str) and facts[name]:
+                return str(facts[name])
+    return None
+
+
+def _curve(value: list[Any]) -> list[Any]:
+    """Return a curve from numbers, or from the last column of a table."""
+    return [list(item.values())[-1] if isinstance(item, dict) and item else item for item in value]
+
+
+def _table(data: bytes, suffix: str, key: str) -> list[Any]:
+    import pyarrow as pa
+    from pyarrow import csv, parquet
+
+    try:
+        if suffix == "parquet":
+            return list(parquet.read_table(io.BytesIO(data)).to_pylist())
+        text = csv.ConvertOptions(timestamp_parsers=[], strings_can_be_null=False)
+        return list(csv.read_csv(io.BytesIO(data), convert_options=text).to_pylist()) if data.strip() else []
+    except (pa.ArrowException, ValueError) as error:
+        raise IntegrityError(f"{key} is damaged: {str(error).splitlines()[0]}") from None

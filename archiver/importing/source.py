@@ -1,0 +1,151 @@
+"""Where old results are read from: a folder, one file, or any URL. Nothing is ever written there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from archiver.errors import ConfigError, NotFoundError, StorageError
+from archiver.model import Entry
+from archiver.store import Store, open_store
+
+_BLOCK = 1 << 20
+_SUFFIXES = (".json", ".parquet")
+
+
+class Source(ABC):
+    """A tree of files by key, read only; `name` is the last part of its path, `url` is how people see it."""
+
+    url: str
+    name: str
+    passed_over: list[tuple[str, str]]
+    """(key, why) of what was seen and is not read: links to folders, sockets."""
+
+    @abstractmethod
+    def entries(self) -> list[Entry]:
+        """Return every file, sorted by key. Raises NotFoundError when there is nothing of that name."""
+
+    @abstractmethod
+    def open(self, key: str) -> BinaryIO:
+        """Open a file. Raises StorageError, NotFoundError."""
+
+    def read(self, key: str, most: int | None = None) -> bytes:
+        """Return a file's bytes, or its first ones."""
+        with self.open(key) as file:
+            return file.read() if most is None else file.read(most)
+
+    def sha256(self, key: str) -> str:
+        """Return the sha256 of a file, read block by block."""
+        digest = hashlib.sha256()
+        with self.open(key) as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+        return digest.hexdigest()
+
+
+class FolderSource(Source):
+    """A local folder, or the files of one name in it. Unlike an archive it may hold links: those to files are read."""
+
+    def __init__(self, folder: Path, only: tuple[str, ...] = ()) -> None:  # the class says it
+        self.url = str(folder)
+        self.name = folder.name
+        self.passed_over = []
+        self._folder = folder
+        self._only = only
+
+    def entries(self) -> list[Entry]:  # noqa: D102  # Source says it
+        if self._only:
+            names = [name for name in self._only if (self._folder / name).is_file()]
+            return sorted(self._entry(name, (self._folder / name).stat()) for name in names)
+        found = []
+        for folder, folders, files in os.walk(self._folder, onerror=_raise):
+            for name in folders:
+                if (Path(folder) / name).is_symlink():
+                    self.passed_over.append((self._key(folder, name), "a link to a folder"))
+            folders.sort()
+            for name in files:
+                entry = self._of_file(folder, name)
+                if entry is not None:
+                    found.append(entry)
+        return sorted(found)
+
+    def _of_file(self, folder: str, name: str) -> Entry | None:
+        key = self._key(folder, name)
+        try:
+            seen = (Path(folder) / name).stat()
+        except OSError as error:
+            self.passed_over.append((key, error.strerror or "cannot be read"))
+            return None
+        if not stat.S_ISREG(seen.st_mode):
+            self.passed_over.append((key, "not a regular file"))
+            return None
+        return self._entry(key, seen)
+
+    def _key(self, folder: str, name: str) -> str:
+        return (Path(folder) / name).relative_to(self._folder).as_posix()
+
+    def _entry(self, key: str, seen: os.stat_result) -> Entry:
+        return Entry(key, seen.st_size, datetime.fromtimestamp(seen.st_mtime, UTC))
+
+    def open(self, key: str) -> BinaryIO:  # noqa: D102  # Source says it
+        try:
+            return (self._folder / key).open("rb")
+        except FileNotFoundError:
+            raise NotFoundError(f"{key} is not in {self.url}") from None
+        except OSError as error:
+            raise StorageError(f"{key} cannot be read: {error.strerror}") from None
+
+
+class StoreSource(Source):
+    """Any other place that a store reads."""
+
+    def __init__(self, store: Store, only: tuple[str, ...] = ()) -> None:  # the class says it
+        self.url = store.url
+        self.name = store.url.rstrip("/").rpartition("/")[2]
+        self.passed_over = []
+        self._store = store
+        self._only = only
+
+    def entries(self) -> list[Entry]:  # noqa: D102  # Source says it
+        if self._only:
+            return [entry for name in self._only if (entry := self._store.stat(name)) is not None]
+        return list(self._store.list())
+
+    def open(self, key: str) -> BinaryIO:  # noqa: D102  # Source says it
+        return self._store.open(key)
+
+
+def open_source(url: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Source:
+    """Open a folder, one file (`.json`, `.parquet`; its sidecar comes along), or the same at a URL.
+
+    Raises ConfigError when there is no such place.
+    """
+    text = os.fspath(url)
+    if "://" not in text and "::" not in text:
+        path = Path(text).expanduser().absolute()
+        if path.is_dir():
+            return FolderSource(path)
+        if path.is_file():
+            return FolderSource(path.parent, _with_sidecar(path.name))
+        raise ConfigError(f"nothing to import at {text}: no such file or folder")
+    parent, _, name = text.rstrip("/").rpartition("/")
+    if name.endswith(_SUFFIXES):
+        return StoreSource(
+            open_store(parent, storage_options=storage_options, read_only=True), _with_sidecar(name)
+        )
+    return StoreSource(open_store(text, storage_options=storage_options, read_only=True))
+
+
+def _with_sidecar(name: str) -> tuple[str, ...]:
+    stem = name.removesuffix(".parquet")
+    return (name,) if stem == name else (name, f"{stem}_metadata.json")
+
+
+def _raise(error: OSError) -> Iterator[None]:
+    raise StorageError(f"{error.filename} cannot be listed: {error.strerror}")

@@ -1,0 +1,102 @@
+"""Parquet: results of one universe with a sidecar of facts, or the merged metrics of many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from archiver.codec.text import loads
+from archiver.errors import FormatError, IntegrityError
+from archiver.importing.batch import DETAIL, Batch, Result, as_result, fingerprint, load_json, moment
+from archiver.importing.find import SIDECAR, Found
+from archiver.importing.source import Source
+from archiver.importing.spool import Spool
+from archiver.importing.universe_json import universe_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ROWS = 1_000
+_JSON = {b"archiver": b"json"}
+_UNIVERSES = ("universe", "universe_name")
+_NOT_METRICS = ("run", "__index_level_0__")
+
+
+def read_table(source: Source, found: Found, spool: Spool) -> Iterator[Batch]:
+    """Yield a batch for each universe of a Parquet file.
+
+    Raises IntegrityError for a damaged file, FormatError for one without a column `strategy_name`.
+    """
+    entry = next(entry for entry in found.entries if entry.key == found.key)
+    facts: dict[str, Any] = {}
+    for other in found.entries:
+        if other.key.endswith(SIDECAR):
+            known = load_json(source.read(other.key), other.key)
+            facts |= known if isinstance(known, dict) else {"metadata": known}
+    single = universe_name(facts, found.key).removesuffix("_backtest_results_merged").removesuffix("_merged")
+    for universe, row in table_rows(source, found.key, single):
+        spool.add(universe, row)
+    created = moment(facts.get("backtest_timestamp"), entry.modified)
+    for universe in spool.names():
+        yield Batch(
+            key=found.key,
+            form="parquet",
+            universe=universe,
+            created=created,
+            fingerprint=fingerprint("parquet", universe, spool.digest(universe)),
+            results=lambda name=universe: spool.values(name),  # type: ignore[misc]
+            facts=dict(facts),
+        )
+
+
+def table_rows(source: Source, key: str, single: str) -> Iterator[tuple[str, Result]]:
+    """Yield (universe, result) of a Parquet file; `single` is the universe of rows that name none.
+
+    Names that repeat, once for each `lot_size`, are told apart by a universe for each lot size.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with source.open(key) as file:
+        try:
+            parquet = pq.ParquetFile(file)
+            schema = parquet.schema_arrow
+            if "strategy_name" not in schema.names:
+                raise FormatError(f"{key} holds no results: it has no column strategy_name")
+            lots = _repeats(parquet)
+            for batch in parquet.iter_batches(_ROWS):
+                for row in batch.to_pylist():
+                    yield _row(row, schema, single, lots, key)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise IntegrityError(f"{key} is damaged: {str(error).splitlines()[0]}") from None
+
+
+def _repeats(parquet: Any) -> bool:
+    """Tell whether strategies come once for each lot size."""
+    import pyarrow.compute as pc
+
+    names = parquet.schema_arrow.names
+    if "lot_size" not in names or any(name in names for name in _UNIVERSES):
+        return False
+    column = parquet.read(columns=["strategy_name"])["strategy_name"]
+    return int(pc.count_distinct(column).as_py()) < len(column)
+
+
+def _row(row: Result, schema: pa.Schema, single: str, lots: bool, key: str) -> tuple[str, Result]:
+    universe = single
+    for name in _UNIVERSES:
+        if isinstance(row.get(name), str):
+            universe = row.pop(name)
+            break
+    if lots:
+        universe = f"{single}_lot{row['lot_size']}"
+    for name in _NOT_METRICS:
+        row.pop(name, None)
+    for item in schema:
+        value = row.get(item.name)
+        as_text = item.name in DETAIL or (item.metadata or {}).items() >= _JSON.items()
+        if as_text and isinstance(value, str):
+            row[item.name] = loads(value)
+        elif item.name in DETAIL and value is None:
+            row.pop(item.name, None)
+    return universe, as_result(row, universe, key)

@@ -1,0 +1,98 @@
+"""The older layout: one JSON a universe, `universe_*_backtest.json`, with every strategy's trades inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from archiver.errors import FormatError
+from archiver.importing.batch import Batch, Result, as_result, fingerprint, moment
+from archiver.importing.find import Found
+from archiver.importing.json_stream import BEGIN, elements, first_character, members
+from archiver.importing.source import Source
+
+_RESULTS = ("results", "strategies", "all_results")
+_SUFFIX = "_backtest"
+
+
+def read_universe(source: Source, found: Found) -> Iterator[Batch]:
+    """Yield the batch of one file. Raises IntegrityError where its beginning is damaged."""
+    entry = found.entries[0]
+    facts = _header(source, entry.key)
+    universe = universe_name(facts, entry.key)
+    rest: dict[str, Any] = {}
+    yield Batch(
+        key=entry.key,
+        form="universe-json",
+        universe=universe,
+        created=moment(facts.get("backtest_timestamp"), entry.modified),
+        fingerprint=fingerprint("universe-json", universe, source.sha256(entry.key)),
+        results=_Results(source, entry.key, universe, rest),
+        facts=rest,
+    )
+
+
+def universe_name(facts: dict[str, Any], key: str) -> str:
+    """Return the universe that a file's facts name, else the one its name does."""
+    for name in ("universe_name", "universe"):
+        if isinstance(facts.get(name), str) and facts[name]:
+            return str(facts[name])
+    stem = key.rpartition("/")[2].rpartition(".")[0]
+    return stem.removesuffix("_metadata").removesuffix(_SUFFIX) or stem
+
+
+def _header(source: Source, key: str) -> dict[str, Any]:
+    """Return what a file says besides its results, reading no further than needed."""
+    facts: dict[str, Any] = {}
+    with source.open(key) as file:
+        if first_character(file) == "[":
+            return facts
+    with source.open(key) as file:
+        for name, value in members(file, _RESULTS, key):
+            if name not in _RESULTS:
+                facts[name] = value
+            elif "universe_name" in facts:
+                break
+    return facts
+
+
+@dataclass(slots=True)
+class _Results:
+    """The results of one file, read one by one; `facts` takes what else it says."""
+
+    source: Source
+    key: str
+    universe: str
+    facts: dict[str, Any]
+
+    def __call__(self) -> Iterator[Result]:
+        found = False
+        for name, value in self._values():
+            if name not in _RESULTS:
+                self.facts[name] = value
+                continue
+            found = True
+            if value is not BEGIN:
+                yield as_result(_named(value), self.universe, self.key)
+        if not found:
+            raise FormatError(f"{self.key} has no list of results: it is in no format that archiver knows")
+
+    def _values(self) -> Iterator[tuple[str, Any]]:
+        with self.source.open(self.key) as file:
+            a_list = first_character(file) == "["
+        with self.source.open(self.key) as file:
+            if not a_list:
+                yield from members(file, _RESULTS, self.key)
+                return
+            yield "results", BEGIN
+            for value in elements(file, self.key):
+                yield "results", value
+
+
+def _named(value: Any) -> Any:
+    """Turn a member of an object of results into an entry: its name is the strategy's."""
+    if isinstance(value, tuple):
+        name, entry = value
+        return {"strategy_name": name, **entry} if isinstance(entry, dict) else entry
+    return value
