@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,7 +64,14 @@ def open_archive(
         settings.url, storage_options=settings.storage_options, read_only=read_only, executor=executor
     )
     guard = Guard(store, settings.min_free, settings.budget)
-    return Archive(store, code=settings.code, guard=guard, policies=settings.policy, budget=settings.budget)
+    return Archive(
+        store,
+        code=settings.code,
+        guard=guard,
+        policies=settings.policy,
+        budget=settings.budget,
+        storage_options=settings.storage_options,
+    )
 
 
 class Archive(Upkeep):
@@ -78,10 +85,12 @@ class Archive(Upkeep):
         guard: Guard | None = None,
         policies: Sequence[Mapping[str, Any]] = (),
         budget: int | None = None,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(store, policies, budget)
         self._code = code
         self._guard = guard
+        self._options = dict(storage_options or {})
         self._reader = Reader(store)
         self._writer = Writer(store)
 

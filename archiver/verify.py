@@ -134,7 +134,10 @@ def _records(store: Store, report: Report) -> Iterator[Record]:
                 continue
             report.runs += prefix == layout.RUNS
             try:
-                yield read_record(entry.key, data)
+                record = read_record(entry.key, data)
+                if record.archived is not None and prefix == layout.RUNS:
+                    report.archived.append(record.run)
+                yield record
             except (IntegrityError, FormatError) as error:
                 run = layout.run_of_record(entry.key) or ""
                 report.problems.append(Problem(run, entry.key, f"record cannot be read: {error}"))
@@ -162,9 +165,7 @@ def _judge(
         return
     if store.stat(place) is None:
         return  # the run was pruned, and its grace ended, while we looked
-    if found is None and record.tier2 == ref and record.archived is not None:
-        report.archived.append(record.run)
-    elif found is None and record.tier2 == ref and expires(record):
+    if found is None and record.tier2 == ref and expires(record):
         report.expired.append(record.run)
     elif found is None:
         report.problems.append(Problem(record.run, ref.key, "is missing"))

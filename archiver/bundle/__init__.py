@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from archiver.bundle.create import Bundle, create
-from archiver.bundle.place import Place, locate
+from archiver.bundle.bundles import Bundles
+from archiver.bundle.check import Checked
+from archiver.bundle.create import Bundle
+from archiver.bundle.remove import Removal
 
-__all__ = ["Bundle", "Place", "create", "locate"]
+__all__ = ["Bundle", "Bundles", "Checked", "Removal"]
