@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError, IntegrityError
+from archiver.layout import code_key
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
@@ -26,16 +27,12 @@ SOURCE = Path(__file__).with_name("strategies.py")
 
 @dataclass(frozen=True)
 class Saved:
-    """What the demo saved: its runs, the results that went in, and their size as indented JSON."""
+    """What the demo saved: runs, the results that went in, their size in the archive and as indented JSON."""
 
     runs: tuple[Run, ...]
     results: tuple[list[dict[str, Any]], ...]
+    bytes: int
     json_bytes: int
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of all runs in the archive."""
-        return sum(run.bytes for run in self.runs)
 
 
 def jobs() -> list[tuple[str, str, dict[str, Any]]]:
@@ -89,7 +86,15 @@ def run(archive: Archive, *, step: Callable[[], None] = lambda: None) -> Saved:
         for universe, results in found.items()
     )
     indented = sum(_check(archive, saved, found[saved.universe]) for saved in runs)
-    return Saved(runs, tuple(found.values()), indented)
+    return Saved(runs, tuple(found.values()), _stored_bytes(archive, runs), indented)
+
+
+def _stored_bytes(archive: Archive, runs: tuple[Run, ...]) -> int:
+    """Return what the runs take, the code they share counted once."""
+    codes = [archive.record(run.id).code for run in runs]
+    keys = {code_key(file.sha256) for code in codes if code for file in (*code.files, *code.texts)}
+    entries = [archive.store.stat(key) for key in sorted(keys)]
+    return sum(run.bytes for run in runs) + sum(entry.size for entry in entries if entry)
 
 
 def _check(archive: Archive, run: Run, results: list[dict[str, Any]]) -> int:
