@@ -109,7 +109,8 @@ class Reader:
             for number, record in enumerate(own):
                 if record.names in digests:
                     continue
-                found += [(universe, d.strategy) for d in record.details if d.strategy not in seen]
+                if record.tier2 is not None:
+                    found += [(universe, d.strategy) for d in record.details if d.strategy not in seen]
                 digests.add(record.names)
                 if any(later.details and later.names not in digests for later in own[number + 1 :]):
                     seen |= self.names(record)
@@ -168,7 +169,7 @@ class Reader:
             return NotKeptError(
                 f"the detail of {where} is in a bundle: `archiver bundle restore {record.archived}`"
             )
-        if record.detail_removed:
+        if record.detail_removed and any(detail.strategy == strategy for detail in record.details):
             return NotKeptError(f"the detail of {where} was removed by {record.detail_removed}")
         text = f"no detail was kept of {where}: {self._rank(record, strategy)}"
         for other in older:

@@ -179,7 +179,7 @@ def _to_trash(store: Store, run: str, done: Pruned) -> tuple[bytes, bytes] | Non
 
 
 def _whole_copy(store: Store, run: str, data: bytes) -> bytes:
-    """Return what the trash is to hold: of a run that lost its details before, the record that still has them."""
+    """Return what the trash is to hold: of a run whose details went before, the record that still has them."""
     key = layout.trash_key(run)
     record = read_record(layout.record_key(run), data)
     if record.detail_removed is None and record.archived is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ from archiver import layout
 from archiver.catalog import Records
 from archiver.errors import (
     ArchiveNotFoundError,
+    ConfigError,
     FormatError,
     NotFoundError,
     PolicyError,
     RunNotFoundError,
+    StorageError,
 )
 from archiver.gc import GRACE, Collected, collect
-from archiver.model import Record, Run
+from archiver.model import Entry, Record, Run
 from archiver.plan import Plan
 from archiver.policy import Policy, parse_policies
 from archiver.prune import MOST, Pruned, State, apply_plan, plan_prune, undelete
@@ -135,6 +138,7 @@ class Upkeep:
             sample=sample,
             resume=None if resume is None else Path(resume),
             repair=repair,
+            expires=self._expires(),
             step=step,
         )
 
@@ -146,6 +150,30 @@ class Upkeep:
     def df(self) -> list[Space]:
         """Tell how full the disk of a local archive is, and how much of a configured budget is used."""
         return df(self.store, self._budget)
+
+    def _expires(self) -> Callable[[Record], bool]:
+        """Return what tells whether a rule of the bucket removes a run's details; it asks the bucket when first used."""
+        from archiver import lifecycle
+        from archiver.rules import simulate
+
+        @cache
+        def rules() -> lifecycle.BucketRules | None:
+            try:
+                return lifecycle.read(self.store)
+            except (ConfigError, StorageError):
+                return None  # no bucket, or one that does not show its rules: what is missing is damage
+
+        def expires(record: Record) -> bool:
+            found = rules()
+            if found is None or record.tier2 is None:
+                return False
+            # Whatever its age: the rule may have been stricter before, and days are the server's.
+            entry = Entry(record.tier2.key, record.tier2.size, record.created)
+            return any(
+                event.action == "expire" for event in simulate(found.document.rules, [entry], found.root)
+            )
+
+        return expires
 
     def _state(self) -> State:
         # Tags last: a pin that was put while the records were read counts.

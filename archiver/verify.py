@@ -53,7 +53,7 @@ class Report:
     expired: list[str] = field(default_factory=list)
     """Runs whose details a rule of the bucket removed."""
     archived: list[str] = field(default_factory=list)
-    """Runs whose details are in a bundle, and no longer here."""
+    """Runs whose details are in a bundle instead."""
     quarantined: list[str] = field(default_factory=list)
     """Records that `repair` set aside."""
 
