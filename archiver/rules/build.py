@@ -15,7 +15,7 @@ from typing import Any
 from archiver import layout
 from archiver.errors import ConfigError, PolicyError
 from archiver.policy import Policy, before
-from archiver.rules.document import Move, Rule, element, rule
+from archiver.rules.document import Move, Rule, Xml, element, rule
 from archiver.rules.prices import Prices
 
 NAMED = "archiver-"
@@ -185,7 +185,7 @@ def _may_meet(one: str, other: str) -> bool:
     return longer.startswith(shorter) and (open_end or shorter == longer)
 
 
-def _rule_of(kind: str, prefix: str, *actions: str, min_size: int | None = None) -> Rule:
+def _rule_of(kind: str, prefix: str, *actions: Xml, min_size: int | None = None) -> Rule:
     scope = element("Prefix", prefix)
     if min_size is not None:
         scope = element("And", scope, element("ObjectSizeGreaterThan", min_size - 1))
@@ -203,20 +203,20 @@ def _rule_of(kind: str, prefix: str, *actions: str, min_size: int | None = None)
     )
 
 
-def _ordered(actions: Sequence[str]) -> list[str]:
+def _ordered(actions: Sequence[Xml]) -> list[Xml]:
     order = ("<Expiration>", "<Transition>", "<NoncurrentVersionExpiration>", "<AbortIncomplete")
     return sorted(
         actions, key=lambda action: next(at for at, tag in enumerate(order) if action.startswith(tag))
     )
 
 
-def _transition(move: Move) -> str:
+def _transition(move: Move) -> Xml:
     return element("Transition", element("Days", move.days or 0), element("StorageClass", move.storage_class))
 
 
 def _moves(name: str, value: Any) -> tuple[Move, ...]:
     """Read `GLACIER_IR:30d`, or a list of such."""
-    texts = [value] if isinstance(value, str) else list(value or ())
+    texts = list(value) if isinstance(value, list | tuple) else [value]
     return tuple(sorted((_one_move(name, text) for text in texts), key=lambda move: move.days or 0))
 
 

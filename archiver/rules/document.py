@@ -104,12 +104,16 @@ def rule(xml: str) -> Rule:
     return parse(EMPTY.replace(b"></", b">" + xml.encode() + b"</")).rules[0]
 
 
-def element(name: str, *content: str | int) -> str:
-    """Write an element around text or other elements, which begin with `<`."""
-    inner = "".join(
-        part if isinstance(part, str) and part.startswith("<") else escape(str(part)) for part in content
-    )
-    return f"<{name}>{inner}</{name}>"
+class Xml(str):
+    """Text that is XML already."""
+
+    __slots__ = ()
+
+
+def element(name: str, *content: str | int) -> Xml:
+    """Write an element around text, which is escaped, or around other elements."""
+    inner = "".join(part if isinstance(part, Xml) else escape(str(part)) for part in content)
+    return Xml(f"<{name}>{inner}</{name}>")
 
 
 def _spans(xml: bytes) -> tuple[list[tuple[int, int]], int]:
