@@ -42,8 +42,18 @@ COMMANDS: dict[str, str] = {
     "code": "code:code",
     "tag": "tag:tag",
     "untag": "tag:untag",
+    "prune": "prune:prune",
+    "undelete": "undelete:undelete",
+    "gc": "gc:gc",
+    "verify": "verify:verify",
     "compact": "compact:compact",
+    "du": "du:du",
+    "df": "df:df",
+    "serve": "serve:serve",
     "lifecycle": "lifecycle:lifecycle",
+    "import": "import_:import_",
+    "export": "export:export",
+    "sql": "sql:sql",
 }
 
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # typer has moved it between packages

@@ -1,0 +1,74 @@
+"""`archiver gc`: free what nothing needs any more."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from archiver.cli.call import Call
+
+
+def gc(
+    ctx: typer.Context,
+    grace: Annotated[
+        str, typer.Option("--grace", metavar="AGE", help="Spare what is younger than this: 7d, 12h.")
+    ] = "7d",
+    apply: Annotated[bool, typer.Option("--apply", help="Do it; otherwise only say what would go.")] = False,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Go on although much data but no record is left.")
+    ] = False,
+) -> None:
+    """Free what no run, and no pruned run within the grace, needs: say what, and with --apply do it.
+
+    Finds what crashed saves left, too. Others may save, load and prune meanwhile; only a save that takes longer
+    than the grace is in danger.
+    """
+    from archiver.cli.output import print_table, size
+    from archiver.gc import WHY
+
+    call = Call.of(ctx)
+    archive = call.archive()
+    with call.progress("freeing" if apply else "looking") as step:
+        done = archive.gc(grace, apply=apply, allow_empty=allow_empty, step=step)
+    failed = {key: str(error) for key, error in done.failed.items()}
+    if call.json:
+        kinds = {
+            name: {
+                "objects": tally.objects,
+                "bytes": tally.bytes,
+                "why": WHY[name],
+                "examples": tally.examples,
+            }
+            for name, tally in done.kinds.items()
+        }
+        call.print_json(
+            {
+                "url": archive.store.url,
+                "applied": apply,
+                "before": done.before,
+                "kinds": kinds,
+                "objects": done.objects,
+                "bytes": done.bytes,
+                "failed": failed,
+                "restored": done.restored,
+            }
+        )
+    else:
+        rows = [
+            [name, tally.objects, size(tally.bytes), WHY[name], tally.examples[0]]
+            for name, tally in done.kinds.items()
+            if tally.objects
+        ]
+        if rows:
+            print_table(
+                ["what", "objects", "size", "why", "for example"], rows, right=["objects", "size"], drop=True
+            )
+        verb = "freed" if apply else "to free"
+        call.say(f"{verb}: {done.objects:,} objects, {size(done.bytes)}, all older than {grace}")
+        for key, text in failed.items():
+            call.say(f"{key} stays: {text}")
+        if not apply and done.objects:
+            call.say("nothing was deleted: --apply does it")
+    if failed:
+        raise typer.Exit(14)

@@ -1,0 +1,16 @@
+"""Shares and percentages in options."""
+
+from __future__ import annotations
+
+from archiver.errors import ConfigError
+
+
+def share(text: str, option: str) -> float:
+    """Read `5%` or `0.05` as a share, 0 to 1. Raises ConfigError, naming the option."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ConfigError(f"{option} is {text!r}: give a share such as 5% or 0.05")
+    return value

@@ -1,0 +1,84 @@
+"""`archiver verify`: is everything there, and is it what it was?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archiver.cli.call import Call
+
+if TYPE_CHECKING:
+    from archiver.verify import Report
+
+
+def verify(
+    ctx: typer.Context,
+    read_data: Annotated[
+        bool, typer.Option("--read-data", help="Read every object and compare its sha256.")
+    ] = False,
+    sample: Annotated[
+        str | None,
+        typer.Option("--sample", metavar="SHARE", help="Read only so many of the objects, by chance: 5%."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume", metavar="FILE", help="Keep in FILE how far reading came, and go on from there."
+        ),
+    ] = None,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Set records aside that cannot be read or whose metrics are gone."),
+    ] = False,
+) -> None:
+    """Check that every object a run needs is there in its right size; with --read-data, that no bit has changed.
+
+    Exit code 3 means damage. Details that a rule of the bucket removed (expired) or that are in a bundle
+    (archived) are not damage. --repair deletes nothing: what it sets aside is in quarantine/.
+    """
+    from archiver.cli.percent import share
+
+    call = Call.of(ctx)
+    part = None if sample is None else share(sample, "--sample")
+    archive = call.archive()
+    with call.progress("reading" if read_data or sample else "looking") as step:
+        report = archive.verify(read_data, sample=part, resume=resume, repair=repair, step=step)
+    if call.json:
+        call.print_json(_document(report))
+    else:
+        _show(call, report)
+    if not report.ok:
+        raise typer.Exit(3)
+
+
+def _show(call: Call, report: Report) -> None:
+    from archiver.cli.output import print_table, size
+
+    if report.problems:
+        rows = [[problem.run, problem.key, problem.what] for problem in report.problems]
+        print_table(["run", "object", "what"], rows)
+    for run in report.expired:
+        call.say(f"{run}: details expired by a rule of the bucket")
+    for run in report.archived:
+        call.say(f"{run}: details archived in a bundle")
+    for key in report.quarantined:
+        call.say(f"{key} was set aside in quarantine/")
+    read = f", {report.read:,} of them read ({size(report.bytes)})" if report.read else ""
+    verdict = "all is well" if report.ok else f"{len(report.problems)} PROBLEMS"
+    call.say(f"{report.runs:,} runs, {report.objects:,} objects{read}: {verdict}")
+
+
+def _document(report: Report) -> dict[str, object]:
+    return {
+        "ok": report.ok,
+        "runs": report.runs,
+        "objects": report.objects,
+        "read": report.read,
+        "bytes": report.bytes,
+        "problems": [{"run": one.run, "object": one.key, "what": one.what} for one in report.problems],
+        "expired": report.expired,
+        "archived": report.archived,
+        "quarantined": report.quarantined,
+    }
