@@ -75,7 +75,7 @@ class Ranking:
         board = next((board for board in self._boards if board.used), self._boards[0])
         if not board.used and self.names:
             self._check_choice(board.metric)
-        order = sorted(range(len(board.scores)), key=lambda at: (_order(board.scores[at]), at))
+        order = sorted(range(len(board.scores)), key=lambda at: (*_order(board.scores[at]), at))
         rank_of = {at: rank for rank, at in enumerate(order, 1)}
         kept = []
         for (_, _, place), one in sorted(board.best, key=lambda item: item[0], reverse=True):
@@ -173,5 +173,5 @@ def _score(value: Any) -> float:
         return math.nan
 
 
-def _order(score: float) -> float:
-    return math.inf if math.isnan(score) else -score
+def _order(score: float) -> tuple[bool, float]:
+    return (True, 0.0) if math.isnan(score) else (False, -score)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _KEY = b"archiver"
-_LEVEL = 3
+_LEVEL = 6
 _WHOLE = 256 * 1024
 """Objects up to this size are read in one request: a second one costs more than the bytes."""
 _FEW_ROWS = 2_000

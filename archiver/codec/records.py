@@ -24,6 +24,8 @@ def compress(data: bytes, level: int = _LEVEL) -> bytes:
 def decompress(data: bytes, key: str) -> bytes:
     """Return the content of a zstd frame. Raises IntegrityError, naming the key, when it is damaged."""
     try:
+        if zstandard.frame_content_size(data) > _MOST_BYTES:
+            raise IntegrityError(f"{key} is damaged: it claims to hold more than {_MOST_BYTES} bytes")
         return bytes(zstandard.ZstdDecompressor().decompress(data, max_output_size=_MOST_BYTES))
     except zstandard.ZstdError as error:
         raise IntegrityError(f"{key} is damaged: {error}; run `archiver verify --read-data`") from None

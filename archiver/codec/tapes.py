@@ -27,8 +27,6 @@ from archiver.model import Ref
 Window = dict[str, list[Any]]
 _LOOK = 100
 _MOST_TAPES = 64
-_LEAST_SHARING = 1.5
-"""A tape pays when its windows have at least this many bars for each bar it stores."""
 
 
 @dataclass(slots=True)
@@ -60,6 +58,7 @@ def find_tapes(values: Sequence[Any], known: Sequence[Tape] = ()) -> Cuts:
     """
     cuts = Cuts(places=[None] * len(values))
     rest = _windows(values)
+    alone = len(rest) == 1 and not known
     offset = 0
     tried = list(known)
     for _ in range(_MOST_TAPES + len(known)):
@@ -71,15 +70,14 @@ def find_tapes(values: Sequence[Any], known: Sequence[Tape] = ()) -> Cuts:
             series = _Series(rest[0].clock, list(values[rest[0].at]))
         placed: list[tuple[int, int, int]] = []
         missed = []
-        covered = 0
         for window in rest:
             begin = series.place(values[window.at], window, grow=growing)
             if begin is None:
                 missed.append(window)
             else:
                 placed.append((window.at, begin, window.length))
-                covered += window.length
-        if placed and (not growing or covered >= _LEAST_SHARING * len(series.ticks)):
+        # One window that agrees with no other is no cut of a series, unless there is no other.
+        if len(placed) > 1 or (placed and (not growing or alone)):
             for at, begin, length in placed:
                 cuts.places[at] = (offset + begin, length)
             cuts.tapes.append(Tape(series.clock, series.columns()))
