@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from archiver.bundle import Bundle, Bundles
     from archiver.snapshot import Snapshot
+    from archiver.transfer import Moved
 
 _said: set[str] = set()
 
@@ -279,6 +280,51 @@ class Archive(Upkeep):
             storage_options=storage_options,
             step=step,
         )
+
+    def run_ids(
+        self, universe: str | None = None, tag: str | None = None, since: str | datetime | None = None
+    ) -> list[str]:
+        """Return the ids of runs, oldest first: of one universe, with one tag, since a moment.
+
+        since: a datetime, a date such as 2025-01-21, or an age such as 30d. Records are read only for a universe.
+        Raises ArchiveNotFoundError, ConfigError for a text that is no moment.
+        """
+        from archiver.copying import later, run_ids, since_moment
+
+        self._require()
+        if universe is None:
+            runs = run_ids(self.store)
+        else:
+            runs = sorted(record.run for record in records_of(self.records(), universe=universe))
+        if tag is not None:
+            tags = self._tags()
+            runs = [run for run in runs if tag in tags.get(run, ())]
+        return runs if since is None else later(runs, since_moment(since, datetime.now(UTC)))
+
+    def copy_to(
+        self,
+        target: Archive,
+        runs: Iterable[str] | None = None,
+        *,
+        step: Callable[[float], None] = lambda _bytes: None,
+    ) -> Moved:
+        """Copy runs, with their tags, to another archive: only what it lacks, verified, data before records.
+
+        Arguments:
+            target: the other archive, made where there is none.
+            runs: ids, or the beginnings of some; None for all. `run_ids` selects some.
+            step: told the bytes of each object that is done.
+
+        Work runs on the executor that an archive was opened with. Whatever interrupts it, the target is sound, and
+        the next copy goes on. Returns what moved. Raises IntegrityError for damage, after all sound runs were
+        copied, and where the target has another run of the same id.
+        """
+        from archiver.transfer import transfer
+
+        self._require()
+        chosen = self.run_ids() if runs is None else [self.run_id(run) for run in runs]
+        target._create()
+        return transfer(self.store, target.store, chosen, step=step)
 
     def compact(self) -> int:
         """Write the catalog anew, so that reading many runs takes few requests. Returns the number of runs in it."""

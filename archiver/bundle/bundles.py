@@ -10,14 +10,13 @@ from archiver.bundle.check import Checked, verify
 from archiver.bundle.create import LEVEL, Bundle, create
 from archiver.bundle.place import SUFFIX, Place, locate
 from archiver.bundle.remove import Removal, apply_removal, plan_removal
-from archiver.bundle.restore import restore
 from archiver.bundle.thaw import DAYS, require_warm
-from archiver.errors import IntegrityError
+from archiver.errors import RunNotFoundError
 from archiver.layout import BUNDLES, unquote_name
 from archiver.store import Store
 from archiver.store.bundled import BundleStore
-from archiver.store.cold import FROZEN, change_class, of_class
-from archiver.transfer import Moved, Step
+from archiver.store.cold import change_class, of_class
+from archiver.transfer import Moved, Step, transfer
 
 _IN_SILENCE: Step = lambda _bytes: None  # noqa: E731 - a default that does nothing
 
@@ -46,27 +45,21 @@ class Bundles:
         to: str | None = None,
         level: int = LEVEL,
         storage_class: str | None = None,
-        verified: bool = False,
         storage_options: Mapping[str, Any] | None = None,
         step: Step = _IN_SILENCE,
     ) -> Bundle:
-        """Write runs, given by their whole ids, as a bundle. See `Archive.bundle`.
-
-        verified: read it back and compare; into a class that cannot be read at once it moves after that.
-        """
+        """Write runs, given by their whole ids, as a bundle. See `Archive.bundle`."""
         place = self.place(name, to=to, storage_options=storage_options)
-        target = place
-        moves_later = False
         if storage_class is not None:
-            cold = of_class(place.store, storage_class)
-            moves_later = verified and storage_class.upper().replace("-", "_") in FROZEN
-            target = place if moves_later else place._replace(store=cold)
-        made = create(self._store, runs, target, level=level, step=step)
-        if verified:
-            self._require_sound(place)
-        if moves_later and storage_class is not None:
-            change_class(place.store, place.key, storage_class.upper().replace("-", "_"))
-        return made
+            place = place._replace(store=of_class(place.store, storage_class))
+        return create(self._store, runs, place, level=level, step=step)
+
+    def move_to_class(
+        self, name: str, storage_class: str, *, storage_options: Mapping[str, Any] | None = None
+    ) -> None:
+        """Move a bundle to another storage class of S3, in place: to a cold one after it was verified, say."""
+        place = self.place(name, storage_options=storage_options)
+        change_class(place.store, place.key, storage_class)
 
     def open(self, name: str, *, storage_options: Mapping[str, Any] | None = None) -> BundleStore:
         """Return a bundle as a read-only store; `.manifest` says what is in it."""
@@ -109,10 +102,10 @@ class Bundles:
         """
         place = (home or self).place(name, storage_options=storage_options)
         require_warm(place, wait=wait, tier=tier, days=days, say=say)
-        if place.store.stat(place.key) is not None:
-            place.open().manifest  # noqa: B018 - what is no bundle must not make an archive
+        source = place.open()
+        chosen = run_ids(source, runs)  # what is no bundle must not make an archive
         self._make()
-        return restore(place, self._store, runs, step=step)
+        return transfer(source, self._store, chosen, restore=True, step=step)
 
     def plan_removal(self, name: str, *, storage_options: Mapping[str, Any] | None = None) -> Removal:
         """Plan that the details of a bundle's runs go from this archive; nothing is changed."""
@@ -152,7 +145,17 @@ class Bundles:
 
         return load_settings(url=address).storage_options
 
-    def _require_sound(self, place: Place) -> None:
-        checked = verify(place)
-        if not checked.ok:
-            raise IntegrityError(f"{place.url} is not what was written: {checked.damage[0]}; make it anew")
+
+def run_ids(source: BundleStore, runs: Sequence[str] | None) -> list[str]:
+    """Return whole ids of runs of a bundle, given the beginnings of some, or None for all. Raises RunNotFoundError."""
+    known = [str(run["id"]) for run in source.manifest.runs]
+    if runs is None:
+        return known
+    chosen = []
+    for wanted in dict.fromkeys(runs):
+        found = [run for run in known if wanted and run.startswith(wanted)]
+        if len(found) != 1:
+            what = f"{wanted!r} begins {len(found)} runs" if found else f"no run {wanted!r}"
+            raise RunNotFoundError(f"{what} in {source.shown}: `archiver bundle ls` shows its runs")
+        chosen += found
+    return chosen

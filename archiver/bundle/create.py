@@ -12,10 +12,13 @@ from typing import Any, NamedTuple
 
 import zstandard
 
+from archiver import layout
 from archiver.bundle.place import Place
-from archiver.bundle.survey import Item, Survey, front, lost, survey
+from archiver.bundle.survey import Item, Survey, front, load_bytes, lost, survey
 from archiver.bundle.tar import END, header, padding
 from archiver.errors import ConfigError, NotFoundError
+from archiver.model import Record
+from archiver.runs import read_record
 from archiver.store import Store
 from archiver.store.seekable import seek_table
 from archiver.transfer import Step
@@ -34,7 +37,7 @@ class Bundle:
     """A bundle that was written, or that was there already.
 
     `name` is what `bundle restore` takes; `runs` are the ids; `objects` and `bytes` count its members and the file;
-    `sha256` is the file's, None where it was there already.
+    `sha256` is the file's, None where a bundle of these runs was there already.
     """
 
     name: str
@@ -79,10 +82,10 @@ def create(
     """
     if not 1 <= level <= 22:
         raise ConfigError(f"level {level} is not known to zstd: choose 1 to 22")
-    found = survey(store, runs)
-    there = _existing(found, place)
+    there = _existing(store, sorted(set(runs)), place)
     if there is not None:
         return there
+    found = survey(store, runs)
     digest = hashlib.sha256()
     size = 0
     with place.store.write(place.key) as stream:
@@ -100,16 +103,25 @@ def create(
     )
 
 
-def _existing(found: Survey, place: Place) -> Bundle | None:
-    """Return the bundle that is there, if it has the same content. Raises ConfigError when it has another."""
+def _existing(store: Store, runs: Sequence[str], place: Place) -> Bundle | None:
+    """Return the bundle that is there, if it holds these very runs. Raises ConfigError when it holds others."""
     entry = place.store.stat(place.key)
     if entry is None:
         return None
     manifest = place.open().manifest
-    wanted = {item.key: item.sha256 for item in found.items}
-    if {member.key: member.sha256 for member in manifest.members.values()} != wanted:
+    held = {key: member.sha256 for key, member in manifest.members.items() if key.startswith(layout.RUNS)}
+    same = len(held) == len(runs) and all(
+        held.get(layout.record_key(record.run)) == sha256 or record.archived == place.name
+        for record, sha256 in store.map(partial(_identity, store), runs)
+    )
+    if not same:
         raise ConfigError(f"{place.url} exists and holds something else: choose another name")
-    return Bundle(place.name, place.url, tuple(found.records), len(wanted), entry.size)
+    return Bundle(place.name, place.url, tuple(runs), len(manifest.members), entry.size)
+
+
+def _identity(store: Store, run: str) -> tuple[Record, str]:
+    data = load_bytes(store, run)
+    return read_record(layout.record_key(run), data), hashlib.sha256(data).hexdigest()
 
 
 def _file(store: Store, found: Survey, level: int, step: Step) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -113,7 +114,7 @@ def survey(store: Store, runs: Sequence[str]) -> Survey:
     shared: dict[str, Ref] = {}
     own: list[Item] = []
     records: list[Item] = []
-    for run, data in zip(wanted, store.map(_reader(store), wanted), strict=True):
+    for run, data in zip(wanted, store.map(partial(load_bytes, store), wanted), strict=True):
         record = _record(run, data)
         records.append(keeper.item(layout.record_key(run), data))
         found.records[run] = records[-1].sha256
@@ -168,14 +169,12 @@ def front(found: Survey) -> bytes:
     return data
 
 
-def _reader(store: Store) -> Any:
-    def read(run: str) -> bytes:
-        try:
-            return store.get(layout.record_key(run))
-        except NotFoundError:
-            raise RunNotFoundError(f"no run {run}: `archiver ls` shows the runs there are") from None
-
-    return read
+def load_bytes(store: Store, run: str) -> bytes:
+    """Read a run's record as it is stored. Raises RunNotFoundError."""
+    try:
+        return store.get(layout.record_key(run))
+    except NotFoundError:
+        raise RunNotFoundError(f"no run {run}: `archiver ls` shows the runs there are") from None
 
 
 def _record(run: str, data: bytes) -> Record:
@@ -203,7 +202,7 @@ def _shared_items(store: Store, shared: Mapping[str, Ref], keeper: _Keeper) -> I
     plain = [shared[key] for key in keys if shared[key].plain]
     items = {
         ref.key: keeper.item(ref.key, data, ref)
-        for ref, data in zip(plain, store.map(lambda ref: stored_bytes(store, ref), plain), strict=True)
+        for ref, data in zip(plain, store.map(partial(stored_bytes, store), plain), strict=True)
     }
     for key in keys:
         ref = shared[key]

@@ -47,6 +47,8 @@ COMMANDS: dict[str, str] = {
     "gc": "gc:gc",
     "verify": "verify:verify",
     "compact": "compact:compact",
+    "copy": "copy:copy",
+    "bundle": "bundle:bundle",
     "du": "du:du",
     "df": "df:df",
     "serve": "serve:serve",

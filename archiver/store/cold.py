@@ -41,13 +41,19 @@ class Warmth(NamedTuple):
         return self.storage_class not in FROZEN or (self.until is not None and not self.thawing)
 
 
+def known_class(storage_class: str) -> str:
+    """Return the name of a class as S3 writes it. Raises ConfigError for an unknown one."""
+    name = storage_class.upper().replace("-", "_")
+    if name not in CLASSES:
+        raise ConfigError(f"storage class {storage_class!r} is not known: use one of {', '.join(CLASSES)}")
+    return name
+
+
 def of_class(store: Store, storage_class: str) -> Store:
     """Return the same store, writing objects of another class. Raises ConfigError where there are none."""
     from archiver.store.s3 import S3Store
 
-    name = storage_class.upper().replace("-", "_")
-    if name not in CLASSES:
-        raise ConfigError(f"storage class {storage_class!r} is not known: use one of {', '.join(CLASSES)}")
+    name = known_class(storage_class)
     if not isinstance(store, S3Store):
         raise ConfigError(f"{store.url} has no storage classes: only buckets of S3 do")
     _, (bucket, prefix, options, read_only, deadline) = store.__reduce__()
@@ -89,8 +95,11 @@ def change_class(store: Store, key: str, storage_class: str) -> None:
     """Move an object to another class, in place and within the store. Raises StorageError, ConfigError."""
     from archiver.store.s3 import S3Store
 
+    wanted = known_class(storage_class)
+    if not isinstance(store, S3Store):
+        raise ConfigError(f"{store.url} has no storage classes: only buckets of S3 do")
     entry = store.stat(key)
-    if not isinstance(store, S3Store) or entry is None:
+    if entry is None:
         raise NotFoundError(f"{key} is not in {store.url}")
     if entry.size > _MOST_COPIED:
         raise ConfigError(
@@ -100,10 +109,10 @@ def change_class(store: Store, key: str, storage_class: str) -> None:
     _call(
         store,
         "copy_object",
-        f"move {key} to {storage_class}",
+        f"move {key} to {wanted}",
         key,
         CopySource={"Bucket": store.bucket, "Key": name},
-        StorageClass=storage_class,
+        StorageClass=wanted,
         MetadataDirective="COPY",
     )
 

@@ -1,0 +1,306 @@
+"""`archiver bundle create | ls | verify | restore`: runs in one tar.zst."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archiver.cli import complete
+from archiver.cli.call import Call
+
+if TYPE_CHECKING:
+    from archiver.archive import Archive
+    from archiver.bundle import Bundle, Removal
+
+bundle = typer.Typer(
+    help="Runs in one tar.zst, complete and readable with plain tar and zstd. NAME is a plain name (kept under "
+    "bundles/ of the archive), a path, or a URL. To look into a bundle without unpacking it, give it as the archive: "
+    "--url bundle::NAME.tar.zst.",
+    no_args_is_help=True,
+)
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="A plain name, a path or a URL.")]
+_Runs = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="RUN...", help="Run ids, or their beginnings.", autocompletion=complete.runs),
+]
+
+
+@bundle.command()
+def create(
+    ctx: typer.Context,
+    name: _Name,
+    runs: _Runs = None,
+    tag: Annotated[
+        str | None, typer.Option("--tag", "-t", help="Also runs with this tag.", autocompletion=complete.tags)
+    ] = None,
+    universe: Annotated[
+        str | None,
+        typer.Option(
+            "--universe", "-u", help="Also runs of this universe.", autocompletion=complete.universes
+        ),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="WHEN", help="Also runs since a date, or an age: 30d.")
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option("--where", "-w", metavar="EXPR", help="Also runs with a strategy such as 'sharpe > 2'."),
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="URL", help="Another folder or URL for a plain name.")
+    ] = None,
+    level: Annotated[int, typer.Option("--level", min=1, max=22, help="How hard zstd works.")] = 3,
+    storage_class: Annotated[
+        str | None, typer.Option("--storage-class", metavar="CLASS", help="Of S3, such as GLACIER.")
+    ] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Read the bundle back and compare it.")] = False,
+    remove: Annotated[
+        bool,
+        typer.Option(
+            "--remove", help="Plan that the details of these runs go from the archive; see --apply."
+        ),
+    ] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Do what --remove plans, once the bundle was read back.")
+    ] = False,
+) -> None:
+    """Write runs and all that they need as one bundle; the same runs give the same bytes.
+
+    Filters are combined: --tag and --where together choose runs for which both hold. RUN... adds to these.
+    With --remove --apply the details go once the whole bundle was read back and compared; metrics, code and tags
+    stay, and `archiver bundle restore` brings the details back.
+    """
+    from archiver.errors import ConfigError
+
+    call = Call.of(ctx)
+    if apply and not remove:
+        raise ConfigError("--apply needs --remove: nothing else removes anything here")
+    archive = call.archive()
+    chosen = [archive.run_id(run) for run in runs or ()]
+    if tag or universe or since or where:
+        chosen += _selected(archive, universe, tag, since, where)
+    # What is to be read back must not be frozen before that.
+    late = storage_class if (verify or remove) and _frozen(storage_class) else None
+    with call.progress(f"bundle {name}", unit="bytes") as step:
+        made = archive.bundles.create(
+            list(dict.fromkeys(chosen)),
+            name,
+            to=to,
+            level=level,
+            storage_class=None if late else storage_class,
+            step=step,
+        )
+    _report(call, made)
+    if verify and not apply:
+        _require_sound(call, archive, made.name)
+    document = _remove(call, archive, made.name, apply=apply) if remove else None
+    if late and (apply or not remove):
+        archive.bundles.move_to_class(made.name, late)
+    elif late:
+        call.say(f"it moves to {late} once --apply has read it back")
+    if call.json:
+        call.print_json({"bundle": _document(made) | ({"removal": document} if document else {})})
+
+
+@bundle.command(name="ls")
+def list_(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Default: list the archive's bundles.")
+    ] = None,
+) -> None:
+    """List the runs of a bundle; only its index is read. Without NAME, list the archive's bundles."""
+    from archiver.cli.output import age, print_table, size
+
+    call = Call.of(ctx)
+    bundles = call.archive().bundles
+    if name is None:
+        names = bundles.names()
+        if call.json:
+            call.print_json({"bundles": names})
+        for known in () if call.json else names:
+            call.print(known)
+        return
+    source = bundles.open(name)
+    runs = source.manifest.runs
+    if call.json:
+        call.print_json({"bundle": source.shown, "runs": runs})
+        return
+    headers = ["run", "universe", "age", "strategies", "detailed", "size", "tags"]
+    rows = [
+        [
+            run["id"],
+            run["universe"],
+            age(run["created"]),
+            run["strategies"],
+            run["detailed"],
+            size(run["bytes"]),
+            ", ".join(run["tags"]),
+        ]
+        for run in runs
+    ]
+    print_table(headers, rows, right=["age", "strategies", "detailed", "size"])
+
+
+@bundle.command()
+def verify(ctx: typer.Context, name: _Name) -> None:
+    """Read a whole bundle and compare every byte with what it promises. Ends with code 3 when it is damaged."""
+    from archiver.cli.output import size
+
+    call = Call.of(ctx)
+    with call.progress(f"verify {name}", unit="bytes") as step:
+        checked = call.archive().bundles.verify(name, step=step)
+    if call.json:
+        call.print_json(
+            {
+                "bundle": checked.url,
+                "ok": checked.ok,
+                "runs": list(checked.runs),
+                "objects": checked.objects,
+                "bytes": checked.bytes,
+                "damage": list(checked.damage),
+            }
+        )
+    else:
+        for line in checked.damage:
+            call.print(line)
+        state = "is whole" if checked.ok else "is damaged"
+        call.say(
+            f"{checked.url} {state}: {len(checked.runs)} runs, {checked.objects:,} objects, "
+            f"{size(checked.bytes)} unpacked"
+        )
+    if not checked.ok:
+        raise typer.Exit(3)
+
+
+@bundle.command()
+def restore(
+    ctx: typer.Context,
+    name: _Name,
+    runs: _Runs = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="URL", help="Another archive to restore into.")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for a bundle that thaws, and go on by itself.")
+    ] = False,
+    tier: Annotated[
+        str, typer.Option("--tier", help="Of a thaw: expedited, standard or bulk; quicker is dearer.")
+    ] = "standard",
+    days: Annotated[int, typer.Option("--days", min=1, help="How long a thawed copy stays.")] = 7,
+) -> None:
+    """Bring runs of a bundle back, all or some; what is there already stays as it is.
+
+    Every byte is verified before a run appears. Where a bundle is in cold storage, its thaw is started, and you are
+    told when it is due and what it costs.
+    """
+    import archiver
+    from archiver.cli.output import size
+
+    call = Call.of(ctx)
+    home = call.archive()
+    target = archiver.open(to) if to else home
+    with call.progress(f"restore {name}", unit="bytes") as step:
+        moved = target.bundles.restore(
+            name, runs or None, wait=wait, tier=tier, days=days, home=home.bundles, step=step, say=call.say
+        )
+    if call.json:
+        call.print_json(
+            {
+                "restored": list(moved.runs),
+                "there": list(moved.there),
+                "objects": moved.objects,
+                "bytes": moved.bytes,
+            }
+        )
+        return
+    for run in moved.runs:
+        call.print(run)
+    there = f"; {len(moved.there)} were there already" if moved.there else ""
+    call.say(f"{len(moved.runs)} runs restored to {target.store.url}, {size(moved.bytes)}{there}")
+
+
+def _selected(
+    archive: Archive, universe: str | None, tag: str | None, since: str | None, where: str | None
+) -> list[str]:
+    runs = archive.run_ids(universe=universe, tag=tag, since=since)
+    if where is None:
+        return runs
+    from archiver.expression import Expression
+
+    expression = Expression(where)
+    names = sorted(expression.columns - {"universe", "strategy_name", "run"})
+    table = archive.load_metrics(universe=universe, columns=names, history=True)
+    matching = set(table.filter(expression.mask(table))["run"].to_pylist())
+    return [run for run in runs if run in matching]
+
+
+def _frozen(storage_class: str | None) -> bool:
+    from archiver.store.cold import FROZEN
+
+    return storage_class is not None and storage_class.upper().replace("-", "_") in FROZEN
+
+
+def _report(call: Call, made: Bundle) -> None:
+    from archiver.cli.output import size
+
+    if call.json:
+        return
+    call.print(made.url)
+    how = "holds" if made.sha256 else "was there already and holds"
+    call.say(f"{made.name} {how} {len(made.runs)} runs, {made.objects:,} objects, {size(made.bytes)}")
+
+
+def _document(made: Bundle) -> dict[str, Any]:
+    return {
+        "name": made.name,
+        "url": made.url,
+        "runs": list(made.runs),
+        "objects": made.objects,
+        "bytes": made.bytes,
+        "sha256": made.sha256,
+    }
+
+
+def _require_sound(call: Call, archive: Archive, name: str) -> None:
+    from archiver.errors import IntegrityError
+
+    with call.progress(f"verify {name}", unit="bytes") as step:
+        checked = archive.bundles.verify(name, step=step)
+    if not checked.ok:
+        raise IntegrityError(f"{checked.url} is not what was written: {checked.damage[0]}; make it anew")
+
+
+def _remove(call: Call, archive: Archive, name: str, *, apply: bool) -> dict[str, Any]:
+    """Plan the removal, and carry it out on request; return it as `--json` shows it."""
+    plan = archive.bundles.plan_removal(name)
+    removed: tuple[str, ...] = ()
+    if apply:
+        with call.progress("remove details", total=len(plan.removed)) as step:
+            removed = archive.bundles.apply_removal(plan, step=step)
+    if not call.json:
+        _show_removal(call, plan, removed, applied=apply)
+    items = [
+        {"run": item.run, "remove": item.remove, "reason": item.reason, "bytes": item.bytes}
+        for item in plan.items
+    ]
+    return {"applied": apply, "removed": list(removed), "plan": items}
+
+
+def _show_removal(call: Call, plan: Removal, removed: tuple[str, ...], *, applied: bool) -> None:
+    from archiver.cli.output import print_table, size
+
+    rows = [
+        [item.run, item.universe, "details go" if item.remove else "stays", size(item.bytes), item.reason]
+        for item in plan.items
+    ]
+    print_table(["run", "universe", "what", "size", "reason"], rows, right=["size"])
+    total = size(sum(item.bytes for item in plan.removed))
+    if applied:
+        call.say(f"details of {len(removed)} runs removed; `archiver gc` frees {total} after its grace")
+    else:
+        call.say(
+            f"{len(plan.removed)} runs would lose their details, {total}: nothing was removed; add --apply"
+        )

@@ -1,0 +1,105 @@
+"""`archiver copy SRC DST`: runs from one archive to another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archiver.cli import complete
+from archiver.cli.call import Call
+
+if TYPE_CHECKING:
+    from archiver.archive import Archive
+    from archiver.copying import Extras
+
+
+def copy(
+    ctx: typer.Context,
+    source: Annotated[
+        str, typer.Argument(metavar="SRC", help="The archive to copy from: a folder or a URL.")
+    ],
+    target: Annotated[str, typer.Argument(metavar="DST", help="The archive to copy to; made if need be.")],
+    tag: Annotated[
+        str | None, typer.Option("--tag", "-t", help="Only runs with this tag.", autocompletion=complete.tags)
+    ] = None,
+    universe: Annotated[str | None, typer.Option("--universe", "-u", help="Only this universe.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="WHEN", help="Only runs since a date, or an age: 30d.")
+    ] = None,
+    delete_extra: Annotated[
+        bool,
+        typer.Option(
+            "--delete-extra", help="Plan that runs which only DST has go to its trash; see --apply."
+        ),
+    ] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Do what --delete-extra plans.")] = False,
+    max_remove: Annotated[
+        float, typer.Option("--max-remove", min=0, max=1, help="Which part of DST's runs may go at most.")
+    ] = 0.5,
+) -> None:
+    """Copy runs that DST lacks, verified, data before records; repeat it after an interruption, or every night.
+
+    SRC may be a bundle: bundle::PATH.tar.zst. What DST has already is not moved.
+    """
+    import archiver
+    from archiver.cli.output import size
+    from archiver.errors import ConfigError
+
+    call = Call.of(ctx)
+    if apply and not delete_extra:
+        raise ConfigError("--apply needs --delete-extra: copying itself removes nothing")
+    here, there = archiver.open(source, read_only=True), archiver.open(target)
+    runs = here.run_ids(universe=universe, tag=tag, since=since)
+    with call.progress("copy", unit="bytes") as step:
+        moved = here.copy_to(there, runs, step=step)
+    document: dict[str, Any] = {
+        "copied": list(moved.runs),
+        "there": list(moved.there),
+        "objects": moved.objects,
+        "bytes": moved.bytes,
+    }
+    if not call.json:
+        call.say(
+            f"{len(moved.runs)} runs copied to {there.store.url}, {moved.objects:,} objects, {size(moved.bytes)};"
+            f" {len(moved.there)} were there already"
+        )
+    if delete_extra:
+        candidates = there.run_ids(universe=universe, tag=tag, since=since)
+        document["extra"] = _delete_extra(call, (here, there), candidates, apply=apply, max_remove=max_remove)
+    if call.json:
+        call.print_json(document)
+
+
+def _delete_extra(
+    call: Call, archives: tuple[Archive, Archive], candidates: list[str], *, apply: bool, max_remove: float
+) -> dict[str, Any]:
+    from archiver.copying import apply_extras, plan_extras
+
+    here, there = (archive.store for archive in archives)
+    plan = plan_extras(here, there, candidates)
+    if not call.json:
+        _show(call, plan, apply=apply)
+    removed: list[str] = []
+    if apply and plan.removed:
+        with call.progress("delete extra runs", total=len(plan.removed)) as step:
+            removed = apply_extras(here, there, plan, max_remove=max_remove, step=step)
+        if not call.json:
+            call.say(f"{len(removed)} runs moved to the trash; `archiver undelete` brings them back until gc")
+    return {
+        "applied": apply,
+        "removed": removed,
+        "plan": [{"run": item.run, "remove": item.remove, "reason": item.reason} for item in plan.items],
+    }
+
+
+def _show(call: Call, plan: Extras, *, apply: bool) -> None:
+    from archiver.cli.output import print_table
+
+    if not plan.items:
+        call.say(f"{plan.target} has no extra runs")
+        return
+    rows = [[item.run, "goes" if item.remove else "stays", item.reason] for item in plan.items]
+    print_table(["run", "what", "reason"], rows)
+    if not apply:
+        call.say(f"{len(plan.removed)} of {plan.total} runs would go: nothing was removed; add --apply")
