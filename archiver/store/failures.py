@@ -208,7 +208,7 @@ def _one_line(error: BaseException) -> str:
 
 _USERINFO = re.compile(r"(?<=://)[^/@\s\"']+@")
 _QUERY = re.compile(r"(?<=[\w/])\?[^\s\"'>]+")
-_KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b")
+_KEY_ID = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,}")
 _CREDENTIAL = re.compile(
     r"(?i)\b(credential|signature|token|secret|password|authorization|accountkey|sig)(\s*[=:]\s*)\S+"
 )

@@ -109,7 +109,7 @@ def _open_s3(url: str, options: Mapping[str, Any], manner: Manner) -> Store:
         )
     if not bucket:
         raise ConfigError(f"{url!r} names no bucket: write s3://bucket/prefix")
-    prefix = prefix.strip("/")
+    prefix = prefix.rstrip("/")
     if prefix:
         check_key(prefix)
     return S3Store(

@@ -54,6 +54,7 @@ class RemoteStore(Store):
         self._flat = _lists_flat(self._fs)
         # A cache fills its files in place, and a second reader would find them half full.
         self._reading = threading.Lock() if self._cache else nullcontext()
+        self._used = False
         self._root = root.rstrip("/") + "/" if root else ""
         self._reopen = reopen
         self._retry = Retry(shown, deadline=deadline)
@@ -145,6 +146,7 @@ class RemoteStore(Store):
                 raise
 
         self._try(whole, f"write {key}", extra=size / _SLOW_LINK)
+        self._used = True
         self._forget(path)
 
     def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
@@ -185,7 +187,10 @@ class RemoteStore(Store):
     def _below(self, prefix: str) -> Iterator[Entry]:
         folder = prefix.rpartition("/")[0]
         top = (self._root + folder).rstrip("/")
-        found = self._try(lambda: self._find(top), f"list {prefix or 'objects'}")
+        try:
+            found = self._try(lambda: self._find(top), f"list {prefix or 'objects'}")
+        except NotFoundError as error:
+            raise StorageError(f"{self.url} cannot be listed: the place it is in does not exist") from error
         entries = [self._entry(path, info) for path, info in found.items() if info.get("type") != "directory"]
         return iter(sorted(entry for entry in entries if entry.key.startswith(prefix)))
 
@@ -201,12 +206,16 @@ class RemoteStore(Store):
             try:
                 inside = self._fs.ls(folder, detail=True)
             except FileNotFoundError:
-                continue  # nobody wrote below this prefix, or its last object was deleted meanwhile
+                # Nobody wrote below this prefix, or its last object was deleted meanwhile; or all of it went.
+                if self._used and not self._fs.exists(self._root):
+                    raise
+                continue
             for info in inside:
                 if info.get("type") == "directory":
                     folders.append(info["name"])
                 else:
                     found[info["name"]] = info
+                    self._used = True
         return found
 
     # -- the rest --------------------------------------------------------------------------------------------

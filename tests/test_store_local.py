@@ -1,0 +1,394 @@
+"""What a folder on a disk adds: durable, atomic, and honest about disks that fill, vanish or refuse."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from archiver.errors import AccessError, ConfigError, NotFoundError, StorageError, StorageFullError
+from archiver.store import Store, durable, local, open_store
+from archiver.store.contract import TEMPORARY
+
+AS_ROOT = os.geteuid() == 0
+NOBODY = 65534
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "archive"))
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+# -- durable and whole ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Record in which order files and folders are synced and named; the real calls are made."""
+    seen: list[tuple[str, str]] = []
+
+    def name_of(fd: int) -> str:
+        name = Path(f"/proc/self/fd/{fd}").readlink().name
+        return "temporary" if name.startswith(TEMPORARY) else name
+
+    def sync(fd: int) -> None:
+        seen.append(("sync", name_of(fd)))
+        os.fsync(fd)
+
+    def named(kind: str, real: Callable[[str, str], None]) -> Callable[[str, str], None]:
+        def call(source: str, target: str) -> None:
+            seen.append((kind, Path(target).name))
+            real(source, target)
+
+        return call
+
+    monkeypatch.setattr(durable, "sync", sync)
+    monkeypatch.setattr(local, "sync", sync)
+    monkeypatch.setattr(os, "replace", named("name", os.replace))
+    monkeypatch.setattr(os, "link", named("name", os.link))
+    return seen
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_put_syncs_the_file_names_it_and_syncs_the_folder(
+    store: Store, events: list[tuple[str, str]], create: bool
+) -> None:
+    store.put("runs/a", b"x", create=create)
+    # The folders are new: each is durable once the folder above it is synced.
+    assert events == [("sync", Path(store.url).parent.name), ("sync", "archive"), *_PUT]
+    events.clear()
+    store.put("runs/a" if not create else "runs/b", b"y", create=create)
+    assert [(kind, name.replace("b", "a")) for kind, name in events] == _PUT
+
+
+_PUT = [("sync", "temporary"), ("name", "a"), ("sync", "runs")]
+
+
+def test_a_stream_is_synced_before_it_is_named(store: Store, events: list[tuple[str, str]]) -> None:
+    store.put("runs/b", b"")
+    events.clear()
+    with store.write("runs/a") as stream:
+        stream.write(b"x" * 10_000_000)
+        assert events == []
+    assert events == _PUT
+
+
+def test_a_killed_writer_leaves_whole_objects_and_leftovers_that_can_be_told(store: Store) -> None:
+    code = """
+        import os, sys
+        from archiver.store import open_store
+        store = open_store(sys.argv[1])
+        print("ready", flush=True)
+        for number in range(10**9):
+            store.put(f"n/{number % 50}", bytes([number % 256]) * 200_000)
+            with store.write(f"w/{number % 50}") as stream:
+                for _ in range(10):
+                    stream.write(bytes([number % 256]) * 200_000)
+    """
+    for pause in (0.05, 0.1, 0.2, 0.3):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code), store.url], stdout=subprocess.PIPE
+        )
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        time.sleep(pause)
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+    sizes = {"n": 200_000, "w": 2_000_000}
+    entries = list(store.list())
+    assert entries
+    for entry in entries:
+        data = store.get(entry.key)
+        assert entry.size == len(data) == sizes[entry.key[0]]
+        assert data == data[:1] * len(data)
+    left = list(store.leftovers())
+    assert {TEMPORARY in entry.key for entry in left} <= {True}
+    assert store.delete(entry.key for entry in left) == {}
+    assert files(Path(store.url)) == [entry.key for entry in store.list()]
+
+
+def test_leftovers_are_not_objects(store: Store, tmp_path: Path) -> None:
+    store.put("runs/a", b"x")
+    (tmp_path / "archive" / "runs" / f"{TEMPORARY}0123").write_bytes(b"half")
+    assert [entry.key for entry in store.list()] == ["runs/a"]
+    assert [(entry.key, entry.size) for entry in store.leftovers()] == [(f"runs/{TEMPORARY}0123", 4)]
+
+
+def test_emptied_folders_go_and_come_back(store: Store, tmp_path: Path) -> None:
+    store.put("tier2/u/run/detail", b"x")
+    store.put("tier2/u/other", b"x")
+    assert store.delete(["tier2/u/run/detail"]) == {}
+    assert not (tmp_path / "archive/tier2/u/run").exists()
+    assert store.delete(["tier2/u/other"]) == {}
+    assert list((tmp_path / "archive").iterdir()) == []
+    store.put("tier2/u/run/detail", b"x")
+    assert store.get("tier2/u/run/detail") == b"x"
+
+
+def test_a_folder_that_someone_removed_is_made_again(store: Store, tmp_path: Path) -> None:
+    store.put("runs/a", b"x")
+    (tmp_path / "archive/runs/a").unlink()
+    (tmp_path / "archive/runs").rmdir()
+    store.put("runs/b", b"x")
+    assert files(tmp_path / "archive") == ["runs/b"]
+
+
+# -- disks that fill, refuse, vanish -------------------------------------------------------------------------
+
+
+def test_a_disk_that_fills_leaves_nothing_behind(store: Store) -> None:
+    # A limit on the size of files is met the way a full disk is: a short write, then an error.
+    code = """
+        import resource, sys
+        from archiver.errors import StorageFullError
+        from archiver.store import open_store
+        store = open_store(sys.argv[1])
+        store.put("d/a", b"before")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        try:
+            store.put("d/a", b"x" * 200_000)
+        except StorageFullError as error:
+            print(error)
+        try:
+            with store.write("d/b") as stream:
+                for _ in range(100):
+                    stream.write(b"x" * 100_000)
+        except StorageFullError as error:
+            print(error)
+        assert store.get("d/a") == b"before"
+    """
+    done = run(code, store.url)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(" in ")[0] for line in done.stdout.splitlines()] == [
+        "cannot write d/a",
+        "cannot write d/b",
+    ]
+    assert "free some space" in done.stdout
+    assert files(Path(store.url)) == ["d/a"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("call", ["file", "folder"])
+def test_a_sync_that_fails_is_a_put_that_failed(
+    store: Store, monkeypatch: pytest.MonkeyPatch, number: int, call: str
+) -> None:
+    store.put("d/a", b"before")
+
+    def sync(fd: int) -> None:
+        if Path(f"/proc/self/fd/{fd}").readlink().is_dir() is (call == "folder"):
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(durable, "sync", sync)
+    monkeypatch.setattr(local, "sync", sync)
+    with pytest.raises(StorageFullError, match="free some space"):
+        store.put("d/a", b"after")
+    with pytest.raises(StorageFullError), store.write("d/b") as stream:
+        stream.write(b"x")
+    assert files(Path(store.url)) == (["d/a"] if call == "file" else ["d/a", "d/b"])
+    assert store.get("d/a") == (b"before" if call == "file" else b"after")
+    assert list(store.leftovers()) == []
+
+
+def test_a_real_full_disk(tmp_path: Path) -> None:
+    code = f"""
+        import sys, subprocess
+        sys.path[:0] = {sys.path!r}
+        from archiver.errors import StorageFullError
+        from archiver.store import open_store
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", sys.argv[1]], check=True)
+        store = open_store(sys.argv[1] + "/archive")
+        store.put("a", b"x" * 500_000)
+        for attempt in range(3):
+            try:
+                store.put("b", b"x" * 700_000)
+            except StorageFullError as error:
+                print("full")
+        assert [entry.key for entry in store.list()] == ["a"], list(store.list())
+        assert list(store.leftovers()) == []
+        store.put("c", b"x" * 400_000)
+    """
+    done = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", sys.executable, "-c", textwrap.dedent(code), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip("mounting is not allowed here")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["full"] * 3
+
+
+@pytest.fixture
+def plain_folder() -> Iterator[Path]:
+    """Give a folder to someone to whom the rights of files apply: root becomes nobody meanwhile."""
+    with tempfile.TemporaryDirectory() as name:
+        if not AS_ROOT:
+            yield Path(name)
+            return
+        os.chown(name, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(0)
+
+
+def test_a_folder_that_refuses_is_an_access_error(plain_folder: Path) -> None:
+    store = open_store(str(plain_folder / "archive"))
+    folder = plain_folder / "archive" / "d"
+    store.put("d/a", b"x")
+    folder.chmod(0o500)
+    with pytest.raises(AccessError, match="check the permissions"):
+        store.put("d/b", b"x")
+    assert isinstance(store.delete(["d/a"])["d/a"], AccessError)
+    folder.chmod(0)
+    with pytest.raises(AccessError):
+        list(store.list())
+    with pytest.raises(AccessError):
+        store.get("d/a")
+    with pytest.raises(AccessError):
+        store.stat("d/a")
+    folder.chmod(0o700)
+    assert [entry.key for entry in store.list()] == ["d/a"]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_folder_that_cannot_be_read_is_never_empty(
+    store: Store, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    store.put("a/x", b"")
+    store.put("d/a", b"")
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if path.endswith("/d/"):
+            raise OSError(number, os.strerror(number))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(StorageError, match="cannot list d/"):
+        list(store.list())
+    assert [entry.key for entry in store.list("a/")] == ["a/x"]
+
+
+def test_an_archive_that_vanishes_is_never_empty(store: Store, tmp_path: Path) -> None:
+    assert list(store.list()) == []
+    store.put("a", b"x")
+    (tmp_path / "archive").rename(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match="is gone"):
+        list(store.list())
+    with pytest.raises(StorageError, match="is gone"):
+        list(store.list("runs/"))
+    (tmp_path / "elsewhere").rename(tmp_path / "archive")
+    assert [entry.key for entry in store.list()] == ["a"]
+
+
+def test_a_disk_that_was_unmounted_is_never_empty(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put("a", b"x")
+    assert len(list(store.list())) == 1
+    monkeypatch.setattr(store, "_device", -1)
+    with pytest.raises(StorageError, match="another disk"):
+        list(store.list())
+
+
+def test_links_are_not_followed(store: Store, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("x")
+    store.put("runs/a", b"x")
+    for target in (outside, outside / "secret", tmp_path / "nothing"):
+        link = tmp_path / "archive" / "link"
+        link.symlink_to(target)
+        with pytest.raises(StorageError, match="symbolic link"):
+            list(store.list())
+        assert store.delete(["link"]) == {}
+    assert (outside / "secret").exists()
+    assert [entry.key for entry in store.list()] == ["runs/a"]
+
+
+def test_the_archive_itself_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    store = open_store(str(tmp_path / "link"))
+    store.put("a", b"x")
+    assert [entry.key for entry in store.list()] == ["a"]
+    assert store.url == str(tmp_path / "link")
+
+
+def test_what_is_no_file_is_no_object(store: Store, tmp_path: Path) -> None:
+    store.put("d/a", b"x")
+    os.mkfifo(tmp_path / "archive" / "pipe")
+    assert [entry.key for entry in store.list()] == ["d/a"]
+    for key in ("d", "d/a/b"):
+        with pytest.raises(NotFoundError):
+            store.get(key)
+        assert store.stat(key) is None
+    with pytest.raises(StorageError, match="cannot write d/a/b"):
+        store.put("d/a/b", b"x")
+    assert isinstance(store.delete(["d"])["d"], StorageError)
+    assert store.get("d/a") == b"x"
+
+
+def test_a_name_too_long_for_the_disk_is_said_to_be(store: Store) -> None:
+    with pytest.raises(StorageError, match="too long"):
+        store.put("x" * 300, b"")
+
+
+def test_a_disk_without_hard_links_creates_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(source: str, target: str) -> None:
+        raise OSError(errno.EOPNOTSUPP, "no links here")
+
+    monkeypatch.setattr(os, "link", link)
+    store.put("a", b"mine", create=True)
+    store.put("a", b"mine", create=True)
+    with pytest.raises(ConfigError, match="other content"):
+        store.put("a", b"other", create=True)
+    assert files(Path(store.url)) == ["a"]
+
+
+def test_nothing_is_made_before_the_first_write(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "archive"))
+    assert list(store.list()) == []
+    assert store.stat("a") is None
+    assert store.delete(["a"]) == {}
+    with pytest.raises(NotFoundError):
+        store.get("a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_local_store_needs_no_fsspec(tmp_path: Path) -> None:
+    code = """
+        import sys
+        from archiver.store import open_store
+        store = open_store(sys.argv[1])
+        store.put("a", b"x")
+        assert store.get("a") == b"x" and len(list(store.list())) == 1
+        print([name for name in ("fsspec", "s3fs", "botocore", "pyarrow", "pydantic") if name in sys.modules])
+    """
+    done = run(code, str(tmp_path / "archive"))
+    assert done.stdout.strip() == "[]", done.stderr

@@ -1,0 +1,144 @@
+"""Which URL opens which store, and what is said of one that cannot."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archiver.address import is_local, scheme_of, shown_url
+from archiver.errors import ConfigError
+from archiver.store import open_store
+from archiver.store.local import LocalStore
+from archiver.store.remote import RemoteStore
+from archiver.store.s3 import S3Store
+
+PASSWORD = "pass" + "word"
+
+
+def test_ways_to_name_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    expected = tmp_path / "my archive"
+    for url in (
+        str(expected),
+        expected,
+        "my archive",
+        "./x/../my archive",
+        "~/my archive",
+        expected.as_uri(),
+        f"file://{expected}",
+        f"file://localhost{expected}",
+        f"local://{expected}",
+        f"FILE://{expected}",
+        f"{expected}/",
+        f"dir::file://{expected}",
+    ):
+        store = open_store(url)
+        assert isinstance(store, LocalStore), url
+        assert store.local == expected, url
+        assert store.url == str(expected)
+
+
+def test_kinds_of_url() -> None:
+    assert isinstance(open_store("memory://x"), RemoteStore)
+    assert isinstance(open_store("simplecache::memory://x"), RemoteStore)
+    for url in ("s3://bucket/a/b", "s3a://bucket/a/b", "S3://bucket/a/b/"):
+        store = open_store(url)
+        assert isinstance(store, S3Store)
+        assert (store.bucket, store.prefix, store.url, store.local) == (
+            "bucket",
+            "a/b",
+            "s3://bucket/a/b",
+            None,
+        )
+    assert open_store("s3://bucket").url == "s3://bucket"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("", "empty"),
+        ("  ", "empty"),
+        ("a\0b", "empty"),
+        ("foo://bucket/x", "scheme is not known"),
+        ("foo::s3://bucket/x", "scheme is not known"),
+        ("s3://", "names no bucket"),
+        ("s3:///x", "names no bucket"),
+        ("s3://bucket//x", "is no key"),
+        ("s3://bucket/../x", "is no key"),
+        ("s3://bucket/x?versionId=1", "leave credentials and queries out"),
+        (f"s3://KEY:{PASSWORD}@bucket/x", "leave credentials and queries out"),
+        ("file://host/x", "no file URL"),
+        ("file:///x", None),
+        ("~nobody-at-all/x", "home"),
+    ],
+)
+def test_urls_that_cannot_work(url: str, said: str | None) -> None:
+    if said is None:
+        assert open_store(url).url == "/x"
+        return
+    with pytest.raises(ConfigError, match=said) as caught:
+        open_store(url)
+    assert "\n" not in str(caught.value)
+    assert PASSWORD not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "package", "extra"),
+    [
+        ("gs://bucket/x", "gcsfs", "gcs"),
+        ("abfs://c@account/x", "adlfs", "azure"),
+        ("simplecache::gcs://b", "gcsfs", "gcs"),
+    ],
+)
+def test_a_missing_extra_is_named(url: str, package: str, extra: str) -> None:
+    if importlib.util.find_spec(package):
+        pytest.skip(f"{package} is installed")
+    with pytest.raises(ConfigError, match=rf"pip install 'archiver\[{extra}\]'"):
+        open_store(url)
+
+
+def test_a_folder_takes_no_options_and_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="takes no storage options: remove anon"):
+        open_store(str(tmp_path), storage_options={"anon": True})
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ConfigError, match="is a file"):
+        open_store(str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("/a/b@c?d", "/a/b@c?d"),
+        ("s3://bucket/x", "s3://bucket/x"),
+        (f"sftp://user:{PASSWORD}@host/path/", "sftp://host/path"),
+        (f"sftp://user:pa/{PASSWORD}@host/path", "sftp://host/path"),
+        (f"https://{PASSWORD}@host/path?sig={PASSWORD}#frag", "https://host/path"),
+        (f"simplecache::https://u:{PASSWORD}@host/x?token={PASSWORD}", "simplecache::https://host/x"),
+        (
+            "abfs://container@account.dfs.core.windows.net/x",
+            "abfs://container@account.dfs.core.windows.net/x",
+        ),
+        ("memory://", "memory://"),
+    ],
+)
+def test_what_of_a_url_is_shown(url: str, shown: str) -> None:
+    assert shown_url(url) == shown
+
+
+def test_schemes() -> None:
+    found: dict[str, Any] = {
+        url: (scheme_of(url), is_local(url))
+        for url in ("a/b", "file:///x", "S3://b", "dir::memory://x", "c:/x", "a b://c")
+    }
+    assert found == {
+        "a/b": ("", True),
+        "file:///x": ("file", True),
+        "S3://b": ("s3", False),
+        "dir::memory://x": ("dir", False),
+        "c:/x": ("", True),
+        "a b://c": ("", True),
+    }
