@@ -1,0 +1,60 @@
+"""`archiver serve`: the archive as a web page."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from archiver.cli.call import Call
+
+
+def serve(
+    ctx: typer.Context,
+    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes any free port.")] = 8765,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; any but loopback needs --token.")
+    ] = "127.0.0.1",
+    token: Annotated[
+        str | None,
+        typer.Option("--token", envvar="ARCHIVER_SERVE_TOKEN", help="What visitors must know; else the environment's."),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", help="A further host name that visitors use (behind a proxy, say)."),
+    ] = None,
+) -> None:
+    """Show the archive as web pages on this machine, read-only, until Ctrl-C.
+
+    Everything comes from installed packages: it works offline. Needs pip install 'archiver[web]'.
+    """
+    import archiver
+    from archiver.errors import ConfigError
+
+    call = Call.of(ctx)
+    archive = archiver.open(call.url, read_only=True)
+    try:
+        from archiver.web.server import make_server
+
+        server = make_server(archive, host=host, port=port, token=token, names=name or ())
+    except ImportError as error:
+        raise ConfigError(f"serve needs {error.name}: pip install 'archiver[web]'") from None
+    bound = server.effective_port
+    shown = f"[{host}]" if ":" in host.strip("[]") else host
+    address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else shown}:{bound}/"  # noqa: S104
+    private = address + (f"?token={token}" if token else "")
+    if call.json:
+        call.print_json({"url": address, "archive": archive.store.url})
+    else:
+        call.say(f"{archive.store.url} on {address} (read-only; Ctrl-C ends)")
+        if token:
+            call.say(f"open {address}?token=... with the token given")
+    if open_browser:
+        import webbrowser
+
+        webbrowser.open(private)
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        server.close()

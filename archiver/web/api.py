@@ -1,0 +1,285 @@
+"""The API under the pages: JSON for documents; JSON, CSV, Parquet or Arrow for tables. Read-only, like everything here."""
+
+from __future__ import annotations
+
+import logging
+import mimetypes
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import HTTPException
+
+from archiver import __version__
+from archiver.errors import (
+    AccessError,
+    ArchiverError,
+    ConfigError,
+    FormatError,
+    IntegrityError,
+    NotFoundError,
+    StorageError,
+)
+from archiver.expression import known_column
+from archiver.load import FIRST
+from archiver.runs import reachable
+from archiver.web import bucket
+from archiver.web.export import TYPES, json_bytes, table_bytes
+from archiver.web.rows import Ask, parse_sort
+
+if TYPE_CHECKING:
+    from archiver.model import Run
+    from archiver.web.site import Site
+
+_STATUS: tuple[tuple[type[ArchiverError], int], ...] = (
+    (NotFoundError, 404),
+    (ConfigError, 400),
+    (IntegrityError, 500),
+    (FormatError, 500),
+    (AccessError, 503),
+    (StorageError, 503),
+    (ArchiverError, 500),
+)
+ENDPOINTS = {
+    "/api/archive": "the archive: URL, counts, version of its state",
+    "/api/runs": "runs, newest first: universe, tag, limit",
+    "/api/runs/<run>": "one run: its record, tags, objects",
+    "/api/runs/<run>/code": "captured files; /api/runs/<run>/code/<path> gives one",
+    "/api/universes": "universes with their newest runs",
+    "/api/metrics": "metrics of strategies: universe, run, history, columns, search, where, sort, offset, limit, format",
+    "/api/strategy": "one strategy's full detail: universe, name, run",
+    "/api/trades/<universe>/<strategy>": "its trades: run, columns, where, sort, offset, limit, format",
+    "/api/objects": "keys below a prefix: prefix, after, limit",
+    "/api/object": "one object's bytes: key",
+}
+
+
+def blueprint(site: Site) -> Blueprint:
+    """Return the routes of the API over a site."""
+    made = Blueprint("api", __name__, url_prefix="/api")
+    routes: tuple[tuple[str, Callable[..., Response]], ...] = (
+        ("/", lambda: _json({"archiver": __version__, "endpoints": ENDPOINTS})),
+        ("/archive", lambda: _archive(site)),
+        ("/runs", lambda: _runs(site)),
+        ("/runs/<run>", lambda run: _run(site, run)),
+        ("/runs/<run>/code", lambda run: _code(site, run)),
+        ("/runs/<run>/code/<path:path>", lambda run, path: _file(site, run, path)),
+        ("/universes", lambda: _universes(site)),
+        ("/metrics", lambda: _metrics(site)),
+        ("/strategy", lambda: _strategy(site)),
+        ("/trades", lambda: _trades(site, None, None)),
+        ("/trades/<universe>/<path:strategy>", lambda universe, strategy: _trades(site, universe, strategy)),
+        ("/objects", lambda: _objects(site)),
+        ("/object", lambda: _object(site)),
+        ("/<path:rest>", lambda rest: _absent(rest)),
+    )
+    for number, (path, answer) in enumerate(routes):
+        made.add_url_rule(path, f"route{number}", _answering(answer), methods=["GET"], strict_slashes=False)
+    return made
+
+
+def _answering(answer: Callable[..., Response]) -> Callable[..., Response]:
+    def answered(**parts: str) -> Response:
+        try:
+            return answer(**parts)
+        except ArchiverError as error:
+            status = next(code for kind, code in _STATUS if isinstance(error, kind))
+            return _json({"error": {"kind": type(error).__name__, "message": str(error)}}, status)
+        except HTTPException:
+            raise
+        except Exception as error:  # noqa: BLE001 - an answer, never a traceback
+            number = secrets.token_hex(4)
+            logging.getLogger("archiver.web").error("unexpected error %s", number, exc_info=error)
+            text = f"unexpected error: the server's log has the reason under {number}"
+            return _json({"error": {"kind": "Error", "message": text}}, 500)
+
+    return answered
+
+
+def _json(document: Any, status: int = 200) -> Response:
+    return Response(json_bytes(document), status, content_type=TYPES["json"])
+
+
+def _absent(rest: str) -> Response:
+    raise NotFoundError(f"there is no /api/{rest[:100]}: /api lists what there is")
+
+
+def _archive(site: Site) -> Response:
+    records = site.data.records()
+    return _json(
+        {
+            "url": site.data.url,
+            "version": site.data.version(),
+            "runs": len(records),
+            "universes": len({record.universe for record in records}),
+        }
+    )
+
+
+def _runs(site: Site) -> Response:
+    runs = site.data.runs(request.args.get("universe") or None, request.args.get("tag") or None)
+    return _json({"runs": [_run_document(run) for run in runs[: _whole("limit", len(runs))]]})
+
+
+def _run_document(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "universe": run.universe,
+        "created": run.created,
+        "strategies": run.strategies,
+        "detailed": run.detailed,
+        "bytes": run.bytes,
+        "tags": list(run.tags),
+    }
+
+
+def _run(site: Site, name: str) -> Response:
+    record, run = site.data.run(name)
+    document = _run_document(run) | {
+        "top_n": record.top_n,
+        "rank_by": record.rank_by,
+        "note": record.note,
+        "params": record.params,
+        "ranges": {metric: list(span) for metric, span in record.metrics.items()},
+        "detailed_strategies": [{"rank": d.rank, "strategy_name": d.strategy} for d in record.details],
+        "objects": [{"key": ref.key, "bytes": ref.size, "sha256": ref.sha256} for ref in reachable(record)],
+    }
+    return _json(document)
+
+
+def _code(site: Site, run: str) -> Response:
+    code = site.data.code(run)
+    files = [
+        {"path": f.path, "bytes": f.size, "sha256": f.sha256, "executable": f.executable} for f in code.files
+    ]
+    return _json({"how": code.how, "reason": code.reason, "warnings": list(code.warnings), "files": files})
+
+
+def _file(site: Site, run: str, path: str) -> Response:
+    return download(site.data.code(run).read(path), path)
+
+
+def _universes(site: Site) -> Response:
+    found: dict[str, dict[str, Any]] = {}
+    for run in site.data.runs():
+        one = found.setdefault(
+            run.universe,
+            {"universe": run.universe, "newest_run": run.id, "created": run.created, "strategies": run.strategies, "runs": 0, "bytes": 0},
+        )
+        one["runs"] += 1
+        one["bytes"] += run.bytes
+    return _json({"universes": [found[name] for name in sorted(found)]})
+
+
+def _metrics(site: Site) -> Response:
+    args = request.args
+    metrics = site.data.metrics(args.get("run") or None, history=_yes("history"))
+    ask = Ask(
+        args.get("universe", ""), args.get("search", ""), args.get("where", ""), parse_sort(args.get("sort", ""))
+    )
+    columns = _columns(metrics.table.column_names, first=FIRST)
+    chosen = site.views.all(metrics, ask, columns)
+    names = args.getlist("strategy")
+    if names:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        chosen = chosen.filter(pc.is_in(chosen["strategy_name"], value_set=pa.array(names, pa.string())))
+    return _table(chosen, "metrics", "metrics")
+
+
+def _strategy(site: Site) -> Response:
+    name, universe, run = _named(None, None)
+    found = site.data.archive.load_strategy(name, universe=universe, run=run)
+    return download(json_bytes(found), f"{name}.json", TYPES["json"], inline=not _yes("download"))
+
+
+def _trades(site: Site, universe: str | None, strategy: str | None) -> Response:
+    name, universe, run = _named(universe, strategy)
+    found = site.details.find(name, universe, run)
+    table = found.trades.table
+    columns = _columns(table.column_names) if table.num_columns else None
+    ask = Ask(where=request.args.get("where", ""), sort=parse_sort(request.args.get("sort", "")))
+    return _table(site.views.all(found.trades, ask, columns), "trades", f"{name}-trades")
+
+
+def _objects(site: Site) -> Response:
+    limit = min(_whole("limit", 1000), 10_000)
+    folder = bucket.folder(site.objects.index(), request.args.get("prefix", ""), request.args.get("after", ""), limit)
+    items = [
+        {"key": item.key, "bytes": item.size, "objects": item.objects, "modified": item.modified}
+        for item in folder.items
+    ]
+    return _json({"prefix": folder.prefix, "bytes": folder.size, "objects": folder.objects, "items": items, "next": folder.after})
+
+
+def _object(site: Site) -> Response:
+    key = request.args.get("key", "")
+    entry = site.objects.entry(key)
+    name = key.rsplit("/", 1)[-1]
+
+    def chunks() -> Any:
+        for start in range(0, entry.size, 1 << 20):
+            yield site.data.store.get(key, start, min(entry.size, start + (1 << 20)))
+
+    answer = Response(chunks(), content_type="application/octet-stream")
+    answer.headers["Content-Length"] = str(entry.size)
+    answer.headers["Content-Disposition"] = _disposition(name)
+    return answer
+
+
+def download(data: bytes, name: str, kind: str | None = None, *, inline: bool = False) -> Response:
+    """Return bytes as a file to save; nothing an archive holds is ever shown by the browser as a page of ours."""
+    if kind is None:
+        guess = mimetypes.guess_type(name)[0] or ""
+        kind = "text/plain; charset=utf-8" if guess.startswith("text/") else "application/octet-stream"
+    answer = Response(data, content_type=kind)
+    if not inline:
+        answer.headers["Content-Disposition"] = _disposition(name.rsplit("/", 1)[-1])
+    return answer
+
+
+def _disposition(name: str) -> str:
+    plain = "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else "_" for char in name)[-100:]
+    return f"attachment; filename=\"{plain or 'file'}\"; filename*=UTF-8''{quote(name, safe='', errors='replace')[:600]}"
+
+
+def _table(table: Any, key: str, name: str) -> Response:
+    form = request.args.get("format", "json")
+    start = _whole("offset", 0)
+    part = table.slice(start, _whole("limit", table.num_rows))
+    if form == "json":
+        document = {key: part.to_pylist(), "count": part.num_rows, "total": table.num_rows}
+        return download(json_bytes(document), f"{name}.json", TYPES["json"], inline=not _yes("download"))
+    return download(table_bytes(part, form, key), f"{name}.{form}", TYPES[form])
+
+
+def _named(universe: str | None, strategy: str | None) -> tuple[str, str | None, str | None]:
+    args = request.args
+    name = strategy or args.get("name") or args.get("strategy") or ""
+    if not name:
+        raise ConfigError("say which strategy: ?universe=...&name=...")
+    return name, universe or args.get("universe") or None, args.get("run") or None
+
+
+def _columns(names: list[str], first: tuple[str, ...] = ()) -> list[str] | None:
+    text = request.args.get("columns", "")
+    if not text:
+        return None
+    wanted = [known_column(name, names) for name in text.split(",") if name]
+    return list(dict.fromkeys([*(name for name in first if name in names), *wanted]))
+
+
+def _yes(name: str) -> bool:
+    return request.args.get(name, "").lower() in ("1", "true", "yes")
+
+
+def _whole(name: str, default: int) -> int:
+    text = request.args.get(name, "")
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 12:
+        raise ConfigError(f"{name} must be a whole number, not {text[:40]!r}")
+    return int(text)

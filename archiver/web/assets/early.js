@@ -1,0 +1,28 @@
+/* Runs before anything is drawn, so that a dark page never flashes white. */
+(function () {
+  "use strict";
+  var root = document.documentElement;
+  var system = window.matchMedia("(prefers-color-scheme: dark)");
+  function chosen() {
+    try { return localStorage.getItem("archiver-theme") || "system"; } catch (_) { return "system"; }
+  }
+  function apply() {
+    var name = chosen();
+    var dark = name === "dark" || (name === "system" && system.matches);
+    root.dataset.theme = dark ? "dark" : "light";
+    root.dataset.agThemeMode = dark ? "dark" : "light";
+    var label = document.getElementById("theme-name");
+    if (label) label.textContent = { system: "System theme", light: "Light theme", dark: "Dark theme" }[name];
+  }
+  system.addEventListener("change", apply);
+  window.archiverTheme = {
+    apply: apply,
+    next: function () {
+      var order = ["system", "light", "dark"];
+      var name = order[(order.indexOf(chosen()) + 1) % order.length];
+      try { localStorage.setItem("archiver-theme", name); } catch (_) { /* a private window */ }
+      apply();
+    },
+  };
+  apply();
+})();

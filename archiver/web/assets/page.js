@@ -1,0 +1,56 @@
+/* What every page needs: links without reloads, the title, the menu, the theme, keys. */
+(function () {
+  "use strict";
+  window.dash_clientside = window.dash_clientside || {};
+  window.dash_clientside.archiver = {
+    arrived: function (title, pathname) {
+      if (title) document.title = title;
+      window.archiverTheme.apply();
+      var group = { "/strategy": "/strategies", "/run": "/runs" };
+      var at = group[pathname] || pathname || "/";
+      document.querySelectorAll("#nav a").forEach(function (link) {
+        if (link.getAttribute("href") === at) link.setAttribute("aria-current", "page");
+        else link.removeAttribute("aria-current");
+      });
+      return at;
+    },
+  };
+
+  function follow(link) {
+    history.pushState({}, "", link.href);
+    window.dispatchEvent(new PopStateEvent("popstate"));
+    window.scrollTo(0, 0);
+    var page = document.getElementById("page");
+    if (page) page.focus({ preventScroll: true });
+  }
+
+  document.addEventListener("click", function (event) {
+    var menus = document.querySelectorAll("details.menu[open]");
+    menus.forEach(function (menu) { if (!menu.contains(event.target)) menu.open = false; });
+    if (event.target.closest("#theme")) { window.archiverTheme.next(); return; }
+    var link = event.target.closest("a[href]");
+    if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (link.dataset.reload) { event.preventDefault(); location.reload(); return; }
+    if (link.classList.contains("off")) { event.preventDefault(); return; }
+    var raw = link.getAttribute("href");
+    if (link.hasAttribute("download") || link.target || raw.charAt(0) !== "/" || raw.indexOf("/api") === 0) return;
+    event.preventDefault();
+    follow(link);
+  });
+
+  document.addEventListener("keydown", function (event) {
+    var typing = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) || event.target.isContentEditable;
+    if (event.key === "Escape") {
+      document.querySelectorAll("details.menu[open]").forEach(function (menu) { menu.open = false; });
+    }
+    if (event.key === "Enter" && event.target.classList && event.target.classList.contains("ag-cell")) {
+      var link = event.target.querySelector("a[href]");
+      if (link) { event.preventDefault(); link.click(); } else event.target.click();
+    }
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "/") {
+      var box = document.querySelector("#filter-search");
+      if (box) { event.preventDefault(); box.focus(); }
+    }
+  });
+})();

@@ -1,0 +1,131 @@
+"""Curves and returns made fit for a picture: thinned without losing extremes, summed by month, counted by size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MOST_POINTS = 2_000
+_MONEY = ("pnl_usd", "pnl", "net_pnl", "profit", "pnl_pct", "return_pct", "pnl_pips")
+_MOMENTS = ("exit_time", "exit_date", "close_time", "entry_time", "time", "date")
+
+
+def floats(values: Any) -> Any:
+    """Return a curve as a numpy array of floats, what is no number as NaN."""
+    import numpy as np
+
+    if values is None:
+        return np.empty(0)
+    try:
+        return np.asarray(values, dtype=float).ravel()
+    except (TypeError, ValueError, OverflowError):
+        return np.array([_float(value) for value in values] if isinstance(values, list) else [])
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value) if isinstance(value, int | float) else float("nan")
+    except OverflowError:
+        return float("nan")
+
+
+def thin(values: Any, start: int = 0, end: int | None = None, most: int = MOST_POINTS) -> tuple[Any, Any]:
+    """Return (positions, values) of at most about `most` points between two positions.
+
+    In each bucket the least and the greatest value stay, so no peak is lost; NaN and infinities are left out.
+    """
+    import numpy as np
+
+    curve = floats(values)
+    start, end = max(0, start), len(curve) if end is None else min(len(curve), end)
+    part = curve[start:end]
+    at = np.flatnonzero(np.isfinite(part))
+    if len(at) <= most:
+        return at + start, part[at]
+    kept = part[at]
+    edges = np.linspace(0, len(at), most // 2 + 1).astype(int)
+    chosen = [0, len(at) - 1]
+    for begin, stop in zip(edges[:-1], edges[1:], strict=True):
+        cut = kept[begin:stop]
+        chosen += [begin + int(cut.argmin()), begin + int(cut.argmax())]
+    places = np.unique(chosen)
+    return at[places] + start, kept[places]
+
+
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """Money made by trades: its column, by month (year -> 12 sums or None), and counts by size."""
+
+    column: str
+    months: dict[int, list[float | None]]
+    edges: list[float]
+    counts: list[int]
+    mean: float
+    median: float
+
+
+def returns(trades: pa.Table) -> Returns | None:
+    """Sum up what trades made. None where no column says it."""
+    import numpy as np
+
+    column = first_of(trades, _MONEY)
+    if column is None or not trades.num_rows:
+        return None
+    made = floats(trades[column].to_pylist())
+    finite = made[np.isfinite(made)]
+    if not len(finite):
+        return None
+    low, high = np.quantile(finite, [0.005, 0.995])
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    counts, edges = np.histogram(np.clip(finite, low, high), bins=min(41, max(7, len(finite) // 4)), range=(low, high))
+    return Returns(
+        column,
+        _months(trades, made),
+        edges.tolist(),
+        counts.tolist(),
+        float(finite.mean()),
+        float(np.median(finite)),
+    )
+
+
+def first_of(trades: pa.Table, names: Sequence[str]) -> str | None:
+    """Return the first of these names that is a column of numbers or text."""
+    return next((name for name in names if name in trades.column_names), None)
+
+
+def times(trades: pa.Table) -> list[datetime | None]:
+    """Return when each trade ended, as far as its data says so."""
+    column = first_of(trades, _MOMENTS)
+    if column is None:
+        return [None] * trades.num_rows
+    return [when(value) for value in trades[column].to_pylist()]
+
+
+def when(value: Any) -> datetime | None:
+    """Read a moment as traders write them: ISO 8601 text, or seconds or milliseconds since 1970."""
+    try:
+        if isinstance(value, str):
+            return datetime.fromisoformat(value)
+        if isinstance(value, int | float) and value > 1e8:
+            from datetime import UTC
+
+            return datetime.fromtimestamp(value / (1000 if value > 1e11 else 1), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return value if isinstance(value, datetime) else None
+
+
+def _months(trades: pa.Table, made: Any) -> dict[int, list[float | None]]:
+    months: dict[int, list[float | None]] = {}
+    for moment, amount in zip(times(trades), made.tolist(), strict=True):
+        if moment is None or amount - amount != 0:
+            continue
+        year = months.setdefault(moment.year, [None] * 12)
+        year[moment.month - 1] = (year[moment.month - 1] or 0.0) + amount
+    return dict(sorted(months.items())[-40:])

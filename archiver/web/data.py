@@ -1,0 +1,151 @@
+"""What the pages and the API read: records and metrics of an archive that may change while it is looked at."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from archiver.archive import Archive
+from archiver.runs import run_of
+from archiver.load import Reader
+from archiver.model import Record, Run
+from archiver.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+T = TypeVar("T")
+
+_FRESH_LOCAL, _FRESH_REMOTE = 1.0, 5.0
+"""Seconds for which a listing of records is taken for current."""
+FALLBACK_SCORES = ("composite_score", "sharpe_ratio")
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """A table of metrics and the version of the archive that it was read from."""
+
+    version: str
+    table: pa.Table
+
+
+class Recent(Generic[T]):
+    """Keeps the most recent results; two threads that ask for the same one wait for one computation."""
+
+    def __init__(self, most: int) -> None:
+        """Keep at most so many."""
+        self._most = most
+        self._kept: OrderedDict[Hashable, T] = OrderedDict()
+        self._locks: dict[Hashable, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return the result for the key, made now unless it is kept."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            own = self._locks.setdefault(key, threading.Lock())
+        with own:
+            with self._lock:
+                if key in self._kept:
+                    return self._kept[key]
+            try:
+                made = make()
+            finally:
+                with self._lock:
+                    self._locks.pop(key, None)
+            with self._lock:
+                self._kept[key] = made
+                while len(self._kept) > self._most:
+                    self._kept.popitem(last=False)
+            return made
+
+
+class Data:
+    """An archive as the pages see it: never older than a few seconds, each object read once."""
+
+    def __init__(self, archive: Archive) -> None:
+        """Take an archive that was opened read-only."""
+        self.archive = archive
+        self.store = archive.store
+        self.reader = Reader(archive.store)
+        self._fresh = _FRESH_LOCAL if archive.store.local is not None else _FRESH_REMOTE
+        self._lock = threading.Lock()
+        self._listed: tuple[float, str, list[Record]] | None = None
+        self._latest: Recent[Metrics] = Recent(1)
+        self._others: Recent[Metrics] = Recent(2)
+
+    @property
+    def url(self) -> str:
+        """Where the archive is, without credentials."""
+        return self.store.url
+
+    def records(self) -> list[Record]:
+        """Return the records of all runs, newest first."""
+        return self._state()[1]
+
+    def version(self) -> str:
+        """Return a text that changes when runs appear or go."""
+        return self._state()[0]
+
+    def runs(self, universe: str | None = None, tag: str | None = None) -> list[Run]:
+        """Return the runs as `Archive.runs` does."""
+        return self.archive.runs(universe, tag)
+
+    def run(self, run: str) -> tuple[Record, Run]:
+        """Return a run's record and what users see of it. Raises RunNotFoundError."""
+        record = self.archive.record(run)
+        return record, run_of(record, self.archive.run(record.run).tags)
+
+    def code(self, run: str) -> Snapshot:
+        """Return a run's captured code. Raises RunNotFoundError."""
+        record = self.archive.record(run)
+        return Snapshot(self.store, record.code, record.params)
+
+    def universes(self) -> list[str]:
+        """Return the names of all universes, sorted."""
+        return sorted({record.universe for record in self.records()})
+
+    def metrics(self, run: str | None = None, *, history: bool = False) -> Metrics:
+        """Return the metrics of every strategy's newest run, of one run, or of all runs."""
+        version, _ = self._state()
+        if run is None and not history:
+            return self._latest.get(version, lambda: Metrics(version, self.archive.load_metrics()))
+        return self._others.get(
+            (version, run, history),
+            lambda: Metrics(
+                f"{version}/{run or 'all'}", self.archive.load_metrics(run=run, history=history)
+            ),
+        )
+
+    def score(self, names: Sequence[str]) -> str | None:
+        """Return the metric to rank by: what the newest run was ranked by, else the usual ones, if there are any."""
+        ranked = [record.rank_by for record in self.records()[:1] if record.rank_by]
+        return next((name for name in (*ranked, *FALLBACK_SCORES) if name in names), None)
+
+    def _state(self) -> tuple[str, list[Record]]:
+        now = time.monotonic()
+        with self._lock:
+            if self._listed is not None and now - self._listed[0] < self._fresh:
+                return self._listed[1], self._listed[2]
+            records = self.archive.records()
+            text = "\n".join(f"{record.run} {record.size}" for record in records)
+            version = hashlib.sha256(text.encode()).hexdigest()[:16]
+            self._listed = (time.monotonic(), version, records)
+            return version, records
+
+
+def plain_value(value: Any) -> Any:
+    """Return a value that JSON can carry and people can read: NaN and infinities become text."""
+    if isinstance(value, float):
+        if value != value:
+            return "NaN"
+        if value in (float("inf"), float("-inf")):
+            return "∞" if value > 0 else "-∞"
+    return value

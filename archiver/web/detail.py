@@ -1,0 +1,137 @@
+"""One strategy's detail, read for a page: curves and trades apart from the price windows, which are cut one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from archiver.codec.detail import decode_detail
+from archiver.codec.tapes import cut_windows
+from archiver.errors import NotFoundError
+from archiver.load import records_of
+from archiver.model import Detail, Record
+from archiver.web.curves import floats, when
+from archiver.web.data import Data, Metrics, Recent
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+AROUND = 40
+"""Bars drawn before a trade's entry and after its exit, where the tape is known and no window is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A strategy whose detail was kept. `trades` has no price windows; `places` says where they are in the tapes."""
+
+    record: Record
+    detail: Detail
+    metrics: dict[str, Any]
+    equity: Any
+    drawdown: Any
+    trades: Metrics
+
+    @property
+    def name(self) -> str:
+        """The strategy's name."""
+        return self.detail.strategy
+
+
+class Details:
+    """Reads strategies, and keeps the few most recent ones."""
+
+    def __init__(self, data: Data) -> None:
+        """Read from this archive."""
+        self._data = data
+        self._kept: Recent[Strategy] = Recent(4)
+
+    def find(self, name: str, universe: str | None = None, run: str | None = None) -> Strategy:
+        """Return a strategy's detail of a run, or of the newest run that has the strategy.
+
+        Raises NotKeptError, NotFoundError, RunNotFoundError as `Archive.load_strategy` does.
+        """
+        if run:
+            records = list(records_of([self._data.archive.record(run)], universe=universe))
+        else:
+            records = list(records_of(self._data.records(), universe=universe))
+        record, detail = self._data.reader.find(records, name)
+        return self._kept.get((record.run, record.size, name), lambda: self._read(record, detail))
+
+    def window(self, strategy: Strategy, trade: int) -> dict[str, list[Any]] | None:
+        """Return the bars around one trade by column, or None where the archive has none.
+
+        Raises NotFoundError for a trade that is not there.
+        """
+        trades = strategy.trades.table
+        if not 0 <= trade < trades.num_rows:
+            raise NotFoundError(f"there is no trade {trade + 1}: the strategy has {trades.num_rows}")
+        found = self._data.reader.parquet(strategy.record.tier2) if strategy.record.tier2 else None
+        windows = found.facts.get("trades", {}).get("windows", {}) if found else {}
+        for name in windows:
+            value = self._one_window(strategy, name, trade)
+            if isinstance(value, dict) and value:
+                return value
+        return self._from_tape(strategy, trade)
+
+    def _one_window(self, strategy: Strategy, name: str, trade: int) -> Any:
+        data, record = self._data.reader, strategy.record
+
+        def cut(_: str, places: Any) -> list[Any]:
+            return [
+                cut_windows(data.tapes(record), [place])[0] if at == trade else None
+                for at, place in enumerate(places)
+            ]
+
+        assert record.tier2 is not None  # noqa: S101 - a strategy is only read where there is one
+        from archiver.codec.detail import trades_table
+
+        return trades_table(data.parquet(record.tier2), strategy.detail, [name], cut)[name][trade].as_py()
+
+    def _from_tape(self, strategy: Strategy, trade: int) -> dict[str, list[Any]] | None:
+        """Cut bars by the trade's own times where the run has exactly one tape."""
+        tapes = self._data.reader.tapes(strategy.record) if len(strategy.record.tapes) == 1 else []
+        row = strategy.trades.table.slice(trade, 1).to_pylist()[0]
+        entry, leave = row.get("entry_time"), row.get("exit_time")
+        if not tapes or when(entry) is None or when(leave) is None:
+            return None
+        tape = tapes[0]
+        clock = [when(value) for value in tape.columns[tape.clock]]
+        try:
+            from bisect import bisect_left
+
+            begin, end = (bisect_left(clock, when(value)) for value in (entry, leave))  # type: ignore[type-var]
+        except TypeError:
+            return None
+        if begin >= len(clock):
+            return None
+        return {key: values[max(0, begin - AROUND) : end + AROUND] for key, values in tape.columns.items()}
+
+    def _read(self, record: Record, detail: Detail) -> Strategy:
+        reader = self._data.reader
+        trades = reader.trades(record, detail, None)
+        assert record.tier2 is not None  # noqa: S101 - find() gives only such
+        # The places of windows pass through as they are: cutting them all would take longer than the rest.
+        found = decode_detail(reader.parquet(record.tier2), detail, lambda _, places: list(places))
+        return Strategy(
+            record,
+            detail,
+            found["metrics"],
+            floats(found["equity_curve"]),
+            floats(found["drawdown_curve"]),
+            Metrics(f"{record.run}/{record.size}/{detail.strategy}", trades),
+        )
+
+
+def cut_around(window: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return a window by the names that charts use: time, open, high, low, close, volume; absent ones are left out."""
+    lower = {str(key).lower(): values for key, values in window.items() if isinstance(values, list)}
+    names = {
+        "time": ("timestamps", "timestamp", "time", "times", "date", "datetime"),
+        "open": ("open", "o"),
+        "high": ("high", "h"),
+        "low": ("low", "l"),
+        "close": ("close", "c", "price"),
+        "volume": ("volume", "v"),
+    }
+    found = {name: next((lower[key] for key in keys if key in lower), None) for name, keys in names.items()}
+    return {name: values for name, values in found.items() if values is not None}

@@ -1,0 +1,84 @@
+"""Charts as plain Plotly figures. Colours that depend on light and dark come from the style sheet, not from here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dash import dcc
+
+Figure = dict[str, Any]
+
+COLORS = ("#4f7cff", "#f08c2e", "#1aa179", "#c85bd6", "#e0526a", "#2ba8c9", "#9a8a2c", "#7a6cf0", "#6f8f3f", "#a8715a")
+GOOD, BAD, ACCENT, GREY = "#1aa179", "#e0526a", "#4f7cff", "#8a94a6"
+_FONT = "Inter, ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+CONFIG = {
+    "displaylogo": False,
+    "responsive": True,
+    "displayModeBar": False,
+    "scrollZoom": False,
+    "showTips": False,
+    "doubleClick": "reset",
+}
+
+
+def figure(traces: Sequence[Figure], *, x: str = "", y: str = "", **layout: Any) -> Figure:
+    """Return a figure with the looks that all charts share; x and y are the titles of the axes."""
+    axes = {
+        axis: {
+            "title": {"text": text, "standoff": 8, "font": {"size": 12}},
+            "zeroline": False,
+            "automargin": True,
+            "fixedrange": False,
+            "ticks": "",
+            "showline": False,
+            "gridwidth": 1,
+            **layout.pop(axis, {}),
+        }
+        for axis, text in (("xaxis", x), ("yaxis", y))
+    }
+    return {
+        "data": list(traces),
+        "layout": {
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "font": {"family": _FONT, "size": 12},
+            "margin": {"l": 8, "r": 12, "t": 8, "b": 8, "pad": 0},
+            "showlegend": False,
+            "hoverlabel": {"font": {"family": _FONT, "size": 12}},
+            "colorway": list(COLORS),
+            "modebar": {"orientation": "v"},
+            **axes,
+            **layout,
+        },
+    }
+
+
+def graph(name: Any, drawn: Figure, label: str, *, height: int = 300, **more: Any) -> dcc.Graph:
+    """Return a chart on the page; its label says in words what it shows."""
+    return dcc.Graph(
+        id=name,
+        figure=drawn,
+        config={**CONFIG, **more.pop("config", {})},
+        style={"height": f"{height}px"},
+        className="chart",
+        **more,
+    )
+
+
+def line(x: Any, y: Any, name: str = "", color: str = ACCENT, **more: Any) -> Figure:
+    """Return a line."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": x,
+        "y": y,
+        "name": name,
+        "line": {"color": color, "width": 1.6},
+        **more,
+    }
+
+
+def bars(x: Any, y: Any, color: Any = ACCENT, **more: Any) -> Figure:
+    """Return bars."""
+    return {"type": "bar", "x": x, "y": y, "marker": {"color": color, "line": {"width": 0}}, **more}

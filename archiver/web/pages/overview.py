@@ -1,0 +1,250 @@
+"""Overview: what the archive holds, which strategies are best, what it costs, what a prune would remove."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from dash import dcc, html
+from dash.dependencies import Input, Output
+
+from archiver import layout
+from archiver.model import Run
+from archiver.web import bucket, figures, links, parts
+from archiver.web import format as fmt
+from archiver.web.parts import Page
+from archiver.web.rows import Ask
+
+if TYPE_CHECKING:
+    from archiver.web.site import Site
+
+PATH = "/"
+_BEST = 10
+_TIERS = (
+    ("Metrics", "tier 1", (layout.TIER1,)),
+    ("Details", "tier 2", (layout.TIER2,)),
+    ("Tapes", "bars", (layout.TAPES,)),
+    ("Code", "", (layout.CODE,)),
+    ("Records", "", (layout.RUNS, layout.TAGS, layout.CATALOG, layout.ARCHIVE)),
+    ("Bundles", "", (layout.BUNDLES,)),
+    ("Trash", "", (layout.TRASH,)),
+)
+
+
+def page(site: Site, query: links.Query) -> Page:
+    """Show the archive at a glance."""
+    runs = site.data.runs()
+    if not runs:
+        text = "Save results with archive.save_universe_results(...), or try `archiver demo`."
+        return Page("Overview", [parts.heading("Overview"), parts.empty("This archive has no runs yet", text)])
+    newest: dict[str, Run] = {}
+    for run in runs:
+        newest.setdefault(run.universe, run)
+    strategies = sum(run.strategies for run in newest.values())
+    figures_ = parts.stats(
+        parts.stat("Universes", fmt.count(len(newest))),
+        parts.stat("Runs", fmt.count(len(runs)), f"last {fmt.age(runs[0].created)}"),
+        parts.stat("Strategies", fmt.count(strategies), "newest run of each universe"),
+        parts.stat("With detail", fmt.count(sum(run.detailed for run in runs)), "trades and curves kept"),
+        parts.stat("Stored", html.Span(parts.waiting("Adding up sizes", lines=1), id="stored")),
+    )
+    content = [
+        parts.heading("Overview", fmt.counted(len(runs), "run"), over=html.Span(site.data.url, className="mono")),
+        figures_,
+        html.Div(
+            [
+                html.Div(parts.card("Best strategies", parts.waiting(lines=_BEST)), id="best", className="span-2"),
+                html.Div(parts.card("Storage", parts.waiting(lines=6)), id="storage"),
+                html.Div(
+                    parts.card(
+                        "Runs over time",
+                        figures.graph("over-time", _over_time(runs), "Runs saved per day and stored bytes", height=230),
+                    ),
+                    className="span-2",
+                ),
+                html.Div(parts.card("Health", parts.waiting(lines=4)), id="health"),
+                html.Div(_universes(newest, runs), className="span-2"),
+                html.Div(_recent(runs)),
+            ],
+            className="grid",
+        ),
+        dcc.Store(id="overview-go", data=0),
+    ]
+    return Page("Overview", content)
+
+
+def connect(app: Any, site: Site) -> None:
+    """Fill in what takes longer than the page itself."""
+    go = Input("overview-go", "data")
+    app.callback(Output("best", "children"), go)(parts.safely(lambda _: _best(site)))
+    app.callback(Output("storage", "children"), Output("stored", "children"), go)(lambda _: _storage(site))
+    app.callback(Output("health", "children"), go)(parts.safely(lambda _: _health(site)))
+
+
+def _best(site: Site) -> Any:
+    metrics = site.data.metrics()
+    names = metrics.table.column_names
+    score = site.data.score(names)
+    if score is None:
+        return parts.card("Best strategies", parts.empty("Nothing to rank by", "No run has a score to rank by."))
+    ask = Ask(sort=((score, True),))
+    shown = [name for name in _columns(names) if name != score][:4]
+    rows = site.views.page(metrics, ask, 0, _BEST, ["universe", "strategy_name", "run", score, *shown]).to_pylist()
+    finite = [row[score] for row in rows if isinstance(row[score], int | float) and row[score] - row[score] == 0]
+    most = max([abs(value) for value in finite], default=0) or 1
+    body = [
+        [
+            str(at + 1),
+            parts.named(
+                parts.link(row["strategy_name"], links.strategy(row["universe"], row["strategy_name"])), row["universe"]
+            ),
+            parts.bar(abs(row[score] or 0) / most if row[score] in finite else 0, fmt.number(row[score])),
+            *(parts.signed(fmt.shown(name, row[name]), None) for name in shown),
+        ]
+        for at, row in enumerate(rows)
+    ]
+    headers = ["#", "Strategy", *(parts.metric_name(name) for name in (score, *shown))]
+    all_ = parts.link("All strategies →", links.href("/strategies", sort=f"-{score}"))
+    numbers = range(2, 3 + len(shown))
+    table = parts.table(headers, body, right=[0, *numbers], caption="The best strategies of all universes")
+    return parts.card("Best strategies", table, note=all_)
+
+
+def _columns(names: list[str]) -> list[str]:
+    wanted = (
+        "sharpe_ratio",
+        "total_return",
+        "return_pct",
+        "max_drawdown",
+        "max_drawdown_pct",
+        "profit_factor",
+        "win_rate",
+        "win_rate_pct",
+        "n_trades",
+    )
+    return [name for name in wanted if name in names]
+
+
+def _storage(site: Site) -> tuple[Any, Any]:
+    try:
+        index = site.objects.index()
+    except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
+        return parts.card("Storage", parts.failed(error)), "–"
+    total = index.sums[-1]
+    tiers = [
+        (name, note, sum(bucket.below(index, p)[0] for p in prefixes), sum(bucket.below(index, p)[1] for p in prefixes), prefixes[0])
+        for name, note, prefixes in _TIERS
+    ]
+    rows = [
+        [
+            parts.link([name, html.Span(f" · {note}", className="muted") if note else None], links.href("/bucket", prefix=prefix)),
+            parts.bar(size / total if total else 0, fmt.size(size)),
+            fmt.count(objects),
+        ]
+        for name, note, size, objects, prefix in tiers
+        if objects
+    ]
+    known = sum(size for _, _, size, _, _ in tiers)
+    if total - known:
+        rows.append(["Other", parts.bar((total - known) / total, fmt.size(total - known)), ""])
+    strip = html.Div(
+        [
+            html.Div(style={"flex": f"{size} 0 0"}, className=f"strip-{at}", title=f"{name}: {fmt.size(size)}")
+            for at, (name, _, size, _, _) in enumerate(tiers)
+            if size
+        ],
+        className="strip",
+        role="img",
+        **{"aria-label": "Shares of the storage"},
+    )
+    table = parts.table(["What", "Bytes", "Objects"], rows, right=[1, 2], caption="Bytes by kind of object")
+    note = f"{fmt.count(len(index.keys))} objects"
+    return parts.card("Storage", strip, table, note=note), [fmt.size(total)]
+
+
+def _health(site: Site) -> Any:
+    return parts.card("Health", parts.pairs([("State", "not looked at")]))
+
+
+def _over_time(runs: list[Run]) -> figures.Figure:
+    per_day: dict[str, int] = defaultdict(int)
+    for run in runs:
+        per_day[f"{run.created:%Y-%m-%d}"] += 1
+    oldest_first = runs[::-1]
+    grown = list(accumulate(run.bytes for run in oldest_first))
+    step = max(1, len(oldest_first) // 1000)
+    first, last = oldest_first[0].created, runs[0].created
+    # A single day would be drawn as one bar from edge to edge.
+    around = max(timedelta(days=4), (last - first) * 0.04)
+    sizes = [size / 1e6 for size in grown[::step]] + [grown[-1] / 1e6]
+    moments = [f"{run.created:%Y-%m-%dT%H:%M:%S}" for run in oldest_first[::step]] + [f"{last:%Y-%m-%dT%H:%M:%S}"]
+    days = [f"{day}T12:00:00" for day in sorted(per_day)]
+    return figures.figure(
+        [
+            figures.bars(
+                days,
+                [per_day[day] for day in sorted(per_day)],
+                "rgba(79,124,255,0.55)",
+                width=[86_400_000 * 0.8] * len(days),
+                hovertemplate="%{y} runs on %{x|%Y-%m-%d}<extra></extra>",
+            ),
+            figures.line(
+                moments,
+                sizes,
+                color=figures.COLORS[1],
+                yaxis="y2",
+                hovertemplate="%{y:.1f} MB after %{x|%Y-%m-%d %H:%M}<extra></extra>",
+            ),
+        ],
+        y="Runs",
+        xaxis={"range": [f"{first - around:%Y-%m-%d}", f"{last + around:%Y-%m-%d}"], "type": "date", "showgrid": False},
+        yaxis={"rangemode": "tozero"},
+        yaxis2={
+            "overlaying": "y",
+            "side": "right",
+            "title": {"text": "MB stored", "standoff": 8},
+            "showgrid": False,
+            "rangemode": "tozero",
+            "automargin": True,
+            "zeroline": False,
+        },
+    )
+
+
+def _universes(newest: dict[str, Run], runs: list[Run]) -> Any:
+    count: dict[str, int] = defaultdict(int)
+    size: dict[str, int] = defaultdict(int)
+    for run in runs:
+        count[run.universe] += 1
+        size[run.universe] += run.bytes
+    largest = max(size.values()) or 1
+    rows = [
+        [
+            parts.link(name, links.href("/strategies", universe=name), kind="line"),
+            fmt.count(run.strategies),
+            fmt.count(count[name]),
+            html.Span(fmt.age(run.created), title=fmt.moment(run.created)),
+            parts.bar(size[name] / largest, fmt.size(size[name])),
+        ]
+        for name, run in sorted(newest.items())
+    ]
+    headers = ["Universe", "Strategies", "Runs", "Newest run", "Bytes"]
+    table = html.Div(parts.table(headers, rows[:500], right=[1, 2, 4], caption="Universes"), className="tall")
+    return parts.card("Universes", table, note=fmt.counted(len(newest), "universe"))
+
+
+def _recent(runs: list[Run]) -> Any:
+    rows = [
+        [
+            parts.link(fmt.age(run.created), links.run(run.id), title=run.id),
+            html.Span(run.universe, className="line", title=run.universe),
+            parts.tags(run.tags),
+        ]
+        for run in runs[:12]
+    ]
+    all_ = parts.link("All runs →", "/runs")
+    return parts.card("Recent runs", parts.table(["Saved", "Universe", "Tags"], rows, caption="Recent runs"), note=all_)
+
+

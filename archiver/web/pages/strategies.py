@@ -1,0 +1,467 @@
+"""Strategies: the metrics of all strategies, sorted and filtered on the server, page by page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dash_ag_grid as dag
+from dash import ClientsideFunction, dcc, html
+from dash.dependencies import Input, Output, State
+
+from archiver.expression import known_column
+from archiver.web import figures, links, parts
+from archiver.web import format as fmt
+from archiver.web.data import Metrics, plain_value
+from archiver.web.parts import Page
+from archiver.web.rows import Ask, cloud, is_number, numeric_columns, parse_sort
+
+if TYPE_CHECKING:
+    from archiver.web.site import Site
+
+PATH = "/strategies"
+_BLOCK = 100
+_MOST_COLUMNS = 60
+_USUAL = (
+    "composite_score",
+    "sharpe_ratio",
+    "sortino_ratio",
+    "total_return",
+    "return_pct",
+    "max_drawdown",
+    "max_drawdown_pct",
+    "profit_factor",
+    "win_rate",
+    "win_rate_pct",
+    "n_trades",
+    "calmar_ratio",
+)
+
+
+def page(site: Site, query: links.Query) -> Page:
+    """Show the table that the URL describes."""
+    run = links.first(query, "run")
+    metrics = site.data.metrics(run or None)
+    names = metrics.table.column_names
+    score = site.data.score(names)
+    sort = links.first(query, "sort") or (f"-{score}" if score else "")
+    chosen = [name for name in links.first(query, "columns").split(",") if name in names]
+    shown = chosen or [name for name in dict.fromkeys([score or "", *_USUAL]) if name in names] or names[3:13]
+    ask = {
+        "universe": links.first(query, "universe"),
+        "search": links.first(query, "search"),
+        "where": links.first(query, "where"),
+        "run": run,
+        "columns": shown,
+        "chosen": bool(chosen),
+    }
+    numeric = numeric_columns(metrics.table)
+    x, y = _axes(query, numeric, score)
+    over = ["Run ", parts.link(fmt.short_run(run), links.run(run))] if run else None
+    title = links.first(query, "universe") or "Strategies"
+    content = [
+        parts.heading(title, html.Span(id="strategies-status", role="status"), over=over, actions=_actions(_chooser(names, shown))),
+        _filters(site, ask),
+        html.Div(id="strategies-error"),
+        html.Div(
+            [
+                _grid(site, metrics, ask, sort),
+                _scatter(numeric, x, y, is_open=links.first(query, "scatter") == "1"),
+            ],
+            className="strategies-body",
+        ),
+        dcc.Store(id="ask", data=ask),
+        dcc.Store(id="sorted", data=sort),
+        dcc.Store(id="synced"),
+    ]
+    return Page(title, content)
+
+
+def connect(app: Any, site: Site) -> None:
+    """Answer the table's requests for rows, and keep URL, filters and plot in step."""
+    app.callback(
+        Output("strategies-grid", "getRowsResponse"),
+        Input("strategies-grid", "getRowsRequest"),
+        State("ask", "data"),
+        prevent_initial_call=True,
+    )(lambda request, ask: _rows(site, request, ask))
+    app.callback(Output("strategies-status", "children"), Output("strategies-error", "children"), Input("ask", "data"))(
+        lambda ask: _status(site, ask)
+    )
+    app.callback(
+        Output("strategies-grid", "columnDefs"),
+        Input("ask", "data"),
+        State("sorted", "data"),
+        State("strategies-grid", "columnDefs"),
+        prevent_initial_call=True,
+    )(lambda ask, sort, now: _new_columns(site, ask, sort, now))
+    app.callback(
+        Output("cloud", "figure"),
+        Output("cloud-note", "children"),
+        Input("ask", "data"),
+        Input("cloud-x", "value"),
+        Input("cloud-y", "value"),
+        Input("cloud-range", "data"),
+        Input("scatter-open", "data"),
+    )(lambda ask, x, y, within, is_open: _cloud(site, ask, x, y, within, is_open))
+    _connect_browser(app)
+
+
+def _connect_browser(app: Any) -> None:
+    def script(name: str) -> Any:
+        return ClientsideFunction("strategies", name)
+
+    app.clientside_callback(
+        script("ask"),
+        Output("ask", "data"),
+        Input("filter-search", "value"),
+        Input("filter-universe", "value"),
+        Input("filter-where", "value"),
+        Input("chooser", "value"),
+        State("ask", "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        script("sync"),
+        Output("sorted", "data"),
+        Input("ask", "data"),
+        Input("strategies-grid", "getRowsRequest"),
+        Input("cloud-x", "value"),
+        Input("cloud-y", "value"),
+        Input("scatter-open", "data"),
+        State("sorted", "data"),
+    )
+    app.clientside_callback(
+        script("refresh"), Output("synced", "data"), Input("ask", "data"), prevent_initial_call=True
+    )
+    app.clientside_callback(
+        script("selected"),
+        Output("compare-selected", "href"),
+        Output("compare-selected", "children"),
+        Output("compare-selected", "className"),
+        Input("strategies-grid", "selectedRows"),
+    )
+    app.clientside_callback(
+        script("toggle"),
+        Output("scatter-open", "data"),
+        Output("scatter", "className"),
+        Output("scatter-toggle", "aria-pressed"),
+        Input("scatter-toggle", "n_clicks"),
+        State("scatter-open", "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        script("zoomed"), Output("cloud-range", "data"), Input("cloud", "relayoutData"), prevent_initial_call=True
+    )
+    app.clientside_callback(
+        script("picked"), Output("filter-where", "value"), Input("cloud", "selectedData"), State("filter-where", "value"),
+        State("cloud-x", "value"), State("cloud-y", "value"), prevent_initial_call=True,
+    )  # fmt: skip
+    app.clientside_callback(
+        script("opened"), Output("cloud", "className"), Input("cloud", "clickData"), prevent_initial_call=True
+    )
+
+
+def _ask(ask: dict[str, Any], sort: tuple[tuple[str, bool], ...] = ()) -> Ask:
+    texts = [str(ask.get(name) or "") for name in ("universe", "search", "where")]
+    return Ask(texts[0], texts[1], texts[2], sort)
+
+
+def _rows(site: Site, request: dict[str, Any] | None, ask: dict[str, Any]) -> dict[str, Any]:
+    if not request:
+        return {"rowData": [], "rowCount": 0}
+    try:
+        metrics = site.data.metrics(ask.get("run") or None)
+        names = metrics.table.column_names
+        sort = tuple((str(key["colId"]), key["sort"] == "desc") for key in request.get("sortModel") or ())
+        asked = _ask(ask, tuple(key for key in sort if key[0] in names)[:8])
+        columns = [name for name in ask.get("columns", ()) if name in names][:_MOST_COLUMNS]
+        start, end = int(request["startRow"]), int(request["endRow"])
+        chosen = list(dict.fromkeys(["universe", "strategy_name", "run", *columns]))
+        rows = site.views.page(metrics, asked, start, min(end, start + 1000), chosen).to_pylist()
+        count = site.views.count(metrics, asked)
+    except Exception:  # noqa: BLE001 - the line above the table says why
+        return {"rowData": [], "rowCount": 0}
+    return {"rowData": [_row(row) for row in rows], "rowCount": count}
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    choice = links.Choice(row["universe"], row["strategy_name"], row["run"])
+    values = {name: plain_value(value) for name, value in row.items()}
+    return {"_id": links.choice_text(choice), "_href": links.strategy(row["universe"], row["strategy_name"]), **values}
+
+
+def _status(site: Site, ask: dict[str, Any]) -> tuple[Any, Any]:
+    try:
+        metrics = site.data.metrics(ask.get("run") or None)
+        count = site.views.count(metrics, _ask(ask))
+    except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
+        return "", parts.failed(error)
+    total = metrics.table.num_rows
+    if count == total:
+        return fmt.counted(total, "strategy", "strategies"), None
+    text = f"{count:,} of {fmt.counted(total, 'strategy', 'strategies')}"
+    return text, None if count else parts.empty("No strategy matches", "Loosen the filter, or clear the search.")
+
+
+def _actions(chooser: Any) -> list[Any]:
+    formats = (("CSV", "csv"), ("Parquet", "parquet"), ("Arrow", "arrow"), ("JSON", "json"))
+    exports = [
+        html.A(text, href="/api/metrics", id=f"export-{form}", className="menu-item", download="")
+        for text, form in formats
+    ]
+    return [
+        html.Button("Scatter", id="scatter-toggle", type="button", className="button", **{"aria-pressed": "false"}),
+        parts.menu("Columns", chooser, name="columns-menu", kind="wide"),
+        parts.menu("Export", html.P("All rows that match, all columns", className="note"), *exports, name="export-menu"),
+        html.A("Compare", href="/compare", id="compare-selected", className="button off"),
+    ]
+
+
+def _filters(site: Site, ask: dict[str, Any]) -> Any:
+    universes = [{"label": name, "value": name} for name in site.data.universes()]
+    return html.Div(
+        [
+            html.Label(
+                [
+                    html.Span("Name", className="label"),
+                    dcc.Input(
+                        id="filter-search", type="search", value=ask["search"], debounce=0.3, placeholder="L55 TP100", spellCheck=False
+                    ),
+                ],
+                className="field",
+            ),
+            html.Div(
+                [
+                    html.Label("Universe", className="label", htmlFor="filter-universe"),
+                    dcc.Dropdown(
+                        universes, ask["universe"] or None, id="filter-universe", placeholder="All universes", searchable=len(universes) > 8
+                    ),
+                ],
+                className="field",
+            ),
+            html.Label(
+                [
+                    html.Span("Filter", className="label"),
+                    dcc.Input(
+                        id="filter-where",
+                        type="text",
+                        value=ask["where"],
+                        debounce=True,
+                        placeholder="sharpe_ratio > 1 and n_trades >= 30",
+                        spellCheck=False,
+                        className="mono",
+                    ),
+                ],
+                className="field grow",
+            ),
+        ],
+        className="filters",
+        role="search",
+    )
+
+
+def _chooser(names: list[str], shown: list[str]) -> Any:
+    options = [{"label": fmt.title(name), "value": name, "title": name} for name in names[3:]]
+    return dcc.Checklist(options, shown, id="chooser", className="chooser")
+
+
+def _grid(site: Site, metrics: Metrics, ask: dict[str, Any], sort: str) -> Any:
+    return html.Div(
+        dag.AgGrid(
+            id="strategies-grid",
+            columnDefs=_column_defs(site, metrics, ask["columns"], sort),
+            defaultColDef={"sortable": True, "resizable": True, "filter": False, "suppressHeaderMenuButton": True},
+            rowModelType="infinite",
+            getRowId="params.data._id",
+            dashGridOptions={
+                "theme": {"function": "archiverTheme(themeQuartz)"},
+                "rowSelection": {"mode": "multiRow", "headerCheckbox": False, "checkboxes": True, "enableClickSelection": False},
+                "selectionColumnDef": {"pinned": "left", "width": 44, "suppressHeaderMenuButton": True},
+                "cacheBlockSize": _BLOCK,
+                "maxBlocksInCache": 30,
+                "maxConcurrentDatasourceRequests": 1,
+                "rowBuffer": 20,
+                "blockLoadDebounceMillis": 40,
+                "infiniteInitialRowCount": 100,
+                "rowHeight": 36,
+                "headerHeight": 44,
+                "multiSortKey": "ctrl",
+                "alwaysMultiSort": False,
+                "suppressCellFocus": False,
+                "animateRows": False,
+                "enableCellTextSelection": True,
+                "tooltipShowDelay": 600,
+            },
+            className="grid-table",
+            style={"height": None, "width": None},
+        ),
+        className="grid-frame",
+    )
+
+
+def _column_defs(site: Site, metrics: Metrics, columns: list[str], sort: str) -> list[dict[str, Any]]:
+    order = {name: (at, "desc" if down else "asc") for at, (name, down) in enumerate(parse_sort(sort))}
+    defs: list[dict[str, Any]] = [
+        {
+            "field": "strategy_name",
+            "headerName": "Strategy",
+            "pinned": "left",
+            "width": 290,
+            "minWidth": 120,
+            "cellRenderer": "StrategyLink",
+            "tooltipField": "strategy_name",
+        },
+        {"field": "universe", "headerName": "Universe", "width": 190, "cellClass": "muted", "tooltipField": "universe"},
+    ]
+    schema = metrics.table.schema
+    for name in columns[:_MOST_COLUMNS]:
+        defs.append(_column_def(site, metrics, name, number=is_number(schema.field(name).type)))
+    for item in defs:
+        if item["field"] in order:
+            at, direction = order[item["field"]]
+            item |= {"sort": direction, "sortIndex": at}
+        item["colId"] = item["field"]
+    return defs
+
+
+def _column_def(site: Site, metrics: Metrics, name: str, *, number: bool) -> dict[str, Any]:
+    own = fmt.unit(name)
+    head = fmt.title(name) + (f" ({own})" if own not in ("", "ratio", "count") else "")
+    item: dict[str, Any] = {"field": name, "headerName": head, "headerTooltip": name, "width": 128, "minWidth": 80}
+    if not number:
+        return item
+    span = site.views.span(metrics, name) if name in metrics.table.column_names else None
+    item |= {
+        "type": "rightAligned",
+        "sortingOrder": ["desc", "asc", None],
+        "valueFormatter": {"function": "metricText(params.value)"},
+        "cellClass": ["figure", "ag-right-aligned-cell"],
+    }
+    if span is not None:
+        low, high = span
+        item["cellStyle"] = {"function": f"metricShade(params.value, {low!r}, {high!r})"}
+    return item
+
+
+def _new_columns(site: Site, ask: dict[str, Any], sort: str, now: list[dict[str, Any]]) -> Any:
+    from dash import no_update
+
+    shown = [item["field"] for item in now or ()][2:]
+    if shown == list(ask.get("columns", ())):
+        return no_update
+    metrics = site.data.metrics(ask.get("run") or None)
+    columns = [name for name in ask["columns"] if name in metrics.table.column_names]
+    return _column_defs(site, metrics, columns, sort or "")
+
+
+def _axes(query: links.Query, numeric: list[str], score: str | None) -> tuple[str | None, str | None]:
+    usual = [name for name in ("max_drawdown", "max_drawdown_pct", "n_trades", "total_return") if name in numeric]
+    x = links.first(query, "x") or next(iter([*usual, *numeric]), None)
+    y = links.first(query, "y") or next((name for name in (score, *numeric) if name in numeric and name != x), None)
+    return (x if x in numeric else None), (y if y in numeric else None)
+
+
+def _scatter(numeric: list[str], x: str | None, y: str | None, *, is_open: bool) -> Any:
+    options = [{"label": fmt.title(name), "value": name} for name in numeric]
+
+    def choice(name: str, label: str, value: str | None) -> Any:
+        return html.Div(
+            [
+                html.Label(label, className="label", htmlFor=name),
+                dcc.Dropdown(options, value, id=name, clearable=False, searchable=True),
+            ],
+            className="field",
+        )
+
+    return html.Section(
+        [
+            html.Div([choice("cloud-y", "Up", y), choice("cloud-x", "Across", x)], className="axes"),
+            figures.graph(
+                "cloud",
+                figures.figure([]),
+                "Two metrics against each other",
+                height=430,
+                config={"displayModeBar": True, "modeBarButtonsToRemove": ["lasso2d", "autoScale2d", "toImage"]},
+            ),
+            html.Div(id="cloud-note", className="note"),
+            dcc.Store(id="cloud-range"),
+            dcc.Store(id="scatter-open", data=is_open),
+        ],
+        id="scatter",
+        className="card scatter" + ("" if is_open else " shut"),
+        **{"aria-label": "Scatter plot"},
+    )
+
+
+def _cloud(
+    site: Site, ask: dict[str, Any], x: str | None, y: str | None, within: Any, is_open: bool
+) -> tuple[figures.Figure, Any]:
+    if not is_open or not x or not y:
+        return figures.figure([]), "" if x and y else "Two columns of numbers are needed."
+    try:
+        metrics = site.data.metrics(ask.get("run") or None)
+        for name in (x, y):
+            known_column(name, metrics.table.column_names)
+        columns = list(dict.fromkeys(["universe", "strategy_name", "run", x, y]))
+        table = site.views.all(metrics, _ask(ask), columns)
+        drawn = cloud(table, x, y, within=_within(within))
+    except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
+        return figures.figure([]), parts.failed(error)
+    points = drawn.points
+    traces: list[figures.Figure] = []
+    if drawn.rows > points.num_rows:
+        traces.append(_density(drawn))
+    ids = [
+        [links.strategy(universe, name), name, universe]
+        for universe, name in zip(points["universe"].to_pylist(), points["strategy_name"].to_pylist(), strict=True)
+    ]
+    traces.append(
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": points[x].to_pylist() if points.num_rows else [],
+            "y": points[y].to_pylist() if points.num_rows else [],
+            "customdata": ids,
+            "marker": {"size": 5, "color": figures.ACCENT, "opacity": 0.55, "line": {"width": 0}},
+            "hovertemplate": "%{customdata[1]}<br>%{customdata[2]}<br>"
+            f"{fmt.title(x)} %{{x:.4~g}}<br>{fmt.title(y)} %{{y:.4~g}}<extra></extra>",
+        }
+    )
+    note = [
+        f"{drawn.rows:,} strategies have both",
+        f", {drawn.outside:,} lie outside the axes" if drawn.outside else "",
+        f"; {points.num_rows:,} drawn as points, all in the shading" if drawn.rows > points.num_rows else "",
+        ". Drag a box to filter by it; click a point to open it.",
+    ]
+    shown = figures.figure(
+        traces, x=fmt.title(x), y=fmt.title(y), dragmode="select", uirevision=f"{x} {y}", selectdirection="any"
+    )
+    return shown, "".join(note)
+
+
+def _within(within: Any) -> tuple[float, float, float, float] | None:
+    try:
+        x0, x1, y0, y1 = (float(value) for value in within)
+    except (TypeError, ValueError):
+        return None
+    return (x0, x1, y0, y1) if all(value - value == 0 for value in (x0, x1, y0, y1)) else None
+
+
+def _density(drawn: Any) -> figures.Figure:
+    middles = [[(a + b) / 2 for a, b in zip(edges, edges[1:], strict=False)] for edges in (drawn.x_edges, drawn.y_edges)]
+    most = max(max(row) for row in drawn.counts) or 1
+    # A root keeps the rare cells visible beside the crowded ones; empty cells stay clear.
+    shades = [[(count / most) ** 0.5 if count else None for count in row] for row in drawn.counts]
+    return {
+        "type": "heatmap",
+        "x": middles[0],
+        "y": middles[1],
+        "z": shades,
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": [[0, "rgba(79,124,255,0.06)"], [1, "rgba(79,124,255,0.75)"]],
+        "showscale": False,
+        "hoverinfo": "skip",
+    }
+
+

@@ -1,0 +1,199 @@
+"""What stands in front of every request: Host, token, origin, method; and the headers of every answer."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+Environ = dict[str, Any]
+Headers = list[tuple[str, str]]
+App = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
+COOKIE = "archiver"
+CALLBACKS = "/_dash-update-component"
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_LARGEST_BODY = 1_000_000
+_LONGEST_QUERY = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Who may ask: names that the Host header may hold, whether any IP address may, and the token."""
+
+    hosts: frozenset[str] = LOOPBACK
+    any_address: bool = False
+    token: str | None = None
+    script_hashes: tuple[str, ...] = ()
+
+
+def rules_for(host: str, token: str | None, names: Sequence[str] = ()) -> Rules:
+    """Return the rules for a server bound to this host; `names` are further names people reach it by."""
+    extra = {name.lower() for name in names}
+    if is_loopback(host):
+        return Rules(LOOPBACK | {host.lower()} | extra, token=token)
+    own = {socket.gethostname().lower(), socket.getfqdn().lower(), host.lower()}
+    return Rules(LOOPBACK | own | extra, any_address=host in ("0.0.0.0", "::", ""), token=token)  # noqa: S104
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach a server bound to the host."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class Guard:
+    """A WSGI application that refuses what must not be asked, and passes the rest on."""
+
+    def __init__(self, app: App, rules: Rules) -> None:
+        """Stand in front of `app`."""
+        self._app = app
+        self._rules = rules
+        # The cookie proves the token without holding it.
+        self._session = (
+            hmac.new(rules.token.encode(), b"archiver web session", hashlib.sha256).hexdigest()
+            if rules.token
+            else ""
+        )
+        scripts = " ".join(["'self'", *rules.script_hashes])
+        self._headers: Headers = [
+            (
+                "Content-Security-Policy",
+                f"default-src 'none'; script-src {scripts}; style-src 'self' 'unsafe-inline'; "
+                "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; manifest-src 'self'; "
+                "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+            ),
+            ("X-Content-Type-Options", "nosniff"),
+            ("X-Frame-Options", "DENY"),
+            ("Referrer-Policy", "no-referrer"),
+            ("Cross-Origin-Opener-Policy", "same-origin"),
+            ("Cross-Origin-Resource-Policy", "same-origin"),
+            ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+            ("X-Robots-Tag", "noindex, nofollow"),
+        ]
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer one request."""
+
+        def start(status: str, headers: Headers, exc_info: Any = None) -> Any:
+            own = {name.lower() for name, _ in self._headers}
+            kept = [(name, value) for name, value in headers if name.lower() not in own | {"server"}]
+            if not any(name.lower() == "cache-control" for name, _ in kept):
+                kept.append(("Cache-Control", "no-store"))
+            return start_response(status, kept + self._headers, exc_info)
+
+        refusal = self._refusal(environ)
+        if refusal is not None:
+            status, text = refusal
+            extra = [("Allow", "GET, HEAD")] if status.startswith("405") else []
+            return _answer(start, status, text, extra)
+        if self._rules.token is not None:
+            if not self._known(environ):
+                extra = [("WWW-Authenticate", 'Bearer realm="archiver"')]
+                return _answer(start, "401 Unauthorized", _TOKEN_NEEDED, extra)
+            moved = self._without_token(environ)
+            if moved is not None:
+                cookie = f"{COOKIE}={self._session}; HttpOnly; SameSite=Lax; Path=/"
+                return _answer(start, "303 See Other", "", [("Location", moved), ("Set-Cookie", cookie)])
+        return self._app(environ, start)
+
+    def _refusal(self, environ: Environ) -> tuple[str, str] | None:
+        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
+        if not self._host_allowed(environ.get("HTTP_HOST", "")):
+            return "421 Misdirected Request", "this server does not answer to that host name"
+        if method not in ("GET", "HEAD") and not (method == "POST" and path == CALLBACKS):
+            return "405 Method Not Allowed", "the archive is read-only here: only GET and HEAD"
+        if self._from_elsewhere(environ):
+            return "403 Forbidden", "requests from other sites are refused"
+        if len(environ.get("QUERY_STRING", "")) > _LONGEST_QUERY:
+            return "414 URI Too Long", "the address is too long"
+        try:
+            length = int(environ.get("CONTENT_LENGTH") or 0)
+        except ValueError:
+            return "400 Bad Request", "the length is no number"
+        if length > _LARGEST_BODY:
+            return "413 Content Too Large", "the request is too large"
+        if method == "POST" and not environ.get("CONTENT_TYPE", "").startswith("application/json"):
+            return "415 Unsupported Media Type", "only JSON is taken"
+        return None
+
+    def _host_allowed(self, value: str) -> bool:
+        """Tell whether the Host header names us: another name would be DNS rebinding."""
+        try:
+            host = (urlsplit(f"//{value}").hostname or "").lower()
+        except ValueError:
+            return False
+        if any(char in value for char in "/@?#\\ "):
+            return False
+        if host in self._rules.hosts:
+            return True
+        if not self._rules.any_address:
+            return False
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return True
+
+    def _from_elsewhere(self, environ: Environ) -> bool:
+        """Tell whether a page of another site makes the request; following a link to a page is no such thing."""
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is not None and urlsplit(origin).netloc.lower() != environ.get("HTTP_HOST", "").lower():
+            return True
+        site = environ.get("HTTP_SEC_FETCH_SITE", "none")
+        if site in ("same-origin", "none"):
+            return False
+        link = (
+            environ["REQUEST_METHOD"] in ("GET", "HEAD")
+            and environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
+            and environ.get("HTTP_SEC_FETCH_DEST") == "document"
+            and not environ.get("PATH_INFO", "").startswith(("/api", "/_"))
+        )
+        return not link
+
+    def _known(self, environ: Environ) -> bool:
+        token = (self._rules.token or "").encode()
+        scheme, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        asked = dict(parse_qsl(environ.get("QUERY_STRING", ""))).get("token", "")
+        try:
+            cookie = SimpleCookie(environ.get("HTTP_COOKIE", "")).get(COOKIE)
+        except CookieError:
+            cookie = None
+        # All three are compared, whatever the first ones gave: the time taken tells nothing.
+        found = [
+            hmac.compare_digest(given.strip().encode() if scheme.lower() == "bearer" else b"", token),
+            hmac.compare_digest(asked.encode("utf-8", "surrogatepass"), token),
+            hmac.compare_digest((cookie.value if cookie else "").encode(), self._session.encode()),
+        ]
+        return any(found)
+
+    def _without_token(self, environ: Environ) -> str | None:
+        """Return where to go when the token stands in the address of a page, so that it does not stay there."""
+        pairs = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+        path = environ.get("PATH_INFO", "/")
+        if environ["REQUEST_METHOD"] != "GET" or path.startswith("/api") or "token" not in dict(pairs):
+            return None
+        rest = urlencode([(name, value) for name, value in pairs if name != "token"])
+        from urllib.parse import quote
+
+        clean = "/" + quote(path.encode("latin-1").decode("utf-8", "replace").lstrip("/\\"))
+        return clean + (f"?{rest}" if rest else "")
+
+
+_TOKEN_NEEDED = "a token is needed: open the address that `archiver serve` printed, or send `Authorization: Bearer`"
+
+
+def _answer(start: Callable[..., Any], status: str, text: str, extra: Headers) -> Iterable[bytes]:
+    body = (text + "\n").encode() if text else b""
+    start(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), *extra])
+    return [body]

@@ -1,0 +1,74 @@
+"""The server: the guarded application on a socket, served by waitress."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from archiver.archive import Archive
+from archiver.errors import ArchiverError, ConfigError
+from archiver.web.security import Guard, Rules, is_loopback, rules_for
+
+_THREADS = 8
+
+
+def make_wsgi(archive: Archive, rules: Rules) -> Guard:
+    """Return the whole application over an archive as WSGI. Raises ConfigError for one that could be written to."""
+    from dataclasses import replace
+
+    from archiver.web.site import make_app
+
+    if not archive.store.read_only:
+        raise ConfigError("the pages take an archive that was opened read-only: archiver.open(url, read_only=True)")
+    server, site, hashes = make_app(archive)
+    threading.Thread(target=_warm, args=(site.data,), daemon=True, name="archiver-web-warm").start()
+    return Guard(server.wsgi_app, replace(rules, script_hashes=hashes))
+
+
+def make_server(
+    archive: Archive, *, host: str = "127.0.0.1", port: int = 8765, token: str | None = None, names: Sequence[str] = ()
+) -> Any:
+    """Bind a server to a host and port (0: any free one); `.run()` serves until `.close()`.
+
+    Arguments:
+        archive: opened read-only.
+        host: an address or name of this machine.
+        port: 0 to 65535.
+        token: what a visitor must know; needed for any host but loopback.
+        names: further host names people reach the server by.
+
+    Raises ConfigError when the host needs a token, or the port is taken.
+    """
+    if not is_loopback(host) and not token:
+        raise ConfigError(f"{host} can be reached from other machines: give --token, or stay on 127.0.0.1")
+    if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token and token):
+        raise ConfigError("the token must be printable ASCII without spaces at its ends")
+    logging.getLogger("waitress").setLevel(logging.ERROR)
+    import waitress
+
+    application = make_wsgi(archive, rules_for(host, token, names))
+    try:
+        return waitress.create_server(
+            application,
+            host=host.strip("[]"),
+            port=port,
+            threads=_THREADS,
+            ident=None,
+            max_request_body_size=1_000_000,
+            clear_untrusted_proxy_headers=True,
+        )
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"cannot listen on {host}:{port} ({reason}): choose another --port") from None
+
+
+def _warm(data: Any) -> None:
+    """Read what the first page will ask for while the browser loads its scripts."""
+    try:
+        data.metrics()
+    except ArchiverError:
+        pass  # the page that needs it says what is wrong
+    except Exception:  # noqa: BLE001 - likewise; a thread of its own must not print a traceback
+        logging.getLogger("archiver.web").debug("warming up failed", exc_info=True)
