@@ -27,6 +27,7 @@ def du(
     if call.json:
         call.print_json(_document(usage))
         return
+    rows: list[list[Any]]
     if runs:
         ordered = sorted(usage.runs, key=lambda run: -(run.records + run.tier1 + run.tier2))
         rows = [
