@@ -5,12 +5,21 @@ Where several runs have a strategy, the newest one counts, also when it did not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from archiver.codec.detail import decode_detail, trades_table
-from archiver.codec.metrics import inline_rows, inline_table, join_tables, metrics_table
+from archiver.codec.metrics import (
+    decode_metrics,
+    inline_rows,
+    inline_table,
+    join_tables,
+    metrics_table,
+    table_metrics,
+)
 from archiver.codec.parquet import ParquetObject
 from archiver.codec.tapes import Tape, cut_windows, decode_tape
 from archiver.errors import ConfigError, IntegrityError, NotFoundError, NotKeptError
@@ -22,6 +31,23 @@ if TYPE_CHECKING:
 
 FIRST = ("universe", "strategy_name", "run")
 _MOST_TAPES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A run, and those of its strategies that no newer run of its universe has; None: all of them."""
+
+    record: Record
+    names: frozenset[str] | None = None
+
+    @property
+    def strategies(self) -> int:
+        """How many strategies count."""
+        return self.record.strategies if self.names is None else len(self.names)
+
+    def has(self, strategy: str) -> bool:
+        """Tell whether a strategy counts."""
+        return self.names is None or strategy in self.names
 
 
 class Reader:
@@ -115,6 +141,43 @@ class Reader:
                 if any(later.details and later.names not in digests for later in own[number + 1 :]):
                     seen |= self.names(record)
         return found
+
+    def parts(self, records: Sequence[Record], *, history: bool = False) -> list[Part]:
+        """Return what counts of each run, universe by universe, newest run first; all of every run with `history`."""
+        chosen = sorted(records, key=lambda record: record.universe)
+        if history:
+            return [Part(record) for record in chosen]
+        parts: list[Part] = []
+        for _, group in groupby(chosen, key=lambda record: record.universe):
+            own = list(group)
+            seen: set[str] = set()
+            digests: set[str] = set()
+            for number, record in enumerate(own):
+                if record.names in digests:
+                    continue
+                digests.add(record.names)
+                names = self.names(record) - seen if number else None
+                if names is None or names:
+                    parts.append(Part(record, names))
+                if number + 1 < len(own):
+                    seen |= self.names(record)
+        return parts
+
+    def rows(self, record: Record) -> list[dict[str, Any]]:
+        """Return a run's rows exactly as they were saved: strategy_name, then the metrics in their order."""
+        if record.tier1 is None:
+            return inline_rows(record.inline or "[]")
+        return decode_metrics(self.parquet(record.tier1))
+
+    def metric_names(self, records: Iterable[Record]) -> set[str]:
+        """Return the names of all metrics, from footers where there are many rows."""
+        names: set[str] = set()
+        for record in records:
+            if record.tier1 is None:
+                names.update(*inline_rows(record.inline or "[]"))
+            else:
+                names.update(table_metrics(self.parquet(record.tier1)))
+        return names - {"strategy_name"}
 
     def names(self, record: Record) -> frozenset[str]:
         """Return the names of all strategies of a run."""

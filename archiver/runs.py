@@ -19,7 +19,7 @@ from archiver.codec.detail import Details, Kept, encode_details
 from archiver.codec.metrics import MetricsEncoder
 from archiver.codec.records import compress, decode_record, encode_record
 from archiver.codec.tapes import Tape, encode_tape
-from archiver.codec.text import dumps, plain
+from archiver.codec.text import dumps, loads, plain
 from archiver.errors import ConfigError, IntegrityError, NotFoundError, RunNotFoundError, StorageError
 from archiver.model import Code, Record, Ref, Run
 from archiver.pause import collector_paused
@@ -176,6 +176,14 @@ def read_record(key: str, data: bytes) -> Record:
     if record.run != layout.run_of_record(key):
         raise IntegrityError(f"{key} holds the record of {record.run}; run `archiver verify`")
     return record
+
+
+def origin(record: Record) -> dict[str, Any] | None:
+    """Return what a record says of the old format it was imported from: `format`, `source`, `fingerprint` and more."""
+    if record.params is None or '"imported"' not in record.params:
+        return None
+    facts = loads(record.params).get("imported")
+    return facts if isinstance(facts, dict) and isinstance(facts.get("fingerprint"), str) else None
 
 
 def reachable(record: Record) -> Iterator[Ref]:

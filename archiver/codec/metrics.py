@@ -84,6 +84,13 @@ def decode_metrics(source: ParquetObject) -> list[dict[str, Any]]:
     return decode_rows(table.column_names, arrays, source.facts["rows"])
 
 
+def table_metrics(source: ParquetObject) -> set[str]:
+    """Return the names of the columns that `metrics_table` gives."""
+    layout = source.facts["rows"]
+    names = (name for name in source.file.schema_arrow.names if name != layout.get("shape"))
+    return {layout.get("keys", {}).get(name, name) for name in names}
+
+
 def metrics_table(source: ParquetObject, columns: Sequence[str] | None) -> pa.Table:
     """Return strategy_name and metrics (all, or those of `columns` that it has) as a table; JSON columns are marked."""
     layout = source.facts["rows"]

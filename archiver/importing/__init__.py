@@ -7,7 +7,6 @@ for empty; nothing of a damaged file is saved.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -43,12 +42,10 @@ from archiver.importing.tables import read_table
 from archiver.importing.tiered import read_tiered
 from archiver.importing.universe_json import read_universe
 from archiver.model import Record
-from archiver.runs import Draft, add_code, draft_run
+from archiver.runs import Draft, add_code, draft_run, origin
 from archiver.store import Store
 
-__all__ = ["Outcome", "Report", "Source", "import_results", "imported_from", "known_imports", "open_source"]
-
-_PARAM = "imported"
+__all__ = ["Outcome", "Report", "Source", "import_results", "known_imports", "open_source"]
 
 
 @dataclass(slots=True)
@@ -106,15 +103,7 @@ def known_imports(store: Store) -> dict[str, str]:
     """Return the run of each fingerprint that earlier imports left, pruned runs that can be undeleted among them."""
     records = Records(store)
     found = [*records.read(layout.TRASH), *records.read(layout.RUNS)]
-    return {facts["fingerprint"]: record.run for record in found if (facts := imported_from(record))}
-
-
-def imported_from(record: Record) -> dict[str, Any] | None:
-    """Return what a record says of the source that it was imported from, None for other runs."""
-    if record.params is None or f'"{_PARAM}"' not in record.params:
-        return None
-    facts = json.loads(record.params).get(_PARAM)
-    return facts if isinstance(facts, dict) and isinstance(facts.get("fingerprint"), str) else None
+    return {facts["fingerprint"]: record.run for record in found if (facts := origin(record))}
 
 
 class _SaveError(Exception):
@@ -188,8 +177,8 @@ class _Importer:
             created=created,
             run=f"{created:%Y%m%dT%H%M%SZ}-{digest[:8]}",
         )
-        origin = {"format": batch.form, "source": batch.key, "fingerprint": digest}
-        params = dumps(plain({_PARAM: {**batch.facts, **origin}}, batch.key))
+        facts = {"format": batch.form, "source": batch.key, "fingerprint": digest}
+        params = dumps(plain({"imported": {**batch.facts, **facts}}, batch.key))
         draft.record = replace(draft.record, params=params)
         add_code(draft, batch.code, batch.blobs)
         return draft

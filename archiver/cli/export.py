@@ -1,0 +1,124 @@
+"""`archiver export`: write results for other tools, or in the old layout."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archiver.cli import complete
+from archiver.cli.call import Call
+from archiver.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from archiver.archive import Archive
+    from archiver.model import Record
+
+
+def export(
+    ctx: typer.Context,
+    form: Annotated[
+        str,
+        typer.Option("--format", "-f", metavar="FORMAT", help="json, csv, jsonl, parquet or tiered-json."),
+    ] = "json",
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE|FOLDER|URL",
+            help="Where to; a file, and for tiered-json a folder or URL.",
+        ),
+    ] = None,
+    universe: Annotated[
+        str | None,
+        typer.Option("--universe", "-u", help="Only this universe.", autocompletion=complete.universes),
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", "-r", help="Only this run (or its beginning).", autocompletion=complete.runs),
+    ] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Every run's rows, not only the newest; not for tiered-json.")
+    ] = False,
+) -> None:
+    """Write the metrics of all strategies, or everything in the old tiered layout.
+
+    The same archive gives the same bytes: rows are in order of universe and strategy; `json` has one metric a line, made
+    for `git diff`. `tiered-json` writes all_strategies_metrics.json and detailed_trades/<strategy>.json.
+    """
+    from archiver.export import FORMATS
+    from archiver.load import records_of
+
+    call = Call.of(ctx)
+    if form not in FORMATS:
+        raise ConfigError(f"format {form!r} is not known: use one of {', '.join(FORMATS)}")
+    archive = call.archive()
+    records = [archive.record(run)] if run else archive.records()
+    chosen = list(records_of(records, universe=universe))
+    if form == "tiered-json":
+        if output is None or history:
+            raise ConfigError("tiered-json needs a folder or URL: give -o, and no --history")
+        _tiered(call, archive, chosen, output)
+    else:
+        _metrics(call, archive, chosen, form, output, history=history)
+
+
+def _tiered(call: Call, archive: Archive, records: Sequence[Record], output: str) -> None:
+    from archiver.export import export_tiered, target_of
+    from archiver.load import Reader
+    from archiver.store import open_store
+
+    target = target_of(open_store(output))
+    total = sum(len(record.details) for record in records) + 1
+    with call.progress("export", total) as step:
+        done = export_tiered(Reader(archive.store), records, target, step)
+    if call.json:
+        call.print_json(
+            {
+                "strategies": done.strategies,
+                "details": done.details,
+                "renamed": done.renamed,
+                "left": done.left,
+            }
+        )
+    call.say(f"{done.strategies:,} strategies and {done.details:,} details -> {target.url}")
+    if done.renamed:
+        call.say(
+            f"{len(done.renamed)} details could not have their strategy's plain name, such as {done.renamed[0]}.json: "
+            "another universe has the name"
+        )
+    if done.left:
+        call.say(
+            f"{len(done.left)} files were there before and are not of this archive, such as {done.left[0]}: remove them"
+        )
+
+
+def _metrics(
+    call: Call, archive: Archive, records: Sequence[Record], form: str, output: str | None, *, history: bool
+) -> None:
+    from archiver.export import export_metrics
+    from archiver.load import Reader
+
+    reader = Reader(archive.store)
+    if output is None:
+        if form == "parquet" and sys.stdout.isatty():
+            raise ConfigError("Parquet is not text: name a file with -o, or pipe the output")
+        export_metrics(reader, records, form, sys.stdout.buffer, history=history)
+        sys.stdout.buffer.flush()
+        return
+    path = Path(output)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            count = export_metrics(reader, records, form, file, history=history)
+        part.replace(path)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+    call.say(f"{count:,} strategies -> {path}")

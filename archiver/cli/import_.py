@@ -1,0 +1,81 @@
+"""`archiver import`: take over results in the formats that people have."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archiver.cli.call import Call
+
+if TYPE_CHECKING:
+    from archiver.importing import Report
+
+
+def import_(
+    ctx: typer.Context,
+    path: Annotated[
+        str,
+        typer.Argument(metavar="PATH|URL", help="A folder, a .json or .parquet file, or the same at a URL."),
+    ],
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", "-t", help="Tag the runs; `pinned` protects them.")
+    ] = None,
+    top_n: Annotated[
+        int,
+        typer.Option(
+            "--top-n",
+            min=0,
+            help="Details to keep of a universe, where its file has those of all strategies; "
+            "details in files of their own are all kept.",
+        ),
+    ] = 50,
+) -> None:
+    """Import results from an old format, as runs; the files stay as they are.
+
+    Reads all_strategies_metrics.json with detailed_trades/, *_backtest.json, *_backtest.parquet with its
+    _metadata.json, merged metrics as Parquet, and folders YYYYMMDD_HHMMSS_mmm/{results,code,metadata}. What was imported
+    before is not imported again. Damaged files are named, and the exit code is 3.
+    """
+    from archiver.importing import import_results, known_imports, open_source
+
+    call = Call.of(ctx)
+    archive = call.archive()
+    source = open_source(path)
+    known = known_imports(archive.store)
+    with call.progress(f"import {source.url}", unit="bytes") as step:
+        report = import_results(
+            source, lambda draft: archive.add(draft, tag or ()), known, top_n=top_n, step=step
+        )
+    if call.json:
+        call.print_json({"outcomes": [asdict(outcome) for outcome in report.outcomes]})
+    else:
+        _print(call, report)
+    _sum_up(call, report, archive.store.url)
+    if not report.ok:
+        raise typer.Exit(3)
+
+
+def _print(call: Call, report: Report) -> None:
+    from archiver.cli.output import print_table
+
+    rows = [
+        [one.universe, one.run, one.strategies, one.detailed, one.source] for one in report.of("imported")
+    ]
+    if rows:
+        print_table(["universe", "run", "strategies", "detailed", "source"], rows)
+    for status in ("present", "skipped", "damaged"):
+        for one in report.of(status):
+            where = f"{one.source} ({one.universe})" if one.universe else one.source
+            call.say(f"{status}: {where}" + ("" if one.why.startswith(one.source) else f": {one.why}"))
+            if one.why.startswith(one.source):
+                call.say(f"  {one.why}")
+
+
+def _sum_up(call: Call, report: Report, url: str) -> None:
+    counts = {status: len(report.of(status)) for status in ("imported", "present", "skipped", "damaged")}
+    call.say(
+        f"{counts['imported']} runs imported into {url}, {counts['present']} there already, "
+        f"{counts['skipped']} skipped, {counts['damaged']} damaged"
+    )

@@ -1,0 +1,68 @@
+"""`archiver sql`: ask anything, in SQL."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archiver.cli import complete
+from archiver.cli.call import Call
+
+
+def sql(
+    ctx: typer.Context,
+    text: Annotated[
+        str, typer.Argument(metavar="QUERY", help="DuckDB's SQL; `-` reads it from standard input.")
+    ],
+    universe: Annotated[
+        str | None,
+        typer.Option("--universe", "-u", help="Only this universe.", autocompletion=complete.universes),
+    ] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Every run, not only the newest of each strategy.")
+    ] = False,
+    keep_nan: Annotated[
+        bool, typer.Option("--keep-nan", help="Leave NaN as it is: DuckDB sorts it above all numbers.")
+    ] = False,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", "-f", metavar="FORMAT", help="table, csv, json, jsonl or parquet."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write here; its suffix is the format."),
+    ] = None,
+) -> None:
+    """Query metrics, trades, curves and runs in SQL (extra: sql).
+
+    The views: metrics (universe, strategy_name, run, a column a metric), trades (universe, strategy_name, run, a column a
+    key), curves (universe, strategy_name, run, point, equity, drawdown), runs (id, universe, created, strategies, detailed,
+    bytes, tags, top_n, rank_by, note). NaN is NULL.
+    """
+    from archiver.cli.output import format_of, print_table, write_rows
+    from archiver.load import Reader, records_of
+    from archiver.sql import query
+
+    call = Call.of(ctx)
+    chosen = format_of(form, output, as_json=call.json)
+    archive = call.archive()
+    asked = sys.stdin.read() if text == "-" else text
+    table = query(
+        Reader(archive.store),
+        list(records_of(archive.records(), universe=universe)),
+        archive.runs(universe=universe),
+        asked,
+        history=history,
+        keep_nan=keep_nan,
+    )
+    if chosen == "table":
+        print_table(table.column_names, [list(row.values()) for row in table.to_pylist()])
+    elif call.json and output is None and chosen == "json":
+        call.print_json({"rows": table.to_pylist()})
+    else:
+        write_rows(table, chosen, output)
+        if output is not None:
+            call.say(f"{len(table):,} rows -> {output}")

@@ -1,0 +1,260 @@
+"""Results written for other tools: metrics as json, csv, jsonl or Parquet, and everything in the old tiered layout.
+
+The same archive gives the same bytes: universes and strategies are in order, floats are the shortest text that gives
+the same bits back, and what differs between two exports is what differs between the results.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from archiver import layout
+from archiver.errors import ConfigError
+from archiver.load import Part, Reader
+from archiver.model import Detail, Record
+from archiver.runs import origin
+from archiver.store import Store
+
+FORMATS = ("json", "csv", "jsonl", "parquet", "tiered-json")
+METRICS = "all_strategies_metrics.json"
+DETAILS = "detailed_trades/"
+_FIRST = ("universe", "strategy_name", "run")
+_LONGEST = 200
+
+Row = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Tiered:
+    """What was written in the tiered layout.
+
+    `renamed` are details whose file could not have the plain name of their strategy; `left` are files in
+    `detailed_trades/` that were there before and are not of this archive.
+    """
+
+    strategies: int = 0
+    details: int = 0
+    renamed: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+
+def export_metrics(
+    reader: Reader, records: Sequence[Record], form: str, out: BinaryIO, *, history: bool = False
+) -> int:
+    """Write the metrics of all strategies, one each, the newest run's. Returns how many.
+
+    Arguments:
+        records: newest first.
+        form: json (one metric a line), csv, jsonl (one strategy a line) or parquet.
+        out: where the bytes go.
+        history: every run's, with a column `run`.
+
+    NaN and infinities are null in json and jsonl, `nan` and `inf` in csv; Parquet keeps every value.
+    """
+    if form == "parquet":
+        return _write_parquet(reader, records, out, history=history)
+    parts = reader.parts(records, history=history)
+    rows = _sorted_rows(reader, parts, history=history)
+    if form == "csv":
+        return _write_csv(
+            rows, sorted(reader.metric_names(part.record for part in parts)), out, history=history
+        )
+    if form == "jsonl":
+        return _write_lines(rows, out)
+    if form == "json":
+        return _write_json(rows, out)
+    raise ConfigError(f"format {form!r} is not known: use one of {', '.join(FORMATS)}")
+
+
+def export_tiered(
+    reader: Reader, records: Sequence[Record], target: Store, step: Callable[[], None] = lambda: None
+) -> Tiered:
+    """Write all_strategies_metrics.json and detailed_trades/<strategy>.json, the newest of each strategy.
+
+    Where several universes have a detail of one name, the one saved last has the plain file name, as if it had
+    overwritten the others; these are in `<strategy>@<universe>.json`. `records`: newest first; `step` is called after
+    each file. Nothing is removed from the target.
+    """
+    parts = reader.parts(records)
+    done = Tiered(strategies=sum(part.strategies for part in parts))
+    before = {entry.key for entry in target.list(DETAILS)}
+    written = set()
+    for part, detail, name in _details(parts):
+        if name != detail.strategy:
+            done.renamed.append(name)
+        key = f"{DETAILS}{name}.json"
+        found = reader.strategy(part.record, detail)
+        target.put(key, json.dumps(found, indent=2).encode())
+        written.add(key)
+        step()
+    with target.write(METRICS) as out:
+        _write_tiered(reader, parts, done.strategies, out)
+    step()
+    done.details = len(written)
+    done.left = sorted(before - written)
+    return done
+
+
+def _details(parts: Sequence[Part]) -> list[tuple[Part, Detail, str]]:
+    """Return every detail that counts, with the name of its file."""
+    found = [
+        (part, detail)
+        for part in parts
+        if part.record.tier2 is not None
+        for detail in part.record.details
+        if part.has(detail.strategy)
+    ]
+    latest: dict[str, Record] = {}
+    for part, detail in found:
+        other = latest.get(detail.strategy)
+        if other is None or (part.record.created, part.record.run) > (other.created, other.run):
+            latest[detail.strategy] = part.record
+    return [
+        (
+            part,
+            detail,
+            _file_name(
+                detail.strategy
+                if latest[detail.strategy] is part.record
+                else f"{detail.strategy}@{part.record.universe}"
+            ),
+        )
+        for part, detail in found
+    ]
+
+
+def _file_name(name: str) -> str:
+    """Return the name itself where a file can have it, else a quoted one."""
+    try:
+        plain = not set(name) & set("/\\\0") and not name.startswith(".") and len(name.encode()) <= _LONGEST
+    except UnicodeEncodeError:
+        plain = False
+    if plain:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    safe = "".join(char if char.isascii() and (char.isalnum() or char in "_-.") else "_" for char in name)
+    return f"{safe.lstrip('.')[: _LONGEST - 20]}~{digest[:12]}"
+
+
+def _write_tiered(reader: Reader, parts: Sequence[Part], total: int, out: BinaryIO) -> None:
+    head = json.dumps({"total_strategies": total, "last_updated": _last_updated(parts)}, indent=2)
+    out.write(f'{head[:-2]},\n  "strategies": ['.encode())
+    first = True
+    for part in parts:
+        place = (origin(part.record) or {}).get("name_in_metrics")
+        for row in reader.rows(part.record):
+            if not part.has(row["strategy_name"]):
+                continue
+            entry = {
+                "strategy_name": row["strategy_name"],
+                "universe": part.record.universe,
+                "metrics": _metrics(row, place),
+            }
+            text = json.dumps(entry, indent=2).replace("\n", "\n    ")
+            out.write(f"{'' if first else ','}\n    {text}".encode())
+            first = False
+    out.write(b"]\n}" if first else b"\n  ]\n}")
+
+
+def _metrics(row: Row, place: int | None = None) -> Row:
+    """Return a row's metrics; where the old layout repeated the name among them, with the name at that place."""
+    items = [(key, value) for key, value in row.items() if key != "strategy_name"]
+    if place is not None:
+        items.insert(place, ("strategy_name", row["strategy_name"]))
+    return dict(items)
+
+
+def _last_updated(parts: Sequence[Part]) -> str | None:
+    if not parts:
+        return None
+    newest = max((part.record for part in parts), key=lambda record: (record.created, record.run))
+    told = (origin(newest) or {}).get("last_updated")
+    return told if isinstance(told, str) else newest.created.replace(tzinfo=None).isoformat()
+
+
+def _sorted_rows(reader: Reader, parts: Sequence[Part], *, history: bool) -> Iterator[tuple[Row, Row]]:
+    """Yield (keys, metrics) of each strategy by universe and name; metrics are in order of their names."""
+    universes = list(dict.fromkeys(part.record.universe for part in parts))
+    for universe in universes:
+        rows = [
+            (row["strategy_name"], part.record.run, row)
+            for part in parts
+            if part.record.universe == universe
+            for row in reader.rows(part.record)
+            if part.has(row["strategy_name"])
+        ]
+        rows.sort(key=lambda item: item[:2])
+        for name, run, row in rows:
+            keys = {"universe": universe, "strategy_name": name} | ({"run": run} if history else {})
+            yield keys, dict(sorted(_metrics(row).items()))
+
+
+def _write_json(rows: Iterator[tuple[Row, Row]], out: BinaryIO) -> int:
+    count = 0
+    out.write(b'{\n  "strategies": [')
+    for keys, metrics in rows:
+        text = json.dumps({**keys, "metrics": _finite(metrics)}, indent=2).replace("\n", "\n    ")
+        out.write(f"{',' if count else ''}\n    {text}".encode())
+        count += 1
+    out.write(b"\n  ]\n}\n" if count else b"]\n}\n")
+    return count
+
+
+def _write_lines(rows: Iterator[tuple[Row, Row]], out: BinaryIO) -> int:
+    count = 0
+    for keys, metrics in rows:
+        out.write(json.dumps({**keys, "metrics": _finite(metrics)}).encode() + b"\n")
+        count += 1
+    return count
+
+
+def _write_csv(rows: Iterator[tuple[Row, Row]], names: Sequence[str], out: BinaryIO, *, history: bool) -> int:
+    text = io.TextIOWrapper(out, encoding="utf-8", errors="surrogatepass", newline="", write_through=True)
+    writer = csv.writer(text, lineterminator="\n")
+    first = list(_FIRST if history else _FIRST[:2])
+    writer.writerow([*first, *(f"metrics.{name}" if name in _FIRST else name for name in names)])
+    count = 0
+    for keys, metrics in rows:
+        writer.writerow([*keys.values(), *(_cell(metrics.get(name)) for name in names)])
+        count += 1
+    text.detach()
+    return count
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        return json.dumps(_finite(value))
+    return repr(value) if isinstance(value, float) else value
+
+
+def _finite(value: Any) -> Any:
+    """Return plain data with null where JSON has no number."""
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list) else value
+
+
+def _write_parquet(reader: Reader, records: Sequence[Record], out: BinaryIO, *, history: bool) -> int:
+    from pyarrow import parquet
+
+    table = reader.metrics(records, None, history=history)
+    first = list(_FIRST if history else _FIRST[:2])
+    names = sorted(name for name in table.column_names if name not in _FIRST)
+    table = table.sort_by([(name, "ascending") for name in first]).select([*first, *names])
+    parquet.write_table(table, out, compression="zstd")
+    return int(table.num_rows)
+
+
+def target_of(store: Store) -> Store:
+    """Return the store if an export may go there. Raises ConfigError where an archive is."""
+    if store.stat(layout.ARCHIVE) is not None:
+        raise ConfigError(f"{store.url} is an archive: export into another folder")
+    return store
