@@ -10,9 +10,9 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
+from typing import NamedTuple
 
 from archiver.capture.frames import Source, main_module
 from archiver.capture.project import name_in
@@ -24,8 +24,7 @@ FILE_LIMIT = 4 * 2**20
 """Bytes that one captured file may have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """A file as captured, or why it was not; `note` says what a reader of the record must know."""
 
     file: CodeFile | None
@@ -36,8 +35,7 @@ class Kept:
     """Refused for what it is: a pattern that also matches such a file has not failed."""
 
 
-@dataclass(slots=True)
-class _Seen:
+class _Seen(NamedTuple):
     state: tuple[int, ...]
     module: object
     kept: Kept

@@ -7,7 +7,6 @@ import re
 import sys
 import sysconfig
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 from typing import NamedTuple
@@ -42,17 +41,18 @@ class Source(NamedTuple):
     module: ModuleType | None = None
 
 
-@dataclass
 class Stack:
     """What the frames tell: the user's files, nearest first, the started script, and how Python runs."""
 
-    files: dict[str, tuple[list[CodeType], ModuleType | None]] = field(default_factory=dict)
-    main: Path | None = None
-    depth: int = 1
-    typed: str | None = None
-    """The name of a text that is no file and made the call: `<stdin>`, `<string>` (of -c), a cell."""
-    pytest: bool = False
-    worker: bool = False
+    def __init__(self, main: Path | None = None) -> None:
+        """Start with nothing but the started script."""
+        self.main = main
+        self.files: dict[str, tuple[list[CodeType], ModuleType | None]] = {}
+        self.depth = 1
+        self.typed: str | None = None
+        """The name of a text that is no file and made the call: `<stdin>`, `<string>` (of -c), a cell."""
+        self.pytest = False
+        self.worker = False
 
     def sources(self) -> list[Source]:
         """Return the user's files on the way from the started script to the call, that script among them."""

@@ -11,10 +11,9 @@ import subprocess
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from archiver.capture.secrets import credential, secret_name
 
@@ -29,8 +28,7 @@ _PATIENCE = 10.0
 State = tuple[object, ...]
 
 
-@dataclass(frozen=True)
-class Repo:
+class Repo(NamedTuple):
     """A work tree and the folders that git keeps beside it; `common` differs for linked work trees."""
 
     top: Path
@@ -38,8 +36,7 @@ class Repo:
     common: Path
 
 
-@dataclass(frozen=True)
-class Diff:
+class Diff(NamedTuple):
     """The changes of tracked files against the last commit; `dirty` is None where git could not tell."""
 
     dirty: bool | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -90,42 +91,78 @@ def _statements(tree: ast.Module) -> Iterator[_Import]:
                     waiting.extend(inner)
 
 
+Taken = tuple[bytes, str]
+_reached: dict[tuple[object, ...], tuple[dict[Path, int], list[tuple[Path, str]]]] = {}
+
+
 def reached(
-    start: Iterable[tuple[Path, bytes, str]], root: Path, take: Callable[[Path], tuple[bytes, str] | None]
+    start: Iterable[tuple[Path, bytes, str]], root: Path, take: Callable[[Path], Taken | None]
 ) -> list[Path]:
     """Follow the import statements of the given sources to files below the root, and of these, and so on.
 
     `start` holds path, source and sha256; `take` returns source and sha256 of a path, or None where the file
-    is not wanted. Returns the files found besides the given ones.
+    is not wanted. Returns the files found besides the given ones. While neither the sources nor the folders
+    that were looked into change, nothing is looked for again.
     """
     waiting = list(start)
+    key = (root, tuple((path, sha256) for path, _, sha256 in waiting), tuple(sys.path), len(sys.modules))
+    known = _reached.get(key)
+    if known is None or not _still(*known, take):
+        exists = _Existing()
+        found = [(path, sha256) for path, sha256 in _follow(waiting, root, take, exists)]
+        _reached.clear()
+        known = _reached[key] = exists.stamps, found
+    return [path for path, _ in known[1]]
+
+
+def _still(
+    stamps: dict[Path, int], found: list[tuple[Path, str]], take: Callable[[Path], Taken | None]
+) -> bool:
+    if any(stamp != _stamp(folder) for folder, stamp in stamps.items()):
+        return False
+    return all((taken := take(path)) is not None and taken[1] == sha256 for path, sha256 in found)
+
+
+def _follow(
+    waiting: list[tuple[Path, bytes, str]],
+    root: Path,
+    take: Callable[[Path], Taken | None],
+    exists: _Existing,
+) -> Iterator[tuple[Path, str]]:
     known = {path for path, _, _ in waiting}
-    found: list[Path] = []
     folders = _import_roots(root, [path for path, _, _ in waiting])
-    exists = _Existing()
     while waiting:
         path, data, sha256 = waiting.pop()
         for statement in imports_of(data, sha256):
             for target in _targets(statement, path, folders, exists):
-                if target in known:
-                    continue
-                known.add(target)
-                taken = take(target)
-                if taken is not None:
-                    found.append(target)
-                    waiting.append((target, *taken))
-    return found
+                if target not in known:
+                    known.add(target)
+                    if (taken := take(target)) is not None:
+                        waiting.append((target, *taken))
+                        yield target, taken[1]
+
+
+def _stamp(folder: Path) -> int:
+    """Return what changes with a folder's names; -1 where there is none, -2 where a change would go unseen."""
+    try:
+        now = folder.stat().st_mtime_ns
+    except OSError:
+        return -1
+    return now if time.time_ns() - now > 50_000_000 else -2
 
 
 class _Existing:
-    """Tells which files exist, looking at each folder once."""
+    """Tells which files exist, looking into each folder once."""
 
     def __init__(self) -> None:
+        self.stamps: dict[Path, int] = {}
         self._names: dict[Path, frozenset[str]] = {}
 
     def __call__(self, path: Path) -> bool:
         folder = path.parent
         if folder not in self._names:
+            stamp = _stamp(folder)
+            self.stamps[folder] = stamp if stamp != -2 else -3
             try:
                 self._names[folder] = frozenset(os.listdir(folder))  # noqa: PTH208  # names are all we need
             except OSError:
@@ -174,10 +211,11 @@ def _below(folder: Path, parts: list[str], names: tuple[str, ...], exists: _Exis
     here = folder
     for at, part in enumerate(parts):
         module = here / f"{part}.py"
-        if at == len(parts) - 1 and exists(module) and not exists(here / part / "__init__.py"):
+        package = exists(here / part)
+        if at == len(parts) - 1 and exists(module) and not (package and exists(here / part / "__init__.py")):
             yield module
             return
-        if not exists(here / part):
+        if not package:
             return
         here = here / part
         if exists(here / "__init__.py"):

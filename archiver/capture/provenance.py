@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +69,14 @@ def _installed(folder: str) -> Iterator[tuple[str, str]]:
         match = _METADATA.fullmatch(entry) if entry.endswith("-info") else None
         if match is not None:
             name = re.sub(r"[._]+", "-", match[1])
-            yield name.lower(), _origin(Path(folder, entry, "direct_url.json"), name) or f"{name}=={match[2]}"
+            yield name.lower(), _origin(f"{folder}/{entry}/direct_url.json", name) or f"{name}=={match[2]}"
 
 
-def _origin(path: Path, name: str) -> str | None:
+def _origin(path: str, name: str) -> str | None:
     """Return the requirement line of a package that was installed from version control, else None."""
     try:
-        data = json.loads(path.read_bytes())
+        with open(path, "rb") as file:
+            data = json.load(file)
     except (OSError, ValueError):
         return None
     info = data.get("vcs_info") if isinstance(data, dict) else None
@@ -110,14 +110,14 @@ def given(value: Any, what: str) -> tuple[Any, str | None]:
         return repr(value)[:256], f"{what} is kept as text: it is not plain JSON data"
 
 
-@dataclass
 class _Known:
-    state: git.State
-    commit: str | None
-    branch: str | None
-    ignored: dict[str, bool] = field(default_factory=dict)
-    contents: tuple[str, ...] | None = None
-    diff: git.Diff = field(default_factory=lambda: git.Diff(None))
+    """What git has said of a repository in one state."""
+
+    def __init__(self, state: git.State, commit: str | None, branch: str | None) -> None:
+        self.state, self.commit, self.branch = state, commit, branch
+        self.ignored: dict[str, bool] = {}
+        self.contents: tuple[str, ...] | None = None
+        self.diff = git.Diff(None)
 
 
 _known: dict[git.Repo, _Known] = {}

@@ -5,23 +5,55 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from fnmatch import fnmatchcase
 
-_NAMES = (
-    ".env", ".env.*", "*.env", ".envrc", ".netrc", "_netrc", ".pgpass", ".pypirc", ".npmrc", ".htpasswd",
-    ".dockercfg", ".git-credentials", ".s3cfg", ".boto", "credentials", "credentials.*",
-    "client_secret*.json", "*service-account*.json", "*service_account*.json", "secrets.json",
-    "secrets.toml", "secrets.yaml", "secrets.yml", "secrets.ini", "secrets.cfg", "*.pem", "*.key", "*.p12",
-    "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk", "*.ovpn", "*.tfvars", "*.tfstate", "id_rsa*",
-    "id_dsa*", "id_ecdsa*", "id_ed25519*",
-)  # fmt: skip
+_NAMES = frozenset(
+    {
+        ".env",
+        ".envrc",
+        ".netrc",
+        "_netrc",
+        ".pgpass",
+        ".pypirc",
+        ".npmrc",
+        ".htpasswd",
+        ".dockercfg",
+        ".s3cfg",
+    }
+    | {
+        ".boto",
+        ".git-credentials",
+        "credentials",
+        "secrets.json",
+        "secrets.toml",
+        "secrets.yaml",
+        "secrets.yml",
+    }
+    | {"secrets.ini", "secrets.cfg"}
+)
+_STARTS = (".env.", "credentials.", "client_secret", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519")
+_ENDS = (
+    ".env",
+    ".pem",
+    ".key",
+    ".p12",
+    ".pfx",
+    ".jks",
+    ".keystore",
+    ".kdbx",
+    ".ppk",
+    ".ovpn",
+    ".tfvars",
+    ".tfstate",
+)
 _FOLDERS = frozenset({".ssh", ".aws", ".gnupg", ".azure", ".kube", ".docker"})
 
 
 def secret_name(path: str) -> bool:
     """Tell whether a file of this name holds credentials (`.env`, private keys and their like)."""
     *folders, name = path.lower().split("/")
-    return any(fnmatchcase(name, pattern) for pattern in _NAMES) or not _FOLDERS.isdisjoint(folders)
+    account = name.endswith(".json") and ("service-account" in name or "service_account" in name)
+    listed = name in _NAMES or name.startswith(_STARTS) or name.endswith(_ENDS)
+    return listed or account or not _FOLDERS.isdisjoint(folders)
 
 
 # (what it is, a text that must occur, the pattern). The plain text is looked for first: it costs a twentieth.
@@ -34,7 +66,10 @@ _PATTERNS = (
     ("Google secret", b"GOCSPX-", rb"GOCSPX-[\w-]{20,}"),
     ("Azure storage key", b"AccountKey=", rb"AccountKey=[A-Za-z0-9+/]{40,}"),
     ("Azure shared access signature", b"sig=", rb"[?&]sig=[A-Za-z0-9%+/]{40,}"),
-    ("GitHub token", b"gh", rb"(?<![A-Za-z0-9])gh[pousr]_[A-Za-z0-9]{30,}"),
+    *(
+        ("GitHub token", kind, rb"(?<![A-Za-z0-9])gh[pousr]_[A-Za-z0-9]{30,}")
+        for kind in (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_")
+    ),
     ("GitHub token", b"github_pat_", rb"github_pat_\w{22,}"),
     ("GitLab token", b"glpat-", rb"glpat-[\w-]{20,}"),
     ("Slack token", b"xox", rb"xox[abeoprs]-[\w-]{10,}"),

@@ -13,9 +13,8 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from archiver.capture import globs
 from archiver.capture.frames import Source
@@ -33,8 +32,7 @@ class WrongYamlError(Exception):
         self.strict = strict
 
 
-@dataclass(frozen=True)
-class StrategyYaml:
+class StrategyYaml(NamedTuple):
     """What a strategy.yaml says; `files` is None where it has no such list."""
 
     path: Path
