@@ -185,10 +185,11 @@ def decide(
         own = list(group)
         meant = [policy for policy in policies if fnmatchcase(universe, policy.universe)]
         whole = _judge(own, [policy for policy in meant if policy.tiers == "all"], tags, now)
-        detailed = [record for record in own if record.tier2 is not None]
-        details = _judge(detailed, [policy for policy in meant if policy.tiers == 2], tags, now)
+        about_details = [policy for policy in meant if policy.tiers == 2]
+        details = _judge([record for record in own if record.tier2 is not None], about_details, tags, now)
+        default = "it has no details" if about_details else "no policy covers it"
         decisions += [
-            _decision(record, whole.get(record.run), details.get(record.run), tags) for record in own
+            _decision(record, whole.get(record.run), details.get(record.run), tags, default) for record in own
         ]
     return decisions
 
@@ -211,7 +212,11 @@ def refuse_empty(decisions: Sequence[Decision], policies: Sequence[Policy]) -> N
 
 
 def _decision(
-    record: Record, whole: _Verdict | None, details: _Verdict | None, tags: Mapping[str, Sequence[str]]
+    record: Record,
+    whole: _Verdict | None,
+    details: _Verdict | None,
+    tags: Mapping[str, Sequence[str]],
+    default: str,
 ) -> Decision:
     about = (record.run, record.universe, record.created)
     if PINNED in tags.get(record.run, ()):
@@ -224,7 +229,7 @@ def _decision(
         *(whole.keeps if whole else ()),
         *(f"details {text}" for text in (details.keeps if details else ())),
     ]
-    return Decision(*about, KEEP, tuple(dict.fromkeys(reasons)) or ("no policy covers it",))
+    return Decision(*about, KEEP, tuple(dict.fromkeys(reasons)) or (default,))
 
 
 def _judge(
