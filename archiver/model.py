@@ -72,7 +72,7 @@ class Run:
     """One committed save of a universe's results.
 
     `created` is aware UTC; `strategies` and `detailed` are counts; `bytes` is the stored size of all objects
-    the run reaches, its record included; `tags` is sorted.
+    the run reaches, its record included; `tags` is sorted; `archived` names the bundle that holds its details.
     """
 
     id: str
@@ -85,6 +85,7 @@ class Run:
     top_n: int = 0
     rank_by: str | None = None
     note: str | None = None
+    archived: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,6 +212,7 @@ def run_of(record: Record, tags: Iterable[str] = ()) -> Run:
         top_n=record.top_n,
         rank_by=record.rank_by,
         note=record.note,
+        archived=record.archived,
     )
 
 

@@ -19,7 +19,7 @@ from archiver import __version__, layout
 from archiver.bundle.tar import header, padding
 from archiver.errors import ConfigError, IntegrityError, NotFoundError, RunNotFoundError
 from archiver.model import Record, Ref
-from archiver.runs import reachable, read_record
+from archiver.runs import reachable, read_record, run_of
 from archiver.store import Store
 from archiver.store.bundled import FORMAT, MANIFEST
 from archiver.store.seekable import MOST_FIRST
@@ -211,15 +211,15 @@ def _shared_items(store: Store, shared: Mapping[str, Ref], keeper: _Keeper) -> I
 
 def _document(record: Record, tags: list[str]) -> dict[str, Any]:
     """Return what `archiver ls --json` says of a run."""
-    refs = [ref for ref in reachable(record) if not ref.plain]
+    run = run_of(record, tags)
     return {
-        "id": record.run,
-        "universe": record.universe,
-        "created": record.created.astimezone(UTC),
-        "strategies": record.strategies,
-        "detailed": len(record.details) if record.tier2 is not None else 0,
-        "bytes": record.size + sum(ref.size for ref in refs),
-        "tags": tags,
+        "id": run.id,
+        "universe": run.universe,
+        "created": run.created.astimezone(UTC),
+        "strategies": run.strategies,
+        "detailed": run.detailed,
+        "bytes": run.bytes,
+        "tags": list(run.tags),
     }
 
 

@@ -22,6 +22,9 @@ def ls(
     tag: Annotated[
         str | None, typer.Option("--tag", "-t", help="Only runs with this tag.", autocompletion=complete.tags)
     ] = None,
+    archived: Annotated[
+        bool, typer.Option("--archived", help="Only runs whose details are in a bundle, and in which.")
+    ] = False,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=0, help="At most so many runs.")] = None,
 ) -> None:
     """List the runs, newest first."""
@@ -29,10 +32,10 @@ def ls(
 
     call = Call.of(ctx)
     archive = call.archive()
-    runs = archive.runs(universe=universe, tag=tag)
+    runs = [run for run in archive.runs(universe=universe, tag=tag) if run.archived or not archived]
     shown = runs if limit is None else runs[:limit]
     if call.json:
-        call.print_json({"runs": [run_document(run) for run in shown]})
+        call.print_json({"runs": [run_document(run, bundle=archived) for run in shown]})
         return
     rows = [
         [
@@ -43,23 +46,25 @@ def ls(
             run.detailed,
             size(run.bytes),
             ", ".join(run.tags),
+            *([run.archived] if archived else []),
         ]
         for run in shown
     ]
     if rows:
         headers = ["run", "universe", "age", "strategies", "detailed", "size", "tags"]
+        headers += ["bundle"] if archived else []
         print_table(headers, rows, right=["age", "strategies", "detailed", "size"])
     if len(shown) < len(runs):
         call.say(f"{len(runs) - len(shown)} older runs are not shown: raise --limit")
     elif not runs:
-        narrowed = " that match" if universe or tag else ""
+        narrowed = " that match" if universe or tag or archived else ""
         call.say(
             f"no runs{narrowed} in {archive.store.url}" + ("" if narrowed else "; `archiver demo` makes some")
         )
 
 
-def run_document(run: Run) -> dict[str, Any]:
-    """Return what `--json` says of a run."""
+def run_document(run: Run, *, bundle: bool = False) -> dict[str, Any]:
+    """Return what `--json` says of a run; bundle: also which bundle its details are in."""
     return {
         "id": run.id,
         "universe": run.universe,
@@ -68,4 +73,5 @@ def run_document(run: Run) -> dict[str, Any]:
         "detailed": run.detailed,
         "bytes": run.bytes,
         "tags": list(run.tags),
+        **({"bundle": run.archived} if bundle else {}),
     }
