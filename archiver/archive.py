@@ -148,15 +148,12 @@ class Archive(Upkeep):
         add_code(draft, captured.code, captured.blobs)
         return run_of(self.add(draft, labels), labels)
 
-    def add(self, draft: Draft, tags: Iterable[str] = (), *, beside: bool = False) -> Record:
-        """Write a run that is drafted, from an import say. Raises what a save raises.
-
-        beside: make the archive also in a folder that holds something else.
-        """
+    def add(self, draft: Draft, tags: Iterable[str] = ()) -> Record:
+        """Write a run that is drafted, from an import say. Raises what a save raises."""
         labels = _tags(tags)
         if self._guard is not None:
             self._guard.check(draft.bytes)
-        self._create(beside=beside)
+        self.create()
         return self._writer.commit(draft, labels)
 
     def runs(self, universe: str | None = None, tag: str | None = None) -> list[Run]:
@@ -336,8 +333,11 @@ class Archive(Upkeep):
             return list(records_of(self.records(), universe=universe))
         return list(records_of([self.record(run)], universe=universe))
 
-    def _create(self, *, beside: bool = False) -> None:
-        """Write archive.json unless it is there. Raises FormatError where a folder holds something else."""
+    def create(self, *, beside: bool = False) -> None:
+        """Make the archive unless it is there; every save does.
+
+        beside: also in a folder that holds something else, which is a FormatError otherwise.
+        """
         try:
             self._require()
             return

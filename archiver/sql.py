@@ -46,6 +46,8 @@ def query(
         import duckdb
     except ImportError:
         raise ConfigError("SQL needs DuckDB: pip install 'archiver[sql]'") from None
+    import pyarrow as pa
+
     wanted = _Columns(text)
     makers: dict[str, Callable[[], pa.Table]] = {
         "metrics": lambda: _metrics(reader, records, wanted, history=history),
@@ -60,10 +62,8 @@ def query(
                 if name in asked:
                     table = makers[name]()
                     connection.register(name, table if keep_nan else _without_nan(table))
-            found = connection.execute(text)
-            if found.description is None:
-                return _empty()
-            return found.to_arrow_table()
+            found = connection.sql(text)
+            return pa.table({}) if found is None else found.to_arrow_table()
         except duckdb.Error as error:
             raise ConfigError(f"DuckDB: {' '.join(str(error).split())}") from None
 
@@ -246,9 +246,3 @@ def _without_nan(table: pa.Table) -> pa.Table:
                 at, item, pc.if_else(pc.is_nan(column), pa.scalar(None, item.type), column)
             )
     return table
-
-
-def _empty() -> pa.Table:
-    import pyarrow as pa
-
-    return pa.table({})

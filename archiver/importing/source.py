@@ -50,14 +50,23 @@ class Source(ABC):
 
 
 class FolderSource(Source):
-    """A local folder, or the files of one name in it. Unlike an archive it may hold links: those to files are read."""
+    """A local folder. Unlike an archive it may hold links: those to files are read.
 
-    def __init__(self, folder: Path, only: tuple[str, ...] = ()) -> None:  # the class says it
+    Arguments:
+        folder: where.
+        only: names of files to which it is limited.
+        within: names of the only folders that are entered; None: all.
+    """
+
+    def __init__(
+        self, folder: Path, only: tuple[str, ...] = (), within: tuple[str, ...] | None = None
+    ) -> None:
         self.url = str(folder)
         self.name = folder.name
         self.passed_over = []
         self._folder = folder
         self._only = only
+        self._within = within
 
     def entries(self) -> list[Entry]:  # noqa: D102  # Source says it
         if self._only:
@@ -68,7 +77,8 @@ class FolderSource(Source):
             for name in folders:
                 if (Path(folder) / name).is_symlink():
                     self.passed_over.append((self._key(folder, name), "a link to a folder"))
-            folders.sort()
+            if self._within is not None:
+                folders[:] = [name for name in folders if name in self._within]
             for name in files:
                 entry = self._of_file(folder, name)
                 if entry is not None:

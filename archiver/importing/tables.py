@@ -27,16 +27,11 @@ def read_table(source: Source, found: Found, spool: Spool) -> Iterator[Batch]:
 
     Raises IntegrityError for a damaged file, FormatError for one without a column `strategy_name`.
     """
-    entry = next(entry for entry in found.entries if entry.key == found.key)
-    facts: dict[str, Any] = {}
-    for other in found.entries:
-        if other.key.endswith(SIDECAR):
-            known = load_json(source.read(other.key), other.key)
-            facts |= known if isinstance(known, dict) else {"metadata": known}
-    single = universe_name(facts, found.key).removesuffix("_backtest_results_merged").removesuffix("_merged")
+    facts, single = facts_of(source, found)
     for universe, row in table_rows(source, found.key, single):
         spool.add(universe, row)
-    created = moment(facts.get("backtest_timestamp"), entry.modified)
+    modified = next(entry.modified for entry in found.entries if entry.key == found.key)
+    created = moment(facts.get("backtest_timestamp"), modified)
     for universe in spool.names():
         yield Batch(
             key=found.key,
@@ -47,6 +42,17 @@ def read_table(source: Source, found: Found, spool: Spool) -> Iterator[Batch]:
             results=lambda name=universe: spool.values(name),  # type: ignore[misc]
             facts=dict(facts),
         )
+
+
+def facts_of(source: Source, found: Found) -> tuple[dict[str, Any], str]:
+    """Return what the sidecar says, and the universe of rows that name none. Raises IntegrityError."""
+    facts: dict[str, Any] = {}
+    for entry in found.entries:
+        if entry.key.endswith(SIDECAR):
+            known = load_json(source.read(entry.key), entry.key)
+            facts |= known if isinstance(known, dict) else {"metadata": known}
+    name = universe_name(facts, found.key)
+    return facts, name.removesuffix("_backtest_results_merged").removesuffix("_merged")
 
 
 def table_rows(source: Source, key: str, single: str) -> Iterator[tuple[str, Result]]:
