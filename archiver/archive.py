@@ -239,7 +239,7 @@ class Archive(Upkeep):
         """The bundles of this archive: `.names()`, `.open(name)`, `.verify(name)`, `.restore(name, runs)` and more."""
         from archiver.bundle import Bundles
 
-        return Bundles(self.store, self._options, make=self._create)
+        return Bundles(self.store, self._options, make=self.create)
 
     def bundle(
         self,
@@ -320,7 +320,7 @@ class Archive(Upkeep):
 
         self._require()
         chosen = self.run_ids() if runs is None else [self.run_id(run) for run in runs]
-        target._create()
+        target.create()
         return transfer(self.store, target.store, chosen, step=step)
 
     def compact(self) -> int:
