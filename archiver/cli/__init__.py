@@ -53,6 +53,7 @@ COMMANDS: dict[str, str] = {
     "df": "df:df",
     "serve": "serve:serve",
     "lifecycle": "lifecycle:lifecycle",
+    "doctor": "doctor:doctor",
     "import": "import_:import_",
     "export": "export:export",
     "sql": "sql:sql",
