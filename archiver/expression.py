@@ -79,7 +79,7 @@ class Expression:
             known_column(name, table.column_names)
         try:
             value = self._truth(self._tree, table)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OverflowError) as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(f"cannot compare in {self.text!r}: {reason}") from None
         if isinstance(value, pa.Scalar):
@@ -197,6 +197,8 @@ class Expression:
                 if identifier in _NUMBERS and identifier not in table.column_names:
                     return pa.scalar(_NUMBERS[identifier])
                 return table.column(self._column(identifier))
+            case ast.Constant(value=int() as value) if value.bit_length() > 63:
+                return pa.scalar(float(value))
             case ast.Constant(value=value):
                 return pa.scalar(value)
             case ast.UnaryOp(op=ast.USub(), operand=operand):

@@ -100,7 +100,7 @@ def errors_page() -> str:
 
 def _tree(kind: type[errors.ArchiverError], depth: int) -> Iterator[tuple[type[errors.ArchiverError], int]]:
     yield kind, depth
-    for child in kind.__subclasses__():
+    for child in (child for child in kind.__subclasses__() if child.__module__ == errors.__name__):
         yield from _tree(child, depth + 1)
 
 

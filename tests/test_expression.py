@@ -55,6 +55,7 @@ def chosen(text: str) -> str:
         ("n_trades / 10 + 1 > 4", "ae"),
         ("n_trades * 2 - 1 >= 79", "ae"),
         ("1 < 2", "abcde"),
+        ("n_trades < 9223372036854775808", "abcde"),
         ("  True  ", "abcde"),
     ],
 )
@@ -91,7 +92,17 @@ def test_anything_but_a_filter_is_refused(text: str) -> None:
         Expression(text).mask(TABLE)
 
 
-@pytest.mark.parametrize("text", ["n_trades", "name > 3", "sharpe_ratio + name > 1", "n_trades in ('x', 2)"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "n_trades",
+        "name > 3",
+        "n_trades in (18446744073709551617, 1)",
+        f"n_trades < {10**400}",
+        "sharpe_ratio + name > 1",
+        "n_trades in ('x', 2)",
+    ],
+)
 def test_values_that_do_not_compare_are_a_one_line_error(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Expression(text).mask(TABLE)
