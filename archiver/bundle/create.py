@@ -24,7 +24,7 @@ from archiver.store.seekable import seek_table
 from archiver.transfer import Step
 
 LEVEL = 3
-_GROUP = 48 << 10
+_GROUP = 64 << 10
 """Small objects share a frame of about this size: one run of many is then read with little else."""
 _PART = 1 << 20
 """A large object is read in parts of this size, and packed in frames of a quarter, which are read alone."""

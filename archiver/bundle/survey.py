@@ -28,6 +28,7 @@ from archiver.transfer import check_refs, is_shared, stored_bytes
 README = "README.txt"
 SUMS = "SHA256SUMS"
 _KEPT = 32 << 20
+_AT_ONCE = 32
 _TEXT = """\
 This is a bundle of archiver: results of trading-strategy backtests, complete and verifiable.
 Everything in it is plain: tar, zstd, JSON, Parquet. No program of ours is needed to read it.
@@ -114,8 +115,8 @@ def survey(store: Store, runs: Sequence[str]) -> Survey:
     shared: dict[str, Ref] = {}
     own: list[Item] = []
     records: list[Item] = []
-    for run, data in zip(wanted, store.map(partial(load_bytes, store), wanted), strict=True):
-        record = _record(run, data)
+    for data, record in _read(store, wanted):
+        run = record.run
         records.append(keeper.item(layout.record_key(run), data))
         found.records[run] = records[-1].sha256
         found.runs.append(_document(record, labels.get(run, [])))
@@ -177,14 +178,26 @@ def load_bytes(store: Store, run: str) -> bytes:
         raise RunNotFoundError(f"no run {run}: `archiver ls` shows the runs there are") from None
 
 
-def _record(run: str, data: bytes) -> Record:
-    record = read_record(layout.record_key(run), data)
-    check_refs(record)
-    if record.archived:
-        raise ConfigError(
-            f"the details of {run} are in a bundle already: `archiver bundle restore {record.archived}` first"
-        )
-    return record
+def _read(store: Store, runs: Sequence[str]) -> Iterator[tuple[bytes, Record]]:
+    """Read records, some at a time: handing each one to a thread would cost more than reading it from a disk."""
+    count = max(1, min(_AT_ONCE, len(runs) // (4 * store.workers)))
+    groups = [runs[at : at + count] for at in range(0, len(runs), count)]
+    for group in store.map(partial(_read_group, store), groups):
+        yield from group
+
+
+def _read_group(store: Store, runs: Sequence[str]) -> list[tuple[bytes, Record]]:
+    found = []
+    for run in runs:
+        data = load_bytes(store, run)
+        record = read_record(layout.record_key(run), data)
+        check_refs(record)
+        if record.archived:
+            raise ConfigError(
+                f"the details of {run} are in a bundle already: `archiver bundle restore {record.archived}` first"
+            )
+        found.append((data, record))
+    return found
 
 
 def _labels(store: Store, runs: Sequence[str]) -> Mapping[str, list[str]]:

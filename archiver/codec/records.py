@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from archiver.model import Code, CodeFile, Detail, Record, Ref
 
 FORMAT = 1
 _LEVEL = 9
+_contexts = threading.local()
 _MOST_BYTES = 1 << 30
 
 
@@ -26,9 +28,16 @@ def decompress(data: bytes, key: str) -> bytes:
     try:
         if zstandard.frame_content_size(data) > _MOST_BYTES:
             raise IntegrityError(f"{key} is damaged: it claims to hold more than {_MOST_BYTES} bytes")
-        return bytes(zstandard.ZstdDecompressor().decompress(data, max_output_size=_MOST_BYTES))
+        return bytes(_decompressor().decompress(data, max_output_size=_MOST_BYTES))
     except zstandard.ZstdError as error:
         raise IntegrityError(f"{key} is damaged: {error}; run `archiver verify --read-data`") from None
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    """Return this thread's context: making one takes longer than reading a record."""
+    if not hasattr(_contexts, "decompressor"):
+        _contexts.decompressor = zstandard.ZstdDecompressor()
+    return _contexts.decompressor
 
 
 def encode_record(record: Record) -> bytes:
