@@ -114,6 +114,19 @@ def test_ignored_files_only_by_name(project: Path, listed: str) -> None:
         assert any("scratch/run.py is ignored by git" in text for text in said)
 
 
+def test_ignored_files_behind_links(project: Path) -> None:
+    write(
+        project,
+        {"scratch/a.py": "", "lib/b.py": "", "strategy.yaml": "files: ['*.py', 'linked/*.py', 'lib/*.py']\n"},
+    )
+    (project / "linked").symlink_to("lib")
+    (project / "alias.py").symlink_to("scratch/a.py")
+    shown = run("run.py", cwd=project)
+    assert sorted(shown.files) == ["lib/b.py", "run.py", "strategy.yaml"]
+    assert [text for text in shown.code["warnings"] if "could not tell" in text] == []
+    assert any("alias.py is ignored by git" in text for text in shown.code["warnings"])
+
+
 def test_before_the_first_commit(tmp_path: Path) -> None:
     git(write(tmp_path, {"run.py": show()}), "init", "-q", ".")
     assert run("run.py", cwd=tmp_path).code["provenance"]["git"] == {

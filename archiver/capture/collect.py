@@ -12,7 +12,7 @@ from archiver.capture.files import Kept, take, text
 from archiver.capture.frames import Source
 from archiver.capture.project import name_in
 from archiver.capture.secrets import credential
-from archiver.model import Code, CodeFile
+from archiver.model import Code
 
 RUN_LIMIT = 16 * 2**20
 """Bytes that all captured files of a run may have together."""
@@ -26,21 +26,24 @@ def collect(choice: Choice, seed: Any, data: Any) -> tuple[Code, Mapping[str, by
 
     Returns what the record says, the bytes by sha256, and the problems that a strict capture fails for.
     """
+    repo = git.repo_of(choice.root)
+    facts = provenance.GitFacts(repo) if repo else None
+    environment = provenance.environment(choice.root)  # while git compares
     kept = _kept_files(choice)
-    about, diff, ignored = _git(choice, kept)
-    for name in ignored:
-        source, _ = kept[name]
-        if not source.named:
-            del kept[name]
-            note = f"{name} is ignored by git: list it in strategy.yaml if it must be kept"
-            (choice.notes if choice.how == "listed" else choice.problems).append(note)
+    diff = git.Diff(None)
+    if repo and facts:
+        _leave_out_ignored(choice, kept, repo, facts)
+        diff = facts.diff(tuple(one.file.sha256 for _, one in kept.values() if one.file))
     files = [one for _, one in kept.values()]
     files += _made(choice, kept)
     notes = [*choice.problems, *choice.notes, *(one.note for one in files if one.note)]
-    if diff is not None and diff.note:
+    if diff.note:
         notes.append(diff.note)
-    code, blobs = _with_texts(choice, files, diff, about)
-    code.provenance.update(_given(seed, data, notes))
+    said = {**_said(choice, facts), **_given(seed, data, notes)}
+    texts = {name: data for name, data in (("environment", environment), ("diff", diff.text)) if data}
+    blobs = {one.file.sha256: one.data for one in files if one.file}
+    described = tuple(text(name, data) for name, data in texts.items())
+    blobs |= {file.sha256: texts[file.path] for file in described}
     how, reason = choice.how, None
     if not files:
         how, reason = "none", choice.reason or (choice.problems or choice.notes or ["nothing to capture"])[0]
@@ -48,8 +51,8 @@ def collect(choice: Choice, seed: Any, data: Any) -> tuple[Code, Mapping[str, by
     warnings = list(dict.fromkeys(notes))
     if len(warnings) > _SAID:
         warnings[_SAID:] = [f"and {len(warnings) - _SAID} more"]
-    code = Code(how, code.files, code.texts, code.provenance, tuple(warnings), reason)
-    return code, blobs, choice.problems
+    captured = tuple(one.file for one in files if one.file)
+    return Code(how, captured, described, said, tuple(warnings), reason), blobs, choice.problems
 
 
 def _kept_files(choice: Choice) -> dict[str, tuple[Source, Kept]]:
@@ -98,47 +101,30 @@ def _made(choice: Choice, kept: dict[str, tuple[Source, Kept]]) -> list[Kept]:
     return out
 
 
-def _git(
-    choice: Choice, kept: dict[str, tuple[Source, Kept]]
-) -> tuple[dict[str, Any] | None, git.Diff | None, list[str]]:
-    repo = git.repo_of(choice.root)
-    if repo is None:
-        return None, None, []
-    below = choice.root.relative_to(repo.top).as_posix()
-    prefix = "" if below == "." else f"{below}/"
-    contents = tuple(one.file.sha256 for _, one in kept.values() if one.file)
-    about, diff, ignored = provenance.ask_git(repo, [prefix + name for name in kept], contents)
-    return about, diff, [name for name in kept if prefix + name in ignored]
+def _leave_out_ignored(
+    choice: Choice, kept: dict[str, tuple[Source, Kept]], repo: git.Repo, facts: provenance.GitFacts
+) -> None:
+    """Drop the files that git ignores, unless they are listed by name."""
+    unnamed = [name for name, (source, _) in kept.items() if not source.named]
+    asked = {name: git.name_of(choice.root, name, repo) for name in unnamed}
+    ignored = facts.ignored(asked.values())
+    for name in unnamed:
+        if asked[name] in ignored:
+            del kept[name]
+            note = f"{name} is ignored by git: list it in strategy.yaml if it must be kept"
+            (choice.notes if choice.how == "listed" else choice.problems).append(note)
 
 
-def _with_texts(
-    choice: Choice, files: list[Kept], diff: git.Diff | None, about: dict[str, Any] | None
-) -> tuple[Code, dict[str, bytes]]:
-    blobs = {one.file.sha256: one.data for one in files if one.file}
-    texts: list[CodeFile] = []
-    for name, data in (
-        ("environment", provenance.environment(choice.root)),
-        ("diff", diff.text if diff else b""),
-    ):
-        if data:
-            texts.append(text(name, data))
-            blobs[texts[-1].sha256] = data
+def _said(choice: Choice, facts: provenance.GitFacts | None) -> dict[str, Any]:
     entry = name_in(choice.root, choice.entry) if choice.entry else None
+    git_facts = facts.about() if facts else None
     said: dict[str, Any] = {
         "context": choice.context,
         "entry": entry,
-        "git": about,
+        "git": git_facts,
         "argv": provenance.argv(),
     }
-    return (
-        Code(
-            choice.how,
-            tuple(one.file for one in files if one.file),
-            tuple(texts),
-            {key: value for key, value in said.items() if value},
-        ),
-        blobs,
-    )
+    return {name: value for name, value in said.items() if value}
 
 
 def _given(seed: Any, data: Any, notes: list[str]) -> dict[str, Any]:

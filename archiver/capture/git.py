@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -68,6 +68,15 @@ def _line(path: Path) -> str:
         return ""
 
 
+@lru_cache(maxsize=4096)
+def name_of(root: Path, name: str, repo: Repo) -> str:
+    """Return what git calls a file below the root: links resolved, for git looks beyond none."""
+    try:
+        return (root / name).resolve().relative_to(repo.top.resolve()).as_posix()
+    except (OSError, RuntimeError, ValueError):
+        return name
+
+
 def state(repo: Repo) -> State:
     """Return what changes when the commit, the branch, the index or the ignored names do."""
     ref = _line(repo.folder / "HEAD")
@@ -112,41 +121,42 @@ def _packed(repo: Repo, ref: str) -> str | None:
 
 
 class Questions:
-    """The two questions that need git itself, asked at the same time: one process each, no shell."""
+    """The two questions that need git itself: one process each, no shell."""
 
-    def __init__(self, repo: Repo, *, commit: bool, diff: bool, names: Sequence[str]) -> None:
-        """Ask for the `diff`, and which `names` are ignored; `commit` says whether there is any."""
+    def __init__(self, repo: Repo, *, commit: bool) -> None:
+        """Take the repository, and whether it has a `commit` to compare with."""
         self._repo = repo
         self._commit = commit
-        self._names = names
         self._failed: str | None = None
-        self._diff = self._start(_diff_words(commit), stdin=False) if diff else None
-        self._ignored = self._start(["check-ignore", "-z", "--stdin"], stdin=True) if names else None
+        self._diff: subprocess.Popen[bytes] | None = None
 
-    def _start(self, words: list[str], *, stdin: bool) -> subprocess.Popen[bytes] | None:
+    def start_diff(self) -> None:
+        """Let git compare while there is something else to do."""
+        self._diff = self._diff or self._start(_diff_words(self._commit))
+
+    def _start(self, words: list[str], *, stdin: bool = False) -> subprocess.Popen[bytes] | None:
         try:
             return _popen(self._repo, words, stdin=stdin)
         except OSError as error:
-            self._failed = (
-                f"git could not be started ({error.strerror}): no diff, and ignored files are not known"
-            )
+            what = "no diff, and ignored files are not known"
+            self._failed = f"git could not be started ({error.strerror}): {what}"
             return None
 
-    def ignored(self) -> frozenset[str]:
+    def ignored(self, names: Iterable[str]) -> frozenset[str]:
         """Return those of the names (relative to the work tree) that git ignores."""
-        if self._ignored is None:
+        process = self._start(["check-ignore", "-z", "--stdin"], stdin=True)
+        if process is None:
             return frozenset()
-        asked = b"".join(os.fsencode(name) + b"\0" for name in self._names)
-        with _deadline(self._ignored):
-            answer, _ = self._ignored.communicate(asked)
-        if self._ignored.returncode not in (0, 1):
-            self._failed = (
-                "git could not tell which files it ignores: see what `git status` says in the project"
-            )
+        with _deadline(process):
+            answer, _ = process.communicate(b"".join(os.fsencode(name) + b"\0" for name in names))
+        if process.returncode not in (0, 1):
+            what = "see what `git status` says in the project"
+            self._failed = f"git could not tell which files it ignores: {what}"
         return frozenset(os.fsdecode(name) for name in answer.split(b"\0") if name)
 
     def diff(self) -> Diff:
         """Return the changes of tracked files, without those that may hold a credential."""
+        self.start_diff()
         if self._diff is None:
             return Diff(None, note=self._failed)
         with self._diff, _deadline(self._diff) as late:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,27 +123,38 @@ class _Known:
 _known: dict[git.Repo, _Known] = {}
 
 
-def ask_git(
-    repo: git.Repo, names: Sequence[str], contents: tuple[str, ...]
-) -> tuple[dict[str, Any], git.Diff, set[str]]:
-    """Return what a record says of git, the diff, and which of the files are ignored.
+class GitFacts:
+    """What a record says of git. While a repository and the captured files stay as they are, git is not asked."""
 
-    `names` are relative to the work tree. `contents` are the hashes of what is captured: while they and the
-    repository stay as they are, so does the answer, and git is not asked again.
-    """
-    state = git.state(repo)
-    known = _known.get(repo)
-    if known is None or known.state != state:
-        known = _known[repo] = _Known(state, *git.head(repo))
-    unknown = [name for name in names if name not in known.ignored]
-    stale = known.contents != contents
-    if stale or unknown:
-        questions = git.Questions(repo, commit=known.commit is not None, diff=stale, names=unknown)
-        hits = questions.ignored()
-        known.ignored.update({name: name in hits for name in unknown})
-        if stale:
-            known.contents, known.diff = contents, questions.diff()
-    about = {"commit": known.commit, "branch": known.branch, "dirty": known.diff.dirty}
-    if known.diff.cut:
-        about["diff_cut"] = True
-    return about, known.diff, {name for name in names if known.ignored[name]}
+    def __init__(self, repo: git.Repo) -> None:
+        """Start what needs no list of files."""
+        state = git.state(repo)
+        known = _known.get(repo)
+        if known is None or known.state != state:
+            known = _known[repo] = _Known(state, *git.head(repo))
+        self._known = known
+        self._questions = git.Questions(repo, commit=known.commit is not None)
+        if known.contents is None:
+            self._questions.start_diff()
+
+    def ignored(self, names: Iterable[str]) -> set[str]:
+        """Return which of the names (relative to the work tree) git ignores."""
+        answers = self._known.ignored
+        names = list(names)
+        unknown = [name for name in names if name not in answers]
+        if unknown:
+            hits = self._questions.ignored(unknown)
+            answers.update({name: name in hits for name in unknown})
+        return {name for name in names if answers[name]}
+
+    def diff(self, contents: tuple[str, ...]) -> git.Diff:
+        """Return the changes of tracked files; `contents`, the hashes of what is captured, tell of new ones."""
+        if self._known.contents != contents:
+            self._known.contents, self._known.diff = contents, self._questions.diff()
+        return self._known.diff
+
+    def about(self) -> dict[str, Any]:
+        """Return commit, branch, and whether tracked files have changes, once `diff` was asked for."""
+        about: dict[str, Any] = {"commit": self._known.commit, "branch": self._known.branch}
+        about["dirty"] = self._known.diff.dirty
+        return {**about, "diff_cut": True} if self._known.diff.cut else about
