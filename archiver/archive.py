@@ -62,7 +62,11 @@ def open_archive(
         _said.add(settings.url)
         sys.stderr.write(f"archiver: no URL is configured, using {settings.url}\n")
     store = open_store(
-        settings.url, storage_options=settings.storage_options, read_only=read_only, executor=executor
+        settings.url,
+        storage_options=settings.storage_options,
+        read_only=read_only,
+        executor=executor,
+        deadline=settings.deadline,
     )
     guard = Guard(store, settings.min_free, settings.budget)
     return Archive(

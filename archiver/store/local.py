@@ -143,22 +143,22 @@ class LocalStore(Store):
                 pass
             except OSError as error:
                 failed[key] = self._failure(error, "delete", key)
-        for folder in touched:
-            self._drop_empty(folder)
+        self._settle(touched)
         return failed
 
     def now(self) -> datetime:
         if self.read_only:
             return datetime.fromtimestamp(time.time(), UTC)
-        probe = f"trash/probe-{secrets.token_hex(8)}"
-        self.put(probe, b"")
-        try:
-            found = self.stat(probe)
-        finally:
-            self.delete([probe])
-        if found is None:
-            raise StorageError(f"{self.url} lost an object within a moment: check the disk")
-        return found.modified
+        # On a network mount the clock is the server's: a file that is being written shows it.
+        with self._translated("probe"):
+            temporary, fd = self._temporary("probe")
+            try:
+                write_all(fd, b"archiver")
+                sync(fd)
+                return datetime.fromtimestamp(os.fstat(fd).st_mtime, UTC)
+            finally:
+                os.close(fd)
+                remove(temporary)
 
     # -- writing ---------------------------------------------------------------------------------------------
 
@@ -209,17 +209,20 @@ class LocalStore(Store):
             sync_folder(os.path.dirname(path))
         return False
 
-    def _drop_empty(self, folder: str) -> None:
-        """Make deletions durable, and remove folders that they emptied, up to the root."""
-        with suppress(OSError):
-            sync_folder(folder)
-        while len(folder) > len(self._root):
-            try:
-                os.rmdir(folder)
-            except OSError:
-                return
-            self._synced.discard(folder)
-            folder = os.path.dirname(folder)
+    def _settle(self, folders: Iterable[str]) -> None:
+        """Remove folders that deletions emptied, up to the root, and make what remains durable."""
+        remaining = set()
+        for emptied in folders:
+            folder = emptied
+            with suppress(OSError):
+                while len(folder) > len(self._root):
+                    os.rmdir(folder)
+                    self._synced.discard(folder)
+                    folder = os.path.dirname(folder)
+            remaining.add(folder)
+        for folder in remaining:
+            with suppress(OSError):
+                sync_folder(folder)
 
     # -- listing ---------------------------------------------------------------------------------------------
 
