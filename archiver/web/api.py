@@ -89,7 +89,7 @@ def _answering(answer: Callable[..., Response]) -> Callable[..., Response]:
             return _json({"error": {"kind": type(error).__name__, "message": str(error)}}, status)
         except HTTPException:
             raise
-        except Exception as error:  # noqa: BLE001 - an answer, never a traceback
+        except Exception as error:
             number = secrets.token_hex(4)
             logging.getLogger("archiver.web").error("unexpected error %s", number, exc_info=error)
             text = f"unexpected error: the server's log has the reason under {number}"
@@ -166,7 +166,14 @@ def _universes(site: Site) -> Response:
     for run in site.data.runs():
         one = found.setdefault(
             run.universe,
-            {"universe": run.universe, "newest_run": run.id, "created": run.created, "strategies": run.strategies, "runs": 0, "bytes": 0},
+            {
+                "universe": run.universe,
+                "newest_run": run.id,
+                "created": run.created,
+                "strategies": run.strategies,
+                "runs": 0,
+                "bytes": 0,
+            },
         )
         one["runs"] += 1
         one["bytes"] += run.bytes
@@ -177,7 +184,10 @@ def _metrics(site: Site) -> Response:
     args = request.args
     metrics = site.data.metrics(args.get("run") or None, history=_yes("history"))
     ask = Ask(
-        args.get("universe", ""), args.get("search", ""), args.get("where", ""), parse_sort(args.get("sort", ""))
+        args.get("universe", ""),
+        args.get("search", ""),
+        args.get("where", ""),
+        parse_sort(args.get("sort", "")),
     )
     columns = _columns(metrics.table.column_names, first=FIRST)
     chosen = site.views.all(metrics, ask, columns)
@@ -207,12 +217,22 @@ def _trades(site: Site, universe: str | None, strategy: str | None) -> Response:
 
 def _objects(site: Site) -> Response:
     limit = min(_whole("limit", 1000), 10_000)
-    folder = bucket.folder(site.objects.index(), request.args.get("prefix", ""), request.args.get("after", ""), limit)
+    folder = bucket.folder(
+        site.objects.index(), request.args.get("prefix", ""), request.args.get("after", ""), limit
+    )
     items = [
         {"key": item.key, "bytes": item.size, "objects": item.objects, "modified": item.modified}
         for item in folder.items
     ]
-    return _json({"prefix": folder.prefix, "bytes": folder.size, "objects": folder.objects, "items": items, "next": folder.after})
+    return _json(
+        {
+            "prefix": folder.prefix,
+            "bytes": folder.size,
+            "objects": folder.objects,
+            "items": items,
+            "next": folder.after,
+        }
+    )
 
 
 def _object(site: Site) -> Response:
@@ -242,7 +262,9 @@ def download(data: bytes, name: str, kind: str | None = None, *, inline: bool = 
 
 
 def _disposition(name: str) -> str:
-    plain = "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else "_" for char in name)[-100:]
+    plain = "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else "_" for char in name)[
+        -100:
+    ]
     return f"attachment; filename=\"{plain or 'file'}\"; filename*=UTF-8''{quote(name, safe='', errors='replace')[:600]}"
 
 

@@ -83,7 +83,9 @@ def returns(trades: pa.Table) -> Returns | None:
     low, high = np.quantile(finite, [0.005, 0.995])
     if high <= low:
         low, high = low - 0.5, high + 0.5
-    counts, edges = np.histogram(np.clip(finite, low, high), bins=min(41, max(7, len(finite) // 4)), range=(low, high))
+    counts, edges = np.histogram(
+        np.clip(finite, low, high), bins=min(41, max(7, len(finite) // 4)), range=(low, high)
+    )
     return Returns(
         column,
         _months(trades, made),

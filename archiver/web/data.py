@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from archiver.archive import Archive
-from archiver.runs import run_of
 from archiver.load import Reader
 from archiver.model import Record, Run
+from archiver.runs import run_of
 from archiver.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -119,9 +119,7 @@ class Data:
             return self._latest.get(version, lambda: Metrics(version, self.archive.load_metrics()))
         return self._others.get(
             (version, run, history),
-            lambda: Metrics(
-                f"{version}/{run or 'all'}", self.archive.load_metrics(run=run, history=history)
-            ),
+            lambda: Metrics(f"{version}/{run or 'all'}", self.archive.load_metrics(run=run, history=history)),
         )
 
     def score(self, names: Sequence[str]) -> str | None:

@@ -14,7 +14,7 @@ from archiver.web.curves import floats, when
 from archiver.web.data import Data, Metrics, Recent
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 AROUND = 40
 """Bars drawn before a trade's entry and after its exit, where the tape is known and no window is kept."""

@@ -77,7 +77,11 @@ def _storable(table: pa.Table) -> pa.Table:
     """Drop columns that Parquet has no type for: a struct without fields."""
     import pyarrow as pa
 
-    kept = [item.name for item in table.schema if not (pa.types.is_struct(item.type) and item.type.num_fields == 0)]
+    kept = [
+        item.name
+        for item in table.schema
+        if not (pa.types.is_struct(item.type) and item.type.num_fields == 0)
+    ]
     return table.select(kept)
 
 

@@ -9,7 +9,18 @@ from dash import dcc
 
 Figure = dict[str, Any]
 
-COLORS = ("#4f7cff", "#f08c2e", "#1aa179", "#c85bd6", "#e0526a", "#2ba8c9", "#9a8a2c", "#7a6cf0", "#6f8f3f", "#a8715a")
+COLORS = (
+    "#4f7cff",
+    "#f08c2e",
+    "#1aa179",
+    "#c85bd6",
+    "#e0526a",
+    "#2ba8c9",
+    "#9a8a2c",
+    "#7a6cf0",
+    "#6f8f3f",
+    "#a8715a",
+)
 GOOD, BAD, ACCENT, GREY = "#1aa179", "#e0526a", "#4f7cff", "#8a94a6"
 _FONT = "Inter, ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 CONFIG = {
@@ -47,7 +58,7 @@ def figure(traces: Sequence[Figure], *, x: str = "", y: str = "", **layout: Any)
             "showlegend": False,
             "hoverlabel": {"font": {"family": _FONT, "size": 12}},
             "colorway": list(COLORS),
-            "modebar": {"orientation": "v"},
+            "modebar": {"orientation": "h", "bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": ACCENT},
             **axes,
             **layout,
         },

@@ -73,7 +73,9 @@ def read_choice(text: str) -> Choice:
     """Read what `choice_text` wrote. Raises ConfigError for anything else."""
     parts = text.split("/")
     if len(parts) not in (2, 3) or not all(parts):
-        raise ConfigError(f"{text[:80]!r} names no strategy: write universe/strategy or universe/strategy/run")
+        raise ConfigError(
+            f"{text[:80]!r} names no strategy: write universe/strategy or universe/strategy/run"
+        )
     try:
         return Choice(*(layout.unquote_name(part) for part in parts))
     except UnicodeDecodeError:

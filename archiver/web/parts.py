@@ -62,17 +62,28 @@ def heading(title: Part, *notes: Part, over: Part = None, actions: Sequence[Part
 def card(title: str | None, *content: Part, note: Part = None, wide: bool = False, name: str = "") -> Part:
     """Frame some content under a heading."""
     head = (
-        [html.Div([html.H2(title), html.Div(note, className="note") if note is not None else None], className="card-head")]
+        [
+            html.Div(
+                [html.H2(title), html.Div(note, className="note") if note is not None else None],
+                className="card-head",
+            )
+        ]
         if title
         else []
     )
-    return html.Section([*head, *content], className=" ".join(filter(None, ["card", "wide" if wide else "", name])))
+    return html.Section(
+        [*head, *content], className=" ".join(filter(None, ["card", "wide" if wide else "", name]))
+    )
 
 
 def stat(label: str, value: Part, note: Part = None) -> Part:
     """Show one figure large."""
     return html.Div(
-        [html.Dt(label), html.Dd(value, className="value"), html.Dd(note, className="note") if note else None],
+        [
+            html.Dt(label),
+            html.Dd(value, className="value"),
+            html.Dd(note, className="note") if note else None,
+        ],
         className="stat",
     )
 
@@ -145,7 +156,9 @@ def menu(label: Part, *content: Part, name: str | None = None, kind: str = "") -
 
 def named(name: Part, note: str) -> Part:
     """Show a name with a muted line below it; both are cut where there is no room."""
-    return html.Div([html.Div(name, className="line"), html.Div(note, className="line muted")], className="named")
+    return html.Div(
+        [html.Div(name, className="line"), html.Div(note, className="line muted")], className="named"
+    )
 
 
 def badge(text: Part, kind: str = "") -> Part:
@@ -155,7 +168,9 @@ def badge(text: Part, kind: str = "") -> Part:
 
 def tags(labels: Iterable[str]) -> Part:
     """Show a run's tags; `pinned` stands out."""
-    return html.Span([badge(label, "pinned" if label == "pinned" else "") for label in labels], className="tags")
+    return html.Span(
+        [badge(label, "pinned" if label == "pinned" else "") for label in labels], className="tags"
+    )
 
 
 def bar(share: float, text: Part = None) -> Part:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from archiver.errors import ConfigError
 from archiver.expression import Expression, known_column
@@ -34,7 +34,9 @@ def parse_sort(text: str) -> tuple[tuple[str, bool], ...]:
 
     Raises ConfigError for too many columns.
     """
-    keys = tuple((part.removeprefix("-"), part.startswith("-")) for part in text.split(",") if part.strip("-"))
+    keys = tuple(
+        (part.removeprefix("-"), part.startswith("-")) for part in text.split(",") if part.strip("-")
+    )
     if len(keys) > _MOST_KEYS:
         raise ConfigError(f"sort by at most {_MOST_KEYS} columns")
     return keys
@@ -198,7 +200,9 @@ def cloud(
     for name in (x, y):
         if not is_number(table.schema.field(known_column(name, table.column_names)).type):
             raise ConfigError(f"{name!r} holds no numbers: choose another column")
-    xs, ys = (np.asarray(table[name].cast(pa.float64(), safe=False).fill_null(float("nan"))) for name in (x, y))
+    xs, ys = (
+        np.asarray(table[name].cast(pa.float64(), safe=False).fill_null(float("nan"))) for name in (x, y)
+    )
     both = np.isfinite(xs) & np.isfinite(ys)
     at = np.flatnonzero(both)
     if not len(at):
@@ -212,9 +216,7 @@ def cloud(
     x0, x1 = (x0, x1) if x1 > x0 else (x0 - 0.5, x0 + 0.5)
     y0, y1 = (y0, y1) if y1 > y0 else (y0 - 0.5, y0 + 0.5)
     inside = (xs >= x0) & (xs <= x1) & (ys >= y0) & (ys <= y1)
-    counts, y_edges, x_edges = np.histogram2d(
-        ys[inside], xs[inside], bins=cells, range=[[y0, y1], [x0, x1]]
-    )
+    counts, y_edges, x_edges = np.histogram2d(ys[inside], xs[inside], bins=cells, range=[[y0, y1], [x0, x1]])
     shown = at[inside]
     if len(shown) > most:
         # A fixed seed: the same rows give the same picture.

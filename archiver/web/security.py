@@ -190,7 +190,9 @@ class Guard:
         return clean + (f"?{rest}" if rest else "")
 
 
-_TOKEN_NEEDED = "a token is needed: open the address that `archiver serve` printed, or send `Authorization: Bearer`"
+_TOKEN_NEEDED = (
+    "a token is needed: open the address that `archiver serve` printed, or send `Authorization: Bearer`"
+)
 
 
 def _answer(start: Callable[..., Any], status: str, text: str, extra: Headers) -> Iterable[bytes]:

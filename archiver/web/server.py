@@ -21,14 +21,21 @@ def make_wsgi(archive: Archive, rules: Rules) -> Guard:
     from archiver.web.site import make_app
 
     if not archive.store.read_only:
-        raise ConfigError("the pages take an archive that was opened read-only: archiver.open(url, read_only=True)")
+        raise ConfigError(
+            "the pages take an archive that was opened read-only: archiver.open(url, read_only=True)"
+        )
     server, site, hashes = make_app(archive)
     threading.Thread(target=_warm, args=(site.data,), daemon=True, name="archiver-web-warm").start()
     return Guard(server.wsgi_app, replace(rules, script_hashes=hashes))
 
 
 def make_server(
-    archive: Archive, *, host: str = "127.0.0.1", port: int = 8765, token: str | None = None, names: Sequence[str] = ()
+    archive: Archive,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    token: str | None = None,
+    names: Sequence[str] = (),
 ) -> Any:
     """Bind a server to a host and port (0: any free one); `.run()` serves until `.close()`.
 
@@ -43,7 +50,9 @@ def make_server(
     """
     if not is_loopback(host) and not token:
         raise ConfigError(f"{host} can be reached from other machines: give --token, or stay on 127.0.0.1")
-    if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token and token):
+    if token is not None and not (
+        token.isascii() and token.isprintable() and token.strip() == token and token
+    ):
         raise ConfigError("the token must be printable ASCII without spaces at its ends")
     logging.getLogger("waitress").setLevel(logging.ERROR)
     import waitress
@@ -70,5 +79,5 @@ def _warm(data: Any) -> None:
         data.metrics()
     except ArchiverError:
         pass  # the page that needs it says what is wrong
-    except Exception:  # noqa: BLE001 - likewise; a thread of its own must not print a traceback
+    except Exception:
         logging.getLogger("archiver.web").debug("warming up failed", exc_info=True)

@@ -181,7 +181,9 @@ def _connect(app: Any, site: Site) -> None:
             html.A("Reload", href="", className="button", **{"data-reload": "true"}),
         ]
 
-    app.callback(Output("changed", "children"), Input("tick", "n_intervals"), State("version", "data"))(changed)
+    app.callback(Output("changed", "children"), Input("tick", "n_intervals"), State("version", "data"))(
+        changed
+    )
     script: Callable[..., Any] = ClientsideFunction
     app.clientside_callback(
         script("archiver", "arrived"),

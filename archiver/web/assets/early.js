@@ -1,6 +1,7 @@
 /* Runs before anything is drawn, so that a dark page never flashes white. */
 (function () {
   "use strict";
+  window.dash_clientside = window.dash_clientside || {};
   var root = document.documentElement;
   var system = window.matchMedia("(prefers-color-scheme: dark)");
   function chosen() {

@@ -1,22 +1,185 @@
-"""Bucket."""
+"""Bucket: the objects as folders with their sizes, and what is in one of them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from archiver.web import links, parts
+from dash import html
+
+from archiver import layout
+from archiver.web import bucket, code, links, parts
+from archiver.web import format as fmt
+from archiver.web.data import plain_value
 from archiver.web.parts import Page
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from archiver.web.site import Site
 
 PATH = "/bucket"
+_PAGE = 200
+_ABOUT = {
+    layout.RUNS: "records: one a run, written last",
+    layout.TIER1: "metrics of all strategies",
+    layout.TIER2: "full detail of the best",
+    layout.TAPES: "bar series, shared",
+    layout.CODE: "captured files, shared",
+    layout.TAGS: "markers",
+    layout.CATALOG: "derived, can be rebuilt",
+    layout.TRASH: "records of pruned runs",
+    layout.BUNDLES: "runs packed into one file",
+    layout.ARCHIVE: "what this archive is",
+}
 
 
 def page(site: Site, query: links.Query) -> Page:
-    """Show it."""
-    return Page("Bucket", parts.heading("Bucket"))
+    """Show a folder, or an object when the URL names one."""
+    key = links.first(query, "key")
+    if key:
+        return _object(site, key)
+    folder = bucket.folder(
+        site.objects.index(), links.first(query, "prefix"), links.first(query, "after"), _PAGE
+    )
+    name = folder.prefix.rstrip("/").rsplit("/", 1)[-1] or "Bucket"
+    if not folder.items:
+        empty = parts.empty("Nothing is stored here yet", "`archiver demo` fills an archive.")
+        return Page("Bucket", [parts.heading("Bucket", over=_crumbs(site, "")), empty])
+    content = [
+        parts.heading(
+            links_name(name),
+            fmt.size(folder.size),
+            fmt.counted(folder.objects, "object"),
+            over=_crumbs(site, folder.prefix),
+        ),
+        parts.card(None, _items(folder), _pager(folder, links.first(query, "after"))),
+    ]
+    return Page(name, content)
 
 
 def connect(app: Any, site: Site) -> None:
     """Nothing moves here."""
+
+
+def links_name(name: str) -> str:
+    """Show a part of a key as the name it stands for, where it is one."""
+    try:
+        return layout.unquote_name(name)
+    except UnicodeDecodeError:
+        return name
+
+
+def _crumbs(site: Site, prefix: str) -> Any:
+    shown: list[Any] = [
+        parts.link(site.data.url.rstrip("/").rsplit("/", 1)[-1] or "archive", "/bucket", title=site.data.url)
+    ]
+    at = ""
+    for part in [part for part in prefix.split("/") if part]:
+        at += part + "/"
+        shown += [
+            html.Span("/", className="faint", **{"aria-hidden": "true"}),
+            parts.link(part, links.href("/bucket", prefix=at)),
+        ]
+    return html.Nav(shown, className="crumbs mono", **{"aria-label": "Where this is"})
+
+
+def _items(folder: bucket.Folder) -> Any:
+    most = max(item.size for item in folder.items) or 1
+    rows = []
+    for item in folder.items:
+        name = item.key[len(folder.prefix) :]
+        where = (
+            links.href("/bucket", prefix=item.key) if item.is_folder else links.href("/bucket", key=item.key)
+        )
+        icon = html.Span(className=f"icon icon-{'folder' if item.is_folder else 'file'}")
+        about = _ABOUT.get(item.key, "")
+        rows.append(
+            [
+                html.Div(
+                    [icon, parts.link(name, where, kind="mono"), html.Span(about, className="muted about")],
+                    className="entry",
+                ),
+                parts.bar(item.size / most, fmt.size(item.size)),
+                f"{item.size / folder.size:.1%}" if folder.size else fmt.NONE,
+                fmt.count(item.objects) if item.is_folder else "",
+                html.Span(fmt.age(item.modified), title=fmt.moment(item.modified), className="line")
+                if item.modified
+                else "",
+            ]
+        )
+    head = ["Name", "Size", "Share", "Objects", "Last change"]
+    return parts.table(head, rows, right=[1, 2, 3], caption=f"Below {folder.prefix or 'the archive'}")
+
+
+def _pager(folder: bucket.Folder, after: str) -> Any:
+    if not after and not folder.after:
+        return None
+    return html.Nav(
+        [
+            parts.button("← First", links.href("/bucket", prefix=folder.prefix)) if after else None,
+            html.Span(f"{len(folder.items):,} shown", className="muted"),
+            parts.button("Next →", links.href("/bucket", prefix=folder.prefix, after=folder.after))
+            if folder.after
+            else None,
+        ],
+        className="pager",
+        **{"aria-label": "Pages of objects"},
+    )
+
+
+def _object(site: Site, key: str) -> Page:
+    entry = site.objects.entry(key)
+    name = key.rsplit("/", 1)[-1]
+    run = layout.run_of_record(key) or next(
+        (part for part in key.replace(".", "/").split("/") if layout.is_run_id(part)), None
+    )
+    facts: list[tuple[str, Any]] = [
+        ("Key", html.Code(key)),
+        ("Size", f"{fmt.size(entry.size)} ({entry.size:,} bytes)"),
+        ("Last change", f"{fmt.moment(entry.modified)}, {fmt.age(entry.modified)}"),
+    ]
+    if run:
+        facts.append(("Run", parts.link(run, links.run(run), kind="mono")))
+    content = [
+        parts.heading(
+            html.Span(name, className="mono"),
+            over=_crumbs(site, key.rpartition("/")[0]),
+            actions=[
+                html.A("Download", href=links.href("/api/object", key=key), className="button", download="")
+            ],
+        ),
+        parts.card("Object", parts.pairs(facts)),
+        parts.safely(lambda: _preview(bucket.preview(site.data.store, entry), key))(),
+    ]
+    return Page(name, content)
+
+
+def _preview(shown: bucket.Preview, key: str) -> Any:
+    if shown.kind == "table" and shown.table is not None:
+        return parts.card(
+            "Preview", parts.pairs(shown.facts), html.Br(), _table(shown.table), note=shown.note
+        )
+    if shown.kind == "text" and shown.text:
+        name = key.removesuffix(".zst")
+        return parts.card("Preview", code.text_block(shown.text, name), note=shown.note)
+    return parts.card("Preview", parts.empty("No preview", shown.note or "This object is empty."))
+
+
+def _table(table: pa.Table) -> Any:
+    names = table.column_names[:60]
+    rows = [
+        [html.Span(_cell(row[name]), className="line") for name in names]
+        for row in table.select(names).to_pylist()
+    ]
+    head = [
+        html.Span([name, html.Span(str(table.schema.field(name).type)[:24], className="unit")])
+        for name in names
+    ]
+    return parts.table(head, rows, caption="First rows", dense=True)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list | dict):
+        text = str(value)
+        return text[:60] + ("…" if len(text) > 60 else "")
+    return fmt.number(plain_value(value))[:200]

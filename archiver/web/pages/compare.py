@@ -1,22 +1,306 @@
-"""Compare."""
+"""Compare: two to ten strategies or runs side by side: curves, differing metrics, code."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from archiver.web import links, parts
+from dash import ClientsideFunction, dcc, html
+from dash.dependencies import Input, Output, State
+
+from archiver.errors import ArchiverError, ConfigError, NotKeptError
+from archiver.model import Record
+from archiver.web import code, curves, figures, links, parts
+from archiver.web import format as fmt
+from archiver.web.data import Metrics
 from archiver.web.parts import Page
+from archiver.web.rows import Ask
 
 if TYPE_CHECKING:
     from archiver.web.site import Site
 
 PATH = "/compare"
+MOST = 10
+_OPTIONS = 30
+
+
+class Side:
+    """One side of a comparison: its label, where it leads, its metrics, and its curve where one was kept."""
+
+    def __init__(
+        self, label: str, note: str, address: str, record: Record, metrics: dict[str, Any], equity: Any
+    ) -> None:
+        """Take what is shown of it."""
+        self.label, self.note, self.address = label, note, address
+        self.record, self.metrics, self.equity = record, metrics, equity
 
 
 def page(site: Site, query: links.Query) -> Page:
-    """Show it."""
-    return Page("Compare", parts.heading("Compare"))
+    """Show the strategies or runs that the URL names."""
+    texts, runs = query.get("strategy", []), query.get("run", [])
+    if texts and runs:
+        raise ConfigError("compare strategies or runs, not both at once")
+    if len(texts) > MOST or len(runs) > MOST:
+        raise ConfigError(f"compare at most {MOST} at once")
+    everything = links.first(query, "all") == "1"
+    if runs:
+        sides = [_run_side(site, run) for run in dict.fromkeys(runs)]
+    else:
+        sides = [_strategy_side(site, links.read_choice(text)) for text in dict.fromkeys(texts)]
+    chosen = [("run", run) for run in dict.fromkeys(runs)] or [
+        ("strategy", text) for text in dict.fromkeys(texts)
+    ]
+    content = [
+        parts.heading(
+            "Compare",
+            fmt.counted(len(sides), "run" if runs else "strategy", "runs" if runs else "strategies"),
+        ),
+        _chosen(sides, chosen),
+        _adder(bool(runs), chosen),
+    ]
+    if len(sides) < 2:
+        text = "Tick rows in Strategies and press Compare, or search for one above."
+        content.append(parts.empty("Choose at least two" if not sides else "Choose one more", text))
+        return Page("Compare", content)
+    if any(len(side.equity) for side in sides):
+        percent = links.first(query, "scale", "percent") == "percent"
+        content.append(_curves(sides, chosen, everything, percent=percent))
+    content.append(_metrics(sides, chosen, everything, links.first(query, "scale")))
+    content.append(html.Div(_code(site, sides), id="code-diff"))
+    return Page("Compare", content)
 
 
 def connect(app: Any, site: Site) -> None:
-    """Nothing moves here."""
+    """Search for what could be added."""
+    app.callback(
+        Output("compare-add", "options"),
+        Input("compare-add", "search_value"),
+        State("compare-kind", "data"),
+    )(lambda text, kind: _options(site, text or "", kind))
+    app.clientside_callback(
+        ClientsideFunction("compare", "add"),
+        Output("compare-kind", "className"),
+        Input("compare-add", "value"),
+        State("compare-kind", "data"),
+        prevent_initial_call=True,
+    )
+
+
+def _strategy_side(site: Site, choice: links.Choice) -> Side:
+    address = links.strategy(*choice)
+    try:
+        found = site.details.find(choice.strategy, choice.universe, choice.run or None)
+        return Side(choice.strategy, choice.universe, address, found.record, found.metrics, found.equity)
+    except NotKeptError:
+        import pyarrow.compute as pc
+
+        table = site.data.metrics(choice.run or None).table
+        same = pc.and_(
+            pc.equal(table["strategy_name"], choice.strategy), pc.equal(table["universe"], choice.universe)
+        )
+        rows = table.filter(same).slice(0, 1).to_pylist()
+        if not rows:
+            raise
+        metrics = {
+            name: value for name, value in rows[0].items() if name not in ("universe", "strategy_name", "run")
+        }
+        record = site.data.archive.record(rows[0]["run"])
+        return Side(choice.strategy, f"{choice.universe}, no detail kept", address, record, metrics, [])
+
+
+def _run_side(site: Site, run: str) -> Side:
+    record, shown = site.data.run(run)
+    metrics: dict[str, Any] = {
+        "strategies": record.strategies,
+        "detailed": shown.detailed,
+        "bytes": shown.bytes,
+        **{f"{name} · greatest": span[1] for name, span in record.metrics.items()},
+        **{f"{name} · least": span[0] for name, span in record.metrics.items()},
+    }
+    return Side(fmt.short_run(run), record.universe, links.run(run), record, metrics, [])
+
+
+def _address(chosen: list[tuple[str, str]], *, everything: bool = False, scale: str = "") -> str:
+    kind = chosen[0][0] if chosen else "strategy"
+    return links.href(
+        "/compare", **{kind: [text for _, text in chosen]}, all="1" if everything else "", scale=scale
+    )
+
+
+def _chosen(sides: list[Side], chosen: list[tuple[str, str]]) -> Any:
+    items = []
+    for at, side in enumerate(sides):
+        rest = [one for number, one in enumerate(chosen) if number != at]
+        items.append(
+            html.Li(
+                [
+                    html.Span(
+                        className="dot", style={"background": figures.COLORS[at % len(figures.COLORS)]}
+                    ),
+                    parts.named(parts.link(side.label, side.address), side.note),
+                    html.A(
+                        "×",
+                        href=_address(rest),
+                        className="remove",
+                        title="Remove",
+                        **{"aria-label": f"Remove {side.label}"},
+                    ),
+                ],
+                className="side-item",
+            )
+        )
+    return html.Ul(items, className="sides") if items else None
+
+
+def _adder(runs: bool, chosen: list[tuple[str, str]]) -> Any:
+    kind = "run" if runs else "strategy"
+    if len(chosen) >= MOST:
+        return None
+    return html.Div(
+        [
+            html.Label(f"Add a {kind}", className="label", htmlFor="compare-add"),
+            dcc.Dropdown([], None, id="compare-add", placeholder="Type part of a name", searchable=True),
+            dcc.Store(id="compare-kind", data=kind),
+        ],
+        className="field grow adder",
+    )
+
+
+def _options(site: Site, text: str, kind: str) -> list[dict[str, str]]:
+    try:
+        if kind == "run":
+            runs = [run for run in site.data.runs() if text.lower() in f"{run.id} {run.universe}".lower()]
+            return [
+                {"label": f"{run.universe} · {fmt.moment(run.created)}", "value": run.id}
+                for run in runs[:_OPTIONS]
+            ]
+        metrics: Metrics = site.data.metrics()
+        score = site.data.score(metrics.table.column_names)
+        ask = Ask(search=text, sort=((score, True),) if score else ())
+        rows = site.views.page(metrics, ask, 0, _OPTIONS, ["universe", "strategy_name"]).to_pylist()
+    except ArchiverError:
+        return []
+    return [
+        {
+            "label": f"{row['strategy_name']} · {row['universe']}",
+            "value": links.choice_text(links.Choice(row["universe"], row["strategy_name"])),
+            "search": f"{text} {row['strategy_name']}",
+        }
+        for row in rows
+    ]
+
+
+def _curves(sides: list[Side], chosen: list[tuple[str, str]], everything: bool, *, percent: bool) -> Any:
+    traces = []
+    for at, side in enumerate(sides):
+        if not len(side.equity):
+            continue
+        x, y = curves.thin(side.equity, most=1200)
+        start = next((value for value in side.equity.tolist() if value == value and value), None)
+        if percent and start:
+            y = (y / start - 1) * 100
+        # By share of the way, so that curves of different length lie over each other.
+        across = (x / max(1, len(side.equity) - 1) * 100).tolist()
+        traces.append(
+            figures.line(
+                across, y.tolist(), side.label, figures.COLORS[at % len(figures.COLORS)],
+                hovertemplate="%{y:,.2f}" + ("%" if percent else "") + "<extra>%{fullData.name}</extra>",
+            )
+        )  # fmt: skip
+    drawn = figures.figure(
+        traces,
+        x="Way through the backtest (%)",
+        y="Change of equity (%)" if percent else "Equity",
+        hovermode="x unified",
+    )
+    other = "value" if percent else "percent"
+    toggle = parts.link(
+        "Show values" if percent else "Show percent", _address(chosen, everything=everything, scale=other)
+    )
+    return parts.card(
+        "Equity", figures.graph("compare-curves", drawn, "Equity of all sides", height=360), note=toggle
+    )
+
+
+def _metrics(sides: list[Side], chosen: list[tuple[str, str]], everything: bool, scale: str) -> Any:
+    names = list(dict.fromkeys(name for side in sides for name in side.metrics))
+    differing = [name for name in names if len({repr(side.metrics.get(name)) for side in sides}) > 1]
+    rows = []
+    for name in (names if everything else differing)[:400]:
+        first = sides[0].metrics.get(name)
+        cells: list[Any] = [parts.metric_name(name)]
+        for at, side in enumerate(sides):
+            value = side.metrics.get(name)
+            delta = _difference(name, first, value) if at else ""
+            cells.append(
+                html.Div(
+                    [html.Div(fmt.shown(name, value)), html.Div(delta, className="delta") if delta else None]
+                )
+            )
+        rows.append(cells)
+    head = ["Metric"] + [
+        html.Span(
+            [
+                html.Span(className="dot", style={"background": figures.COLORS[at % len(figures.COLORS)]}),
+                side.label,
+            ],
+            className="side-head",
+            title=side.label,
+        )
+        for at, side in enumerate(sides)
+    ]
+    toggle = parts.link(
+        "Show differences only" if everything else f"Show all {len(names)}",
+        _address(chosen, everything=not everything, scale=scale),
+    )
+    title = "Metrics" if everything else "Metrics that differ"
+    table = parts.table(head, rows, right=range(1, len(head)), caption=title, dense=True)
+    return parts.card(title, table if rows else parts.empty("No metric differs"), note=toggle)
+
+
+def _difference(name: str, first: Any, value: Any) -> str:
+    """Write how far a value is from the first one's: percentages in points, all else in its own unit."""
+    numbers = (int, float)
+    if (
+        not isinstance(first, numbers)
+        or not isinstance(value, numbers)
+        or isinstance(first, bool)
+        or isinstance(value, bool)
+    ):
+        return ""
+    delta = value - first
+    if delta != delta or delta - delta != 0 or not delta:
+        return ""
+    sign = "+" if delta > 0 else ""
+    own = fmt.unit(name)
+    text = f"{fmt.number(delta)} pp" if own == "%" else fmt.shown(name, delta)
+    return sign + text
+
+
+def _code(site: Site, sides: list[Side]) -> Any:
+    runs = list(dict.fromkeys(side.record.run for side in sides))
+    if len(runs) < 2:
+        return parts.card(
+            "Code", parts.empty("The same run", "All sides come from one run, and so from one code.")
+        )
+    cards = []
+    for other in runs[1:]:
+        cards.append(parts.safely(lambda run=other: _one_diff(site, runs[0], run))())
+    return html.Div(cards, className="stack")
+
+
+def _one_diff(site: Site, first: str, other: str) -> Any:
+    text = site.data.code(first).diff(site.data.code(other))
+    note = html.Span(
+        [
+            parts.link(fmt.short_run(first), links.run(first, view="code")),
+            " → ",
+            parts.link(fmt.short_run(other), links.run(other, view="code")),
+        ]
+    )
+    if not text:
+        return parts.card(
+            "Code",
+            parts.empty("No difference", "Both runs have the same code, parameters and packages."),
+            note=note,
+        )
+    return parts.card("Code", code.diff_block(text), note=note)

@@ -38,7 +38,9 @@ def page(site: Site, query: links.Query) -> Page:
     runs = site.data.runs()
     if not runs:
         text = "Save results with archive.save_universe_results(...), or try `archiver demo`."
-        return Page("Overview", [parts.heading("Overview"), parts.empty("This archive has no runs yet", text)])
+        return Page(
+            "Overview", [parts.heading("Overview"), parts.empty("This archive has no runs yet", text)]
+        )
     newest: dict[str, Run] = {}
     for run in runs:
         newest.setdefault(run.universe, run)
@@ -51,16 +53,22 @@ def page(site: Site, query: links.Query) -> Page:
         parts.stat("Stored", html.Span(parts.waiting("Adding up sizes", lines=1), id="stored")),
     )
     content = [
-        parts.heading("Overview", fmt.counted(len(runs), "run"), over=html.Span(site.data.url, className="mono")),
+        parts.heading(
+            "Overview", fmt.counted(len(runs), "run"), over=html.Span(site.data.url, className="mono")
+        ),
         figures_,
         html.Div(
             [
-                html.Div(parts.card("Best strategies", parts.waiting(lines=_BEST)), id="best", className="span-2"),
+                html.Div(
+                    parts.card("Best strategies", parts.waiting(lines=_BEST)), id="best", className="span-2"
+                ),
                 html.Div(parts.card("Storage", parts.waiting(lines=6)), id="storage"),
                 html.Div(
                     parts.card(
                         "Runs over time",
-                        figures.graph("over-time", _over_time(runs), "Runs saved per day and stored bytes", height=230),
+                        figures.graph(
+                            "over-time", _over_time(runs), "Runs saved per day and stored bytes", height=230
+                        ),
                     ),
                     className="span-2",
                 ),
@@ -88,17 +96,24 @@ def _best(site: Site) -> Any:
     names = metrics.table.column_names
     score = site.data.score(names)
     if score is None:
-        return parts.card("Best strategies", parts.empty("Nothing to rank by", "No run has a score to rank by."))
+        return parts.card(
+            "Best strategies", parts.empty("Nothing to rank by", "No run has a score to rank by.")
+        )
     ask = Ask(sort=((score, True),))
-    shown = [name for name in _columns(names) if name != score][:4]
-    rows = site.views.page(metrics, ask, 0, _BEST, ["universe", "strategy_name", "run", score, *shown]).to_pylist()
-    finite = [row[score] for row in rows if isinstance(row[score], int | float) and row[score] - row[score] == 0]
+    shown = [name for name in _columns(names) if name != score][:5]
+    rows = site.views.page(
+        metrics, ask, 0, _BEST, ["universe", "strategy_name", "run", score, *shown]
+    ).to_pylist()
+    finite = [
+        row[score] for row in rows if isinstance(row[score], int | float) and row[score] - row[score] == 0
+    ]
     most = max([abs(value) for value in finite], default=0) or 1
     body = [
         [
             str(at + 1),
             parts.named(
-                parts.link(row["strategy_name"], links.strategy(row["universe"], row["strategy_name"])), row["universe"]
+                parts.link(row["strategy_name"], links.strategy(row["universe"], row["strategy_name"])),
+                row["universe"],
             ),
             parts.bar(abs(row[score] or 0) / most if row[score] in finite else 0, fmt.number(row[score])),
             *(parts.signed(fmt.shown(name, row[name]), None) for name in shown),
@@ -134,12 +149,21 @@ def _storage(site: Site) -> tuple[Any, Any]:
         return parts.card("Storage", parts.failed(error)), "–"
     total = index.sums[-1]
     tiers = [
-        (name, note, sum(bucket.below(index, p)[0] for p in prefixes), sum(bucket.below(index, p)[1] for p in prefixes), prefixes[0])
+        (
+            name,
+            note,
+            sum(bucket.below(index, p)[0] for p in prefixes),
+            sum(bucket.below(index, p)[1] for p in prefixes),
+            prefixes[0],
+        )
         for name, note, prefixes in _TIERS
     ]
     rows = [
         [
-            parts.link([name, html.Span(f" · {note}", className="muted") if note else None], links.href("/bucket", prefix=prefix)),
+            parts.link(
+                [name, html.Span(f" · {note}", className="muted") if note else None],
+                links.href("/bucket", prefix=prefix),
+            ),
             parts.bar(size / total if total else 0, fmt.size(size)),
             fmt.count(objects),
         ]
@@ -151,7 +175,9 @@ def _storage(site: Site) -> tuple[Any, Any]:
         rows.append(["Other", parts.bar((total - known) / total, fmt.size(total - known)), ""])
     strip = html.Div(
         [
-            html.Div(style={"flex": f"{size} 0 0"}, className=f"strip-{at}", title=f"{name}: {fmt.size(size)}")
+            html.Div(
+                style={"flex": f"{size} 0 0"}, className=f"strip-{at}", title=f"{name}: {fmt.size(size)}"
+            )
             for at, (name, _, size, _, _) in enumerate(tiers)
             if size
         ],
@@ -179,7 +205,9 @@ def _over_time(runs: list[Run]) -> figures.Figure:
     # A single day would be drawn as one bar from edge to edge.
     around = max(timedelta(days=4), (last - first) * 0.04)
     sizes = [size / 1e6 for size in grown[::step]] + [grown[-1] / 1e6]
-    moments = [f"{run.created:%Y-%m-%dT%H:%M:%S}" for run in oldest_first[::step]] + [f"{last:%Y-%m-%dT%H:%M:%S}"]
+    moments = [f"{run.created:%Y-%m-%dT%H:%M:%S}" for run in oldest_first[::step]] + [
+        f"{last:%Y-%m-%dT%H:%M:%S}"
+    ]
     days = [f"{day}T12:00:00" for day in sorted(per_day)]
     return figures.figure(
         [
@@ -199,12 +227,18 @@ def _over_time(runs: list[Run]) -> figures.Figure:
             ),
         ],
         y="Runs",
-        xaxis={"range": [f"{first - around:%Y-%m-%d}", f"{last + around:%Y-%m-%d}"], "type": "date", "showgrid": False},
+        xaxis={
+            "range": [f"{first - around:%Y-%m-%d}", f"{last + around:%Y-%m-%d}"],
+            "type": "date",
+            "showgrid": False,
+        },
         yaxis={"rangemode": "tozero"},
         yaxis2={
             "overlaying": "y",
             "side": "right",
-            "title": {"text": "MB stored", "standoff": 8},
+            "title": {"text": "MB stored", "standoff": 8, "font": {"size": 12}},
+            "tickmode": "auto",
+            "nticks": 5,
             "showgrid": False,
             "rangemode": "tozero",
             "automargin": True,
@@ -238,13 +272,17 @@ def _universes(newest: dict[str, Run], runs: list[Run]) -> Any:
 def _recent(runs: list[Run]) -> Any:
     rows = [
         [
-            parts.link(fmt.age(run.created), links.run(run.id), title=run.id),
-            html.Span(run.universe, className="line", title=run.universe),
-            parts.tags(run.tags),
+            html.Div(
+                [
+                    parts.link(run.universe, links.run(run.id), kind="line", title=run.id),
+                    html.Div([fmt.age(run.created), " ", parts.tags(run.tags)], className="muted small"),
+                ],
+            ),
+            fmt.size(run.bytes),
         ]
-        for run in runs[:12]
+        for run in runs[:9]
     ]
     all_ = parts.link("All runs →", "/runs")
-    return parts.card("Recent runs", parts.table(["Saved", "Universe", "Tags"], rows, caption="Recent runs"), note=all_)
-
-
+    return parts.card(
+        "Recent runs", parts.table(["Run", "Bytes"], rows, right=[1], caption="Recent runs"), note=all_
+    )

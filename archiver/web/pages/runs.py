@@ -1,9 +1,13 @@
-"""Runs."""
+"""Runs: every run of the archive, newest first."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dash import html
+
+from archiver.model import Run
+from archiver.web import format as fmt
 from archiver.web import links, parts
 from archiver.web.parts import Page
 
@@ -11,12 +15,84 @@ if TYPE_CHECKING:
     from archiver.web.site import Site
 
 PATH = "/runs"
+_PAGE = 100
 
 
 def page(site: Site, query: links.Query) -> Page:
-    """Show it."""
-    return Page("Runs", parts.heading("Runs"))
+    """Show the runs of a universe, with a tag, or all of them; a page of them at a time."""
+    universe, tag = links.first(query, "universe"), links.first(query, "tag")
+    start = links.whole(query, "start", 0)
+    all_ = site.data.runs()
+    runs = [
+        run for run in all_ if (not universe or run.universe == universe) and (not tag or tag in run.tags)
+    ]
+    names = sorted({label for run in all_ for label in run.tags})
+    title = "Runs" + (f" of {universe}" if universe else "")
+    chips = [
+        parts.link(
+            label,
+            links.href("/runs", universe=universe, tag="" if label == tag else label),
+            kind="chip on" if label == tag else "chip",
+        )
+        for label in names[:40]
+    ]
+    if universe:
+        chips.insert(0, parts.link(f"{universe} ×", links.href("/runs", tag=tag), kind="chip on"))
+    shown = runs[start : start + _PAGE]
+    body = (
+        _table(shown)
+        if shown
+        else parts.empty("No runs", "None matches." if all_ else "`archiver demo` makes some.")
+    )
+    content = [
+        parts.heading(title, fmt.counted(len(runs), "run"), fmt.size(sum(run.bytes for run in runs))),
+        html.Nav(chips, className="chips", **{"aria-label": "Tags"}) if chips else None,
+        parts.card(None, body, _pager(universe, tag, start, len(runs))),
+    ]
+    return Page(title, content)
 
 
 def connect(app: Any, site: Site) -> None:
     """Nothing moves here."""
+
+
+def _table(runs: list[Run]) -> Any:
+    most = max(run.bytes for run in runs) or 1
+    rows = [
+        [
+            parts.link(fmt.moment(run.created), links.run(run.id), kind="line"),
+            html.Span(fmt.age(run.created), className="muted line"),
+            html.Code(run.id[-8:], title=run.id),
+            parts.link(
+                run.universe, links.href("/runs", universe=run.universe), kind="line", title=run.universe
+            ),
+            parts.tags(run.tags),
+            fmt.count(run.strategies),
+            fmt.count(run.detailed),
+            parts.bar(run.bytes / most, fmt.size(run.bytes)),
+            html.Span(run.note or "", className="muted line", title=run.note),
+        ]
+        for run in runs
+    ]
+    head = ["Saved", "Age", "Run", "Universe", "Tags", "Strategies", "Detailed", "Bytes", "Note"]
+    return parts.table(head, rows, right=[5, 6, 7], caption="Runs, newest first")
+
+
+def _pager(universe: str, tag: str, start: int, total: int) -> Any:
+    if total <= _PAGE:
+        return None
+    last = min(start + _PAGE, total)
+    before = links.href(
+        "/runs", universe=universe, tag=tag, start=str(start - _PAGE) if start > _PAGE else ""
+    )
+    return html.Nav(
+        [
+            parts.button("← Newer", before) if start else None,
+            html.Span(f"{start + 1:,}–{last:,} of {total:,}", className="muted"),
+            parts.button("Older →", links.href("/runs", universe=universe, tag=tag, start=str(last)))
+            if last < total
+            else None,
+        ],
+        className="pager",
+        **{"aria-label": "Pages of runs"},
+    )

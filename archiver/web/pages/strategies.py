@@ -59,7 +59,12 @@ def page(site: Site, query: links.Query) -> Page:
     over = ["Run ", parts.link(fmt.short_run(run), links.run(run))] if run else None
     title = links.first(query, "universe") or "Strategies"
     content = [
-        parts.heading(title, html.Span(id="strategies-status", role="status"), over=over, actions=_actions(_chooser(names, shown))),
+        parts.heading(
+            title,
+            html.Span(id="strategies-status", role="status"),
+            over=over,
+            actions=_actions(_chooser(names, shown)),
+        ),
         _filters(site, ask),
         html.Div(id="strategies-error"),
         html.Div(
@@ -84,9 +89,9 @@ def connect(app: Any, site: Site) -> None:
         State("ask", "data"),
         prevent_initial_call=True,
     )(lambda request, ask: _rows(site, request, ask))
-    app.callback(Output("strategies-status", "children"), Output("strategies-error", "children"), Input("ask", "data"))(
-        lambda ask: _status(site, ask)
-    )
+    app.callback(
+        Output("strategies-status", "children"), Output("strategies-error", "children"), Input("ask", "data")
+    )(lambda ask: _status(site, ask))
     app.callback(
         Output("strategies-grid", "columnDefs"),
         Input("ask", "data"),
@@ -97,12 +102,17 @@ def connect(app: Any, site: Site) -> None:
     app.callback(
         Output("cloud", "figure"),
         Output("cloud-note", "children"),
+        Input("cloud-place", "children"),
         Input("ask", "data"),
         Input("cloud-x", "value"),
         Input("cloud-y", "value"),
         Input("cloud-range", "data"),
         Input("scatter-open", "data"),
-    )(lambda ask, x, y, within, is_open: _cloud(site, ask, x, y, within, is_open))
+    )(lambda _, ask, x, y, within, is_open: _cloud(site, ask, x, y, within, is_open))
+    # The chart comes when it is first wanted: its library is larger than all else on the page.
+    app.callback(
+        Output("cloud-place", "children"), Input("scatter-open", "data"), State("cloud-place", "children")
+    )(lambda is_open, now: now or (_cloud_graph() if is_open else None))
     _connect_browser(app)
 
 
@@ -150,7 +160,10 @@ def _connect_browser(app: Any) -> None:
         prevent_initial_call=True,
     )
     app.clientside_callback(
-        script("zoomed"), Output("cloud-range", "data"), Input("cloud", "relayoutData"), prevent_initial_call=True
+        script("zoomed"),
+        Output("cloud-range", "data"),
+        Input("cloud", "relayoutData"),
+        prevent_initial_call=True,
     )
     app.clientside_callback(
         script("picked"), Output("filter-where", "value"), Input("cloud", "selectedData"), State("filter-where", "value"),
@@ -187,7 +200,11 @@ def _rows(site: Site, request: dict[str, Any] | None, ask: dict[str, Any]) -> di
 def _row(row: dict[str, Any]) -> dict[str, Any]:
     choice = links.Choice(row["universe"], row["strategy_name"], row["run"])
     values = {name: plain_value(value) for name, value in row.items()}
-    return {"_id": links.choice_text(choice), "_href": links.strategy(row["universe"], row["strategy_name"]), **values}
+    return {
+        "_id": links.choice_text(choice),
+        "_href": links.strategy(row["universe"], row["strategy_name"]),
+        **values,
+    }
 
 
 def _status(site: Site, ask: dict[str, Any]) -> tuple[Any, Any]:
@@ -200,7 +217,9 @@ def _status(site: Site, ask: dict[str, Any]) -> tuple[Any, Any]:
     if count == total:
         return fmt.counted(total, "strategy", "strategies"), None
     text = f"{count:,} of {fmt.counted(total, 'strategy', 'strategies')}"
-    return text, None if count else parts.empty("No strategy matches", "Loosen the filter, or clear the search.")
+    return text, None if count else parts.empty(
+        "No strategy matches", "Loosen the filter, or clear the search."
+    )
 
 
 def _actions(chooser: Any) -> list[Any]:
@@ -210,9 +229,16 @@ def _actions(chooser: Any) -> list[Any]:
         for text, form in formats
     ]
     return [
-        html.Button("Scatter", id="scatter-toggle", type="button", className="button", **{"aria-pressed": "false"}),
+        html.Button(
+            "Scatter", id="scatter-toggle", type="button", className="button", **{"aria-pressed": "false"}
+        ),
         parts.menu("Columns", chooser, name="columns-menu", kind="wide"),
-        parts.menu("Export", html.P("All rows that match, all columns", className="note"), *exports, name="export-menu"),
+        parts.menu(
+            "Export",
+            html.P("All rows that match, all columns", className="note"),
+            *exports,
+            name="export-menu",
+        ),
         html.A("Compare", href="/compare", id="compare-selected", className="button off"),
     ]
 
@@ -225,7 +251,12 @@ def _filters(site: Site, ask: dict[str, Any]) -> Any:
                 [
                     html.Span("Name", className="label"),
                     dcc.Input(
-                        id="filter-search", type="search", value=ask["search"], debounce=0.3, placeholder="L55 TP100", spellCheck=False
+                        id="filter-search",
+                        type="search",
+                        value=ask["search"],
+                        debounce=0.3,
+                        placeholder="L55 TP100",
+                        spellCheck=False,
                     ),
                 ],
                 className="field",
@@ -234,7 +265,11 @@ def _filters(site: Site, ask: dict[str, Any]) -> Any:
                 [
                     html.Label("Universe", className="label", htmlFor="filter-universe"),
                     dcc.Dropdown(
-                        universes, ask["universe"] or None, id="filter-universe", placeholder="All universes", searchable=len(universes) > 8
+                        universes,
+                        ask["universe"] or None,
+                        id="filter-universe",
+                        placeholder="All universes",
+                        searchable=len(universes) > 8,
                     ),
                 ],
                 className="field",
@@ -270,12 +305,22 @@ def _grid(site: Site, metrics: Metrics, ask: dict[str, Any], sort: str) -> Any:
         dag.AgGrid(
             id="strategies-grid",
             columnDefs=_column_defs(site, metrics, ask["columns"], sort),
-            defaultColDef={"sortable": True, "resizable": True, "filter": False, "suppressHeaderMenuButton": True},
+            defaultColDef={
+                "sortable": True,
+                "resizable": True,
+                "filter": False,
+                "suppressHeaderMenuButton": True,
+            },
             rowModelType="infinite",
             getRowId="params.data._id",
             dashGridOptions={
                 "theme": {"function": "archiverTheme(themeQuartz)"},
-                "rowSelection": {"mode": "multiRow", "headerCheckbox": False, "checkboxes": True, "enableClickSelection": False},
+                "rowSelection": {
+                    "mode": "multiRow",
+                    "headerCheckbox": False,
+                    "checkboxes": True,
+                    "enableClickSelection": False,
+                },
                 "selectionColumnDef": {"pinned": "left", "width": 44, "suppressHeaderMenuButton": True},
                 "cacheBlockSize": _BLOCK,
                 "maxBlocksInCache": 30,
@@ -311,7 +356,13 @@ def _column_defs(site: Site, metrics: Metrics, columns: list[str], sort: str) ->
             "cellRenderer": "StrategyLink",
             "tooltipField": "strategy_name",
         },
-        {"field": "universe", "headerName": "Universe", "width": 190, "cellClass": "muted", "tooltipField": "universe"},
+        {
+            "field": "universe",
+            "headerName": "Universe",
+            "width": 190,
+            "cellClass": "muted",
+            "tooltipField": "universe",
+        },
     ]
     schema = metrics.table.schema
     for name in columns[:_MOST_COLUMNS]:
@@ -327,7 +378,13 @@ def _column_defs(site: Site, metrics: Metrics, columns: list[str], sort: str) ->
 def _column_def(site: Site, metrics: Metrics, name: str, *, number: bool) -> dict[str, Any]:
     own = fmt.unit(name)
     head = fmt.title(name) + (f" ({own})" if own not in ("", "ratio", "count") else "")
-    item: dict[str, Any] = {"field": name, "headerName": head, "headerTooltip": name, "width": 128, "minWidth": 80}
+    item: dict[str, Any] = {
+        "field": name,
+        "headerName": head,
+        "headerTooltip": name,
+        "width": 128,
+        "minWidth": 80,
+    }
     if not number:
         return item
     span = site.views.span(metrics, name) if name in metrics.table.column_names else None
@@ -355,9 +412,13 @@ def _new_columns(site: Site, ask: dict[str, Any], sort: str, now: list[dict[str,
 
 
 def _axes(query: links.Query, numeric: list[str], score: str | None) -> tuple[str | None, str | None]:
-    usual = [name for name in ("max_drawdown", "max_drawdown_pct", "n_trades", "total_return") if name in numeric]
+    usual = [
+        name for name in ("max_drawdown", "max_drawdown_pct", "n_trades", "total_return") if name in numeric
+    ]
     x = links.first(query, "x") or next(iter([*usual, *numeric]), None)
-    y = links.first(query, "y") or next((name for name in (score, *numeric) if name in numeric and name != x), None)
+    y = links.first(query, "y") or next(
+        (name for name in (score, *numeric) if name in numeric and name != x), None
+    )
     return (x if x in numeric else None), (y if y in numeric else None)
 
 
@@ -376,13 +437,7 @@ def _scatter(numeric: list[str], x: str | None, y: str | None, *, is_open: bool)
     return html.Section(
         [
             html.Div([choice("cloud-y", "Up", y), choice("cloud-x", "Across", x)], className="axes"),
-            figures.graph(
-                "cloud",
-                figures.figure([]),
-                "Two metrics against each other",
-                height=430,
-                config={"displayModeBar": True, "modeBarButtonsToRemove": ["lasso2d", "autoScale2d", "toImage"]},
-            ),
+            html.Div(id="cloud-place"),
             html.Div(id="cloud-note", className="note"),
             dcc.Store(id="cloud-range"),
             dcc.Store(id="scatter-open", data=is_open),
@@ -390,6 +445,19 @@ def _scatter(numeric: list[str], x: str | None, y: str | None, *, is_open: bool)
         id="scatter",
         className="card scatter" + ("" if is_open else " shut"),
         **{"aria-label": "Scatter plot"},
+    )
+
+
+def _cloud_graph() -> Any:
+    return figures.graph(
+        "cloud",
+        figures.figure([]),
+        "Two metrics against each other",
+        height=430,
+        config={
+            "displayModeBar": True,
+            "modeBarButtons": [["zoom2d", "pan2d", "select2d"], ["zoomIn2d", "zoomOut2d", "resetScale2d"]],
+        },
     )
 
 
@@ -413,7 +481,9 @@ def _cloud(
         traces.append(_density(drawn))
     ids = [
         [links.strategy(universe, name), name, universe]
-        for universe, name in zip(points["universe"].to_pylist(), points["strategy_name"].to_pylist(), strict=True)
+        for universe, name in zip(
+            points["universe"].to_pylist(), points["strategy_name"].to_pylist(), strict=True
+        )
     ]
     traces.append(
         {
@@ -434,7 +504,12 @@ def _cloud(
         ". Drag a box to filter by it; click a point to open it.",
     ]
     shown = figures.figure(
-        traces, x=fmt.title(x), y=fmt.title(y), dragmode="select", uirevision=f"{x} {y}", selectdirection="any"
+        traces,
+        x=fmt.title(x),
+        y=fmt.title(y),
+        dragmode="select",
+        uirevision=f"{x} {y}",
+        selectdirection="any",
     )
     return shown, "".join(note)
 
@@ -448,7 +523,10 @@ def _within(within: Any) -> tuple[float, float, float, float] | None:
 
 
 def _density(drawn: Any) -> figures.Figure:
-    middles = [[(a + b) / 2 for a, b in zip(edges, edges[1:], strict=False)] for edges in (drawn.x_edges, drawn.y_edges)]
+    middles = [
+        [(a + b) / 2 for a, b in zip(edges, edges[1:], strict=False)]
+        for edges in (drawn.x_edges, drawn.y_edges)
+    ]
     most = max(max(row) for row in drawn.counts) or 1
     # A root keeps the rare cells visible beside the crowded ones; empty cells stay clear.
     shades = [[(count / most) ** 0.5 if count else None for count in row] for row in drawn.counts]
@@ -463,5 +541,3 @@ def _density(drawn: Any) -> figures.Figure:
         "showscale": False,
         "hoverinfo": "skip",
     }
-
-

@@ -56,14 +56,16 @@ def page(site: Site, query: links.Query) -> Page:
             [
                 html.Div(_curves(found), className="span-2"),
                 parts.card("Metrics", _metrics(found.metrics)),
-                html.Div(_trades(found), className="span-2"),
-                html.Div(_returns(found.trades.table)),
+                *_returns(found.trades.table),
+                html.Div(_trades(found), className="span-3"),
                 html.Div(parts.card("History over runs", parts.waiting()), id="history", className="span-3"),
             ],
             className="grid",
         ),
         dcc.Store(id="strategy-of", data={"name": name, "universe": record.universe, "run": record.run}),
-        dcc.Store(id="trade", data=int(trade) if trade.isascii() and trade.isdigit() and len(trade) < 10 else None),
+        dcc.Store(
+            id="trade", data=int(trade) if trade.isascii() and trade.isdigit() and len(trade) < 10 else None
+        ),
         dcc.Store(id="trade-synced"),
     ]
     return Page(name, content)
@@ -91,7 +93,10 @@ def connect(app: Any, site: Site) -> None:
     )
     script = dcc_script()
     app.clientside_callback(
-        script("trade"), Output("trade", "data"), Input("trades-grid", "cellClicked"), prevent_initial_call=True
+        script("trade"),
+        Output("trade", "data"),
+        Input("trades-grid", "cellClicked"),
+        prevent_initial_call=True,
     )
 
 
@@ -103,13 +108,35 @@ def dcc_script() -> Any:
 
 
 def _heading(name: str, record: Record, rank: int | None, run: str) -> Any:
-    ranked = f"rank {rank} of {record.strategies:,}" + (f" by {fmt.title(record.rank_by)}" if record.rank_by else "")
+    ranked = f"rank {rank} of {record.strategies:,}" + (
+        f" by {fmt.title(record.rank_by)}" if record.rank_by else ""
+    )
     at = {"universe": record.universe, "name": name, "run": record.run}
     downloads = [
-        html.A("Trades as CSV", href=links.href("/api/trades", **at, format="csv"), className="menu-item", download=""),
-        html.A("Trades as Parquet", href=links.href("/api/trades", **at, format="parquet"), className="menu-item", download=""),
-        html.A("Trades as Arrow", href=links.href("/api/trades", **at, format="arrow"), className="menu-item", download=""),
-        html.A("Everything as JSON", href=links.href("/api/strategy", **at, download="1"), className="menu-item", download=""),
+        html.A(
+            "Trades as CSV",
+            href=links.href("/api/trades", **at, format="csv"),
+            className="menu-item",
+            download="",
+        ),
+        html.A(
+            "Trades as Parquet",
+            href=links.href("/api/trades", **at, format="parquet"),
+            className="menu-item",
+            download="",
+        ),
+        html.A(
+            "Trades as Arrow",
+            href=links.href("/api/trades", **at, format="arrow"),
+            className="menu-item",
+            download="",
+        ),
+        html.A(
+            "Everything as JSON",
+            href=links.href("/api/strategy", **at, download="1"),
+            className="menu-item",
+            download="",
+        ),
     ]
     choice = links.Choice(record.universe, name, record.run)
     return parts.heading(
@@ -130,7 +157,11 @@ def _heading(name: str, record: Record, rank: int | None, run: str) -> Any:
 def _headline(metrics: dict[str, Any]) -> Any:
     found = [next((name for name in names if name in metrics), None) for names in _HEADLINE]
     return parts.stats(
-        *(parts.stat(fmt.title(name), parts.signed(fmt.shown(name, metrics[name]), None)) for name in found if name)
+        *(
+            parts.stat(fmt.title(name), parts.signed(fmt.shown(name, metrics[name]), None))
+            for name in found
+            if name
+        )
     )
 
 
@@ -209,10 +240,10 @@ def _zoomed(site: Site, moved: dict[str, Any] | None, of: dict[str, str]) -> Any
     return _curve_figure(found, start, end)
 
 
-def _returns(trades: pa.Table) -> Any:
+def _returns(trades: pa.Table) -> list[Any]:
     summed = curves.returns(trades)
     if summed is None:
-        return parts.card("Returns", parts.empty("No returns", "No trade says what it made."))
+        return []
     unit = fmt.unit(summed.column)
     middles = [(low + high) / 2 for low, high in pairwise(summed.edges)]
     colors = [figures.GOOD if middle > 0 else figures.BAD for middle in middles]
@@ -233,10 +264,11 @@ def _returns(trades: pa.Table) -> Any:
     )
     note = f"mean {fmt.shown(summed.column, summed.mean)}, median {fmt.shown(summed.column, summed.median)}"
     chart = figures.graph("distribution", drawn, "Distribution of returns", height=240)
-    cards = [parts.card("Distribution of returns", chart, note=note)]
-    if summed.months:
-        cards.append(parts.card("Calendar", _calendar(summed), note=fmt.title(summed.column) + (f", {unit}" if unit else "")))
-    return html.Div(cards, className="stack")
+    distribution = html.Div(parts.card("Distribution of returns", chart, note=note))
+    if not summed.months:
+        return [distribution]
+    note = fmt.title(summed.column) + (f" by month, {unit}" if unit else " by month")
+    return [distribution, html.Div(parts.card("Calendar", _calendar(summed), note=note), className="span-2")]
 
 
 def _calendar(summed: curves.Returns) -> Any:
@@ -248,7 +280,9 @@ def _calendar(summed: curves.Returns) -> Any:
             return html.Td("", className="none")
         kind = "up" if value > 0 else "down" if value < 0 else ""
         strength = 8 + 62 * (abs(value) / most) ** 0.7
-        return html.Td(_short(value), className=kind, style={"--strength": f"{strength:.0f}%"}, title=fmt.number(value))
+        return html.Td(
+            _short(value), className=kind, style={"--strength": f"{strength:.0f}%"}, title=fmt.number(value)
+        )
 
     head = html.Thead(html.Tr([html.Th(text, scope="col") for text in ("", *_MONTHS, "Year")]))
     rows = []
@@ -256,11 +290,18 @@ def _calendar(summed: curves.Returns) -> Any:
         total = sum(value for value in months if value is not None)
         rows.append(
             html.Tr(
-                [html.Th(str(year), scope="row"), *map(cell, months), html.Td(parts.signed(_short(total), total), className="sum")]
+                [
+                    html.Th(str(year), scope="row"),
+                    *map(cell, months),
+                    html.Td(parts.signed(_short(total), total), className="sum"),
+                ]
             )
         )
     return html.Div(
-        html.Table([html.Caption("Returns by month", className="unseen"), head, html.Tbody(rows)], className="calendar"),
+        html.Table(
+            [html.Caption("Returns by month", className="unseen"), head, html.Tbody(rows)],
+            className="calendar",
+        ),
         className="scroll",
         tabIndex="0",
         role="region",
@@ -302,15 +343,26 @@ def _trades(found: Strategy) -> Any:
         style={"height": None, "width": None},
     )
     note = f"{fmt.counted(table.num_rows, 'trade')}; choose one to see its bars"
-    return parts.card("Trades", html.Div(id="trade-view"), html.Div(grid, className="grid-frame short"), note=note)
+    return parts.card(
+        "Trades", html.Div(id="trade-view"), html.Div(grid, className="grid-frame short"), note=note
+    )
 
 
 def _trade_column(item: Any) -> dict[str, Any]:
     own = fmt.unit(item.name)
     head = fmt.title(item.name) + (f" ({own})" if own not in ("", "ratio", "count") else "")
-    column: dict[str, Any] = {"field": item.name, "colId": item.name, "headerName": head, "headerTooltip": item.name}
+    column: dict[str, Any] = {
+        "field": item.name,
+        "colId": item.name,
+        "headerName": head,
+        "headerTooltip": item.name,
+    }
     if is_number(item.type):
-        column |= {"type": "rightAligned", "valueFormatter": {"function": "metricText(params.value)"}, "cellClass": ["figure", "ag-right-aligned-cell"]}
+        column |= {
+            "type": "rightAligned",
+            "valueFormatter": {"function": "metricText(params.value)"},
+            "cellClass": ["figure", "ag-right-aligned-cell"],
+        }
         if any(word in item.name for word in ("pnl", "profit", "return")):
             column["cellClassRules"] = {"good": "params.value > 0", "bad": "params.value < 0"}
     if item.name.endswith(("_time", "_date")):
@@ -346,7 +398,10 @@ def _numbered(found: Strategy) -> Any:
 
 
 def _trade_row(row: dict[str, Any]) -> dict[str, Any]:
-    shown = {name: plain_value(value) if not isinstance(value, dict | list) else str(value)[:200] for name, value in row.items()}
+    shown = {
+        name: plain_value(value) if not isinstance(value, dict | list) else str(value)[:200]
+        for name, value in row.items()
+    }
     return {"_id": str(row["_trade"]), **shown}
 
 
@@ -358,7 +413,18 @@ def _trade(site: Site, trade: int | None, of: dict[str, str]) -> Any:
     row = found.trades.table.slice(int(trade), 1).to_pylist()[0]
     facts = [
         (fmt.title(name), fmt.shown(name, row[name]))
-        for name in ("direction", "entry_time", "exit_time", "entry_price", "exit_price", "pnl_usd", "pnl", "pnl_pct", "pnl_pips", "exit_reason")
+        for name in (
+            "direction",
+            "entry_time",
+            "exit_time",
+            "entry_price",
+            "exit_price",
+            "pnl_usd",
+            "pnl",
+            "pnl_pct",
+            "pnl_pips",
+            "exit_reason",
+        )
         if row.get(name) is not None
     ]
     head = html.H3(f"Trade {trade + 1}")
@@ -366,7 +432,9 @@ def _trade(site: Site, trade: int | None, of: dict[str, str]) -> Any:
     if "close" not in bars:
         text = "The archive holds no bars for this trade: save with price windows or `bars=` to see them."
         return html.Div([head, parts.pairs(facts), html.P(text, className="note")], className="trade")
-    chart = figures.graph("trade-chart", _trade_figure(bars, row), f"Bars around trade {trade + 1}", height=300)
+    chart = figures.graph(
+        "trade-chart", _trade_figure(bars, row), f"Bars around trade {trade + 1}", height=300
+    )
     return html.Div([head, parts.pairs(facts), chart], className="trade")
 
 
@@ -443,7 +511,9 @@ def _place(clock: list[str], moment: Any) -> int | None:
         return clock.index(str(moment)) if str(moment) in clock else None
     moments = [curves.when(text) for text in clock]
     try:
-        return max((at for at, value in enumerate(moments) if value is not None and value <= wanted), default=None)
+        return max(
+            (at for at, value in enumerate(moments) if value is not None and value <= wanted), default=None
+        )
     except TypeError:
         return None
 
@@ -463,7 +533,11 @@ def _history(site: Site, of: dict[str, str]) -> Any:
     columns = [name for names in _HEADLINE for name in names if any(name in row for _, row in rows)]
     body = [
         [
-            parts.link(fmt.moment(record.created), links.strategy(record.universe, of["name"], record.run), title=record.run),
+            parts.link(
+                fmt.moment(record.created),
+                links.strategy(record.universe, of["name"], record.run),
+                title=record.run,
+            ),
             parts.badge("shown", "accent") if record.run == of["run"] else "",
             *(fmt.shown(name, row.get(name)) for name in columns),
         ]
@@ -472,14 +546,23 @@ def _history(site: Site, of: dict[str, str]) -> Any:
     head = ["Run", "", *(parts.metric_name(name) for name in columns)]
     table = parts.table(head, body, right=range(2, 2 + len(columns)), caption="The strategy in other runs")
     left = len(own) - _MOST_HISTORY
-    note = fmt.counted(len(rows), "run") + (f"; {left} older runs of the universe are not shown" if left > 0 else "")
+    note = fmt.counted(len(rows), "run") + (
+        f"; {left} older runs of the universe are not shown" if left > 0 else ""
+    )
     content = [table]
     score = site.data.score(columns)
     if len(rows) > 1 and score is not None:
         moments = [f"{record.created:%Y-%m-%dT%H:%M:%S}" for record, _ in rows]
         values = [row.get(score) if isinstance(row.get(score), int | float) else None for _, row in rows]
         drawn = figures.figure(
-            [figures.line(moments, values, mode="lines+markers", hovertemplate="%{y:.3f} on %{x|%Y-%m-%d %H:%M}<extra></extra>")],
+            [
+                figures.line(
+                    moments,
+                    values,
+                    mode="lines+markers",
+                    hovertemplate="%{y:.3f} on %{x|%Y-%m-%d %H:%M}<extra></extra>",
+                )
+            ],
             y=fmt.title(score),
         )
         content.insert(0, figures.graph("history-chart", drawn, f"{fmt.title(score)} over runs", height=180))
@@ -503,7 +586,11 @@ def _without_detail(site: Site, name: str, universe: str, run: str, error: NotKe
     numeric = set(numeric_columns(table))
     return [
         _heading(name, record, None, run),
-        html.Div([html.H2("No detail was kept of this strategy"), html.P(str(error))], className="state empty", role="status"),
+        html.Div(
+            [html.H2("No detail was kept of this strategy"), html.P(str(error))],
+            className="state empty",
+            role="status",
+        ),
         _headline({key: value for key, value in metrics.items() if key in numeric}),
         html.Div(
             [

@@ -1,0 +1,14 @@
+/* Compare: what is chosen in the search is added to the URL. */
+(function () {
+  "use strict";
+  window.dash_clientside.compare = {
+    add: function (value, kind) {
+      if (!value || location.pathname !== "/compare") return window.dash_clientside.no_update;
+      var here = new URLSearchParams(location.search);
+      here.append(kind, value);
+      history.pushState({}, "", "/compare?" + here);
+      window.dispatchEvent(new PopStateEvent("popstate"));
+      return window.dash_clientside.no_update;
+    },
+  };
+})();
