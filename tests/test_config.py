@@ -243,3 +243,10 @@ def test_what_is_no_size(text: str) -> None:
 def test_the_environment_of_the_tests_is_nobodys() -> None:
     assert not [name for name in os.environ if name.startswith("ARCHIVER_")]
     assert not Path(os.environ["AWS_SHARED_CREDENTIALS_FILE"]).exists()
+
+
+def test_every_setting_is_documented() -> None:
+    text = (Path(__file__).parent.parent / "docs/reference/settings.md").read_text()
+    rows = [line.split("|")[1:3] for line in text.splitlines() if line.startswith("| `")]
+    assert [name.strip().strip("`") for name, _ in rows] == list(Settings.model_fields)
+    assert all(f"`ARCHIVER_{name.strip().strip('`').upper()}`" in variable for name, variable in rows)
