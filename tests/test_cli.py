@@ -87,6 +87,15 @@ def test_every_command_helps(name: str, capsys: pytest.CaptureFixture[str]) -> N
     assert f"archiver {name}" in capsys.readouterr().out
 
 
+def test_brackets_in_help_are_printed(command: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def probe() -> None:
+        """Needs pip install 'archiver[web]'."""
+
+    command(probe)
+    assert cli.main(["probe", "--help"]) == 0
+    assert "'archiver[web]'" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("args", "text"),
     [

@@ -72,6 +72,8 @@ class _Commands(Mapping[str, Any]):
             function, target = target, typer.Typer()
             target.command(name)(function)
         target._add_completion = False
+        # Docstrings are read as Markdown: rich's own markup would swallow `[web]` in `archiver[web]`.
+        target.rich_markup_mode = "markdown"
         command = get_command(target)
         command.name = name
         return command
@@ -127,7 +129,7 @@ def _globals_first(args: Sequence[str]) -> list[str]:
 app = typer.Typer(
     cls=_Root,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
