@@ -55,8 +55,8 @@ class Code:
     """What a record says of a run's code.
 
     `how` is entry, imports, listed, notebook, cells, lines or none; `reason` says why where there is none.
-    `provenance` is plain JSON data: git, python, platform, argv, seed, data, project root, and the sha256 of
-    stored texts (`packages`, `diff`), which are objects under `code/` like the files and listed in `texts`.
+    `provenance` is plain JSON data: context, entry, argv, git, seed, data. `texts` are objects under `code/`
+    like the files: `environment` (Python, platform, project root, packages) and git's `diff`.
     """
 
     how: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import py_compile
 from pathlib import Path
 
 from tests.captured import run, show, write
@@ -122,3 +123,12 @@ def test_pytest_with_imports(tmp_path: Path) -> None:
         "strategy.py",
         "test_it.py",
     ]
+
+
+def test_compiled_modules_are_told_of(tmp_path: Path) -> None:
+    write(tmp_path, {"run.py": f"import fast\n{ALL}", "fast.py": "x = 1\n"})
+    py_compile.compile(str(tmp_path / "fast.py"), str(tmp_path / "fast.pyc"))
+    (tmp_path / "fast.py").unlink()
+    shown = run("run.py", cwd=tmp_path)
+    assert list(shown.files) == ["run.py"]
+    assert shown.code["warnings"] == ["fast.pyc is compiled: its source is not known"]

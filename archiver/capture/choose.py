@@ -11,7 +11,7 @@ from pathlib import Path
 from archiver.capture import globs, notebook, strategy_yaml
 from archiver.capture.files import take
 from archiver.capture.frames import Source, Stack, is_console_script, kind, main_module
-from archiver.capture.imports import loaded, reached
+from archiver.capture.imports import compiled, loaded, reached
 from archiver.capture.project import import_root, marked_root, too_wide, within
 
 MODES = ("auto", "entry", "imports", "none")
@@ -201,6 +201,11 @@ def _add_imports(choice: Choice) -> None:
 
     found = reached(start, choice.root, wanted)
     choice.sources = [*known.values(), *map(Source, found)]
+    choice.notes += [
+        f"{path.name} is compiled: its source is not known"
+        for path in compiled()
+        if within(choice.root, path)
+    ]
     choice.how = "imports"
 
 

@@ -15,8 +15,14 @@ from typing import NamedTuple
 from archiver.capture.frames import Source, kind
 from archiver.capture.project import within
 
+_COMPILED = (".so", ".pyd", ".pyc", ".dylib")
 _looked_at: set[str] = set()
 _local: dict[str, str] = {}  # name of a loaded module of the user's -> its file
+
+
+def compiled() -> list[Path]:
+    """Return every loaded module of the user's that is no source, as `loaded` has seen them."""
+    return [Path(file) for file in _local.values() if file.endswith(_COMPILED)]
 
 
 def loaded() -> list[Source]:
@@ -26,7 +32,7 @@ def loaded() -> list[Source]:
     """
     for name in list(sys.modules.keys() - _looked_at):
         file = _file_of(sys.modules.get(name))
-        if file is not None and file.endswith((".py", ".pyw")) and kind(file) == "user":
+        if file is not None and file.endswith((".py", ".pyw", *_COMPILED)) and kind(file) == "user":
             _local[name] = file
         _looked_at.add(name)
     found: dict[Path, Source] = {}
@@ -35,7 +41,7 @@ def loaded() -> list[Source]:
         if module is None:
             _looked_at.discard(name)
             del _local[name]
-        else:
+        elif not file.endswith(_COMPILED):
             path = Path(file).absolute()
             found.setdefault(path, Source(path, module=module))
     return list(found.values())

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.bench_code [--runs 1000]
 
-The project has 5 files, 19 KB, in a git repository; pandas is loaded, as in any backtest. Each measurement is a
+The project has 5 files, 19 KB, in a git repository; pandas is loaded and an archive open, as in any backtest. Each measurement is a
 process of its own, the best of seven counts. MLflow takes part where it is installed. Nothing is asserted: the table is the result.
 """
 
@@ -23,6 +23,7 @@ HEAD = "import sys, time, json, pathlib\nimport pandas\nimport strategy, signals
 
 CAPTURE = """
 import archiver
+archiver.open("archive")
 start = time.perf_counter()
 from archiver.capture import capture
 capture(sys.argv[1])
