@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from archiver.errors import StorageError
 from archiver.model import Entry
 from archiver.store import Store
+
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class DiedError(BaseException):
@@ -123,6 +127,9 @@ class FaultyStore(Store):
         if fails:
             self._fail()
         return failed
+
+    def map(self, fn: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        return (fn(item) for item in items)
 
     def now(self) -> datetime:
         with self._step("now", ""):

@@ -121,6 +121,7 @@ def test_errors_of_libraries_that_are_no_oserror() -> None:
         ReadTimeoutError(endpoint_url="http://h"),
         ResponseStreamingError(error="x"),
         FSTimeoutError(),
+        SSLError(endpoint_url="https://h", error="EOF occurred in violation of protocol"),
     ]
     assert [judge(error, "s3://b", "read x").again for error in passing] == [True] * len(passing)
     assert {type(judge(error, "s3://b", "read x").error) for error in passing} == {StorageError}
@@ -130,7 +131,11 @@ def test_errors_of_libraries_that_are_no_oserror() -> None:
         TokenRetrievalError(provider="p", error_msg="m"),
     ]
     assert [type(judge(error, "s3://b", "read x").error) for error in denied] == [AccessError] * len(denied)
-    certificate = judge(SSLError(endpoint_url="https://h", error="self signed"), "s3://b", "read x")
+    certificate = judge(
+        SSLError(endpoint_url="https://h", error="[SSL: CERTIFICATE_VERIFY_FAILED] self signed"),
+        "s3://b",
+        "read x",
+    )
     assert (certificate.again, "certificate is not trusted" in str(certificate.error)) == (False, True)
 
 

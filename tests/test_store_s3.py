@@ -500,6 +500,7 @@ def test_options_that_do_not_fit_are_the_users_to_correct(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_store_works_on_in_a_forked_process(moto_place: Place) -> None:
     store = moto_place.open()
     store.put("a", b"before")

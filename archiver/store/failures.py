@@ -79,7 +79,7 @@ _ACCESS_CLASSES = {
     "ClientAuthenticationError",
 }
 _CONFIG_CLASSES = {"ProfileNotFound", "ParamValidationError", "InvalidConfigError", "InvalidRegionError"}
-_CERTIFICATE_CLASSES = {"SSLError", "ClientConnectorCertificateError", "ClientConnectorSSLError"}
+_CERTIFICATE_CLASSES = {"SSLCertVerificationError", "ClientConnectorCertificateError"}
 _FULL_NUMBERS = {errno.ENOSPC, errno.EDQUOT}
 _TRANSIENT_NUMBERS = {errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EIO), errno.EAGAIN, errno.ETIMEDOUT}
 
@@ -106,7 +106,7 @@ def judge(error: BaseException, shown: str, action: str) -> Failure:
         return judge_response(response, what)
     names = {kind.__name__ for link in _chain(error) for kind in type(link).__mro__}
     reason = _one_line(error)
-    if names & _CERTIFICATE_CLASSES:
+    if names & _CERTIFICATE_CLASSES or "certificate verify failed" in reason.lower().replace("_", " "):
         return Failure(StorageError(f"{what}: its certificate is not trusted ({reason})"), False)
     if names & _ACCESS_CLASSES:
         return Failure(
