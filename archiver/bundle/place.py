@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 from archiver import layout
 from archiver.address import is_local, scheme_of, shown_url
+from archiver.errors import ConfigError
 from archiver.store import Store, open_store
 from archiver.store.bundled import BundleStore, split_bundle
 
 SUFFIX = ".tar.zst"
+_PATHS = ("/", "./", "../", "~")
 
 
 class Place(NamedTuple):
@@ -42,7 +44,7 @@ def locate(
 
     Arguments:
         home: the archive's store, which has bundles of plain names under `bundles/`.
-        name: a plain name, or a path or URL (it has a `/` or a scheme, or ends with `.tar.zst`).
+        name: a plain name, a path (begins with `/`, `./`, `../` or `~`, or ends with `.tar.zst`), or a URL.
         to: another folder or URL for a plain name; one that ends with `.tar.zst` is the bundle's own.
         storage_options: what the filesystem of another URL takes.
 
@@ -51,8 +53,11 @@ def locate(
     address = name.removeprefix("bundle::")
     if to is not None:
         address = to if to.endswith(SUFFIX) else f"{to.rstrip('/')}/{layout.quote(name)}{SUFFIX}"
-    elif not (scheme_of(address) or "/" in address or address.endswith(SUFFIX)):
+    elif not (scheme_of(address) or address.startswith(_PATHS) or address.endswith(SUFFIX)):
+        if "/" in name:
+            raise ConfigError(f"{name!r} is no plain name: write ./{name}{SUFFIX} if a path is meant")
         return Place(home, layout.bundle_key(name), name)
+    address = address if address.endswith(SUFFIX) else address + SUFFIX
     folder, file = split_bundle(address)
     store = open_store(folder, storage_options=storage_options)
     shown = f"{store.local or Path.cwd()}/{file}" if is_local(address) else shown_url(address)

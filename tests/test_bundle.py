@@ -1,0 +1,380 @@
+"""Bundles: what goes in comes back, from anywhere to anywhere, also by plain tar; and in the archive's own eyes."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+import archiver
+from archiver import layout
+from archiver.archive import Archive
+from archiver.errors import (
+    AccessError,
+    ConfigError,
+    IntegrityError,
+    NotFoundError,
+    NotKeptError,
+    PolicyError,
+    RunNotFoundError,
+)
+from archiver.store import open_store
+from tests.conftest import Place, s3_options
+from tests.faults import FaultyStore, flip
+from tests.runs_made import LONG_NAME, everything, fill, many, opened, seen
+from tests.wire import Wire
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make one archive that all tests read; those that change it copy it first."""
+    folder = tmp_path_factory.mktemp("filled")
+    (folder / "project").mkdir()
+    (folder / "project" / "strategy.py").write_text("SPEED = 3\n")
+    fill(opened(folder / "archive"), folder / "project")
+    return folder / "archive"
+
+
+@pytest.fixture
+def mine(filled: Path, tmp_path: Path) -> Archive:
+    """Give a copy of the archive that may be changed."""
+    return opened(shutil.copytree(filled, tmp_path / "mine"))
+
+
+def test_a_bundle_gives_back_everything_from_any_place(filled: Path, place: Place, tmp_path: Path) -> None:
+    archive = opened(filled)
+    runs = archive.run_ids()
+    made = archive.bundle(runs, "all", to=place.url, storage_options=place.options)
+    assert made.url == f"{place.open().url}/all.tar.zst"
+    assert (made.runs, made.bytes) == (tuple(runs), len(place.open().get("all.tar.zst")))
+    inside = opened(f"bundle::{place.url}/all.tar.zst", **place.options)
+    before = seen(archive, runs)
+    assert seen(inside, runs) == before
+    assert inside.verify(read_data=True).ok
+    target = opened(tmp_path / "target")
+    moved = target.bundles.restore(f"{place.url}/all.tar.zst", storage_options=place.options)
+    assert (sorted(moved.runs), moved.there) == (runs, ())
+    assert seen(target, runs) == before
+    assert target.verify(read_data=True).ok
+    apart = (layout.ARCHIVE,)
+    assert everything(target.store, but=apart) == everything(archive.store, but=apart)
+
+
+def test_an_archive_anywhere_can_be_bundled_to_a_folder(place: Place, tmp_path: Path) -> None:
+    archive = opened(place.url, **place.options)
+    runs = fill(archive)
+    made = archive.bundle(runs, str(tmp_path / "out.tar.zst"))
+    assert seen(opened(f"bundle::{tmp_path}/out.tar.zst"), runs) == seen(archive, runs)
+    assert archive.bundles.verify(made.name).ok
+
+
+def test_the_same_runs_give_the_same_bytes(filled: Path, tmp_path: Path) -> None:
+    archive = opened(filled)
+    runs = archive.run_ids()
+    first = archive.bundle(runs, str(tmp_path / "one.tar.zst"))
+    second = archive.bundle([*reversed(runs), runs[0][:-1]], str(tmp_path / "two.tar.zst"))
+    one, two = (tmp_path / "one.tar.zst").read_bytes(), (tmp_path / "two.tar.zst").read_bytes()
+    assert one == two
+    assert first.sha256 == second.sha256
+    assert archive.bundle(runs, str(tmp_path / "three.tar.zst"), level=12).sha256 != first.sha256
+    assert archive.bundles.verify(str(tmp_path / "three.tar.zst")).ok
+
+
+def test_plain_tar_gives_an_archive(filled: Path, tmp_path: Path) -> None:
+    archive = opened(filled)
+    runs = archive.run_ids()
+    archive.bundle(runs, str(tmp_path / "b.tar.zst"))
+    (tmp_path / "out").mkdir()
+    done = subprocess.run(
+        ["tar", "--zstd", "-xf", "../b.tar.zst"], cwd=tmp_path / "out", check=True, capture_output=True
+    )
+    assert done.stderr == b""
+    names = subprocess.run(
+        ["tar", "--zstd", "-tf", "b.tar.zst"], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    assert names[:3] == ["manifest.json", "README.txt", "SHA256SUMS"]
+    assert names[-len(runs) :] == [layout.record_key(run) for run in runs]
+    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=tmp_path / "out", check=True)
+    unpacked = opened(tmp_path / "out")
+    assert seen(unpacked, runs) == seen(archive, runs)
+    assert unpacked.verify(read_data=True).ok
+    unpacked.save_universe_results("later", [{"strategy_name": "x", "sharpe_ratio": 1.0}], code="none")
+    assert len(unpacked.runs()) == len(runs) + 1
+
+
+def test_a_stranger_reads_a_bundle_without_us(filled: Path, tmp_path: Path) -> None:
+    archive = opened(filled)
+    archive.bundle(archive.run_ids(), str(tmp_path / "b.tar.zst"))
+    done = subprocess.run(
+        ["bash", str(HERE / "stranger.sh"), str(tmp_path / "b.tar.zst")],
+        cwd=tmp_path,
+        env={**os.environ, "DUCKDB_PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    facts = dict(line.split("\t") for line in done.stdout.splitlines())
+    assert facts["runs"] == str(len(archive.runs()))
+    rows = archive.load_metrics(history=True)
+    large = [run for run in archive.records() if run.tier1 is not None]
+    assert facts["rows in tier1"] == str(sum(record.strategies for record in large))
+    best = max(value for value in rows["sharpe_ratio"].to_pylist() if value is not None and value == value)
+    assert float(facts["best sharpe_ratio"]) <= best
+    assert int(facts["details"]) == sum(run.detailed for run in archive.runs())
+    assert facts["strategy.py"] == "SPEED = 3"
+
+
+def test_the_file_is_in_the_seekable_format_of_zstd(filled: Path, tmp_path: Path) -> None:
+    archive = opened(filled)
+    archive.bundle(archive.run_ids(), str(tmp_path / "b.tar.zst"))
+    data = (tmp_path / "b.tar.zst").read_bytes()
+    count, descriptor, magic = struct.unpack("<IBI", data[-9:])
+    assert (descriptor, magic) == (0, 0x8F92EAB1)
+    table = data[-(8 + 8 * count + 9) :]
+    assert struct.unpack("<II", table[:8]) == (0x184D2A5E, 8 * count + 9)
+    sizes = list(struct.iter_unpack("<II", table[8:-9]))
+    assert sum(packed for packed, _ in sizes) + len(table) == len(data)
+    at = 0
+    for packed, plain in sizes:
+        frame = data[at : at + packed]
+        done = subprocess.run(["zstd", "-dc"], input=frame, capture_output=True, check=True)
+        assert len(done.stdout) == plain
+        at += packed
+    assert subprocess.run(["zstd", "-tq", "b.tar.zst"], cwd=tmp_path).returncode == 0
+
+
+def test_a_large_object_is_split_into_frames_that_are_read_alone(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "archive")
+    (run,) = many(store, 1, 3 << 20)
+    archive = Archive(store)
+    archive.bundle([run], "b")
+    inside = FaultyStore(archive.bundles.open("b").inner)
+    source = type(archive.bundles.open("b"))(inside, "bundles/b.tar.zst")
+    key = layout.tier2_key("u", run)
+    whole = store.get(key)
+    assert source.get(key, 1_500_000, 1_500_100) == whole[1_500_000:1_500_100]
+    assert len(inside.calls) <= 4
+    assert source.get(key) == whole
+    with source.open(key) as file:
+        file.seek(-5, os.SEEK_END)
+        assert file.read() == whole[-5:]
+    assert archive.bundles.verify("b").ok
+
+
+def test_restoring_one_of_many_runs_reads_little(moto_endpoint: str, wire: Wire, tmp_path: Path) -> None:
+    from tests.conftest import new_bucket
+
+    store = open_store("memory://bundle-source")
+    runs = many(store, 500)
+    url = f"s3://{new_bucket(moto_endpoint)}/deep/b.tar.zst"
+    made = Archive(store).bundle(runs, url, storage_options=s3_options(moto_endpoint))
+    wire.reset()
+    target = opened(tmp_path / "target")
+    moved = target.bundles.restore(url, [runs[250]], storage_options=s3_options(wire.endpoint))
+    assert moved.runs == (runs[250],)
+    ranges = [headers["range"] for verb, _, headers in wire.seen if verb == "GET"]
+    spans = [value.removeprefix("bytes=").split("-") for value in ranges]
+    assert sum(int(end) - int(start) + 1 for start, end in spans) <= 0.03 * made.bytes
+    assert sum(wire.counts.values()) <= 8
+    assert target.verify(read_data=True).ok
+    for entry in list(store.list()):
+        store.delete([entry.key])
+
+
+def test_a_bundle_opened_as_an_archive_refuses_to_change(filled: Path, tmp_path: Path) -> None:
+    archive = opened(filled)
+    archive.bundle(archive.run_ids()[:1], str(tmp_path / "b.tar.zst"))
+    inside = opened(f"bundle::{tmp_path}/b.tar.zst")
+    assert [run.id for run in inside.runs()] == archive.run_ids()[:1]
+    for change in (
+        lambda: inside.save_universe_results("u", [{"strategy_name": "x"}], code="none"),
+        lambda: inside.tag(inside.run_ids()[0], "x"),
+        lambda: inside.untag(inside.run_ids()[0], "x"),
+    ):
+        with pytest.raises(AccessError, match="read-only|is a bundle"):
+            change()
+    again = pickle.loads(pickle.dumps(inside.store))
+    assert everything(again) == everything(inside.store)
+    with pytest.raises(NotFoundError):
+        inside.store.get("runs/none")
+    assert inside.store.stat("runs/none") is None
+
+
+def test_names_are_kept_in_the_archive_and_urls_are_left_alone(mine: Archive, tmp_path: Path) -> None:
+    runs = mine.run_ids()
+    mine.bundle(runs[:1], "best of 2025: ä")
+    mine.bundle(runs[:2], "plain")
+    assert mine.bundles.names() == ["best of 2025: ä", "plain"]
+    with pytest.raises(ConfigError, match=r"\./best/2025\.tar\.zst"):
+        mine.bundle(runs[:1], "best/2025")
+    with pytest.raises(ConfigError, match="names no bundle"):
+        mine.bundle(runs[:1], "s3://bucket")
+    made = mine.bundle(runs[:1], str(tmp_path / "without suffix"))
+    assert made.name == str(tmp_path / "without suffix.tar.zst")
+    with pytest.raises(ConfigError, match="another name"):
+        mine.bundle(runs[:3], "plain")
+    before = mine.store.stat("bundles/plain.tar.zst")
+    assert mine.bundle(runs[:2], "plain").sha256 is None
+    assert mine.store.stat("bundles/plain.tar.zst") == before
+    mine.bundle(runs[:1], "x", to=str(tmp_path / "elsewhere"))
+    assert (tmp_path / "elsewhere" / "x.tar.zst").exists()
+    with pytest.raises(RunNotFoundError):
+        mine.bundle(["20200101T000000Z-00000000"], "none")
+    with pytest.raises(ConfigError, match="at least one run"):
+        mine.bundle([], "none")
+    with pytest.raises(NotFoundError, match="no bundle"):
+        opened(tmp_path / "new").bundles.restore("nothing")
+    assert not (tmp_path / "new").exists()
+
+
+def test_damage_is_not_bundled(mine: Archive, tmp_path: Path) -> None:
+    record = next(record for record in mine.records() if record.tier2 is not None)
+    assert record.tier2 is not None
+    flip(mine.store, record.tier2.key)
+    with pytest.raises(IntegrityError, match="verify"):
+        mine.bundle([record.run], str(tmp_path / "b.tar.zst"))
+    assert not list(tmp_path.glob("*.zst"))
+    mine.store.delete([record.tier2.key])
+    with pytest.raises(IntegrityError, match="verify"):
+        mine.bundle([record.run], str(tmp_path / "b.tar.zst"))
+
+
+def test_restore_can_be_repeated_and_takes_only_what_is_asked(mine: Archive, tmp_path: Path) -> None:
+    runs = mine.run_ids()
+    mine.bundle(runs, "all")
+    target = opened(tmp_path / "target")
+    first = target.bundles.restore("all", [runs[1][:20]], home=mine.bundles)
+    assert (first.runs, [run.id for run in target.runs()]) == ((runs[1],), [runs[1]])
+    second = target.bundles.restore("all", home=mine.bundles)
+    assert second.there == (runs[1],)
+    before = everything(target.store)
+    third = target.bundles.restore("all", home=mine.bundles)
+    assert (third.runs, third.objects, third.bytes) == ((), 0, 0)
+    assert everything(target.store) == before
+    with pytest.raises(RunNotFoundError, match="bundle ls"):
+        target.bundles.restore("all", ["2020"], home=mine.bundles)
+
+
+def test_restore_heals_a_run_whose_data_went(mine: Archive) -> None:
+    run = next(record for record in mine.records() if record.tapes)
+    mine.bundle([run.run], "one")
+    mine.store.delete([run.tapes[0].key])
+    assert not mine.verify().ok
+    assert mine.bundles.restore("one").runs == (run.run,)
+    assert mine.verify(read_data=True).ok
+
+
+def test_restore_never_replaces_other_data(mine: Archive, tmp_path: Path) -> None:
+    run = next(record for record in mine.records() if record.tier2 is not None)
+    mine.bundle([run.run], "one")
+    target = opened(tmp_path / "target")
+    target.create()
+    assert run.tier2 is not None
+    target.store.put(run.tier2.key, b"something else")
+    with pytest.raises(IntegrityError, match="other bytes"):
+        target.bundles.restore("one", home=mine.bundles)
+    assert target.store.get(run.tier2.key) == b"something else"
+    assert target.runs() == []
+    target.store.delete([run.tier2.key])
+    target.store.put(layout.record_key(run.run), _another(mine, run.run))
+    before = everything(target.store)
+    with pytest.raises(IntegrityError, match="another run"):
+        target.bundles.restore("one", home=mine.bundles)
+    assert everything(target.store) == before
+
+
+def _another(archive: Archive, run: str) -> bytes:
+    from dataclasses import replace
+
+    from archiver.codec.records import encode_record
+
+    return encode_record(replace(archive.record(run), universe="another", tier1=None, tier2=None, tapes=()))
+
+
+def test_removed_details_are_archived_and_come_back(mine: Archive) -> None:
+    runs = mine.run_ids()
+    before = seen(mine, runs)
+    mine.tag(runs[0], "pinned")
+    made = mine.bundle(runs, "all")
+    plan = mine.bundles.plan_removal("all")
+    assert {item.run: item.remove for item in plan.items} == {run: run != runs[0] for run in runs}
+    assert [item.reason for item in plan.items if item.run == runs[0]] == ["it is pinned"]
+    assert seen(mine, runs[1:]) == {run: before[run] for run in runs[1:]}
+    assert mine.bundles.apply_removal(plan) == tuple(runs[1:])
+    assert sorted(mine.verify().archived) == runs[1:]
+    assert mine.verify(read_data=True).ok
+    assert {run.id: run.archived for run in mine.runs()} == {
+        run: None if run == runs[0] else "all" for run in runs
+    }
+    record = next(record for record in mine.records() if record.archived and record.details)
+    with pytest.raises(NotKeptError, match="archiver bundle restore all"):
+        mine.load_strategy(record.details[0].strategy, record.universe, record.run)
+    assert mine.load_metrics(run=record.run).num_rows == record.strategies
+    assert mine.bundle(runs, "all").name == made.name
+    with pytest.raises(ConfigError, match="bundle restore all"):
+        mine.bundle(runs, "other")
+    mine.gc("0d", apply=True)
+    assert record.tier2 is None
+    assert [entry for entry in mine.store.list(layout.TIER2) if record.run in entry.key] == []
+    restored = mine.bundles.restore("all")
+    assert set(restored.runs) <= set(runs[1:])
+    mine.untag(runs[0], "pinned")
+    details = [run for run in runs if before[run][0].detailed]
+    assert seen(mine, details) == {run: before[run] for run in details}
+    assert mine.verify(read_data=True).ok
+
+
+def test_undelete_brings_archived_details_back_within_the_grace(mine: Archive) -> None:
+    runs = mine.run_ids()
+    before = seen(mine, runs)
+    mine.bundle(runs, "all")
+    mine.bundles.apply_removal(mine.bundles.plan_removal("all"))
+    for run in runs:
+        mine.undelete(run)
+    assert seen(mine, runs) == before
+
+
+def test_nothing_is_removed_for_a_damaged_bundle_or_a_stale_plan(mine: Archive) -> None:
+    runs = mine.run_ids()
+    mine.bundle(runs, "all")
+    plan = mine.bundles.plan_removal("all")
+    before = everything(mine.store, but=("bundles/",))
+    size = len(mine.store.get("bundles/all.tar.zst"))
+    flip(mine.store, "bundles/all.tar.zst", at=size // 2)
+    with pytest.raises(IntegrityError, match="nothing was removed"):
+        mine.bundles.apply_removal(plan)
+    flip(mine.store, "bundles/all.tar.zst", at=size // 2)
+    mine.tag(runs[0], "pinned")
+    with pytest.raises(PolicyError, match="plan again"):
+        mine.bundles.apply_removal(plan)
+    mine.untag(runs[0], "pinned")
+    assert everything(mine.store, but=("bundles/",)) == before
+
+
+def test_the_manifest_says_what_ls_says(filled: Path, tmp_path: Path) -> None:
+    archive = opened(filled)
+    runs = archive.run_ids()
+    archive.bundle(runs, str(tmp_path / "b.tar.zst"))
+    source = archive.bundles.open(str(tmp_path / "b.tar.zst"))
+    listed = {run.id: run for run in archive.runs()}
+    for row in source.manifest.runs:
+        run = listed[row["id"]]
+        assert (row["universe"], row["created"], row["strategies"]) == (
+            run.universe,
+            run.created,
+            run.strategies,
+        )
+        assert (row["detailed"], row["bytes"], row["tags"]) == (run.detailed, run.bytes, list(run.tags))
+    assert {row["universe"] for row in source.manifest.runs} >= {LONG_NAME}
+    document = orjson.loads(source.manifest.text)
+    assert document["archiver"] == archiver.__version__
+    assert document["bundle"] == 1
