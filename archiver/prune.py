@@ -159,7 +159,7 @@ def _remove_runs(store: Store, removals: Sequence[Decision], done: Pruned) -> No
             done.failed[run] = error
         else:
             done.removed.append(run)
-    _look_again(store, {run: copies[run][0] for run in copies if run not in done.failed}, done)
+    _look_again(store, {run: copies[run][1] for run in copies if run not in done.failed}, done.removed)
 
 
 def _to_trash(store: Store, run: str, done: Pruned) -> tuple[bytes, bytes] | None:
@@ -192,33 +192,36 @@ def _whole_copy(store: Store, run: str, data: bytes) -> bytes:
     return whole
 
 
-def _look_again(store: Store, records: Mapping[str, bytes], done: Pruned) -> None:
+def _look_again(store: Store, records: Mapping[str, bytes], moved: list[str]) -> None:
     """Put back records whose copies are gone: someone brought the run back while we moved it."""
     if not records:
         return
     there = {layout.run_of_record(entry.key) for entry in store.list(layout.TRASH)}
     for run, data in records.items():
-        if run not in there and store.stat(layout.record_key(run)) is None:
+        if run not in there:
             store.put(layout.record_key(run), data)
-            done.removed.remove(run)
+            moved.remove(run)
 
 
 def _remove_details(store: Store, removals: Sequence[Decision], done: Pruned) -> None:
-    def reduce(one: Decision) -> bool:
+    """Replace records by reduced ones: copies first, then the records change, then a look whether the copies are there."""
+
+    def reduce(one: Decision) -> bytes | None:
         copies = _to_trash(store, one.run, done)
         if copies is None:
-            return False
+            return None
         record = read_record(layout.record_key(one.run), copies[0])
         try:
             store.put(layout.record_key(one.run), _encode(_reduced(record, one.policy), len(copies[0])))
         except StorageError as error:
             done.failed[one.run] = error
-            return False
-        return True
+            return None
+        return copies[1]
 
-    for one, reduced in zip(removals, store.map(reduce, removals), strict=True):
-        if reduced:
-            done.reduced.append(one.run)
+    reduced = zip(removals, store.map(reduce, removals), strict=True)
+    copies = {one.run: whole for one, whole in reduced if whole is not None}
+    done.reduced += copies
+    _look_again(store, copies, done.reduced)
 
 
 def _spare_pinned(store: Store, done: Pruned) -> None:

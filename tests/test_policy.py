@@ -131,7 +131,7 @@ def test_rules_are_written_as_they_are_given() -> None:
 
 def test_a_misspelt_metric_is_an_error_that_suggests_the_right_one() -> None:
     records = [record("a", metrics={"sharpe_ratio": 1.0}), record("b", "v", metrics={"profit": 1.0})]
-    with pytest.raises(PolicyError, match="'sharp_ratio'.*did you mean 'sharpe_ratio'"):
+    with pytest.raises(PolicyError, match=r"'sharp_ratio'.*did you mean 'sharpe_ratio'"):
         decide(records, {}, [Policy(keep_best="sharp_ratio:1")], NOW)
     # Another universe has it, the one that is meant has not.
     with pytest.raises(PolicyError, match="no run has a number as metric 'sharpe_ratio'"):

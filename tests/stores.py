@@ -1,0 +1,191 @@
+"""Stores whose clock can be moved or that let others act in between, and runs of any age in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, BinaryIO
+
+from archiver import layout
+from archiver.errors import AccessError, StorageError
+from archiver.model import Code, CodeFile, Entry, Record
+from archiver.runs import Writer, add_code, draft_run
+from archiver.store import Store
+
+
+class PassingStore(Store):
+    """Passes every call on to another store."""
+
+    def __init__(self, inner: Store) -> None:
+        self.inner = inner
+        self.url, self.local, self.workers = inner.url, inner.local, inner.workers
+
+    def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        return self.inner.get(key, start, end)
+
+    def put(self, key: str, data: bytes, *, create: bool = False) -> None:
+        self.inner.put(key, data, create=create)
+
+    def open(self, key: str) -> BinaryIO:
+        return self.inner.open(key)
+
+    @contextmanager
+    def write(self, key: str) -> Iterator[BinaryIO]:
+        with self.inner.write(key) as stream:
+            yield stream
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        return self.inner.list(prefix)
+
+    def stat(self, key: str) -> Entry | None:
+        return self.inner.stat(key)
+
+    def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
+        return self.inner.delete(keys)
+
+    def now(self) -> datetime:
+        return self.inner.now()
+
+    def leftovers(self) -> Iterator[Entry]:
+        return self.inner.leftovers()
+
+
+class MovedStore(PassingStore):
+    """A store whose clock, and so the times of what is written from then on, can be moved."""
+
+    def __init__(self, inner: Store) -> None:
+        super().__init__(inner)
+        self.ahead = timedelta()
+        self._moved: dict[str, timedelta] = {}
+
+    def move(self, **length: float) -> None:
+        """Move the clock by days, hours, ..."""
+        self.ahead += timedelta(**length)
+
+    def put(self, key: str, data: bytes, *, create: bool = False) -> None:
+        super().put(key, data, create=create)
+        self._moved[key] = self.ahead
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        return (self._shown(entry) for entry in super().list(prefix))
+
+    def stat(self, key: str) -> Entry | None:
+        found = super().stat(key)
+        return None if found is None else self._shown(found)
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+    def leftovers(self) -> Iterator[Entry]:
+        return (self._shown(entry) for entry in super().leftovers())
+
+    def _shown(self, entry: Entry) -> Entry:
+        return entry._replace(modified=entry.modified + self._moved.get(entry.key, timedelta()))
+
+
+class SharedStore(PassingStore):
+    """A store in which someone else does something just before the n-th call."""
+
+    def __init__(self, inner: Store, at: int, other: Callable[[], object]) -> None:
+        super().__init__(inner)
+        self.workers = 1
+        self.at, self.other = at, other
+        self.calls = 0
+
+    def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        self._turn()
+        return super().get(key, start, end)
+
+    def put(self, key: str, data: bytes, *, create: bool = False) -> None:
+        self._turn()
+        super().put(key, data, create=create)
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        self._turn()
+        return iter([*super().list(prefix)])
+
+    def stat(self, key: str) -> Entry | None:
+        self._turn()
+        return super().stat(key)
+
+    def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
+        self._turn()
+        return super().delete(keys)
+
+    def _turn(self) -> None:
+        self.calls += 1
+        if self.calls - 1 == self.at:
+            self.other()
+
+
+class StubbornStore(PassingStore):
+    """A store that refuses to delete some keys."""
+
+    def __init__(self, inner: Store, refused: Callable[[str], bool]) -> None:
+        super().__init__(inner)
+        self.refused = refused
+
+    def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
+        wanted = list(keys)
+        failed = {key: AccessError(f"cannot delete {key}: denied") for key in wanted if self.refused(key)}
+        return {**failed, **super().delete([key for key in wanted if key not in failed])}
+
+
+def snapshot(store: Store) -> dict[str, bytes]:
+    """Return everything a store holds."""
+    return {entry.key: store.get(entry.key) for entry in store.list()}
+
+
+def result(name: str, score: float = 1.0, *, bars: int = 0) -> dict[str, Any]:
+    """Make a result with two trades; with bars, its trades' windows make a tape."""
+    trades: list[dict[str, Any]] = [{"pnl": float(at), "exit": name} for at in range(2)]
+    if bars:
+        times = [f"2025-01-06T{at // 60:02}:{at % 60:02}:00" for at in range(bars)]
+        prices = [1.0 + at / 1000 for at in range(bars)]
+        for at, trade in enumerate(trades):
+            begin, end = at * 5, bars - 10 + at * 5
+            trade["price_history"] = {
+                "timestamps": times[begin:end],
+                **dict.fromkeys(("open", "high", "low", "close", "volume"), prices[begin:end]),
+            }
+    return {
+        "strategy_name": name,
+        "sharpe_ratio": score,
+        "trades_detailed": trades,
+        "equity_curve": [1.0, 2.0 + score],
+        "drawdown_curve": [0.0, -0.5],
+    }
+
+
+def save(
+    store: Store,
+    universe: str = "u",
+    *,
+    days: float = 0,
+    score: float = 1.0,
+    tags: Sequence[str] = (),
+    strategies: int = 1,
+    bars: int = 0,
+    code: bytes | None = None,
+    detail: bool = True,
+) -> Record:
+    """Save a run that claims to be so many days old.
+
+    strategies: more than some thousands have their metrics in an object of their own; bars: price windows in a tape,
+    the same one for the same number; code: the content of its one captured file.
+    """
+    results = [result(f"s{at}", score, bars=bars if at == 0 else 0) for at in range(strategies)]
+    if not detail:
+        results = [{"strategy_name": "s0", "sharpe_ratio": score}]
+    draft = draft_run(universe, results, top_n=1)
+    draft.record = replace(draft.record, created=datetime.now(UTC) - timedelta(days=days))
+    if code is not None:
+        from hashlib import sha256
+
+        digest = sha256(code).hexdigest()
+        add_code(draft, Code("listed", (CodeFile("run.py", len(code), digest),)), {digest: code})
+    if store.stat(layout.ARCHIVE) is None:
+        store.put(layout.ARCHIVE, b'{"format": 1, "id": "0", "created": "2025-01-01T00:00:00+00:00"}')
+    return Writer(store).commit(draft, tags)
