@@ -83,7 +83,7 @@ class Reader:
         if small or not tables:
             tables.append(_small(small, wanted))
         table = join_tables(tables)
-        if not history and len(chosen) > 1:
+        if not history and len({record.universe for record in chosen}) < len(chosen):
             table = _newest(table)
         return table if wanted is None else _select(table, wanted, records)
 
@@ -201,19 +201,22 @@ class Reader:
                 self._tapes[ref.sha256] = decode_tape(self.parquet(ref))
         return [self._tapes[ref.sha256] for ref in record.tapes]
 
-    def parquet(self, ref: Ref) -> ParquetObject:
+    def parquet(self, ref: Ref, *, whole: bool = False) -> ParquetObject:
         """Open a Parquet object. Raises IntegrityError when it is gone."""
         try:
-            return ParquetObject(ref, lambda start, end: self._store.get(ref.key, start, end))
+            return ParquetObject(ref, lambda start, end: self._store.get(ref.key, start, end), whole=whole)
         except NotFoundError:
             raise IntegrityError(
                 f"{ref.key} is gone although a record needs it; run `archiver verify`"
             ) from None
 
     def _large(self, record: Record, columns: Sequence[str] | None) -> pa.Table:
+        import pyarrow as pa
+
         assert record.tier1 is not None  # noqa: S101 - callers ask only for larger runs
-        table = metrics_table(self.parquet(record.tier1), columns)
-        return _first_columns(table, [record.universe] * table.num_rows, [record.run] * table.num_rows)
+        table = metrics_table(self.parquet(record.tier1, whole=columns is None), columns)
+        rows = table.num_rows
+        return _first_columns(table, pa.repeat(record.universe, rows), pa.repeat(record.run, rows))
 
     def _detail(self, record: Record, detail: Detail) -> ParquetObject:
         if record.tier2 is None:
@@ -268,6 +271,8 @@ def _without_repeats(records: Sequence[Record]) -> list[Record]:
 
 
 def _small(records: Sequence[Record], columns: Sequence[str] | None) -> pa.Table:
+    import pyarrow as pa
+
     rows: list[dict[str, Any]] = []
     universes: list[str] = []
     runs: list[str] = []
@@ -276,16 +281,16 @@ def _small(records: Sequence[Record], columns: Sequence[str] | None) -> pa.Table
         rows += own
         universes += [record.universe] * len(own)
         runs += [record.run] * len(own)
-    return _first_columns(inline_table(rows, columns), universes, runs)
+    return _first_columns(
+        inline_table(rows, columns), pa.array(universes, pa.string()), pa.array(runs, pa.string())
+    )
 
 
-def _first_columns(table: pa.Table, universes: list[str], runs: list[str]) -> pa.Table:
-    import pyarrow as pa
-
+def _first_columns(table: pa.Table, universes: pa.Array, runs: pa.Array) -> pa.Table:
     names = [f"metrics.{name}" if name in ("universe", "run") else name for name in table.column_names]
     table = table.rename_columns(names)
-    table = table.add_column(0, "universe", pa.array(universes, pa.string()))
-    return table.add_column(2, "run", pa.array(runs, pa.string()))
+    table = table.add_column(0, "universe", universes)
+    return table.add_column(2, "run", runs)
 
 
 def _newest(table: pa.Table) -> pa.Table:

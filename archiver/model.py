@@ -71,8 +71,8 @@ class Code:
 class Run:
     """One committed save of a universe's results.
 
-    `created` is aware UTC; `strategies` and `detailed` are counts; `bytes` is the stored size of all objects
-    the run reaches, its record included; `tags` is sorted; `archived` names the bundle that holds its details.
+    `created` is aware UTC; `strategies` and `detailed` are counts; `bytes` is the stored size of its
+    record, metrics, details and tapes; `tags` is sorted; `archived` names the bundle that holds its details.
     """
 
     id: str

@@ -86,12 +86,13 @@ def check(ref: Ref, data: bytes) -> bytes:
 class ParquetObject:
     """One Parquet object of an archive: reads what is asked for, and verifies every byte it uses."""
 
-    def __init__(self, ref: Ref, fetch: Fetch) -> None:
+    def __init__(self, ref: Ref, fetch: Fetch, *, whole: bool = False) -> None:
+        """Read the footer, or all at once where `whole` says that most of the object will be needed."""
         self._ref = ref
         self._fetch = fetch
         self._image: bytearray | bytes = b""
         self._have: set[int] = set()
-        if ref.size <= _WHOLE or len(ref.parts) < 2:
+        if whole or ref.size <= _WHOLE or len(ref.parts) < 2:
             self._whole()
         else:
             # A sparse image: bytes that nobody asked for stay zero and are never looked at.
@@ -103,11 +104,7 @@ class ParquetObject:
     def read(self, *, groups: Sequence[int] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Read row groups (all) and columns (all; a nested column by its name or its dotted path)."""
         wanted = range(self.file.metadata.num_row_groups) if groups is None else groups
-        if groups is None and columns is None and not self._have.issuperset(range(len(self._ref.parts))):
-            self._whole()
-            self.file = self._open()
-        else:
-            self._need(wanted, columns)
+        self._need(wanted, columns)
         return self.file.read_row_groups(list(wanted), columns=columns, use_threads=False)
 
     def _open(self) -> pq.ParquetFile:
@@ -133,7 +130,7 @@ class ParquetObject:
         self._have = set(range(len(self._ref.parts)))
 
     def _need(self, groups: Iterable[int], columns: Sequence[str] | None) -> None:
-        if not self._ref.parts:
+        if len(self._have) == len(self._ref.parts):
             return
         ends = [end for end, _ in self._ref.parts]
         needed: set[int] = set()
