@@ -13,7 +13,6 @@ from archiver.errors import StorageError
 from archiver.model import Entry
 from archiver.store import Store
 
-
 T = TypeVar("T")
 R = TypeVar("R")
 
