@@ -7,9 +7,9 @@ for empty; nothing of a damaged file is saved.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -45,7 +45,7 @@ from archiver.model import Record
 from archiver.runs import Draft, add_code, draft_run, origin
 from archiver.store import Store
 
-__all__ = ["Outcome", "Report", "Source", "import_results", "known_imports", "open_source"]
+__all__ = ["Known", "Outcome", "Report", "Source", "import_results", "known_imports", "open_source"]
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Report:
 def import_results(
     source: Source,
     save: Callable[[Draft], Record],
-    known: Mapping[str, str],
+    known: Known | None = None,
     *,
     top_n: int = 50,
     found: Callable[[float], None] | None = None,
@@ -78,7 +78,7 @@ def import_results(
     Arguments:
         source: what to read.
         save: writes a draft.
-        known: run by fingerprint, of earlier imports.
+        known: what the archive has, from `known_imports`.
         top_n: how many details to keep where a format has those of all strategies; details in files of their own are
             all kept.
         found: is told the number of bytes there are to read.
@@ -90,7 +90,7 @@ def import_results(
     if found is not None:
         found(sum(group.size for group in findings.groups))
     report = Report()
-    importer = _Importer(save, dict(known), top_n, report.outcomes)
+    importer = _Importer(save, known or Known(), top_n, report.outcomes)
     for group in findings.groups:
         importer.take(source, group)
         if step is not None:
@@ -99,11 +99,22 @@ def import_results(
     return report
 
 
-def known_imports(store: Store) -> dict[str, str]:
-    """Return the run of each fingerprint that earlier imports left, pruned runs that can be undeleted among them."""
+@dataclass(slots=True)
+class Known:
+    """What an archive has: the run of each fingerprint that an import left, and the moments taken in each universe."""
+
+    runs: dict[str, str] = field(default_factory=dict)
+    moments: set[tuple[str, datetime]] = field(default_factory=set)
+
+
+def known_imports(store: Store) -> Known:
+    """Return what earlier imports left in an archive, pruned runs that can be undeleted among it."""
     records = Records(store)
     found = [*records.read(layout.TRASH), *records.read(layout.RUNS)]
-    return {facts["fingerprint"]: record.run for record in found if (facts := origin(record))}
+    return Known(
+        {facts["fingerprint"]: record.run for record in found if (facts := origin(record))},
+        {(record.universe, record.created) for record in found},
+    )
 
 
 class _SaveError(Exception):
@@ -119,7 +130,7 @@ class _Importer:
     """Turns groups of files into runs, and keeps the report."""
 
     save: Callable[[Draft], Record]
-    seen: dict[str, str]
+    known: Known
     top_n: int
     outcomes: list[Outcome]
 
@@ -149,28 +160,32 @@ class _Importer:
 
     def _import(self, batch: Batch, waiting: Spool) -> None:
         """Save a batch as a run, and names that repeat as later ones. The first is saved last: it stands for all."""
-        if batch.fingerprint in self.seen:
-            run = self.seen[batch.fingerprint]
+        if batch.fingerprint in self.known.runs:
+            run = self.known.runs[batch.fingerprint]
             why = f"imported before, as {run}"
             self.outcomes.append(Outcome(batch.key, PRESENT, why, batch.universe, run))
             return
-        first = self._draft(batch, batch.fingerprint, 0, waiting)
+        first = self._draft(batch, batch.fingerprint, waiting, _waiting(batch, 1))
         layer = 1
         while (name := _waiting(batch, layer)) in waiting.counts:
             again = replace(batch, results=partial(waiting.values, name), kept=None)
             digest = fingerprint(batch.fingerprint, str(layer))
-            draft = self._draft(again, digest, layer, waiting)
-            if digest not in self.seen:
+            draft = self._draft(again, digest, waiting, _waiting(batch, layer + 1))
+            if digest not in self.known.runs:
                 self._save(batch, draft, digest)
             layer += 1
         self._save(batch, first, batch.fingerprint)
 
-    def _draft(self, batch: Batch, digest: str, layer: int, waiting: Spool) -> Draft:
+    def _draft(self, batch: Batch, digest: str, waiting: Spool, later: str) -> Draft:
         kept = None if batch.kept is None else batch.kept()
-        created = batch.created + timedelta(microseconds=layer)
+        created = batch.created
+        # What is read later counts as newer: a name that came again, a file that was repaired.
+        while (batch.universe, created) in self.known.moments:
+            created += timedelta(microseconds=1)
+        self.known.moments.add((batch.universe, created))
         draft = draft_run(
             batch.universe,
-            _first_of_each(batch.results(), waiting, _waiting(batch, layer + 1)),
+            _first_of_each(batch.results(), waiting, later),
             top_n=self.top_n if kept is None else max((one.rank for one in kept), default=0),
             note=f"imported from {batch.key}",
             kept=kept,
@@ -188,7 +203,7 @@ class _Importer:
             record = self.save(draft)
         except ArchiverError as error:
             raise _SaveError(error) from error
-        self.seen[digest] = record.run
+        self.known.runs[digest] = record.run
         found = Outcome(
             batch.key, IMPORTED, "", record.universe, record.run, record.strategies, len(record.details)
         )

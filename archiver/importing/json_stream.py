@@ -17,6 +17,7 @@ BEGIN = object()
 _CHUNK = 1 << 20
 _TAIL = 64
 """A value cut off by the end of what was read fails within so many characters of that end, unless in a string."""
+_SUFFIX = 3
 _SPACE = " \t\n\r"
 
 
@@ -152,8 +153,8 @@ class _Text:
                 continue
             except (ValueError, RecursionError) as error:
                 raise self.damaged(str(error)) from None
-            if end == len(self._buffer) and self._more(_CHUNK):
-                continue  # a number may go on
+            if len(self._buffer) - end < _SUFFIX and isinstance(value, int | float) and self._more(_CHUNK):
+                continue  # `1` may go on as `1.5`, and `1.5` as `1.5e-7`
             self._at = end
             return value
 

@@ -1,0 +1,510 @@
+"""Old formats come in exactly, once, in bounded memory; what is damaged is named and never taken for empty."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import archiver
+from archiver.archive import Archive
+from archiver.errors import ConfigError, StorageError
+from archiver.importing import Report, import_results, known_imports, open_source
+from archiver.load import Reader
+from archiver.runs import origin
+from tests import old_formats as old
+from tests.conftest import Place
+from tests.faults import DiedError, FaultyStore
+from tests.same import same
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return archiver.open(tmp_path / "archive")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "old"
+
+
+def take(archive: Archive, path: Any, **options: Any) -> Report:
+    source = open_source(path, options.pop("storage_options", None))
+    return import_results(source, archive.add, known_imports(archive.store), **options)
+
+
+def statuses(report: Report) -> list[str]:
+    return [outcome.status for outcome in report.outcomes]
+
+
+def rows(archive: Archive, universe: str) -> list[dict[str, Any]]:
+    """Return a universe's rows exactly, its newest run's first."""
+    reader = Reader(archive.store)
+    parts = reader.parts([record for record in archive.records() if record.universe == universe])
+    return [row for part in parts for row in reader.rows(part.record) if part.has(row["strategy_name"])]
+
+
+def tree(folder: Path) -> dict[str, tuple[str, int]]:
+    return {
+        str(path.relative_to(folder)): (
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+            path.stat().st_mtime_ns,
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def named(result: dict[str, Any]) -> dict[str, Any]:
+    return {"strategy_name": result["strategy_name"], **old.metrics_of(result)}
+
+
+# -- the tiered layout ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("with_name", [False, True])
+def test_tiered_json_comes_in_exactly(archive: Archive, folder: Path, with_name: bool) -> None:
+    universes = {"universe_002": old.results("B", 40), "universe_001_5min/x": old.results("A", 9)}
+    old.write_tiered(folder, universes, with_name=with_name)
+    before = tree(folder)
+    report = take(archive, folder)
+    assert statuses(report) == ["imported", "imported"]
+    assert tree(folder) == before
+    for universe, listed in universes.items():
+        assert same(rows(archive, universe), [named(result) for result in listed])
+        for rank, result in enumerate(listed[:3], 1):
+            detail = archive.load_strategy(result["strategy_name"], universe=universe)
+            assert same(detail, old.detail_of(universe, rank, result, with_name=with_name))
+    run = archive.runs(universe="universe_002")[0]
+    assert run.created.isoformat() == "2025-01-21T14:03:07.250000+00:00"
+    assert (run.strategies, run.detailed, run.note) == (40, 3, "imported from old")
+    assert archive.verify(read_data=True).ok
+
+
+def test_a_second_import_finds_everything_there_wherever_the_folder_is(
+    archive: Archive, folder: Path
+) -> None:
+    universes = {"u1": old.results("A", 30), "u2": old.results("B", 4)}
+    old.write_tiered(folder, universes)
+    take(archive, folder)
+    before = {entry.key for entry in archive.store.list()}
+    moved = folder.rename(folder.parent / "moved")
+    report = take(archive, moved)
+    assert statuses(report) == ["present", "present"]
+    assert [outcome.run for outcome in report.outcomes] == [
+        archive.runs(universe=universe)[0].id for universe in universes
+    ]
+    assert {entry.key for entry in archive.store.list()} == before
+
+
+def test_a_folder_that_grew_gives_only_what_is_new(archive: Archive, folder: Path) -> None:
+    first = {"u1": old.results("A", 5)}
+    old.write_tiered(folder, first)
+    take(archive, folder)
+    old.write_tiered(folder, {**first, "u2": old.results("B", 5)}, updated="2025-02-01T00:00:00")
+    assert statuses(take(archive, folder)) == ["present", "imported"]
+    changed = old.results("A", 5)
+    changed[0]["sharpe_ratio"] = 9.0
+    old.write_tiered(folder, {"u1": changed, "u2": old.results("B", 5)}, updated="2025-03-01T00:00:00")
+    assert statuses(take(archive, folder)) == ["imported", "present"]
+    assert rows(archive, "u1")[0]["sharpe_ratio"] == 9.0
+    assert len(archive.runs()) == 3
+
+
+def test_a_pruned_import_is_not_imported_again(archive: Archive, folder: Path) -> None:
+    old.write_tiered(folder, {"u1": old.results("A", 5), "u2": old.results("B", 5)})
+    take(archive, folder)
+    plan = archive.plan_prune(archiver.Policy(universe="u1", keep_last=0), allow_empty=True)
+    archive.apply(plan, max_remove=1.0)
+    assert [run.universe for run in archive.runs()] == ["u2"]
+    assert statuses(take(archive, folder)) == ["present", "present"]
+
+
+def test_the_universe_in_a_detail_file_decides(archive: Archive, folder: Path) -> None:
+    both = old.results("S", 4)
+    old.write_tiered(folder, {"first": both, "second": both})
+    alone = old.results("Only", 1)[0]
+    old.dump(folder / "detailed_trades/any name.json", old.detail_of("first", 7, alone))
+    report = take(archive, folder)
+    assert [(o.universe, o.strategies, o.detailed) for o in report.of("imported")] == [
+        ("first", 5, 1),
+        ("second", 4, 3),
+    ]
+    assert archive.detailed_strategies(universe="first") == [("first", alone["strategy_name"])]
+    assert same(archive.load_strategy(alone["strategy_name"]), old.detail_of("first", 7, alone))
+    assert rows(archive, "first")[-1] == named(alone)
+
+
+def test_universes_that_alternate_are_kept_apart(archive: Archive, folder: Path) -> None:
+    listed = [
+        {"strategy_name": f"s{at}", "universe": f"u{at % 7}", "metrics": {"sharpe_ratio": float(at)}}
+        for at in range(700)
+    ]
+    old.dump(folder / "all_strategies_metrics.json", {"strategies": listed})
+    assert len(take(archive, folder).of("imported")) == 7
+    assert [row["sharpe_ratio"] for row in rows(archive, "u3")] == [float(at) for at in range(3, 700, 7)]
+
+
+def test_a_name_that_repeats_makes_a_later_run(archive: Archive, folder: Path) -> None:
+    listed = [
+        {"strategy_name": f"s{at % 3}", "universe": "u", "metrics": {"sharpe_ratio": float(at)}}
+        for at in range(8)
+    ]
+    old.dump(folder / "all_strategies_metrics.json", {"strategies": listed, "last_updated": old.STAMP})
+    report = take(archive, folder)
+    assert [outcome.strategies for outcome in report.outcomes] == [3, 2, 3]
+    assert {row["strategy_name"]: row["sharpe_ratio"] for row in rows(archive, "u")} == {
+        "s0": 6.0, "s1": 7.0, "s2": 5.0
+    }  # fmt: skip
+    assert archive.load_metrics(history=True).num_rows == 8
+    assert statuses(take(archive, folder)) == ["present"]
+
+
+# -- damage --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cut", [0, 1, 30, 400, -2, -1])
+def test_a_cut_metrics_file_imports_nothing_and_is_named(archive: Archive, folder: Path, cut: int) -> None:
+    old.write_tiered(folder, {"u": old.results("A", 5)})
+    path = folder / "all_strategies_metrics.json"
+    path.write_bytes(path.read_bytes()[:cut])
+    report = take(archive, folder)
+    assert statuses(report) == ["damaged"]
+    assert "all_strategies_metrics.json is damaged at character" in report.outcomes[0].why
+    assert not report.ok
+    assert not (folder.parent / "archive").exists()
+
+
+@pytest.mark.parametrize("text", ["{}", '{"total_strategies": 3}', "[]", '{"strategies": [1]}',
+                                  '{"strategies": [{"strategy_name": "a", "universe": "u"}]}'])  # fmt: skip
+def test_metrics_without_strategies_are_no_empty_result(archive: Archive, folder: Path, text: str) -> None:
+    folder.mkdir()
+    (folder / "all_strategies_metrics.json").write_text(text)
+    report = take(archive, folder)
+    assert statuses(report) == ["damaged"]
+    assert "all_strategies_metrics.json" in report.outcomes[0].why
+
+
+def test_an_empty_list_of_strategies_is_empty(archive: Archive, folder: Path) -> None:
+    old.write_tiered(folder, {})
+    assert statuses(take(archive, folder)) == []
+
+
+def test_damaged_details_are_named_and_the_rest_comes_in(archive: Archive, folder: Path) -> None:
+    listed = old.results("A", 6, trades=1000)
+    old.write_tiered(folder, {"u": listed}, top=4)
+    details = sorted((folder / "detailed_trades").iterdir())
+    whole = details[1].read_bytes()
+    details[0].write_bytes(b"")
+    details[1].write_bytes(whole[: len(whole) // 2])
+    details[2].write_text("[1, 2]")
+    report = take(archive, folder)
+    assert sorted(outcome.source for outcome in report.of("damaged")) == [
+        f"detailed_trades/{path.name}" for path in details[:3]
+    ]
+    (imported,) = report.of("imported")
+    assert (imported.strategies, imported.detailed) == (6, 1)
+    details[1].write_bytes(whole)
+    again = take(archive, folder)
+    assert (again.of("imported")[0].detailed, len(again.of("damaged"))) == (2, 2)
+    name = details[1].stem
+    assert len(archive.load_strategy(name)["trades"]) == 1000
+
+
+def test_parts_that_a_detail_cannot_have_are_told(archive: Archive, folder: Path) -> None:
+    one = old.results("A", 1)[0]
+    old.dump(folder / "detailed_trades/a.json", {**old.detail_of("u", 1, one), "chart": "x"})
+    old.dump(folder / "detailed_trades/b.json", old.detail_of("u", 2, one))
+    report = take(archive, folder)
+    assert [(o.source, o.why) for o in report.of("skipped")] == [
+        ("detailed_trades/a.json", "only its chart: a detail has no such part"),
+        ("detailed_trades/b.json", f"a second detail of {one['strategy_name']!r} in 'u'"),
+    ]
+
+
+# -- one file a universe -------------------------------------------------------------------------------------
+
+
+def test_universe_json_comes_in_exactly_with_the_best_details(archive: Archive, folder: Path) -> None:
+    listed = old.results("A", 30)
+    path = old.write_universe(folder, "universe_001_5min_5lb", listed)
+    report = take(archive, folder, top_n=4)
+    (imported,) = report.outcomes
+    assert (imported.source, imported.strategies, imported.detailed) == (path.name, 30, 4)
+    assert same(rows(archive, "universe_001_5min_5lb"), [named(result) for result in listed])
+    scores = sorted((r for r in listed if "composite_score" in r), key=lambda r: -r["composite_score"])
+    kept = [name for _, name in archive.detailed_strategies()]
+    assert kept == [result["strategy_name"] for result in scores[:4]]
+    assert same(archive.load_strategy(kept[1]), old.detail_of("universe_001_5min_5lb", 2, scores[1]))
+    facts = origin(archive.records()[0])
+    assert facts is not None
+    assert same(facts["statistics"], {"best_sharpe": old.NAN, "total": 30})
+    assert facts["universe_metadata"] == {"interval": 5, "lookback": 5}
+    assert statuses(take(archive, path)) == ["present"]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda listed: {"results": listed, "universe_name": "late"},
+        lambda listed: {"universe_name": "late", "results": {r["strategy_name"]: r for r in listed}},
+        lambda listed: {
+            "universe": "late",
+            "strategies": [
+                {
+                    "strategy_name": r["strategy_name"],
+                    "universe": "late",
+                    "metrics": old.metrics_of(r),
+                    "trades": r["trades_detailed"],
+                    "equity_curve": r["equity_curve"],
+                    "drawdown_curve": r["drawdown_curve"],
+                }
+                for r in listed
+            ],
+        },
+        lambda listed: listed,
+    ],
+    ids=["universe last", "object of results", "nested", "bare list"],
+)
+def test_universe_json_in_other_shapes(
+    archive: Archive, folder: Path, shape: Callable[[list[Any]], Any]
+) -> None:
+    listed = old.results("A", 3)
+    old.dump(folder / "late_backtest.json", shape(listed))
+    assert statuses(take(archive, folder)) == ["imported"]
+    assert same(rows(archive, "late"), [named(result) for result in listed])
+    best = archive.load_strategy(listed[1]["strategy_name"])
+    assert same(best["trades"], listed[1]["trades_detailed"])
+
+
+def test_a_damaged_file_stops_no_other(archive: Archive, folder: Path) -> None:
+    good = old.write_universe(folder, "universe_001", old.results("A", 3))
+    cut = old.write_universe(folder, "universe_002", old.results("B", 300))
+    cut.write_bytes(cut.read_bytes()[:-5])
+    old.dump(folder / "universe_003_backtest.json", {"universe_name": "x"})
+    old.dump(folder / "universe_004_backtest.json", {"universe_name": "x", "results": [{"sharpe_ratio": 1}]})
+    (folder / "notes.txt").write_text("hello")
+    report = take(archive, folder)
+    assert [(o.source, o.status) for o in report.outcomes] == [
+        (good.name, "imported"),
+        (cut.name, "damaged"),
+        ("universe_003_backtest.json", "skipped"),
+        ("universe_004_backtest.json", "damaged"),
+        ("notes.txt", "skipped"),
+    ]
+    assert "no list of results" in report.outcomes[2].why
+    assert "has no strategy_name" in report.outcomes[3].why
+    assert [run.universe for run in archive.runs()] == ["universe_001"]
+
+
+def test_memory_does_not_grow_with_the_file(archive: Archive, folder: Path) -> None:
+    trades = [{"pnl_usd": float(n), "note": f"trade {n}"} for n in range(2_000)]
+    folder.mkdir()
+    path = folder / "universe_001_backtest.json"
+    with path.open("w") as file:
+        file.write('{"universe_name": "u", "results": [\n')
+        for at in range(250):
+            result = {"strategy_name": f"s{at}", "sharpe_ratio": at / 7, "trades_detailed": trades}
+            file.write(("," if at else "") + json.dumps(result, indent=2))
+        file.write("]}")
+    size = path.stat().st_size
+    assert size > 30_000_000
+    tracemalloc.start()
+    report = take(archive, path, top_n=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert report.outcomes[0].strategies == 250
+    assert peak < size / 2
+
+
+# -- Parquet -------------------------------------------------------------------------------------------------
+
+
+def test_parquet_with_its_sidecar(archive: Archive, folder: Path) -> None:
+    listed = [{**old.metrics_of(r), "strategy_name": r["strategy_name"]} for r in old.results("A", 3, 0)]
+    for row in listed:
+        row.pop("big")
+        row["regime"] = "calm"
+    path = old.write_parquet(folder, "universe_001_5min_5lb", listed)
+    report = take(archive, folder)
+    assert statuses(report) == ["imported"]
+    expected = pq.read_table(path).to_pylist()
+    found = rows(archive, "universe_001_5min_5lb")
+    assert [row["strategy_name"] for row in found] == [row["strategy_name"] for row in expected]
+    assert [{**row} for row in found] == expected
+    assert archive.runs()[0].created.isoformat() == "2025-01-21T14:03:07.250000+00:00"
+    facts = origin(archive.records()[0])
+    assert facts is not None
+    assert facts["universe_metadata"] == {"interval": 5, "lookback": 5}
+    assert statuses(take(archive, path)) == ["present"]
+
+
+def test_parquet_with_details(archive: Archive, folder: Path) -> None:
+    listed = [
+        {"strategy_name": f"s{at}", "sharpe_ratio": float(at), "trades_detailed": [{"pnl": 1.5, "n": at}],
+         "equity_curve": [1.0, 2.5]}
+        for at in range(5)
+    ]  # fmt: skip
+    old.write_parquet(folder, "u", listed)
+    take(archive, folder, top_n=2)
+    assert archive.detailed_strategies() == [("u", "s4"), ("u", "s3")]
+    assert archive.load_strategy("s4")["trades"] == [{"pnl": 1.5, "n": 4}]
+    assert archive.load_strategy("s4")["equity_curve"] == [1.0, 2.5]
+
+
+def test_merged_metrics_by_universe_and_by_lot_size(archive: Archive, folder: Path) -> None:
+    (folder / "batch_results").mkdir(parents=True)
+    lots = [
+        {"strategy_name": f"s{n}", "lot_size": lot, "sharpe_ratio": n * lot}
+        for lot in (0.01, 0.1)
+        for n in range(3)
+    ]
+    pq.write_table(pa.Table.from_pylist(lots), folder / "EURUSD_2025_backtest_results_merged.parquet")
+    pq.write_table(pa.Table.from_pylist(lots[:2]), folder / "batch_results/results_batch_0.parquet")
+    many = [{"strategy_name": "s", "universe": f"u{n}", "sharpe_ratio": float(n)} for n in range(3)]
+    pq.write_table(pa.Table.from_pylist(many), folder / "all.parquet")
+    pq.write_table(pa.table({"close": [1.0]}), folder / "prices.parquet")
+    (folder / "cut.parquet").write_bytes((folder / "all.parquet").read_bytes()[:-9])
+    report = take(archive, folder)
+    assert sorted(outcome.universe or "" for outcome in report.of("imported")) == [
+        "EURUSD_2025_lot0.01", "EURUSD_2025_lot0.1", "u0", "u1", "u2"
+    ]  # fmt: skip
+    assert [row["lot_size"] for row in rows(archive, "EURUSD_2025_lot0.1")] == [0.1] * 3
+    assert {o.source: o.status for o in report.outcomes if o.status != "imported"} == {
+        "batch_results/results_batch_0.parquet": "skipped",
+        "prices.parquet": "skipped",
+        "cut.parquet": "damaged",
+    }
+
+
+# -- run folders ---------------------------------------------------------------------------------------------
+
+
+def test_run_folders_come_in_with_their_code(archive: Archive, folder: Path, tmp_path: Path) -> None:
+    results = old.results("Opt", 2)
+    home = old.write_run_folder(folder / "optimisation", "20250121_140307_250", results[0])
+    old.write_run_folder(folder / "optimisation", "20250122_090000_001", results[1])
+    before = tree(folder)
+    report = take(archive, folder)
+    assert tree(folder) == before
+    assert [o.universe for o in report.of("imported")] == ["optimisation", "optimisation"]
+    first = archive.runs()[1]
+    assert first.created.isoformat() == "2025-01-21T14:03:07.250000+00:00"
+    detail = archive.load_strategy(results[0]["strategy_name"], run=first.id)
+    assert same(detail["metrics"], old.metrics_of(results[0]))
+    assert same(detail["trades"], results[0]["trades_detailed"])
+    assert detail["equity_curve"] == [10_000.0, 10_012.5]
+    archive.code(first.id).restore(tmp_path / "code")
+    assert sorted(str(p.relative_to(tmp_path / "code")) for p in (tmp_path / "code").rglob("*.py")) == [
+        "pkg/model.py", "run.py"
+    ]  # fmt: skip
+    assert not (tmp_path / "code/.env").exists()
+    assert {o.source.removeprefix(f"optimisation/{home.name}/") for o in report.of("skipped")} >= {
+        "results/chart.png", "code/.env"
+    }  # fmt: skip
+    params = json.loads(archive.record(first.id).params or "")["imported"]
+    assert params["metadata"]["notes.txt"] == "first try\n"
+    assert set(statuses(take(archive, folder))) == {"present", "skipped"}
+
+
+def test_a_run_folder_with_many_results_or_damage(archive: Archive, folder: Path) -> None:
+    listed = old.results("A", 4)
+    old.dump(folder / "20250121_140307_250/results/optimization_results.json", {"results": listed})
+    old.dump(folder / "20250121_140307_250/metadata/info.json", {"universe": "eurusd"})
+    old.dump(folder / "20250123_140307/results/metrics.json", {"sharpe_ratio": 1.0})
+    (folder / "20250124_140307/results").mkdir(parents=True)
+    (folder / "20250124_140307/results/metrics.json").write_text('{"sharpe_ratio": ')
+    (folder / "20250125_140307/code").mkdir(parents=True)
+    (folder / "20250125_140307/code/run.py").write_text("")
+    report = take(archive, folder)
+    assert [(o.source, o.status) for o in report.outcomes] == [
+        ("20250121_140307_250", "imported"),
+        ("20250123_140307", "imported"),
+        ("20250124_140307", "damaged"),
+        ("20250125_140307", "damaged"),
+    ]
+    assert same(rows(archive, "eurusd"), [named(result) for result in listed])
+    assert rows(archive, "old") == [{"strategy_name": "20250123_140307", "sharpe_ratio": 1.0}]
+
+
+# -- places --------------------------------------------------------------------------------------------------
+
+
+def test_a_bucket_is_read_and_written_as_a_folder_is(moto_place: Place, folder: Path) -> None:
+    listed = old.results("A", 20)
+    old.write_tiered(folder, {"u": listed})
+    source = Place("moto", f"{moto_place.url}/old", moto_place.options)
+    store = source.open()
+    for path in folder.rglob("*.json"):
+        store.put(path.relative_to(folder).as_posix(), path.read_bytes())
+    archive = archiver.open(f"{moto_place.url}/new", **moto_place.options)
+    assert statuses(take(archive, source.url, storage_options=source.options)) == ["imported"]
+    assert same(rows(archive, "u"), [named(result) for result in listed])
+    file = f"{source.url}/all_strategies_metrics.json"
+    report = take(archive, file, storage_options=source.options)
+    assert [(o.status, o.detailed) for o in report.outcomes] == [("imported", 0)]
+
+
+def test_links_and_odd_files_do_no_harm(archive: Archive, folder: Path) -> None:
+    path = old.write_universe(folder, "universe_001", old.results("A", 3))
+    kept = path.rename(folder.parent / "elsewhere.json")
+    path.symlink_to(kept)
+    (folder / "loop").symlink_to(folder, target_is_directory=True)
+    (folder / "gone_backtest.json").symlink_to(folder / "nothing")
+    report = take(archive, folder)
+    assert [(o.source, o.status) for o in report.outcomes] == [
+        ("universe_001_backtest.json", "imported"),
+        ("loop", "skipped"),
+        ("gone_backtest.json", "skipped"),
+    ]
+
+
+def test_what_cannot_be_imported_is_one_line(archive: Archive, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nothing to import at"):
+        take(archive, folder)
+    folder.mkdir()
+    with pytest.raises(ConfigError, match="holds no results in a format"):
+        take(archive, folder)
+    archive.save_universe_results("u", [{"strategy_name": "s"}], code="none")
+    with pytest.raises(ConfigError, match="is an archive already"):
+        take(archiver.open(tmp_path / "other"), tmp_path / "archive")
+
+
+# -- crashes -------------------------------------------------------------------------------------------------
+
+
+def test_an_import_that_dies_anywhere_is_completed_by_the_next(folder: Path, tmp_path: Path) -> None:
+    universes = {"u1": old.results("A", 20), "u2": old.results("B", 2)}
+    old.write_tiered(folder, universes)
+    calls = None
+    at = 0
+    while calls is None or at < calls:
+        place = tmp_path / f"archive{at}"
+        store = FaultyStore(archiver.open(place).store, at, die=True)
+        try:
+            import_results(open_source(folder), Archive(store).add)
+            calls = len(store.calls)
+        except DiedError:
+            pass
+        archive = archiver.open(place)
+        report = take(archive, folder)
+        assert report.ok
+        assert sorted(run.universe for run in archive.runs()) == ["u1", "u2"]
+        for universe, listed in universes.items():
+            assert same(rows(archive, universe), [named(result) for result in listed])
+        at += 1
+    assert at >= 8
+
+
+def test_a_store_that_fails_is_no_damage_of_the_source(folder: Path, tmp_path: Path) -> None:
+    old.write_tiered(folder, {"u1": old.results("A", 20)})
+    store = FaultyStore(archiver.open(tmp_path / "archive").store, 3, lasting=True)
+    with pytest.raises(StorageError):
+        import_results(open_source(folder), Archive(store).add)
