@@ -164,7 +164,8 @@ def _given(code: str | Path | Sequence[str | Path], stack: Stack) -> Choice:
         # What is installed (the demo's own strategies) belongs to no project, whatever lies above it.
         root = (marked_root(common) if kind(str(common / "any.py")) == "user" else None) or common
     choice = Choice(root, "listed", context_of(stack), _as_running(found, sources), problems=problems)
-    if isinstance(code, str) and not found and os.sep not in code:
+    if isinstance(code, str) and code.isidentifier() and not (here / code).exists():
+        choice.sources = []
         choice.problems = [f"code={code!r} is neither one of {', '.join(MODES)} nor a file"]
     choice.entry = stack.main
     return choice
