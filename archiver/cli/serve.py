@@ -11,14 +11,18 @@ from archiver.cli.call import Call
 
 def serve(
     ctx: typer.Context,
-    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes any free port.")] = 8765,
+    port: Annotated[
+        int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes any free port.")
+    ] = 8765,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; any but loopback needs --token.")
     ] = "127.0.0.1",
     token: Annotated[
         str | None,
-        typer.Option("--token", envvar="ARCHIVER_SERVE_TOKEN", help="What visitors must know; else the environment's."),
+        typer.Option(
+            "--token", envvar="ARCHIVER_SERVE_TOKEN", help="What visitors must know; else the environment's."
+        ),
     ] = None,
     name: Annotated[
         list[str] | None,

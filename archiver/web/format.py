@@ -19,7 +19,7 @@ _UNITS = (
     (re.compile(r"(_ratio|^omega|_factor|^sqn|^beta)$"), "ratio"),
     (re.compile(r"^(n_|max_consecutive_)|_count$"), "count"),
 )
-_SHORT = {"pct": "", "usd": "", "pips": ""}
+_SAID_BY_UNIT = frozenset({"pct", "percent", "usd", "pips", "days", "minutes", "hours"})
 _UPPER = {"pnl": "P&L", "sqn": "SQN", "cagr": "CAGR", "var": "VaR", "cvar": "CVaR", "dd": "DD", "id": "ID"}
 
 
@@ -71,7 +71,7 @@ def number(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return f"{value:,}" if abs(value) < 1e15 else f"{value:.3e}"
+        return (f"{value:,}" if abs(value) < 1e15 else f"{value:.3e}").replace("-", "−")
     if not isinstance(value, float):
         return str(value)
     if value != value:
@@ -81,7 +81,7 @@ def number(value: Any) -> str:
     if value == 0:
         return "0"
     if abs(value) >= 1e12 or abs(value) < 0.0005:
-        return f"{value:.2e}"
+        return f"{value:.2e}".replace("-", "−")
     digits = 0 if abs(value) >= 10_000 else 1 if abs(value) >= 1000 else 2 if abs(value) >= 10 else 3
     return f"{value:,.{digits}f}".replace("-", "−")
 
@@ -109,7 +109,7 @@ def title(name: str) -> str:
     words = [word for word in name.split("_") if word]
     if words and words[0] == "n" and len(words) > 1:
         words = words[1:]
-    if len(words) > 1 and words[-1] in _SHORT:
+    if len(words) > 1 and words[-1] in _SAID_BY_UNIT:
         words = words[:-1]
     text = " ".join(_UPPER.get(word, word) for word in words)
     return text[:1].upper() + text[1:]

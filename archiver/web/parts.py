@@ -52,7 +52,12 @@ def heading(title: Part, *notes: Part, over: Part = None, actions: Sequence[Part
     text = [html.P(over, className="over")] if over is not None else []
     text.append(html.H1(title))
     if notes:
-        text.append(html.Div([note for note in notes if note is not None], className="notes"))
+        text.append(
+            html.Div(
+                [html.Span(note) if isinstance(note, str) else note for note in notes if note is not None],
+                className="notes",
+            )
+        )
     return html.Header(
         [html.Div(text, className="heading-text"), html.Div(list(actions), className="actions")],
         className="heading",

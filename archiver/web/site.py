@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
 
@@ -13,9 +15,10 @@ from dash.dependencies import Input, Output, State
 from flask import Flask
 
 from archiver.archive import Archive
+from archiver.verify import Report
 from archiver.web import api, links, parts
 from archiver.web.bucket import Objects
-from archiver.web.data import Data
+from archiver.web.data import Data, Recent
 from archiver.web.detail import Details
 from archiver.web.pages import bucket, compare, overview, run, runs, strategies, strategy
 from archiver.web.rows import Views
@@ -61,11 +64,19 @@ class Site:
     views: Views = field(default_factory=Views)
     details: Details = field(init=False)
     objects: Objects = field(init=False)
+    _checks: Recent[tuple[Report, datetime]] = field(default_factory=lambda: Recent(1))
 
     def __post_init__(self) -> None:
         """Let everything read from the same archive."""
         object.__setattr__(self, "details", Details(self.data))
         object.__setattr__(self, "objects", Objects(self.data.store))
+
+    def checked(self) -> tuple[Report, datetime]:
+        """Return what a look at the structure found, without reading data, and when that was: at most an hour ago."""
+        hour = int(time.time() // 3600)
+        return self._checks.get(
+            (self.data.version(), hour), lambda: (self.data.archive.verify(), datetime.now(UTC))
+        )
 
 
 def make_app(archive: Archive) -> tuple[Flask, Site, tuple[str, ...]]:
@@ -103,7 +114,7 @@ def make_app(archive: Archive) -> tuple[Flask, Site, tuple[str, ...]]:
 def _shell(url: str) -> Any:
     """Return what stands around every page."""
     items = [
-        html.A([html.Span(className=f"icon icon-{icon}"), html.Span(text)], href=path, className="nav-item")
+        html.A([html.Span(className=f"glyph glyph-{icon}"), html.Span(text)], href=path, className="nav-item")
         for path, text, icon in NAVIGATION
     ]
     return html.Div(
@@ -121,7 +132,10 @@ def _shell(url: str) -> Any:
                         [
                             html.P(["Archive", html.Code(url, title=url)], className="where"),
                             html.Button(
-                                [html.Span(className="icon icon-theme"), html.Span("Theme", id="theme-name")],
+                                [
+                                    html.Span(className="glyph glyph-theme"),
+                                    html.Span("Theme", id="theme-name"),
+                                ],
                                 id="theme",
                                 type="button",
                                 className="nav-item",

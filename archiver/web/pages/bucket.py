@@ -91,7 +91,7 @@ def _items(folder: bucket.Folder) -> Any:
         where = (
             links.href("/bucket", prefix=item.key) if item.is_folder else links.href("/bucket", key=item.key)
         )
-        icon = html.Span(className=f"icon icon-{'folder' if item.is_folder else 'file'}")
+        icon = html.Span(className=f"glyph glyph-{'folder' if item.is_folder else 'file'}")
         about = _ABOUT.get(item.key, "")
         rows.append(
             [

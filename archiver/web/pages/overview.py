@@ -11,6 +11,7 @@ from dash import dcc, html
 from dash.dependencies import Input, Output
 
 from archiver import layout
+from archiver.errors import ArchiverError
 from archiver.model import Run
 from archiver.web import bucket, figures, links, parts
 from archiver.web import format as fmt
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 PATH = "/"
 _BEST = 10
+_MOST_LISTED = 5
 _TIERS = (
     ("Metrics", "tier 1", (layout.TIER1,)),
     ("Details", "tier 2", (layout.TIER2,)),
@@ -74,7 +76,8 @@ def page(site: Site, query: links.Query) -> Page:
                 ),
                 html.Div(parts.card("Health", parts.waiting(lines=4)), id="health"),
                 html.Div(_universes(newest, runs), className="span-2"),
-                html.Div(_recent(runs)),
+                html.Div(parts.card("Next prune", parts.waiting(lines=4)), id="prune"),
+                html.Div(_recent(runs), className="span-3"),
             ],
             className="grid",
         ),
@@ -89,6 +92,7 @@ def connect(app: Any, site: Site) -> None:
     app.callback(Output("best", "children"), go)(parts.safely(lambda _: _best(site)))
     app.callback(Output("storage", "children"), Output("stored", "children"), go)(lambda _: _storage(site))
     app.callback(Output("health", "children"), go)(parts.safely(lambda _: _health(site)))
+    app.callback(Output("prune", "children"), go)(parts.safely(lambda _: _prune(site)))
 
 
 def _best(site: Site) -> Any:
@@ -100,7 +104,7 @@ def _best(site: Site) -> Any:
             "Best strategies", parts.empty("Nothing to rank by", "No run has a score to rank by.")
         )
     ask = Ask(sort=((score, True),))
-    shown = [name for name in _columns(names) if name != score][:5]
+    shown = [name for name in _columns(names) if name != score][:3]
     rows = site.views.page(
         metrics, ask, 0, _BEST, ["universe", "strategy_name", "run", score, *shown]
     ).to_pylist()
@@ -187,11 +191,110 @@ def _storage(site: Site) -> tuple[Any, Any]:
     )
     table = parts.table(["What", "Bytes", "Objects"], rows, right=[1, 2], caption="Bytes by kind of object")
     note = f"{fmt.count(len(index.keys))} objects"
-    return parts.card("Storage", strip, table, note=note), [fmt.size(total)]
+    return parts.card("Storage", strip, table, _space(site), note=note), [fmt.size(total)]
 
 
 def _health(site: Site) -> Any:
-    return parts.card("Health", parts.pairs([("State", "not looked at")]))
+    report, moment = site.checked()
+    problems = [html.Li([html.Code(one.key), f" {one.what}"]) for one in report.problems[:_MOST_LISTED]]
+    more = len(report.problems) - len(problems)
+    if report.ok:
+        verdict = parts.badge("all objects are there", "good")
+    else:
+        verdict = parts.badge(fmt.counted(len(report.problems), "problem"), "bad")
+    facts: list[tuple[str, Any]] = [("Runs", fmt.count(report.runs)), ("Objects", fmt.count(report.objects))]
+    if report.expired:
+        facts.append(("Details expired", fmt.counted(len(report.expired), "run")))
+    if report.archived:
+        facts.append(("Details in bundles", fmt.counted(len(report.archived), "run")))
+    return parts.card(
+        "Health",
+        html.P([verdict, html.Span(f" looked at {fmt.age(moment)}", className="muted small")]),
+        parts.pairs(facts),
+        html.Ul([*problems, html.Li(f"and {more:,} more") if more > 0 else None], className="warnings")
+        if problems
+        else None,
+        html.P(
+            ["Sizes are compared here; ", html.Code("archiver verify --read-data"), " reads every byte."],
+            className="note",
+        ),
+    )
+
+
+def _prune(site: Site) -> Any:
+    """Show what the configured policies would remove now; nothing is changed."""
+    from archiver.errors import PolicyError
+
+    try:
+        plan = site.data.archive.plan_prune()
+    except PolicyError as error:
+        return parts.card("Next prune", parts.empty("Nothing is planned", str(error)))
+    if not plan.removals:
+        return parts.card(
+            "Next prune", parts.empty("Nothing to remove", f"The policies keep all {len(plan.keeps):,} runs.")
+        )
+    rows = [
+        [
+            html.Div(
+                [
+                    parts.link(one.universe, links.run(one.run), kind="line", title=one.run),
+                    html.Div(f"{one.action}: {'; '.join(one.reasons)}", className="muted small"),
+                ]
+            ),
+            fmt.size(plan.frees.get(one.run, 0)),
+        ]
+        for one in plan.removals[:_MOST_LISTED]
+    ]
+    more = len(plan.removals) - len(rows)
+    return parts.card(
+        "Next prune",
+        html.P(
+            [
+                parts.badge(f"{fmt.counted(len(plan.removals), 'run')} of {len(plan.decisions):,}", "warn"),
+                html.Span(
+                    f" frees {fmt.size(plan.freed)} once its grace has passed", className="muted small"
+                ),
+            ]
+        ),
+        parts.table(["Run", "Bytes"], rows, right=[1], caption="Runs that the next prune would remove"),
+        html.P(f"and {fmt.counted(more, 'more run')}", className="note") if more > 0 else None,
+    )
+
+
+def _space(site: Site) -> Any:
+    """Show how full the disk or the budget is, where that can be told."""
+    try:
+        spaces = site.data.archive.df()
+    except ArchiverError:
+        return None
+    return html.Div(
+        [
+            html.Div(
+                [
+                    html.Div(
+                        [
+                            html.Span(one.kind.capitalize()),
+                            html.Span(
+                                f"{fmt.size(one.free)} free of {fmt.size(one.total)}", className="muted"
+                            ),
+                        ],
+                        className="space-head",
+                    ),
+                    html.Div(
+                        html.Div(
+                            style={"width": f"{min(100.0, one.percent):.1f}%"},
+                            className="meter-fill" + (" full" if one.percent > 90 else ""),
+                        ),
+                        className="meter",
+                        role="img",
+                        **{"aria-label": f"{one.percent:.0f}% of the {one.kind} is used"},
+                    ),
+                ]
+            )
+            for one in spaces
+        ],
+        className="spaces",
+    )
 
 
 def _over_time(runs: list[Run]) -> figures.Figure:
@@ -272,17 +375,18 @@ def _universes(newest: dict[str, Run], runs: list[Run]) -> Any:
 def _recent(runs: list[Run]) -> Any:
     rows = [
         [
-            html.Div(
-                [
-                    parts.link(run.universe, links.run(run.id), kind="line", title=run.id),
-                    html.Div([fmt.age(run.created), " ", parts.tags(run.tags)], className="muted small"),
-                ],
-            ),
+            parts.link(fmt.moment(run.created), links.run(run.id), kind="line", title=run.id),
+            html.Span(fmt.age(run.created), className="muted line"),
+            html.Span(run.universe, className="line", title=run.universe),
+            parts.tags(run.tags),
+            fmt.count(run.strategies),
+            fmt.count(run.detailed),
             fmt.size(run.bytes),
         ]
-        for run in runs[:9]
+        for run in runs[:8]
     ]
     all_ = parts.link("All runs →", "/runs")
+    head = ["Saved", "Age", "Universe", "Tags", "Strategies", "Detailed", "Bytes"]
     return parts.card(
-        "Recent runs", parts.table(["Run", "Bytes"], rows, right=[1], caption="Recent runs"), note=all_
+        "Recent runs", parts.table(head, rows, right=[4, 5, 6], caption="Recent runs"), note=all_
     )

@@ -35,7 +35,7 @@ def page(site: Site, query: links.Query) -> Page:
         html.A(
             text,
             href=links.run(run.id, view=key),
-            className="tab",
+            className="view-tab",
             **({"aria-current": "page"} if key == view else {}),
         )
         for key, text in _VIEWS

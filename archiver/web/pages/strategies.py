@@ -63,7 +63,7 @@ def page(site: Site, query: links.Query) -> Page:
             title,
             html.Span(id="strategies-status", role="status"),
             over=over,
-            actions=_actions(_chooser(names, shown)),
+            actions=_actions(_chooser(names, shown), is_open=links.first(query, "scatter") == "1"),
         ),
         _filters(site, ask),
         html.Div(id="strategies-error"),
@@ -222,7 +222,7 @@ def _status(site: Site, ask: dict[str, Any]) -> tuple[Any, Any]:
     )
 
 
-def _actions(chooser: Any) -> list[Any]:
+def _actions(chooser: Any, *, is_open: bool) -> list[Any]:
     formats = (("CSV", "csv"), ("Parquet", "parquet"), ("Arrow", "arrow"), ("JSON", "json"))
     exports = [
         html.A(text, href="/api/metrics", id=f"export-{form}", className="menu-item", download="")
@@ -230,7 +230,11 @@ def _actions(chooser: Any) -> list[Any]:
     ]
     return [
         html.Button(
-            "Scatter", id="scatter-toggle", type="button", className="button", **{"aria-pressed": "false"}
+            "Scatter",
+            id="scatter-toggle",
+            type="button",
+            className="button",
+            **{"aria-pressed": str(is_open).lower()},
         ),
         parts.menu("Columns", chooser, name="columns-menu", kind="wide"),
         parts.menu(
@@ -351,7 +355,7 @@ def _column_defs(site: Site, metrics: Metrics, columns: list[str], sort: str) ->
             "field": "strategy_name",
             "headerName": "Strategy",
             "pinned": "left",
-            "width": 290,
+            "width": 275,
             "minWidth": 120,
             "cellRenderer": "StrategyLink",
             "tooltipField": "strategy_name",
@@ -359,7 +363,7 @@ def _column_defs(site: Site, metrics: Metrics, columns: list[str], sort: str) ->
         {
             "field": "universe",
             "headerName": "Universe",
-            "width": 190,
+            "width": 175,
             "cellClass": "muted",
             "tooltipField": "universe",
         },
