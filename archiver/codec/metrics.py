@@ -21,6 +21,8 @@ _GROUP_ROWS = 65_536
 _INLINE_ROWS = 16
 _INLINE_BYTES = 16 * 1024
 _MOST_METRICS = 20_000
+_MOST = 2**63
+"""Greater numbers have no range: JSON readers would not keep them."""
 _KIND = b"archiver"
 _JSON = b"json"
 
@@ -49,16 +51,15 @@ class MetricsEncoder:
         Raises ConfigError for a metric that cannot be kept.
         """
         text = self._inline()
-        if not self._names:
-            return text, None, {}
+        if text is not None:
+            return text, None, _ranges_of_rows(inline_rows(text))
         self._spill()
         encoded = self._encoder.finish()
         if encoded is None:
             raise ConfigError(
                 f"results have more than {_MOST_METRICS} different metrics: metrics must be few"
             )
-        ranges = _ranges(encoded)
-        return (text, None, ranges) if text is not None else (None, _parquet(encoded), ranges)
+        return None, _parquet(encoded), _ranges(encoded)
 
     def names_digest(self) -> str:
         """Return the sha256 of the sorted strategy names: equal where two runs have the same strategies."""
@@ -173,6 +174,15 @@ def _ranges(encoded: Encoded) -> Ranges:
             key = encoded.layout.get("keys", {}).get(name, name)
             ranges[key] = (least["min"].as_py(), least["max"].as_py())
     return ranges
+
+
+def _ranges_of_rows(rows: Iterable[dict[str, Any]]) -> Ranges:
+    numbers: dict[str, list[float]] = {}
+    for row in rows:
+        for key, value in row.items():
+            if type(value) in (int, float) and -_MOST < value < _MOST:
+                numbers.setdefault(key, []).append(value)
+    return {key: (min(values), max(values)) for key, values in numbers.items()}
 
 
 def _marked(table: pa.Table, keys: Sequence[str], text: Iterable[str]) -> pa.Table:
