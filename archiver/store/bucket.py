@@ -1,7 +1,8 @@
-"""What an S3 server does for a whole bucket: its lifecycle rules, as the very XML; and single calls for probes.
+"""What an S3 server does for a whole bucket: its lifecycle rules, as the very XML; and single calls for
+probes.
 
-Clients parse rules into the fields they know and drop the rest, so a rule of a newer kind would be lost when the
-set is written back. Here the bytes go through untouched.
+Clients parse rules into the fields they know and drop the rest, so a rule of a newer kind would be lost when
+the set is written back. Here the bytes go through untouched.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class BucketApi:
             return
         exchange = _Exchange(sent=rules.xml)
         token = _exchange.set(exchange)
-        least = {"TransitionDefaultMinimumObjectSize": rules.least} if rules.least else {}
+        least: dict[str, Any] = {"TransitionDefaultMinimumObjectSize": rules.least} if rules.least else {}
         try:
             # The argument is a placeholder: what is sent is put in its place by _put_bytes.
             self.call(
