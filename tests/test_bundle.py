@@ -120,6 +120,7 @@ def test_a_stranger_reads_a_bundle_without_us(filled: Path, tmp_path: Path) -> N
         env={**os.environ, "DUCKDB_PYTHON": sys.executable},
         capture_output=True,
         text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     facts = dict(line.split("\t") for line in done.stdout.splitlines())
@@ -149,7 +150,7 @@ def test_the_file_is_in_the_seekable_format_of_zstd(filled: Path, tmp_path: Path
         done = subprocess.run(["zstd", "-dc"], input=frame, capture_output=True, check=True)
         assert len(done.stdout) == plain
         at += packed
-    assert subprocess.run(["zstd", "-tq", "b.tar.zst"], cwd=tmp_path).returncode == 0
+    assert subprocess.run(["zstd", "-tq", "b.tar.zst"], cwd=tmp_path, check=False).returncode == 0
 
 
 def test_a_large_object_is_split_into_frames_that_are_read_alone(tmp_path: Path) -> None:
@@ -200,7 +201,7 @@ def test_a_bundle_opened_as_an_archive_refuses_to_change(filled: Path, tmp_path:
         lambda: inside.tag(inside.run_ids()[0], "x"),
         lambda: inside.untag(inside.run_ids()[0], "x"),
     ):
-        with pytest.raises(AccessError, match="read-only|is a bundle"):
+        with pytest.raises(AccessError, match=r"read-only|is a bundle"):
             change()
     again = pickle.loads(pickle.dumps(inside.store))
     assert everything(again) == everything(inside.store)

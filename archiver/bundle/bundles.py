@@ -8,10 +8,9 @@ from typing import Any
 from archiver.address import scheme_of
 from archiver.bundle.check import Checked, verify
 from archiver.bundle.create import LEVEL, Bundle, create
-from archiver.bundle.place import SUFFIX, Place, locate
+from archiver.bundle.place import SUFFIX, Place, locate, run_ids
 from archiver.bundle.remove import Removal, apply_removal, plan_removal
 from archiver.bundle.thaw import DAYS, require_warm
-from archiver.errors import RunNotFoundError
 from archiver.layout import BUNDLES, unquote_name
 from archiver.store import Store
 from archiver.store.bundled import BundleStore
@@ -144,18 +143,3 @@ class Bundles:
         from archiver.config import load_settings
 
         return load_settings(url=address).storage_options
-
-
-def run_ids(source: BundleStore, runs: Sequence[str] | None) -> list[str]:
-    """Return whole ids of runs of a bundle, given the beginnings of some, or None for all. Raises RunNotFoundError."""
-    known = [str(run["id"]) for run in source.manifest.runs]
-    if runs is None:
-        return known
-    chosen = []
-    for wanted in dict.fromkeys(runs):
-        found = [run for run in known if wanted and run.startswith(wanted)]
-        if len(found) != 1:
-            what = f"{wanted!r} begins {len(found)} runs" if found else f"no run {wanted!r}"
-            raise RunNotFoundError(f"{what} in {source.shown}: `archiver bundle ls` shows its runs")
-        chosen += found
-    return chosen

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from archiver import layout
 from archiver.address import is_local, scheme_of, shown_url
-from archiver.errors import ConfigError
+from archiver.errors import ConfigError, IntegrityError, RunNotFoundError
 from archiver.store import Store, open_store
 from archiver.store.bundled import BundleStore, split_bundle
 
@@ -62,3 +62,24 @@ def locate(
     store = open_store(folder, storage_options=storage_options)
     shown = f"{store.local or Path.cwd()}/{file}" if is_local(address) else shown_url(address)
     return Place(store, file, shown)
+
+
+def run_ids(source: BundleStore, runs: Sequence[str] | None = None) -> list[str]:
+    """Return whole ids of runs of a bundle, given the beginnings of some, or None for all.
+
+    Raises RunNotFoundError, IntegrityError for a manifest that lists a run without its record.
+    """
+    manifest = source.manifest
+    known = [str(run["id"]) for run in manifest.runs]
+    if not all(layout.is_run_id(run) and layout.record_key(run) in manifest.members for run in known):
+        raise IntegrityError(f"{source.shown} is damaged: its manifest lists a run without a record")
+    if runs is None:
+        return known
+    chosen = []
+    for wanted in dict.fromkeys(runs):
+        found = [run for run in known if wanted and run.startswith(wanted)]
+        if len(found) != 1:
+            what = f"{wanted!r} begins {len(found)} runs" if found else f"no run {wanted!r}"
+            raise RunNotFoundError(f"{what} in {source.shown}: `archiver bundle ls` shows its runs")
+        chosen += found
+    return chosen

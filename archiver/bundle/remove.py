@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from archiver import layout
 from archiver.bundle.check import verify
-from archiver.bundle.place import Place
+from archiver.bundle.place import Place, run_ids
 from archiver.codec.records import compress, decompress, encode_record
 from archiver.errors import IntegrityError, NotFoundError, PolicyError
 from archiver.model import Record
@@ -57,12 +57,7 @@ def plan_removal(store: Store, place: Place) -> Removal:
         sha256 = manifest.members[layout.record_key(run)].sha256
         return _judge(store, run, sha256, place.name, pinned=run in pinned)
 
-    runs = sorted(str(run["id"]) for run in manifest.runs)
-    if any(layout.record_key(run) not in manifest.members for run in runs):
-        raise IntegrityError(
-            f"{place.url} lacks a record that its manifest lists: it cannot replace anything"
-        )
-    return Removal(store.url, place.name, tuple(store.map(judge, runs)))
+    return Removal(store.url, place.name, tuple(store.map(judge, sorted(run_ids(source)))))
 
 
 def apply_removal(

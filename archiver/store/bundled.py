@@ -165,7 +165,7 @@ def read_manifest(text: bytes, what: str) -> Manifest:
     """Read a manifest. Raises IntegrityError when it cannot be true, FormatError when it is of a newer format."""
     try:
         fields = orjson.loads(text)
-        if not isinstance(fields["bundle"], int) or fields["bundle"] > FORMAT:
+        if int(fields["bundle"]) > FORMAT:
             raise FormatError(f"{what} is of bundle format {fields['bundle']}: upgrade archiver to read it")
         members: dict[str, Member] = {}
         for item in fields["members"]:

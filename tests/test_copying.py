@@ -1,0 +1,200 @@
+"""Copying between archives: only what is missing, verified, resumable; and taking away what the source lost."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from archiver import layout
+from archiver.copying import apply_extras, plan_extras
+from archiver.errors import (
+    AccessError,
+    ArchiveNotFoundError,
+    ConfigError,
+    IntegrityError,
+    PolicyError,
+    StorageError,
+)
+from archiver.store import open_store
+from tests.benchmarks import workload
+from tests.conftest import Place
+from tests.faults import FaultyStore, flip
+from tests.runs_made import everything, fill, many, opened, seen
+from tests.wire import Wire
+
+from archiver.archive import Archive  # isort: skip
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    folder = tmp_path_factory.mktemp("source")
+    (folder / "project").mkdir()
+    (folder / "project" / "a.py").write_text("x = 1\n")
+    archive = opened(folder / "archive")
+    fill(archive, folder / "project")
+    return archive
+
+
+def test_a_copy_is_the_archive(source: Archive, place: Place, tmp_path: Path) -> None:
+    target = opened(place.url, **place.options)
+    runs = source.run_ids()
+    moved = source.copy_to(target)
+    assert (sorted(moved.runs), moved.there) == (runs, ())
+    assert seen(target, runs) == seen(source, runs)
+    assert target.verify(read_data=True).ok
+    assert moved.objects == len(
+        [key for key in everything(target.store) if not key.startswith(("tags/", "archive."))]
+    )
+    back = opened(tmp_path / "back")
+    target.copy_to(back)
+    apart = (layout.ARCHIVE,)
+    assert everything(back.store, but=apart) == everything(source.store, but=apart)
+
+
+def test_a_second_copy_moves_nothing(source: Archive, wired_place: Place, wire: Wire) -> None:
+    target = opened(wired_place.url, **wired_place.options)
+    source.copy_to(target)
+    wire.reset()
+    again = source.copy_to(opened(wired_place.url, **wired_place.options))
+    assert (again.runs, again.objects, again.bytes) == ((), 0, 0)
+    assert set(wire.counts) <= {"GET", "LIST", "HEAD"}
+    assert sum(wire.counts.values()) <= 1 + len(again.there)
+    source.save_universe_results("later", workload.universe(9, 5, 0), 0, code="none")
+    wire.reset()
+    later = source.copy_to(target)
+    assert len(later.runs) == 1
+    assert wire.counts["PUT"] == later.objects
+
+
+def test_runs_are_chosen_by_universe_tag_and_moment(source: Archive, tmp_path: Path) -> None:
+    runs = source.run_ids()
+    assert source.run_ids(universe="large") == sorted(run.id for run in source.runs("large"))
+    assert source.run_ids(tag="nightly") == [run.id for run in source.runs(tag="nightly")]
+    assert source.run_ids(since="1h") == runs
+    assert source.run_ids(since=datetime.now(UTC) + timedelta(days=1)) == []
+    assert source.run_ids(since="2001-01-01") == runs
+    with pytest.raises(ConfigError, match="no moment"):
+        source.run_ids(since="yesterday")
+    target = opened(tmp_path / "t")
+    source.copy_to(target, source.run_ids(tag="nightly"))
+    assert [run.tags for run in target.runs()] == [("a/b", "nightly")]
+    with pytest.raises(ArchiveNotFoundError):
+        opened(tmp_path / "none").copy_to(opened(tmp_path / "t2"))
+    assert not (tmp_path / "t2").exists()
+
+
+def test_damage_in_the_source_is_named_and_not_copied(source: Archive, tmp_path: Path) -> None:
+    broken = opened(tmp_path / "broken")
+    source.copy_to(broken)
+    record = next(record for record in broken.records() if record.tier2 is not None)
+    assert record.tier2 is not None
+    flip(broken.store, record.tier2.key)
+    target = opened(tmp_path / "t")
+    with pytest.raises(IntegrityError, match=r"damaged.*3 of|damaged.*of \d+ runs were copied"):
+        broken.copy_to(target)
+    assert sorted(target.run_ids()) == [run for run in broken.run_ids() if run != record.run]
+    assert target.verify(read_data=True).ok
+    source.copy_to(target, [record.run])
+    assert target.verify(read_data=True).ok
+
+
+def test_another_run_of_the_same_id_is_never_replaced(source: Archive, tmp_path: Path) -> None:
+    other, target = opened(tmp_path / "other"), opened(tmp_path / "t")
+    (mine, *_) = many(other.store, 2, 100)
+    target.create()
+    theirs = opened(tmp_path / "third")
+    (foreign, *_) = many(theirs.store, 1, 200)
+    record = theirs.store.get(layout.record_key(foreign))
+    del foreign
+    target.store.put(layout.record_key(mine), _renamed(record, mine))
+    before = everything(target.store)
+    with pytest.raises(IntegrityError, match="another run"):
+        other.copy_to(target)
+    assert everything(target.store) == before
+
+
+def _renamed(data: bytes, run: str) -> bytes:
+    from dataclasses import replace
+
+    from archiver.codec.records import decode_record, encode_record
+
+    record = decode_record(data, "x")
+    return encode_record(replace(record, run=run, universe="other", tier2=None, note="longer"))
+
+
+def test_details_that_the_target_gave_up_stay_away(source: Archive, tmp_path: Path) -> None:
+    target = opened(tmp_path / "t")
+    source.copy_to(target)
+    runs = target.run_ids()
+    target.bundle(runs, "all")
+    target.bundles.apply_removal(target.bundles.plan_removal("all"))
+    moved = source.copy_to(target)
+    assert (moved.runs, sorted(moved.there)) == ((), source.run_ids())
+    assert all(run.archived for run in target.runs() if run.id in runs)
+
+
+def test_a_store_that_fails_leaves_a_sound_archive(source: Archive, tmp_path: Path) -> None:
+    whole = FaultyStore(source.store)
+    Archive(whole).copy_to(opened(tmp_path / "whole"))
+    for at in range(0, len(whole.calls), 2):
+        target = opened(tmp_path / f"t{at}")
+        with pytest.raises(StorageError):
+            Archive(FaultyStore(source.store, at)).copy_to(target)
+        if target.store.stat(layout.ARCHIVE) is not None:
+            assert target.verify(read_data=True).ok
+            source.copy_to(target)
+            assert sorted(target.run_ids()) == source.run_ids()
+
+
+def test_an_executor_of_the_user_does_the_work(source: Archive, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2, thread_name_prefix="users-own") as executor:
+        target = opened(tmp_path / "t", executor=executor)
+        source.copy_to(target)
+        assert target.verify(read_data=True).ok
+        assert len(executor._threads) == 2
+
+
+def test_a_large_object_is_streamed(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "large")
+    (run,) = many(store, 1, 9 << 20)
+    target = opened(tmp_path / "t")
+    Archive(store).copy_to(target)
+    assert target.verify(read_data=True).ok
+    flip(store, layout.tier2_key("u", run))
+    with pytest.raises(IntegrityError):
+        Archive(store).copy_to(opened(tmp_path / "t2"))
+    assert list(open_store(tmp_path / "t2").list("tier2")) == []
+
+
+def test_extra_runs_go_to_the_trash_when_asked(source: Archive, tmp_path: Path) -> None:
+    target = opened(tmp_path / "t")
+    source.copy_to(target)
+    extra = target.save_universe_results("extra", workload.universe(5, 5, 0), 0, code="none").id
+    pinned = target.save_universe_results(
+        "extra", workload.universe(5, 5, 0), 0, tags=["pinned"], code="none"
+    ).id
+    plan = plan_extras(source.store, target.store, target.run_ids())
+    assert {item.run: item.remove for item in plan.items} == {extra: True, pinned: False}
+    assert len(target.run_ids()) == plan.total
+    with pytest.raises(PolicyError, match="max-remove"):
+        apply_extras(source.store, target.store, plan, max_remove=0.1)
+    target.tag(extra, "pinned")
+    with pytest.raises(PolicyError, match="plan again"):
+        apply_extras(source.store, target.store, plan)
+    target.untag(extra, "pinned")
+    assert apply_extras(source.store, target.store, plan) == [extra]
+    assert sorted(target.run_ids()) == sorted([*source.run_ids(), pinned])
+    target.undelete(extra)
+    assert extra in target.run_ids()
+    empty = opened(tmp_path / "empty")
+    empty.create()
+    with pytest.raises(PolicyError, match="no runs at all"):
+        plan_extras(empty.store, target.store, target.run_ids())
+
+
+def test_a_read_only_target_is_refused(source: Archive, tmp_path: Path) -> None:
+    with pytest.raises(AccessError):
+        source.copy_to(opened(tmp_path / "t", read_only=True))
