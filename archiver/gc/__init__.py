@@ -13,44 +13,34 @@ file. Two keys with one digest would keep an object too long, never delete one t
 
 from __future__ import annotations
 
-import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby, islice
-from typing import IO, TypeVar
+from typing import TypeVar
 
 from archiver import layout
-from archiver.catalog import stream, superseded
-from archiver.errors import IntegrityError, NotFoundError, PolicyError, StorageError
-from archiver.layout import digest
-from archiver.model import Entry, Record
+from archiver.catalog import superseded
+from archiver.errors import PolicyError, StorageError
+from archiver.gc.graph import Copies, Graph, Listing
+from archiver.model import Entry
 from archiver.policy import before
-from archiver.runs import reached, read_record, remove
+from archiver.runs import remove
 from archiver.store import Store
 
 T = TypeVar("T")
 
 GRACE = "7d"
 """How long a pruned run can be brought back, and how long a save may take."""
-_DATA = (layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE)
 _SHARED = (layout.TAPES, layout.CODE)
 _REST = timedelta(hours=1)
 """How long readers may still want what is merely derived."""
-_RUN_ID = r"\d{8}T\d{6}Z-[0-9a-f]{8}"
-# What looks otherwise was not put there by archiver, and is left alone.
-_OURS = re.compile(
-    rf"tier1/universe=[^/]+/{_RUN_ID}\.parquet|tier2/universe=[^/]+/{_RUN_ID}/[^/]+"
-    r"|tapes/[0-9a-f]{2}/[0-9a-f]{64}\.parquet|code/[0-9a-f]{2}/[0-9a-f]{64}\.zst"
-)
 _PROBE = f"{layout.TRASH}probe-"
 _BATCH = 1_000
 _SHARED_AT_A_TIME = 20_000
 _MANY = 1_000
 _EXAMPLES = 5
-_SPOOL = 16 << 20
 
 _Deleted = tuple[list[Entry], Mapping[str, StorageError]]
 
@@ -127,8 +117,9 @@ def collect(
     """
     now = store.now()
     done = Collected(apply, now, before(now, grace))
-    with closing(_Listing(store, done.before)) as listing:
-        graph = _Graph(store)
+    with closing(Listing()) as listing:
+        listing.fill(store, done.before)
+        graph = Graph(store)
         _exhaust(graph.look(done.before))
         if apply and not graph.seen and not graph.expired and listing.count > _MANY and not allow_empty:
             raise PolicyError(
@@ -151,94 +142,7 @@ def collect(
     return done
 
 
-class _Listing:
-    """The data objects that are old enough, in a file of their own: key, size and time, a line each, sorted by key."""
-
-    def __init__(self, store: Store, limit: datetime) -> None:
-        self.count = 0
-        self._file: IO[str] = tempfile.SpooledTemporaryFile(_SPOOL, "w+", encoding="utf-8", newline="\n")  # noqa: SIM115 - `close` does
-        for prefix in _DATA:
-            for entry in store.list(prefix):
-                if entry.modified <= limit and _OURS.fullmatch(entry.key):
-                    self._file.write(f"{entry.key}\t{entry.size}\t{entry.modified.isoformat()}\n")
-                    self.count += 1
-
-    def unreached(self, graph: _Graph) -> Iterator[Entry]:
-        """Yield those that no record reaches."""
-        self._file.seek(0)
-        for line in self._file:
-            key, size, modified = line.rstrip("\n").split("\t")
-            if not graph.reaches(key):
-                yield Entry(key, int(size), datetime.fromisoformat(modified))
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _Graph:
-    """What the records that were seen so far reach."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._reached: set[int] = set()
-        self._unreadable: set[str] = set()
-        self._runs: set[int] = set()
-        self.seen: set[int] = set()
-        self.expired: dict[str, Entry] = {}
-        """The records in the trash whose grace is over, by run."""
-        self.twins: dict[str, bytes] = {}
-        """Those of them whose run still has a record, without details, in `runs/`."""
-
-    def reaches(self, key: str) -> bool:
-        """Tell whether a record reaches an object."""
-        if digest(key) in self._reached:
-            return True
-        return any(run in key for run in self._unreadable)
-
-    def look(self, expired_before: datetime | None = None) -> Iterator[str]:
-        """Read the records not seen yet, and yield every key they reach.
-
-        expired_before: set records that lie in the trash since before this moment apart, as expired.
-        """
-        # A prune moves records from runs/ to trash/, an undelete moves them back: in this order none slips through.
-        for prefix in (layout.RUNS, layout.TRASH, layout.QUARANTINE, layout.RUNS):
-            for _, ref in reached(self._new_records(prefix, expired_before)):
-                self._reached.add(digest(ref.key))
-                yield ref.key
-
-    def _new_records(self, prefix: str, expired_before: datetime | None) -> Iterator[Record]:
-        entries = [
-            entry
-            for entry in self._store.list(prefix)
-            if layout.run_of_record(entry.key) and _mark(entry) not in self.seen
-        ]
-        for entry, data in stream(self._store, entries, catalog=prefix == layout.RUNS):
-            if data is None:
-                continue  # moved since it was listed: it is found at the other place
-            record = self._read(entry, data)
-            if record is None:
-                continue
-            if prefix == layout.TRASH and expired_before is not None and entry.modified <= expired_before:
-                self.expired[record.run] = entry
-                if digest(record.run) in self._runs:
-                    self.twins[record.run] = data
-                continue
-            if prefix == layout.RUNS:
-                self._runs.add(digest(record.run))
-            self.seen.add(_mark(entry))
-            yield record
-
-    def _read(self, entry: Entry, data: bytes) -> Record | None:
-        try:
-            return read_record(entry.key, data)
-        except IntegrityError:
-            if not entry.key.startswith(layout.QUARANTINE):
-                raise
-            self._unreadable.add(layout.run_of_record(entry.key) or "")
-            return None
-
-
-def _drop_trash(store: Store, graph: _Graph, done: Collected) -> None:
+def _drop_trash(store: Store, graph: Graph, done: Collected) -> None:
     """Delete expired records from the trash, and take up what is in the archive now."""
     fresh = {entry.key: entry for entry in store.list(layout.TRASH)}
     wanted = [entry for entry in graph.expired.values() if fresh.get(entry.key) == entry]
@@ -257,7 +161,7 @@ def _sweep(
     store: Store,
     prefix: str,
     orphans: Iterable[Entry],
-    graph: _Graph,
+    graph: Graph,
     done: Collected,
     step: Callable[[int], object],
 ) -> None:
@@ -268,7 +172,7 @@ def _sweep(
             step(len(_count(deleted, done)))
         return
     for chunk in _batches(current, _SHARED_AT_A_TIME):
-        with closing(_Copies(store)) as copies:
+        with closing(Copies(store)) as copies:
             try:
                 for batch in _batches(chunk, _BATCH):
                     copies.take(batch)
@@ -279,48 +183,15 @@ def _sweep(
                         done.restored.append(key)
 
 
-class _Copies:
-    """What is about to be deleted and may have to come back, in a file."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 - `close` does
-        self._places: dict[str, tuple[int, int]] = {}
-
-    def take(self, entries: Iterable[Entry]) -> None:
-        """Copy these objects; one that is gone already is left out."""
-        wanted = list(entries)
-        for entry, data in zip(wanted, self._store.map(self._get, wanted), strict=True):
-            if data is not None:
-                self._places[entry.key] = (self._file.tell(), len(data))
-                self._file.write(data)
-
-    def give_back(self, key: str) -> bool:
-        """Put an object back if it was taken and is not there. Tell whether it was put."""
-        if key not in self._places or self._store.stat(key) is not None:
-            return False
-        start, size = self._places[key]
-        self._file.seek(start)
-        self._store.put(key, self._file.read(size))
-        self._file.seek(0, 2)
-        return True
-
-    def close(self) -> None:
-        self._file.close()
-
-    def _get(self, entry: Entry) -> bytes | None:
-        try:
-            return self._store.get(entry.key)
-        except NotFoundError:
-            return None
-
-
 def _tidy(store: Store, done: Collected) -> None:
     """Remove what is derived, empty or was never finished."""
     rest = max(done.before, done.now - _REST)
     listed = {prefix: list(store.list(prefix)) for prefix in (layout.RUNS, layout.TRASH, layout.QUARANTINE)}
     segments = [entry for entry in superseded(store, listed[layout.RUNS]) if entry.modified <= rest]
-    runs = {layout.run_of_record(entry.key) for entries in listed.values() for entry in entries}
+    # A dry run takes what it would have deleted from the trash for gone.
+    kept = [entry for entry in listed[layout.TRASH] if done.applied or entry.modified > done.before]
+    records = [*listed[layout.RUNS], *kept, *listed[layout.QUARANTINE]]
+    runs = {layout.run_of_record(entry.key) for entry in records}
     markers = (
         entry
         for entry in store.list(layout.TAGS)
@@ -383,10 +254,6 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
 def _exhaust(items: Iterable[object]) -> None:
     for _ in items:
         pass
-
-
-def _mark(entry: Entry) -> int:
-    return digest(f"{entry.key}\0{entry.size}\0{entry.modified.timestamp()}")
 
 
 def _prefix(key: str) -> str:

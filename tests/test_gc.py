@@ -1,0 +1,376 @@
+"""gc: what it frees, what it must never free, and what happens when calls fail or others act in between."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from archiver import layout
+from archiver.archive import Archive
+from archiver.catalog import compact
+from archiver.codec.records import compress, decompress
+from archiver.errors import FormatError, IntegrityError, PolicyError, StorageError
+from archiver.gc import collect
+from archiver.policy import Policy
+from archiver.runs import draft_run
+from archiver.store import Store, open_store
+from tests.faults import DiedError, FaultyStore, flip
+from tests.stores import MovedStore, SharedStore, StubbornStore, result, save, snapshot
+
+OLD = Policy(keep_within="30d")
+
+
+@pytest.fixture
+def moved(tmp_path: Path) -> MovedStore:
+    return MovedStore(open_store(tmp_path / "archive"))
+
+
+def keys(store: Store) -> set[str]:
+    return {entry.key for entry in store.list()}
+
+
+def prune(store: Store, policy: Policy = OLD) -> None:
+    archive = Archive(store)
+    archive.apply(archive.plan_prune(policy, allow_empty=True), max_remove=1)
+
+
+def filled(store: Store) -> tuple[str, str]:
+    """Save an old run and a new one that share a tape and code, and each has its own, too. Return their ids."""
+    old = save(store, days=90, bars=60, strategies=100, code=b"shared()", tags=["t"]).run
+    save(store, days=80, bars=80, code=b"alone()")
+    new = save(store, bars=60, code=b"shared()", tags=["t"]).run
+    return old, new
+
+
+def test_frees_everything_of_pruned_runs_and_nothing_else(store: Store) -> None:
+    alone = open_store(f"memory://{id(store)}/alone")
+    moved = MovedStore(store)
+    _, new = filled(moved)
+    for entry in store.list():
+        if new in entry.key or entry.key.startswith(("tapes/", "code/")) or entry.key == layout.ARCHIVE:
+            alone.put(entry.key, store.get(entry.key))
+    prune(moved)
+    kept = snapshot(moved)
+
+    moved.move(days=6)
+    for apply in (False, True):
+        assert collect(moved, apply=apply).objects == 0
+    assert snapshot(moved) == kept
+
+    moved.move(days=1.5)
+    dry = collect(moved)
+    assert snapshot(moved) == kept
+    done = collect(moved, apply=True)
+    assert {kind: (one.objects, one.bytes) for kind, one in done.kinds.items()} == {
+        kind: (one.objects, one.bytes) for kind, one in dry.kinds.items()
+    }
+    assert {kind: one.objects for kind, one in done.kinds.items() if one.objects} == {
+        "trash": 2,
+        "tier1": 1,
+        "tier2": 2,
+        "tapes": 1,
+        "code": 1,
+        "tags": 1,
+    }
+    left = snapshot(alone)
+    for key in [key for key in left if key.startswith(("tapes/", "code/"))]:
+        if key not in snapshot(store):
+            del left[key]
+    assert snapshot(store) == left
+    assert len([key for key in left if key.startswith(("tapes/", "code/"))]) == 2
+    assert Archive(store).verify(read_data=True).ok
+    assert collect(moved, apply=True).objects == 0
+
+
+def test_frees_what_crashed_saves_left(moved: MovedStore) -> None:
+    save(moved)
+    before = snapshot(moved)
+    for at in range(30):
+        faulty = FaultyStore(moved, at, die=True)
+        try:
+            save(faulty, bars=50 + at, strategies=100, code=bytes([at]), tags=["t"])
+        except DiedError:
+            continue
+        break
+    else:
+        pytest.fail("a save has fewer calls")
+    whole = {run.id for run in Archive(moved).runs()}
+    (moved.local or Path()).joinpath("tier2/.archiver-tmp-0123456789abcdef").write_bytes(b"half")
+    assert len(keys(moved)) > len(before) + 20
+    assert collect(moved, apply=True).objects == 0
+    moved.move(days=8)
+    later = save(moved, bars=50, code=bytes([0])).run
+    (moved.local or Path()).joinpath("tier2/.archiver-tmp-later").write_bytes(b"half")
+    found = collect(moved, apply=True)
+    assert found.kinds["tier1"].objects > 2
+    assert found.kinds["tags"].objects >= 1
+    assert found.kinds["leftovers"].objects == 2
+    assert {run.id for run in Archive(moved).runs()} == {*whole, later}
+    assert Archive(moved).verify(read_data=True).ok
+    assert snapshot(moved).items() >= before.items()
+
+
+def test_a_save_in_flight_is_protected_by_the_grace(moved: MovedStore) -> None:
+    save(moved)
+    at = 0
+    while True:
+        shared = SharedStore(moved, at, lambda: collect(moved, apply=True))
+        save(shared, bars=60, strategies=100, code=b"x")
+        assert Archive(moved).verify(read_data=True).ok
+        if shared.calls <= at:
+            break
+        at += 1
+    assert at > 5
+
+
+def test_what_is_committed_while_gc_runs_stays_even_without_any_grace(tmp_path: Path) -> None:
+    """The listing comes before the records: with no grace at all, only saves in flight are in danger."""
+    at = 0
+    while True:
+        store = open_store(f"memory://{tmp_path.name}/{at}")
+        filled(store)
+        prune(store)
+        # The same tape and code as a run whose grace is over, and some of its own.
+        shared = SharedStore(
+            store, at, lambda store=store: save(store, bars=80, strategies=100, code=b"alone()")
+        )  # type: ignore[misc]
+        collect(shared, grace="0d", apply=True)
+        archive = Archive(store)
+        assert archive.verify(read_data=True).ok
+        assert len(archive.runs()) == (2 if shared.calls > at else 1)
+        if shared.calls <= at:
+            break
+        at += 1
+    assert at > 20
+
+
+@pytest.mark.parametrize("act", ["undelete", "prune", "gc"])
+def test_whatever_others_do_meanwhile_nothing_is_lost(tmp_path: Path, act: str) -> None:
+    at = 0
+    while True:
+        store = open_store(f"memory://{tmp_path.name}/{at}")
+        old, new = filled(store)
+        prune(store, Policy(keep_within="85d"))
+        prune(store, Policy(keep_within="30d", tiers=2))
+        kept = {new}
+
+        def other(store: Store = store, old: str = old, kept: set[str] = kept) -> None:
+            if act == "gc":
+                collect(store, grace="0d", apply=True)
+            elif act == "prune":
+                prune(store)
+            elif store.stat(layout.trash_key(old)) is not None:
+                with suppress(IntegrityError):
+                    kept.add(Archive(store).undelete(old).id)
+
+        shared = SharedStore(store, at, other)
+        collect(shared, grace="0d" if act == "gc" else "0h", apply=True)
+        archive = Archive(store)
+        runs = {run.id for run in archive.runs()}
+        assert runs >= kept - {old}
+        assert archive.verify(read_data=True).ok
+        if act == "prune":
+            # Pruned while gc ran: whatever happened to its details, its metrics can be brought back.
+            for run in archive.trash():
+                archive.undelete(run.id)
+            assert archive.verify(read_data=True).ok
+        if shared.calls <= at:
+            break
+        at += 1
+    assert at > 20
+
+
+@pytest.mark.parametrize("when", ["before", "midway", "after"])
+@pytest.mark.parametrize("die", [False, True], ids=["raises", "dies"])
+def test_a_gc_that_fails_at_any_call_leaves_a_sound_archive_and_can_be_run_again(
+    tmp_path: Path, when: str, die: bool
+) -> None:
+    left: set[str] | None = None
+    at = 0
+    while True:
+        store = open_store(f"memory://{tmp_path.name}/{at}")
+        _, new = filled(store)
+        compact(store)
+        compact(store)
+        prune(store)
+        faulty = FaultyStore(store, at, die=die, when=when)
+        with suppress(StorageError, DiedError):
+            collect(faulty, grace="0d", apply=True)
+        archive = Archive(store)
+        assert archive.verify(read_data=True).ok
+        assert [run.id for run in archive.runs()] == [new]
+        if faulty.failed:
+            collect(store, grace="0d", apply=True)
+        names = {key for key in keys(store) if new not in key and not key.startswith("catalog/")}
+        left = left or names
+        assert names == left
+        if not faulty.failed:
+            break
+        at += 1
+    assert at > 20
+
+
+def test_what_the_store_refuses_to_delete_is_reported_and_the_rest_goes_on(moved: MovedStore) -> None:
+    old, _ = filled(moved)
+    prune(moved)
+    moved.move(days=8)
+    tier1 = layout.tier1_key("u", old)
+    done = collect(StubbornStore(moved, lambda key: key == tier1), apply=True)
+    assert list(done.failed) == [tier1]
+    assert done.kinds["tier2"].objects == 2
+    assert collect(moved, apply=True).kinds["tier1"].objects == 1
+
+
+def test_data_of_a_pruned_run_stays_while_its_record_cannot_be_deleted(moved: MovedStore) -> None:
+    old, _ = filled(moved)
+    prune(moved)
+    moved.move(days=8)
+    done = collect(StubbornStore(moved, lambda key: key == layout.trash_key(old)), apply=True)
+    assert list(done.failed) == [layout.trash_key(old)]
+    assert moved.stat(layout.tier1_key("u", old)) is not None
+    Archive(moved).undelete(old)
+    assert Archive(moved).verify(read_data=True).ok
+
+
+@pytest.mark.parametrize("place", ["runs", "trash"])
+def test_a_record_that_cannot_be_read_ends_gc_and_is_named(moved: MovedStore, place: str) -> None:
+    old, new = filled(moved)
+    prune(moved)
+    moved.move(days=8)
+    key = layout.record_key(new) if place == "runs" else layout.trash_key(old)
+    clean = moved.inner.get(key)
+    flip(moved.inner, key)
+    before = snapshot(moved)
+    for apply in (False, True):
+        with pytest.raises(IntegrityError, match=key):
+            collect(moved, apply=apply)
+    moved.inner.put(key, compress(decompress(clean, key).replace(b'{"format":1', b'{"format":2')))
+    with pytest.raises(FormatError, match=f"{key} is of format 2"):
+        collect(moved, apply=True)
+    moved.inner.put(key, clean)
+    assert snapshot(moved).keys() == before.keys()
+
+
+def test_what_was_set_aside_keeps_its_data(moved: MovedStore) -> None:
+    old, new = filled(moved)
+    for run, damage in ((old, True), (new, False)):
+        data = moved.get(layout.record_key(run))
+        moved.put(f"quarantine/runs/{run}.json.zst", data[:-3] if damage else data)
+        moved.delete([layout.record_key(run)])
+    before = keys(moved)
+    moved.move(days=30)
+    collect(moved, apply=True)
+    gone = before - keys(moved)
+    assert not [key for key in gone if old in key or new in key]
+    moved.put(layout.record_key(new), data)
+    assert Archive(moved).verify(read_data=True).ok
+
+
+def test_only_the_clock_of_the_store_counts(moved: MovedStore) -> None:
+    save(moved, days=5000)
+    (orphan,) = draft_run("u", [result("x")], top_n=1).own.items()
+    moved.put(*orphan)
+    moved.move(days=-1)  # the store's clock steps back by a day: everything is younger
+    assert collect(moved, apply=True).objects == 0
+    moved.move(days=9)
+    assert collect(moved, apply=True).objects == 1
+
+
+def test_an_object_that_was_put_anew_stays(moved: MovedStore) -> None:
+    (orphan,) = draft_run("u", [result("x")], top_n=1).own.items()
+    save(moved)
+    moved.put(*orphan)
+    moved.move(days=8)
+    lists = []
+
+    class Putting(MovedStore):
+        def list(self, prefix: str = ""):  # type: ignore[no-untyped-def]
+            lists.append(prefix)
+            if lists.count(layout.TIER2) == 2 and prefix == layout.TIER2:
+                moved.put(*orphan)
+            return moved.list(prefix)
+
+    putting = Putting(moved)
+    assert collect(putting, apply=True).objects == 0
+    assert lists.count(layout.TIER2) == 2
+
+
+def test_what_is_not_archivers_is_left_alone(moved: MovedStore) -> None:
+    save(moved)
+    foreign = [
+        "notes.txt",
+        "tier2/notes.txt",
+        "tier1/universe=u/other.parquet",
+        "tapes/README",
+        "code/zz/short.zst",
+        "bundles/x.tar.zst",
+        "tags/t/README",
+        "trash/readme",
+        "other/runs/x",
+    ]
+    for key in foreign:
+        moved.put(key, b"mine")
+    moved.move(days=300)
+    assert collect(moved, grace="0d", apply=True).objects == 0
+    assert keys(moved) >= set(foreign)
+
+
+def test_superseded_segments_and_dead_probes_go(moved: MovedStore) -> None:
+    save(moved)
+    compact(moved)
+    first = keys(moved)
+    save(moved)
+    compact(moved)
+    moved.put("trash/probe-0123", b"archiver")
+    moved.put("catalog/broken.jsonl.zst", b"broken")
+    assert collect(moved, apply=True).objects == 0
+    moved.move(hours=2)
+    done = collect(moved, apply=True)
+    assert (done.kinds["catalog"].objects, done.kinds["leftovers"].objects) == (2, 1)
+    assert len([key for key in keys(moved) if key.startswith("catalog/")]) == 1
+    assert not keys(moved) & {key for key in first if key.startswith("catalog/")}
+    assert len(Archive(moved).runs()) == 2
+
+
+def test_much_data_without_any_record_is_not_taken_for_garbage(moved: MovedStore) -> None:
+    record = save(moved)
+    for at in range(1_200):
+        moved.put(f"code/aa/{at:064x}.zst", b"x")
+    moved.delete([layout.record_key(record.run)])
+    moved.move(days=8)
+    assert collect(moved).objects == 1_201
+    with pytest.raises(PolicyError, match=r"no record at all.*--allow-empty"):
+        collect(moved, apply=True)
+    assert collect(moved, apply=True, allow_empty=True).objects == 1_201
+
+
+def test_a_listing_that_fails_is_never_empty(moved: MovedStore) -> None:
+    filled(moved)
+    prune(moved)
+    moved.move(days=8)
+    before = snapshot(moved)
+    for prefix in (layout.RUNS, layout.TRASH, layout.TIER2, layout.CODE, layout.QUARANTINE):
+
+        class Failing(MovedStore):
+            def list(self, wanted: str = "", failing: str = prefix):  # type: ignore[no-untyped-def]
+                found = list(moved.list(wanted))
+                yield from found[: len(found) // 2]
+                if wanted == failing:
+                    raise StorageError("the listing broke off: try again")
+                yield from found[len(found) // 2 :]
+
+        failing = Failing(moved)
+        failing.move(days=8)
+        with pytest.raises(StorageError, match="broke off"):
+            collect(failing, apply=True)
+        assert snapshot(moved) == before
+
+
+def test_grace_is_a_duration(moved: MovedStore) -> None:
+    save(moved)
+    with pytest.raises(PolicyError, match="no duration"):
+        collect(moved, grace="soon")
+    assert collect(moved, grace="1mo").before < moved.now() - timedelta(days=27)
