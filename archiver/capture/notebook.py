@@ -9,6 +9,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +45,7 @@ def executed(ip: Any) -> list[Cell]:
     return [Cell(text, text if _is_python(text) else plain) for text, plain in pairs if text.strip()]
 
 
+@lru_cache(maxsize=4096)
 def _is_python(text: str) -> bool:
     try:
         with warnings.catch_warnings():
@@ -139,13 +141,18 @@ def _get_sessions(server: dict[str, Any]) -> list[dict[str, Any]]:
 
 def unsaved(notebook: bytes, cells: list[Cell]) -> list[Cell] | None:
     """Return the executed cells that the saved notebook does not hold; None where it can't be read."""
+    known = _sources(notebook)
+    return None if known is None else [cell for cell in cells if cell.typed.strip() not in known]
+
+
+@lru_cache(maxsize=4)
+def _sources(notebook: bytes) -> frozenset[str] | None:
     try:
         saved = json.loads(notebook)["cells"]
-        sources = [cell.get("source", "") for cell in saved if cell.get("cell_type") == "code"]
-        known = {("".join(text) if isinstance(text, list) else str(text)).strip() for text in sources}
+        texts = [cell.get("source", "") for cell in saved if cell.get("cell_type") == "code"]
+        return frozenset(("".join(text) if isinstance(text, list) else str(text)).strip() for text in texts)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return [cell for cell in cells if cell.typed.strip() not in known]
 
 
 def entered_lines() -> list[str]:
