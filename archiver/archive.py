@@ -195,7 +195,9 @@ class Archive(Upkeep):
         return self._reader.metrics(self._chosen(universe, run), columns, history=history)
 
     def load_strategy(self, name: str, universe: str | None = None, run: str | None = None) -> dict[str, Any]:
-        """Load a strategy's full detail from the newest run that has it, or from one run.
+        """Load a strategy's full detail: from its universe's newest run that has it, or from one run.
+
+        Where several universes have the strategy, the newest one that kept its detail counts.
 
         Returns a dict of strategy_name, universe, rank, metrics, trades, equity_curve, drawdown_curve: exactly what
         was saved. Raises NotKeptError where the detail was not kept, NotFoundError for an unknown strategy.

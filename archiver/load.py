@@ -88,14 +88,21 @@ class Reader:
         return table if wanted is None else _select(table, wanted, records)
 
     def find(self, records: Sequence[Record], strategy: str) -> tuple[Record, Detail]:
-        """Return the newest run that has the strategy, and where its detail is. records: newest first.
+        """Return the run that counts for the strategy, and where its detail is. records: newest first.
 
-        Raises NotKeptError when that run did not keep it, NotFoundError when no run has the strategy.
+        In each universe the newest run that has the strategy counts; of several universes, the newest that kept it.
+        Raises NotKeptError when none of these kept it, NotFoundError when no run has the strategy.
         """
+        looked: set[str] = set()
         for number, record in enumerate(records):
-            for detail in record.details:
-                if detail.strategy == strategy:
-                    return record, detail
+            detail = next((detail for detail in record.details if detail.strategy == strategy), None)
+            if detail is None or record.universe in looked:
+                continue
+            looked.add(record.universe)
+            newer = [other for other in records[:number] if other.universe == record.universe]
+            if not any(strategy in self.names(other) for other in newer):
+                return record, detail
+        for number, record in enumerate(records):
             if strategy in self.names(record):
                 raise self._not_kept(record, strategy, records[number + 1 :])
         known = {name for record in records[:20] for name in self.names(record)}
