@@ -73,7 +73,7 @@ def blueprint(site: Site) -> Blueprint:
         ("/trades/<universe>/<path:strategy>", lambda universe, strategy: _trades(site, universe, strategy)),
         ("/objects", lambda: _objects(site)),
         ("/object", lambda: _object(site)),
-        ("/<path:rest>", lambda rest: _absent(rest)),
+        ("/<path:rest>", _absent),
     )
     for number, (path, answer) in enumerate(routes):
         made.add_url_rule(path, f"route{number}", _answering(answer), methods=["GET"], strict_slashes=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def thin(values: Any, start: int = 0, end: int | None = None, most: int = MOST_P
     kept = part[at]
     edges = np.linspace(0, len(at), most // 2 + 1).astype(int)
     chosen = [0, len(at) - 1]
-    for begin, stop in zip(edges[:-1], edges[1:], strict=True):
+    for begin, stop in pairwise(edges):
         cut = kept[begin:stop]
         chosen += [begin + int(cut.argmin()), begin + int(cut.argmax())]
     places = np.unique(chosen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dash import dcc
+from dash import dcc, html
 
 Figure = dict[str, Any]
 
@@ -65,9 +65,9 @@ def figure(traces: Sequence[Figure], *, x: str = "", y: str = "", **layout: Any)
     }
 
 
-def graph(name: Any, drawn: Figure, label: str, *, height: int = 300, **more: Any) -> dcc.Graph:
+def graph(name: Any, drawn: Figure, label: str, *, height: int = 300, **more: Any) -> Any:
     """Return a chart on the page; its label says in words what it shows."""
-    return dcc.Graph(
+    chart = dcc.Graph(
         id=name,
         figure=drawn,
         config={**CONFIG, **more.pop("config", {})},
@@ -75,6 +75,7 @@ def graph(name: Any, drawn: Figure, label: str, *, height: int = 300, **more: An
         className="chart",
         **more,
     )
+    return html.Div(chart, role="figure", **{"aria-label": label})
 
 
 def line(x: Any, y: Any, name: str = "", color: str = ACCENT, **more: Any) -> Figure:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
 from archiver.expression import Expression, known_column
@@ -27,6 +27,12 @@ class Ask:
     search: str = ""
     where: str = ""
     sort: tuple[tuple[str, bool], ...] = ()
+
+
+def ask_of(texts: Mapping[str, Any], sort: tuple[tuple[str, bool], ...] = ()) -> Ask:
+    """Return the ask that a page or a URL says in texts."""
+    universe, search, where = (str(texts.get(name) or "") for name in ("universe", "search", "where"))
+    return Ask(universe, search, where, sort)
 
 
 def parse_sort(text: str) -> tuple[tuple[str, bool], ...]:
@@ -117,8 +123,8 @@ def _mask(table: pa.Table, ask: Ask) -> pa.ChunkedArray | None:
         masks.append(pc.equal(table["universe"], ask.universe))
     if len(ask.search) > _LONGEST_SEARCH:
         raise ConfigError(f"search for at most {_LONGEST_SEARCH} characters")
-    for word in ask.search.split():
-        masks.append(pc.match_substring(table["strategy_name"], word, ignore_case=True))
+    words = ask.search.split()
+    masks += [pc.match_substring(table["strategy_name"], word, ignore_case=True) for word in words]
     if ask.where.strip():
         masks.append(Expression(ask.where).mask(table))
     result = None

@@ -65,14 +65,8 @@ class Guard:
             if rules.token
             else ""
         )
-        scripts = " ".join(["'self'", *rules.script_hashes])
         self._headers: Headers = [
-            (
-                "Content-Security-Policy",
-                f"default-src 'none'; script-src {scripts}; style-src 'self' 'unsafe-inline'; "
-                "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; manifest-src 'self'; "
-                "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
-            ),
+            ("Content-Security-Policy", _policy(rules.script_hashes)),
             ("X-Content-Type-Options", "nosniff"),
             ("X-Frame-Options", "DENY"),
             ("Referrer-Policy", "no-referrer"),
@@ -100,7 +94,7 @@ class Guard:
         if self._rules.token is not None:
             if not self._known(environ):
                 extra = [("WWW-Authenticate", 'Bearer realm="archiver"')]
-                return _answer(start, "401 Unauthorized", _TOKEN_NEEDED, extra)
+                return _answer(start, "401 Unauthorized", _HOW_TO_ENTER, extra)
             moved = self._without_token(environ)
             if moved is not None:
                 cookie = f"{COOKIE}={self._session}; HttpOnly; SameSite=Lax; Path=/"
@@ -190,7 +184,25 @@ class Guard:
         return clean + (f"?{rest}" if rest else "")
 
 
-_TOKEN_NEEDED = (
+def _policy(script_hashes: Sequence[str]) -> str:
+    """Return what a page may load: our own files, and the inline scripts with these hashes."""
+    rules = {
+        "default-src": "'none'",
+        "script-src": " ".join(["'self'", *script_hashes]),
+        # Plotly and AG Grid write style sheets while they run.
+        "style-src": "'self' 'unsafe-inline'",
+        "img-src": "'self' data: blob:",
+        "font-src": "'self' data:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'self'",
+        "frame-ancestors": "'none'",
+        "object-src": "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in rules.items())
+
+
+_HOW_TO_ENTER = (
     "a token is needed: open the address that `archiver serve` printed, or send `Authorization: Bearer`"
 )
 

@@ -38,6 +38,8 @@
       if (request && request.sortModel) {
         sort = request.sortModel.map(function (key) { return (key.sort === "desc" ? "-" : "") + key.colId; }).join(",");
       }
+      // A pinned column would leave no room for another one on a phone.
+      if (window.innerWidth < 760) api(function (grid) { grid.setColumnsPinned(["strategy_name"], null); });
       var shown = query(ask, sort, open ? { scatter: "1", x: x, y: y } : {});
       history.replaceState(history.state, "", "/strategies" + (String(shown) ? "?" + shown : ""));
       ["csv", "parquet", "arrow", "json"].forEach(function (form) {

@@ -282,10 +282,8 @@ def _code(site: Site, sides: list[Side]) -> Any:
         return parts.card(
             "Code", parts.empty("The same run", "All sides come from one run, and so from one code.")
         )
-    cards = []
-    for other in runs[1:]:
-        cards.append(parts.safely(lambda run=other: _one_diff(site, runs[0], run))())
-    return html.Div(cards, className="stack")
+    diff = parts.safely(_one_diff)
+    return html.Div([diff(site, runs[0], other) for other in runs[1:]], className="stack")
 
 
 def _one_diff(site: Site, first: str, other: str) -> Any:

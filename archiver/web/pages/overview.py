@@ -35,7 +35,7 @@ _TIERS = (
 )
 
 
-def page(site: Site, query: links.Query) -> Page:
+def page(site: Site, query: links.Query) -> Page:  # noqa: ARG001 - nothing to choose here
     """Show the archive at a glance."""
     runs = site.data.runs()
     if not runs:

@@ -1,0 +1,192 @@
+"""The scatter plot of the page of strategies: any two metrics, all rows as shading, some as points."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from dash import ClientsideFunction, dcc, html
+from dash.dependencies import Input, Output, State
+
+from archiver.expression import known_column
+from archiver.web import figures, links, parts
+from archiver.web import format as fmt
+from archiver.web.rows import Cloud, ask_of, cloud
+
+if TYPE_CHECKING:
+    from archiver.web.site import Site
+
+
+def connect(app: Any, site: Site) -> None:
+    """Draw what is asked for; a box becomes part of the filter."""
+    app.callback(
+        Output("cloud", "figure"),
+        Output("cloud-note", "children"),
+        Input("cloud-place", "children"),
+        Input("ask", "data"),
+        Input("cloud-x", "value"),
+        Input("cloud-y", "value"),
+        Input("cloud-range", "data"),
+        Input("scatter-open", "data"),
+    )(lambda _, ask, x, y, within, is_open: _cloud(site, ask, x, y, within, is_open))
+    # The chart comes when it is first wanted: its library is larger than all else on the page.
+    app.callback(
+        Output("cloud-place", "children"), Input("scatter-open", "data"), State("cloud-place", "children")
+    )(lambda is_open, now: now or (_cloud_graph() if is_open else None))
+
+    def script(name: str) -> Any:
+        return ClientsideFunction("strategies", name)
+
+    app.clientside_callback(
+        script("toggle"),
+        Output("scatter-open", "data"),
+        Output("scatter", "className"),
+        Output("scatter-toggle", "aria-pressed"),
+        Input("scatter-toggle", "n_clicks"),
+        State("scatter-open", "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        script("zoomed"),
+        Output("cloud-range", "data"),
+        Input("cloud", "relayoutData"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        script("picked"), Output("filter-where", "value"), Input("cloud", "selectedData"), State("filter-where", "value"),
+        State("cloud-x", "value"), State("cloud-y", "value"), prevent_initial_call=True,
+    )  # fmt: skip
+    app.clientside_callback(
+        script("opened"), Output("cloud", "className"), Input("cloud", "clickData"), prevent_initial_call=True
+    )
+
+
+def axes(query: links.Query, numeric: list[str], score: str | None) -> tuple[str | None, str | None]:
+    """Return the two metrics to draw: those of the URL, else usual ones."""
+    usual = [
+        name for name in ("max_drawdown", "max_drawdown_pct", "n_trades", "total_return") if name in numeric
+    ]
+    x = links.first(query, "x") or next(iter([*usual, *numeric]), None)
+    y = links.first(query, "y") or next(
+        (name for name in (score, *numeric) if name in numeric and name != x), None
+    )
+    return (x if x in numeric else None), (y if y in numeric else None)
+
+
+def panel(numeric: list[str], x: str | None, y: str | None, *, is_open: bool) -> Any:
+    """Show the plot and what it is of, or nothing while it is shut."""
+    options = [{"label": fmt.title(name), "value": name} for name in numeric]
+
+    def choice(name: str, label: str, value: str | None) -> Any:
+        return html.Div(
+            [
+                html.Label(label, className="label", htmlFor=name),
+                dcc.Dropdown(options, value, id=name, clearable=False, searchable=True),
+            ],
+            className="field",
+        )
+
+    return html.Section(
+        [
+            html.Div([choice("cloud-y", "Up", y), choice("cloud-x", "Across", x)], className="axes"),
+            html.Div(id="cloud-place"),
+            html.Div(id="cloud-note", className="note"),
+            dcc.Store(id="cloud-range"),
+            dcc.Store(id="scatter-open", data=is_open),
+        ],
+        id="scatter",
+        className="card scatter" + ("" if is_open else " shut"),
+        **{"aria-label": "Scatter plot"},
+    )
+
+
+def _cloud_graph() -> Any:
+    return figures.graph(
+        "cloud",
+        figures.figure([]),
+        "Two metrics against each other",
+        height=430,
+        config={
+            "displayModeBar": True,
+            "modeBarButtons": [["zoom2d", "pan2d", "select2d"], ["zoomIn2d", "zoomOut2d", "resetScale2d"]],
+        },
+    )
+
+
+def _cloud(
+    site: Site, ask: dict[str, Any], x: str | None, y: str | None, within: Any, is_open: bool
+) -> tuple[figures.Figure, Any]:
+    if not is_open or not x or not y:
+        return figures.figure([]), "" if x and y else "Two columns of numbers are needed."
+    try:
+        metrics = site.data.metrics(ask.get("run") or None)
+        for name in (x, y):
+            known_column(name, metrics.table.column_names)
+        columns = list(dict.fromkeys(["universe", "strategy_name", "run", x, y]))
+        table = site.views.all(metrics, ask_of(ask), columns)
+        drawn = cloud(table, x, y, within=_within(within))
+    except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
+        return figures.figure([]), parts.failed(error)
+    points = drawn.points
+    traces: list[figures.Figure] = []
+    if drawn.rows > points.num_rows:
+        traces.append(_density(drawn))
+    ids = [
+        [links.strategy(universe, name), name, universe]
+        for universe, name in zip(
+            points["universe"].to_pylist(), points["strategy_name"].to_pylist(), strict=True
+        )
+    ]
+    traces.append(
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": points[x].to_pylist() if points.num_rows else [],
+            "y": points[y].to_pylist() if points.num_rows else [],
+            "customdata": ids,
+            "marker": {"size": 5, "color": figures.ACCENT, "opacity": 0.55, "line": {"width": 0}},
+            "hovertemplate": "%{customdata[1]}<br>%{customdata[2]}<br>"
+            f"{fmt.title(x)} %{{x:.4~g}}<br>{fmt.title(y)} %{{y:.4~g}}<extra></extra>",
+        }
+    )
+    note = [
+        f"{drawn.rows:,} strategies have both",
+        f", {drawn.outside:,} lie outside the axes" if drawn.outside else "",
+        f"; {points.num_rows:,} drawn as points, all in the shading" if drawn.rows > points.num_rows else "",
+        ". Drag a box to filter by it; click a point to open it.",
+    ]
+    shown = figures.figure(
+        traces,
+        x=fmt.title(x),
+        y=fmt.title(y),
+        dragmode="select",
+        uirevision=f"{x} {y}",
+        selectdirection="any",
+    )
+    return shown, "".join(note)
+
+
+def _within(within: Any) -> tuple[float, float, float, float] | None:
+    try:
+        x0, x1, y0, y1 = (float(value) for value in within)
+    except (TypeError, ValueError):
+        return None
+    return (x0, x1, y0, y1) if all(value - value == 0 for value in (x0, x1, y0, y1)) else None
+
+
+def _density(drawn: Cloud) -> figures.Figure:
+    middles = [[(a + b) / 2 for a, b in pairwise(edges)] for edges in (drawn.x_edges, drawn.y_edges)]
+    most = max(max(row) for row in drawn.counts) or 1
+    # A root keeps the rare cells visible beside the crowded ones; empty cells stay clear.
+    shades = [[(count / most) ** 0.5 if count else None for count in row] for row in drawn.counts]
+    return {
+        "type": "heatmap",
+        "x": middles[0],
+        "y": middles[1],
+        "z": shades,
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": [[0, "rgba(79,124,255,0.06)"], [1, "rgba(79,124,255,0.75)"]],
+        "showscale": False,
+        "hoverinfo": "skip",
+    }
