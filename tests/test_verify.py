@@ -1,0 +1,261 @@
+"""Verify: every kind of damage is found and named, what is no damage is not, and repair deletes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from archiver import layout
+from archiver.archive import Archive
+from archiver.catalog import compact
+from archiver.codec.records import compress, decompress, encode_record
+from archiver.errors import ConfigError, StorageError
+from archiver.model import Record
+from archiver.policy import Policy
+from archiver.runs import reachable
+from archiver.store import Store, open_store
+from archiver.verify import Problem, verify
+from tests.faults import FaultyStore, flip, truncate
+from tests.stores import PassingStore, SharedStore, save, snapshot
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Store:
+    return open_store(tmp_path / "archive")
+
+
+def filled(store: Store) -> Record:
+    """Save one run with every kind of object, and others beside it. Return its record."""
+    save(store, "other", bars=60)
+    record = save(store, bars=60, strategies=100, code=b"print('hello')\n" * 9, tags=["t"])
+    save(store, "small", detail=False)
+    return record
+
+
+def test_a_sound_archive_is_sound(store: Store) -> None:
+    filled(store)
+    archive = Archive(store)
+    archive.apply(archive.plan_prune(Policy(keep_tags=["t"], universe="[us]*")))
+    before = snapshot(store)
+    report = verify(store, read_data=True, repair=True)
+    assert report.ok
+    assert snapshot(store) == before
+    data = [key for key in before if key.startswith(("tier", "tapes/", "code/"))]
+    assert (report.runs, report.objects, report.read) == (2, len(data), len(data))
+    assert report.bytes == sum(len(before[key]) for key in data)
+    quick = verify(store)
+    assert (quick.ok, quick.objects, quick.read) == (True, len(data), 0)
+
+
+OBJECTS: list[Callable[[Record], str]] = [
+    lambda record: record.tier1.key,  # type: ignore[union-attr]
+    lambda record: record.tier2.key,  # type: ignore[union-attr]
+    lambda record: record.tapes[0].key,
+    lambda record: layout.code_key(record.code.files[0].sha256),  # type: ignore[union-attr]
+]
+
+
+@pytest.mark.parametrize("choose", OBJECTS, ids=["tier1", "tier2", "tape", "code"])
+@pytest.mark.parametrize("in_trash", [False, True])
+def test_damage_is_found_and_named(local: Store, choose: Callable[[Record], str], in_trash: bool) -> None:
+    record = filled(local)
+    key = choose(record)
+    if in_trash:
+        local.put(layout.trash_key(record.run), local.get(layout.record_key(record.run)))
+        local.delete([layout.record_key(record.run)])
+    clean = local.get(key)
+
+    flip(local, key)
+    assert verify(local).ok  # a listing cannot show this
+    report = verify(local, read_data=True)
+    assert [(one.key, "damaged" in one.what or "other content" in one.what) for one in report.problems] == [
+        (key, True)
+    ]
+    if "tapes/" not in key:
+        assert report.problems[0].run == record.run
+
+    code = key.startswith("code/")
+    local.put(key, b"" if code else clean + b"x")
+    expected = "is empty" if code else f"is {len(clean) + 1:,} bytes, not {len(clean):,}"
+    assert Problem(record.run, key, expected) in verify(local).problems
+
+    local.delete([key])
+    for read_data in (False, True):
+        problems = verify(local, read_data=read_data).problems
+        assert Problem(record.run, key, "is missing") in problems
+        assert {problem.key for problem in problems} == {key}
+    local.put(key, clean)
+    assert verify(local, read_data=True).ok
+
+
+def test_code_that_is_cut_short_is_found_by_reading(local: Store) -> None:
+    record = filled(local)
+    key = OBJECTS[3](record)
+    truncate(local, key, 20)
+    report = verify(local, read_data=True)
+    assert [(one.run, one.key) for one in report.problems] == [(record.run, key)]
+    local.put(key, compress(b"other code"))
+    assert "other content" in verify(local, read_data=True).problems[0].what
+
+
+@pytest.mark.parametrize("catalog", [False, True])
+def test_records_that_cannot_be_read_are_named_and_the_rest_is_checked(local: Store, catalog: bool) -> None:
+    record = filled(local)
+    if catalog:
+        for _ in range(70):
+            save(local, detail=False)
+        compact(local)
+    key = layout.record_key(record.run)
+    clean = local.get(key)
+    flip(local, key)
+    report = verify(local, read_data=True)
+    assert [(one.run, one.key) for one in report.problems] == [(record.run, key)]
+    newer = compress(decompress(clean, key).replace(b'{"format":1', b'{"format":2'))
+    local.put(key, newer)
+    (problem,) = verify(local, repair=True).problems
+    assert "upgrade archiver" in problem.what
+    assert local.get(key) == newer
+
+
+def test_repair_sets_aside_what_points_to_nothing_and_deletes_nothing(local: Store) -> None:
+    record = filled(local)
+    lost = save(local, strategies=100)
+    torn = save(local)
+    no_detail = save(local, strategies=100)
+    local.delete([OBJECTS[0](lost), OBJECTS[1](no_detail)])
+    flip(local, layout.record_key(torn.run))
+    before = snapshot(local)
+
+    report = verify(local, repair=True)
+    assert {problem.run for problem in report.problems} == {lost.run, torn.run, no_detail.run}
+    assert sorted(report.quarantined) == sorted(layout.record_key(one.run) for one in (lost, torn))
+    moved = {f"quarantine/{key}" if key in report.quarantined else key: data for key, data in before.items()}
+    assert snapshot(local) == moved
+    archive = Archive(local)
+    assert record.run in {run.id for run in archive.runs()}
+    assert archive.load_metrics(run=no_detail.run).num_rows == 100
+    assert [problem.run for problem in verify(local).problems] == [no_detail.run]
+
+
+def test_details_that_a_bucket_rule_removed_are_expired(local: Store) -> None:
+    record = filled(local)
+    other = save(local)
+    local.delete([OBJECTS[1](record), OBJECTS[1](other)])
+    report = verify(local, read_data=True, expires=lambda one: one.run == record.run)
+    assert report.expired == [record.run]
+    assert [problem.run for problem in report.problems] == [other.run]
+    local.delete([OBJECTS[0](record)])
+    assert not verify(local, expires=lambda _: True).ok  # rules never remove metrics
+
+
+def test_details_in_a_bundle_are_archived(local: Store) -> None:
+    record = filled(local)
+    reduced = replace(record, tier2=None, tapes=(), archived="important")
+    local.put(layout.record_key(record.run), encode_record(reduced))
+    local.delete([OBJECTS[1](record)])
+    report = verify(local, read_data=True)
+    assert report.ok
+    assert report.archived == [record.run]
+
+
+def test_a_sample_reads_some_by_chance(local: Store) -> None:
+    for at in range(60):
+        save(local, bars=40, code=bytes([at]))
+    every = verify(local, sample=1.0)
+    some = [verify(local, sample=0.3) for _ in range(4)]
+    assert every.read == every.objects == 121
+    assert all(5 < report.read < 80 for report in some)
+    assert len({report.bytes for report in some}) > 1
+    for wrong in (0.0, -1.0, 1.5):
+        with pytest.raises(ConfigError, match="share"):
+            verify(local, sample=wrong)
+
+
+def test_reading_goes_on_where_it_was_interrupted(
+    local: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archiver.verify._SAVE_EVERY", 5)
+    records = [save(local, code=bytes([at]), strategies=100) for at in range(20)]
+    records.sort(key=lambda record: record.run)
+    flip(local, OBJECTS[1](records[0]))
+    flip(local, OBJECTS[1](records[19]))
+    state = tmp_path / "state"
+
+    class Breaking(PassingStore):
+        def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+            if key == OBJECTS[1](records[15]):
+                raise StorageError("the cable is out")
+            return super().get(key, start, end)
+
+    with pytest.raises(StorageError, match="cable"):
+        verify(Breaking(local), read_data=True, resume=state)
+    first = json.loads(state.read_text())
+    assert records[0].run < first["after"] < records[15].run
+
+    counting = FaultyStore(local)
+    report = verify(counting, read_data=True, resume=state)
+    assert [problem.run for problem in report.problems] == [records[0].run, records[19].run]
+    assert report.read == 60
+    read = {key for verb, key in counting.calls if verb == "get" and not key.startswith("runs/")}
+    assert 60 - first["read"] == len(read) < 50
+    assert not state.exists()
+
+    state.write_text("{}")
+    with pytest.raises(ConfigError, match="does not tell"):
+        verify(local, read_data=True, resume=state)
+    state.write_text(json.dumps({**first, "url": "s3://other"}))
+    with pytest.raises(ConfigError, match="s3://other"):
+        verify(local, read_data=True, resume=state)
+
+
+def test_runs_that_come_and_go_meanwhile_are_no_damage(tmp_path: Path) -> None:
+    at = 0
+    while True:
+        store = open_store(f"memory://{tmp_path.name}/{at}")
+        old = save(store, days=90, bars=60, strategies=100, code=b"x")
+        save(store)
+
+        def other(store: Store = store) -> None:
+            archive = Archive(store)
+            archive.apply(archive.plan_prune(Policy(keep_within="30d")))
+            archive.gc("0d", apply=True)
+            save(store, bars=50)
+
+        shared = SharedStore(store, at, other)
+        report = verify(shared, read_data=True, repair=True)
+        assert report.ok, report.problems
+        assert not report.quarantined
+        if shared.calls <= at:
+            break
+        assert store.stat(layout.record_key(old.run)) is None
+        at += 1
+    assert at > 15
+
+
+def test_a_listing_that_fails_is_not_damage(local: Store) -> None:
+    filled(local)
+    at = 0
+    while True:
+        faulty = FaultyStore(local, at, when="midway")
+        try:
+            assert verify(faulty, read_data=True, repair=True).ok
+        except StorageError:
+            at += 1
+            continue
+        break
+    assert at > 10
+    assert verify(local, read_data=True).ok
+
+
+def test_every_object_is_read_once(local: Store) -> None:
+    for _ in range(5):
+        record = save(local, bars=60, code=b"same")
+    counting = FaultyStore(local)
+    verify(counting, read_data=True)
+    gets = [key for verb, key in counting.calls if verb == "get" and not key.startswith("runs/")]
+    assert len(gets) == len(set(gets)) == 5 + 2
+    assert {ref.key for ref in reachable(record)} <= set(gets)
