@@ -25,6 +25,7 @@ from archiver.rules import (
     Event,
     Rule,
     Wishes,
+    at_risk,
     build_rules,
     dangers,
     describe,
@@ -32,6 +33,7 @@ from archiver.rules import (
     inexpressible,
     is_ours,
     merge,
+    named,
     parse,
     protected_tags,
     refuse,
@@ -107,10 +109,12 @@ def plan(
     tags: Mapping[str, Sequence[str]],
     policies: Sequence[Policy],
     wishes: Wishes,
+    bundled: Callable[[], Mapping[str, str]] = dict,
 ) -> RulesPlan:
     """Plan the rules that policies and wishes ask for; nothing is written.
 
-    records, tags: of all runs, to make sure that no pinned run would lose its details.
+    records, tags: of all runs, to make sure that no pinned run would lose its details; bundled: tells, when asked,
+    which runs lie with their details in which bundle.
 
     Raises PolicyError for rules that must not be, ConfigError where the store has no such rules.
     """
@@ -118,11 +122,31 @@ def plan(
     wanted = build_rules(before.root, policies, wishes, versioned=bool(before.versioning))
     change = merge(before.document, wanted, before.root)
     refuse(change)
-    refuse_pins(change.wanted, records, tags, before.root, protected_tags(policies, PINNED))
+    known = list(records)
+    hit = at_risk(change.wanted, known, tags, before.root, protected_tags(policies, PINNED))
+    safe = bundled() if hit else {}
+    refuse_pins(
+        [record for record in hit if record.run not in safe], now=any(pins_at_risk(before, known, tags))
+    )
     entries = [entry for area in _areas(change) for entry in store.list(area)]
     estimates = estimate(change.wanted, entries, before.root, wishes.prices, moves_small=before.moves_small)
-    warnings = [*before.warnings, *_left_to_prune(policies), *_about(change, before), *_costs(estimates)]
+    warnings = [
+        *before.warnings,
+        *_only_in_bundles(hit, safe),
+        *_left_to_prune(policies),
+        *_about(change, before),
+        *_costs(estimates),
+    ]
     return RulesPlan(before, change, tuple(dict.fromkeys(warnings)), tuple(estimates))
+
+
+def pins_at_risk(
+    before: BucketRules, records: Iterable[Record], tags: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """Say which pinned runs the rules in the bucket, whoever made them, are going to rob of their details."""
+    hit = at_risk(before.document.rules, records, tags, before.root, {PINNED})
+    if hit:
+        yield f"rules in the bucket remove the details of {named(hit)}, pinned: bundle them, or remove the rules"
 
 
 def apply(store: Store, plan: RulesPlan, *, wait: Callable[[float], None] = time.sleep) -> bool:
@@ -255,6 +279,11 @@ def _left_to_prune(policies: Sequence[Policy]) -> Iterator[str]:
     for policy in policies:
         if reason := inexpressible(policy, policies):
             yield f"policy {policy.title} is left to `archiver prune`: {reason}"
+
+
+def _only_in_bundles(hit: Sequence[Record], safe: Mapping[str, str]) -> Iterator[str]:
+    for record in hit:
+        yield f"{record.run} is kept by its tag and loses its details here by age: they stay in {safe[record.run]}"
 
 
 def _about(change: Change, before: BucketRules) -> Iterator[str]:

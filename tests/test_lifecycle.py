@@ -313,6 +313,38 @@ def test_refusals_have_their_exit_codes(run: Cli, archive: Archive, bucket: Buck
     assert bucket.rules() is None
 
 
+def test_a_pinned_run_in_a_bundle_is_safe(run: Cli, archive: Archive, bucket: BucketApi) -> None:
+    (pinned,) = archive.runs()
+    archive.tag(pinned.id, "pinned")
+    assert run("apply", "--keep-within", "30d")[0] == 13
+    archive.bundle([pinned.id], "important")
+    code, _, err = run("apply", "--keep-within", "30d")
+    assert code == 0
+    assert (
+        f"{pinned.id} is kept by its tag and loses its details here by age: they stay in bundle important"
+        in err
+    )
+    archive.store.put("bundles/important.tar.zst", b"damaged")
+    code, _, err = run("plan", "--keep-within", "60d")
+    assert code == 13
+    assert "bundle important cannot be read and does not count" in err
+
+
+def test_a_run_that_is_pinned_after_the_rule_was_written(
+    run: Cli, archive: Archive, bucket: BucketApi
+) -> None:
+    assert run("apply", "--keep-within", "30d")[0] == 0
+    assert "remove the details" not in run("show")[2]
+    (pinned,) = archive.runs()
+    archive.tag(pinned.id, "pinned")
+    assert f"rules in the bucket remove the details of {pinned.id}, pinned" in run("show")[2]
+    code, _, err = run("plan", "--keep-within", "30d")
+    assert (code, "has such a rule already" in err) == (13, True)
+    assert run("apply", "--keep-within", "never")[0] == 0
+    assert run("show")[2] == ""
+    assert len(ids(bucket)) == 3
+
+
 def test_simulate_says_which_object_meets_which_rule_on_which_day(run: Cli, bucket: BucketApi) -> None:
     code, out, err = run("simulate", "--keep-within", "30d")
     assert code == 0

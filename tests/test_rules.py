@@ -19,6 +19,7 @@ from archiver.rules import (
     Prices,
     Rule,
     Wishes,
+    at_risk,
     build_rules,
     dangers,
     describe,
@@ -371,12 +372,14 @@ def test_a_rule_that_would_expire_pinned_details_is_refused_and_the_runs_are_nam
     rules = build_rules(ROOT, [MONTH], Wishes())
     tags = {runs[1]: ["pinned"], runs[2]: ["nightly"]}
     with pytest.raises(PolicyError) as caught:
-        refuse_pins(rules, records, tags, ROOT, {PINNED})
+        refuse_pins(at_risk(rules, records, tags, ROOT, {PINNED}))
     assert runs[1] in str(caught.value)
     assert runs[2] not in str(caught.value)
     assert f"archiver bundle create NAME {runs[1]}" in str(caught.value)
     with pytest.raises(PolicyError, match=rf"{runs[4]} and 3 more"):
-        refuse_pins(rules, records, {run: ["pinned"] for run in runs}, ROOT, {PINNED})
+        refuse_pins(at_risk(rules, records, {run: ["pinned"] for run in runs}, ROOT, {PINNED}))
+    with pytest.raises(PolicyError, match=r"has such a rule already.*--keep-within never"):
+        refuse_pins(records, now=True)
 
 
 @pytest.mark.parametrize(
@@ -384,20 +387,21 @@ def test_a_rule_that_would_expire_pinned_details_is_refused_and_the_runs_are_nam
 )
 def test_a_pinned_run_without_details_there_or_in_a_bundle_is_no_obstacle(one: Record) -> None:
     rules = build_rules(ROOT, [Policy(keep_within="30d", tiers=2, universe="u*")], Wishes())
-    refuse_pins(rules, [one], {"r": ["pinned"]}, ROOT, {PINNED})
+    assert at_risk(rules, [one], {"r": ["pinned"]}, ROOT, {PINNED}) == []
 
 
 def test_what_a_policy_keeps_by_tag_is_protected_like_pinned() -> None:
     policy = replace(MONTH, keep_tags=["paper"])
     tags = protected_tags([policy, Policy(keep_tags=["whole"])], PINNED)
     assert tags == {"pinned", "paper"}
-    with pytest.raises(PolicyError, match="tagged paper"):
-        refuse_pins(build_rules(ROOT, [policy], Wishes()), [record("r")], {"r": ["paper", "x"]}, ROOT, tags)
+    rules = build_rules(ROOT, [policy], Wishes())
+    assert at_risk(rules, [record("r")], {"r": ["paper", "x"]}, ROOT, tags) == [record("r")]
+    refuse_pins([])
 
 
 def test_moves_and_old_versions_do_not_touch_pins() -> None:
     rules = build_rules(ROOT, [], Wishes.of({"tier2": "GLACIER_IR:30d"}), versioned=True)
-    refuse_pins(rules, [record("r")], {"r": ["pinned"]}, ROOT, {PINNED})
+    assert at_risk(rules, [record("r")], {"r": ["pinned"]}, ROOT, {PINNED}) == []
 
 
 @pytest.mark.parametrize("prefix", ["", "some", "some/prefix/runs/", "some/prefix/tapes/ab/"])

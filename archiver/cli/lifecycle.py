@@ -26,7 +26,7 @@ _Within = Annotated[
     typer.Option(
         "--keep-within",
         metavar="AGE",
-        help="Let details expire at this age, instead of the configured policies.",
+        help="Let details expire at this age, or never, instead of by the configured policies.",
     ),
 ]
 _Universe = Annotated[
@@ -70,13 +70,15 @@ def show(
 ) -> None:
     """Show the bucket's rules, whose they are, and which of them would harm the archive."""
     from archiver.cli.output import print_table, printable
-    from archiver.lifecycle import read
+    from archiver.lifecycle import pins_at_risk, read
 
     call = Call.of(ctx)
-    rules = read(call.archive().store)
+    archive = call.archive()
+    rules = read(archive.store)
     if xml:
         sys.stdout.buffer.write(rules.found.xml if rules.found else b"")
         return
+    warnings = [*rules.warnings, *pins_at_risk(rules, archive.records(), _tags(archive))]
     if call.json:
         call.print_json(
             {
@@ -84,7 +86,7 @@ def show(
                 "prefix": rules.root,
                 "versioning": rules.versioning or "off",
                 "rules": [_rule(rule, rules) for rule in rules.document.rules],
-                "warnings": list(rules.warnings),
+                "warnings": warnings,
             }
         )
         return
@@ -98,7 +100,7 @@ def show(
         call.say(
             f"the bucket of {rules.url} has no rules: `archiver lifecycle plan` shows what it could have"
         )
-    _warn(call, rules.warnings)
+    _warn(call, warnings)
 
 
 @lifecycle.command()
@@ -118,7 +120,7 @@ def plan(
     archive = call.archive()
     policies = _policies(call, keep_within, universe, keep_tag)
     wishes = _wishes(call, tier2, bundles, abort_uploads, old_versions, min_size)
-    made = _plan(archive, policies, wishes)
+    made = _plan(call, archive, policies, wishes)
     if call.json:
         call.print_json(_plan_document(made))
         return
@@ -149,7 +151,7 @@ def apply(
     archive = call.archive()
     policies = _policies(call, keep_within, universe, keep_tag)
     wishes = _wishes(call, tier2, bundles, abort_uploads, old_versions, min_size)
-    made = _plan(archive, policies, wishes)
+    made = _plan(call, archive, policies, wishes)
     if not call.json:
         _print_plan(call, made)
         sys.stdout.flush()
@@ -189,7 +191,7 @@ def simulate(
     else:
         policies = _policies(call, keep_within, universe, keep_tag)
         wishes = _wishes(call, tier2, bundles, abort_uploads, old_versions, min_size)
-        made = _plan(archive, policies, wishes)
+        made = _plan(call, archive, policies, wishes)
         before, rules = made.before, (*made.change.wanted, *made.change.others)
         _warn(call, made.warnings)
     events = sorted(_until(events_of(archive.store, before, rules), days))
@@ -234,6 +236,8 @@ def _policies(call: Call, within: str | None, universe: str, tags: list[str] | N
     from archiver.errors import ConfigError
     from archiver.policy import Policy, parse_policies
 
+    if within == "never":
+        return []
     if within is not None:
         return [Policy(keep_within=within, tiers=2, universe=universe, keep_tags=tags or ())]
     if tags or universe != "*":
@@ -261,13 +265,33 @@ def _wishes(
     )
 
 
-def _plan(archive: Archive, policies: list[Policy], wishes: Wishes) -> RulesPlan:
+def _plan(call: Call, archive: Archive, policies: list[Policy], wishes: Wishes) -> RulesPlan:
     from archiver.lifecycle import plan
 
     if archive.store.bucket_api() is None:
         return plan(archive.store, (), {}, policies, wishes)  # says that there is no bucket
-    tags = {run.id: run.tags for run in archive.runs()}
-    return plan(archive.store, archive.records(), tags, policies, wishes)
+    return plan(
+        archive.store, archive.records(), _tags(archive), policies, wishes, lambda: _bundled(call, archive)
+    )
+
+
+def _tags(archive: Archive) -> dict[str, tuple[str, ...]]:
+    return {run.id: run.tags for run in archive.runs()}
+
+
+def _bundled(call: Call, archive: Archive) -> dict[str, str]:
+    """Tell which runs lie with their details in which of the archive's bundles."""
+    from archiver.errors import ArchiverError
+
+    found: dict[str, str] = {}
+    for name in archive.bundles.names():
+        try:
+            runs = archive.bundles.open(name).manifest.runs
+        except ArchiverError as error:
+            call.say(f"bundle {name} cannot be read and does not count: {error}")
+            continue
+        found.update({run["id"]: f"bundle {name}" for run in runs if run["detailed"]})
+    return found
 
 
 def _print_plan(call: Call, made: RulesPlan) -> None:
@@ -300,10 +324,10 @@ def _print_plan(call: Call, made: RulesPlan) -> None:
 
 
 def _estimate_row(item: Estimate) -> list[Any]:
-    from archiver.cli.output import size
+    from archiver.cli.output import number, size
 
     def money(value: float | None) -> str:
-        return "?" if value is None else f"{value:,.4f}"
+        return "?" if value is None else number(value)
 
     months = item.pays_back
     return [
@@ -315,7 +339,7 @@ def _estimate_row(item: Estimate) -> list[Any]:
         money(item.once),
         money(item.month_before),
         money(item.month_after),
-        "never" if months is None else f"{months:.1f} months",
+        f"{months:.1f} months" if months is not None else "never" if item.objects else "-",
     ]
 
 

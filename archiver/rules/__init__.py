@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from archiver.rules.build import Wishes, build_rules, inexpressible, protected_tags
 from archiver.rules.document import Document, Move, Rule, parse
-from archiver.rules.merge import Change, dangers, describe, is_ours, merge, refuse, refuse_pins
+from archiver.rules.merge import (
+    Change,
+    at_risk,
+    dangers,
+    describe,
+    is_ours,
+    merge,
+    named,
+    refuse,
+    refuse_pins,
+)
 from archiver.rules.prices import COLD, MINIMUM_DAYS, Estimate, Prices, estimate
 from archiver.rules.simulate import Event, simulate
 
@@ -19,6 +29,7 @@ __all__ = [
     "Prices",
     "Rule",
     "Wishes",
+    "at_risk",
     "build_rules",
     "dangers",
     "describe",
@@ -26,6 +37,7 @@ __all__ = [
     "inexpressible",
     "is_ours",
     "merge",
+    "named",
     "parse",
     "protected_tags",
     "refuse",

@@ -87,14 +87,17 @@ def refuse(change: Change) -> None:
         raise PolicyError("merging would lose rules of others: nothing was changed; report this")
 
 
-def refuse_pins(
-    rules: Iterable[Rule], records: Iterable[Record], tags: Mapping[str, Sequence[str]], root: str,
+def at_risk(
+    rules: Iterable[Rule],
+    records: Iterable[Record],
+    tags: Mapping[str, Sequence[str]],
+    root: str,
     protected: Iterable[str],
-) -> None:  # fmt: skip
-    """Raise PolicyError when a rule would remove the details of runs with a protected tag, naming the runs."""
+) -> list[Record]:
+    """Return the runs with a protected tag whose details a rule would remove."""
     kept = set(protected)
     expiring = [rule for rule in rules if rule.enabled and rule.removes]
-    hit = [
+    return [
         record
         for record in records
         if record.tier2 is not None
@@ -102,15 +105,24 @@ def refuse_pins(
         and kept & set(tags.get(record.run, ()))
         and any((root + record.tier2.key).startswith(rule.prefix) for rule in expiring)
     ]
-    if not hit:
+
+
+def refuse_pins(runs: Sequence[Record], *, now: bool = False) -> None:
+    """Raise PolicyError for runs at risk, naming them. now: whether the bucket has such a rule already."""
+    if not runs:
         return
-    named = ", ".join(record.run for record in hit[:_NAMED_RUNS])
-    more = f" and {len(hit) - _NAMED_RUNS} more" if len(hit) > _NAMED_RUNS else ""
-    which = sorted({tag for record in hit for tag in tags[record.run]} & kept)
+    present = "; the bucket has such a rule already: `archiver lifecycle apply --keep-within never` removes archiver's"
     raise PolicyError(
-        f"a rule by age would remove the details of {named}{more}, tagged {', '.join(which)}: "
-        f"put them in a bundle first (archiver bundle create NAME {hit[0].run} ...), or untag them"
+        f"a rule by age would remove the details of {named(runs)}, which {'is' if len(runs) == 1 else 'are'} "
+        f"pinned or kept by tag: bundle first (archiver bundle create NAME {runs[0].run} ...), or untag"
+        + (present if now else "")
     )
+
+
+def named(runs: Sequence[Record]) -> str:
+    """Name the first few runs, and count the others."""
+    more = f" and {len(runs) - _NAMED_RUNS} more" if len(runs) > _NAMED_RUNS else ""
+    return ", ".join(record.run for record in runs[:_NAMED_RUNS]) + more
 
 
 def dangers(others: Iterable[Rule], root: str) -> list[str]:
