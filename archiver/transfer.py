@@ -190,7 +190,7 @@ def _lacks(source: Store, target: Store, run: str, *, restore: bool) -> bool:
     if not restore:
         return False
     if ours != theirs:
-        return other.tier2 is None and record.tier2 is not None
+        return other.archived is not None or (other.tier2 is None and record.tier2 is not None)
     return any(target.stat(ref.key) is None for ref in reachable(record))
 
 

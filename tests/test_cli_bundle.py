@@ -1,0 +1,159 @@
+"""`archiver bundle` and `archiver copy`, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archiver import cli
+from tests.faults import flip
+from tests.runs_made import fill, opened, seen
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    fill(opened(tmp_path / "archive"))
+    return str(tmp_path / "archive")
+
+
+@pytest.fixture
+def run(url: str, capsys: pytest.CaptureFixture[str]) -> Cli:
+    def call(*args: str) -> tuple[int, str, str]:
+        code = cli.main(["--url", url, *args])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def document(answer: tuple[int, str, str]) -> Any:
+    code, out, _ = answer
+    assert code == 0
+    return json.loads(out)
+
+
+def test_create_ls_verify_restore(run: Cli, url: str, tmp_path: Path) -> None:
+    runs = opened(url).run_ids()
+    code, out, err = run("bundle", "create", "important_20250121", runs[0][:-2], runs[1])
+    assert (code, out) == (0, f"{url}/bundles/important_20250121.tar.zst\n")
+    assert "2 runs" in err
+    assert run("bundle", "ls")[1] == "important_20250121\n"
+    assert document(run("bundle", "ls", "--json")) == {"bundles": ["important_20250121"]}
+    code, out, err = run("bundle", "ls", "important_20250121")
+    lines = [line.split("\t") for line in out.splitlines()]
+    assert (code, lines[0][0], sorted(line[0] for line in lines[1:]), err) == (0, "run", sorted(runs[:2]), "")
+    listed = document(run("bundle", "ls", "important_20250121", "--json"))["runs"]
+    known = {row["id"]: row for row in document(run("ls", "--json"))["runs"]}
+    assert {row["id"]: row for row in listed} == {key: known[key] for key in runs[:2]}
+    assert document(run("bundle", "verify", "important_20250121", "--json"))["ok"] is True
+    answer = document(
+        run("bundle", "restore", "important_20250121", runs[0], "--to", f"{tmp_path}/t", "--json")
+    )
+    assert (answer["restored"], answer["there"]) == ([runs[0]], [])
+    code, out, err = run("bundle", "restore", "important_20250121", "--to", f"{tmp_path}/t")
+    assert (code, out) == (0, f"{runs[1]}\n")
+    assert "1 were there already" in err
+    assert seen(opened(tmp_path / "t"), runs[:2]) == seen(opened(url), runs[:2])
+    code, out, _ = run("--url", f"bundle::{url}/bundles/important_20250121.tar.zst", "ls", "--json")
+    assert {row["id"] for row in json.loads(out)["runs"]} == set(runs[:2])
+
+
+def test_runs_are_chosen_by_filters(run: Cli, url: str) -> None:
+    archive = opened(url)
+
+    def chosen(name: str, *filters: str) -> set[str]:
+        return set(document(run("bundle", "create", name, *filters, "--json"))["bundle"]["runs"])
+
+    assert chosen("a", "--tag", "nightly") == {run.id for run in archive.runs(tag="nightly")}
+    assert chosen("b", "--universe", "large") == {run.id for run in archive.runs("large")}
+    assert chosen("c", "--universe", "large", "--tag", "nightly") == {
+        run.id for run in archive.runs(tag="nightly")
+    }
+    table = archive.load_metrics(history=True, columns=["n_trades"]).to_pylist()
+    many = {row["run"] for row in table if (row["n_trades"] or 0) > 15}
+    assert chosen("d", "--where", "n_trades > 15") == many
+    assert chosen("e", "--since", "1h") == set(archive.run_ids())
+    both = chosen("f", archive.run_ids()[0], "--tag", "nightly")
+    assert both == {archive.run_ids()[0], *(run.id for run in archive.runs(tag="nightly"))}
+
+
+def test_a_damaged_bundle_ends_with_three(run: Cli, url: str) -> None:
+    assert run("bundle", "create", "b", "--since", "1h")[0] == 0
+    store = opened(url).store
+    flip(store, "bundles/b.tar.zst")
+    code, out, err = run("bundle", "verify", "b")
+    assert (code, "damaged" in out, "is damaged" in err) == (3, True, True)
+    code, out, _ = run("bundle", "verify", "b", "--json")
+    assert (code, json.loads(out)["ok"]) == (3, False)
+    code, _, err = run("bundle", "restore", "b", "--to", f"{url}-new")
+    assert (code, err.count("\n")) == (3, 1)
+
+
+def test_remove_plans_first(run: Cli, url: str) -> None:
+    runs = opened(url).run_ids()
+    code, out, err = run("bundle", "create", "b", *runs, "--remove")
+    assert code == 0
+    assert [line.split("\t")[2] for line in out.splitlines()[2:]] == ["details go"] * len(runs)
+    assert "nothing was removed; add --apply" in err
+    assert run("ls", "--archived")[2].startswith("no runs that match")
+    answer = document(run("bundle", "create", "b", *runs, "--remove", "--apply", "--json"))["bundle"]
+    assert sorted(answer["removal"]["removed"]) == runs
+    assert {row["bundle"] for row in document(run("ls", "--archived", "--json"))["runs"]} == {"b"}
+    assert document(run("verify", "--json"))["archived"]
+    assert run("bundle", "create", "c", runs[0])[0] == 2
+    assert run("bundle", "create", "b", *runs, "--apply")[0] == 2
+    assert run("bundle", "restore", "b")[0] == 0
+    assert (
+        document(run("ls", "--archived", "--json")) == {"runs": []} or opened(url).verify(read_data=True).ok
+    )
+
+
+def test_usage_errors_are_one_line(run: Cli, tmp_path: Path) -> None:
+    for args, expected in (
+        (("bundle", "create", "b"), 2),
+        (("bundle", "create", "b", "2020"), 10),
+        (("bundle", "create", "a/b", "--since", "1h"), 2),
+        (("bundle", "create", "b", "--since", "1h", "--level", "40"), 2),
+        (("bundle", "create", "b", "--since", "1h", "--storage-class", "GLACIER"), 2),
+        (("bundle", "ls", "none"), 10),
+        (("bundle", "verify", str(tmp_path / "none.tar.zst")), 10),
+        (("bundle", "restore", "none"), 10),
+        (("copy", str(tmp_path / "none"), str(tmp_path / "t")), 10),
+        (("copy", str(tmp_path / "archive"), str(tmp_path / "t"), "--apply"), 2),
+    ):
+        code, out, err = run(*args)
+        assert (code, out, err.count("\n")) == (expected, "", 1), (args, err)
+
+
+def test_copy_and_what_is_extra(run: Cli, url: str, tmp_path: Path) -> None:
+    target = str(tmp_path / "t")
+    runs = opened(url).run_ids()
+    answer = document(run("copy", url, target, "--json"))
+    assert (sorted(answer["copied"]), answer["there"]) == (runs, [])
+    code, out, err = run("copy", url, target)
+    assert (code, out) == (0, "")
+    assert "0 runs copied" in err
+    extra = opened(target).save_universe_results("x", [{"strategy_name": "x"}], code="none").id
+    code, out, err = run("copy", url, target, "--delete-extra")
+    assert (code, out.splitlines()[1].split("\t")[:2]) == (0, [extra, "goes"])
+    assert "add --apply" in err
+    assert extra in opened(target).run_ids()
+    answer = document(run("copy", url, target, "--delete-extra", "--apply", "--json"))
+    assert answer["extra"]["removed"] == [extra]
+    assert opened(target).run_ids() == runs
+    assert run("copy", url, target, "--delete-extra")[0] == 0
+    assert run("copy", url, f"{tmp_path}/tagged", "--tag", "nightly")[0] == 0
+    assert [found.tags for found in opened(tmp_path / "tagged").runs()] == [("a/b", "nightly")]
+
+
+def test_a_bundle_is_a_source_of_a_copy(run: Cli, url: str, tmp_path: Path) -> None:
+    assert run("bundle", "create", "b", "--since", "1h")[0] == 0
+    assert run("copy", f"bundle::{url}/bundles/b.tar.zst", str(tmp_path / "t"))[0] == 0
+    runs = opened(url).run_ids()
+    assert seen(opened(tmp_path / "t"), runs) == seen(opened(url), runs)
