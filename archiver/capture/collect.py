@@ -9,7 +9,7 @@ from typing import Any
 from archiver.capture import git, globs, provenance
 from archiver.capture.choose import Choice
 from archiver.capture.files import Kept, take, text
-from archiver.capture.frames import Source
+from archiver.capture.frames import Source, kind
 from archiver.capture.project import name_in
 from archiver.capture.secrets import credential
 from archiver.model import Code
@@ -26,7 +26,8 @@ def collect(choice: Choice, seed: Any, data: Any) -> tuple[Code, Mapping[str, by
 
     Returns what the record says, the bytes by sha256, and the problems that a strict capture fails for.
     """
-    repo = git.repo_of(choice.root)
+    # A repository around what is installed (an environment inside a project) has not made it.
+    repo = git.repo_of(choice.root) if kind(str(choice.root / "any.py")) == "user" else None
     facts = provenance.GitFacts(repo) if repo else None
     environment = provenance.environment(choice.root)  # while git compares
     kept = _kept_files(choice)
