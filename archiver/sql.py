@@ -72,16 +72,18 @@ class _Columns:
     """Which columns a query may want: those it names, or all where it says `*`."""
 
     def __init__(self, text: str) -> None:
-        self._all = "*" in _COUNT.sub("", text)
+        self.all = "*" in _COUNT.sub("", text)
         self._words = {(quoted or word).replace('""', '"').lower() for quoted, word in _WORD.findall(text)}
 
     def of(self, names: Sequence[str]) -> list[str]:
         """Return those of the names that the query may want, in their order."""
-        return [name for name in names if self._all or name.lower() in self._words]
+        return [name for name in names if self.all or name.lower() in self._words]
 
 
 def _metrics(reader: Reader, records: Sequence[Record], wanted: _Columns, *, history: bool) -> pa.Table:
-    names = wanted.of(sorted(reader.metric_names(records)))
+    known = reader.metric_names(records)
+    # A metric that is called as a key has another name in the table, which cannot be asked for.
+    names = None if wanted.all or known & set(_KEYS) else wanted.of(sorted(known))
     return reader.metrics(records, names, history=history)
 
 

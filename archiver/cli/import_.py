@@ -68,9 +68,7 @@ def _print(call: Call, report: Report) -> None:
     for status in ("present", "skipped", "damaged"):
         for one in report.of(status):
             where = f"{one.source} ({one.universe})" if one.universe else one.source
-            call.say(f"{status}: {where}" + ("" if one.why.startswith(one.source) else f": {one.why}"))
-            if one.why.startswith(one.source):
-                call.say(f"  {one.why}")
+            call.say(f"{status}: " + (one.why if one.why.startswith(one.source) else f"{where}: {one.why}"))
 
 
 def _sum_up(call: Call, report: Report, url: str) -> None:
