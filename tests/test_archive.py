@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,7 @@ def test_zero_trades_no_strategy_and_missing_details(local: Archive) -> None:
     assert local.load_strategy("s")["trades"] == []
     assert local.load_trades("s").num_rows == 0
     local.save_universe_results("v", [{"strategy_name": "t", "n": 1}], code="none")
-    with pytest.raises(archiver.NotKeptError, match="top_n is 50|kept the top 50"):
+    with pytest.raises(archiver.NotKeptError, match=r"top_n is 50|kept the top 50"):
         local.load_strategy("t")
 
 
@@ -287,7 +288,7 @@ def test_price_windows_are_cut_from_one_tape_that_runs_share(
 
 
 def test_windows_that_fit_no_tape_are_stored_in_full(local: Archive, results: list[dict[str, Any]]) -> None:
-    given = [result for result in results if "trades_detailed" in result][0]
+    given = next(result for result in results if "trades_detailed" in result)
     trades = json.loads(json.dumps(given["trades_detailed"]))
     trades[3]["price_history"]["close"][5] += 1e-9
     trades[4]["price_history"]["close"][5] = 1
@@ -457,9 +458,13 @@ def test_no_flipped_bit_gives_other_data(local: Archive) -> None:
         for at in range(0, len(clean), max(1, len(clean) // 150)):
             flip(store, key, at, at % 8)
             try:
-                assert same(archiver.open(store.url).load_strategy(given["strategy_name"]), want)
+                found = archiver.open(store.url).load_strategy(given["strategy_name"])
             except archiver.IntegrityError as error:
-                assert key in str(error)
+                found, text = want, str(error)
+            else:
+                text = key
+            assert same(found, want)
+            assert key in text
             store.put(key, clean)
 
 
@@ -477,10 +482,8 @@ def test_a_save_that_fails_at_any_call_leaves_the_old_or_the_new(
             "u", [{"strategy_name": "old", "trades": [{"x": 1}]}], code="none"
         )
         faulty = FaultyStore(archive.store, at, die=die, when=when)
-        try:
+        with suppress(archiver.StorageError, DiedError):
             Archive(faulty).save_universe_results("u", given, tags=["t"], code="none")
-        except (archiver.StorageError, DiedError):
-            pass
         fresh = archiver.open(tmp_path / str(at))
         _load_all(fresh)
         assert fresh.load_strategy("old")["trades"] == [{"x": 1}]
@@ -561,7 +564,7 @@ def test_a_full_disk_is_one_error_and_nothing_is_half_visible(tmp_path: Path) ->
             print(type(error).__name__, error)
         """
     )
-    done = subprocess.run([sys.executable, "-c", program, url], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program, url], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.count("\n") == 1, done.stderr
     assert done.stdout.startswith(("StorageFullError", "StorageError"))
     archive = archiver.open(url)
