@@ -189,11 +189,11 @@ def _read_data(
 
     checks = (item for item in _checks(store, progress.after) if _drawn(item.ref.key, salt, share))
     for item, amount, wrong in store.map(check, checks):
+        progress.passed(item.run)
         report.read += 1
         report.bytes += amount
         if wrong is not None and item.ref.key not in known and store.stat(item.ref.key) is not None:
             report.problems.append(Problem(item.run, item.ref.key, wrong))
-        progress.passed(item.run)
         step(1)
     progress.finish()
 
@@ -265,18 +265,19 @@ class _Progress:
     def _continue(self, path: Path) -> None:
         try:
             state = json.loads(path.read_bytes())
-            if state["url"] != self._store.url:
-                raise ConfigError(f"{path} is of {state['url']}: name another file, or remove it")
+            url = state["url"]
             self.after = str(state["after"])
             self._report.read, self._report.bytes = int(state["read"]), int(state["bytes"])
             found = [Problem(*item) for item in state["problems"]]
         except (ValueError, KeyError, TypeError, OSError):
             raise ConfigError(f"{path} does not tell how far a verify came: name another file") from None
+        if url != self._store.url:
+            raise ConfigError(f"{path} is of {url}: name another file, or remove it")
         named = {problem.key for problem in self._report.problems}
         self._report.problems += [problem for problem in found if problem.key not in named]
 
     def passed(self, run: str) -> None:
-        """Take note that an object of a run was read; those of all earlier runs were, too."""
+        """Take note that reading has come to an object of a run: all objects of earlier runs were read."""
         self._count += 1
         if run != self._run and self._count >= _SAVE_EVERY:
             self._save(self._run)
