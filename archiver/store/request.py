@@ -70,6 +70,14 @@ def add_digest(request: Any, **_: Any) -> None:
         request.headers["Content-MD5"] = digest(request.body)
 
 
+def forget_dead_loop() -> None:
+    """After a fork: drop fsspec's loop, whose thread stayed with the parent. Older versions keep it and hang."""
+    from fsspec import asyn
+
+    if asyn.iothread[0] is not None and not asyn.iothread[0].is_alive():
+        asyn.iothread[0] = asyn.loop[0] = None
+
+
 def digest(data: bytes | bytearray) -> str:
     """Return what Content-MD5 takes: every S3 server checks it, while the newer checksums are not known to all."""
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()

@@ -17,7 +17,7 @@ from archiver.store.bucket import BucketApi, pass_rules_through
 from archiver.store.contract import Store, check_key, check_prefix
 from archiver.store.failures import code_of, judge_response, response_of, status_of
 from archiver.store.ranges import check_range, open_ranges, probe_clock
-from archiver.store.request import WORKERS, Client, add_digest, complete, digest, s3_options
+from archiver.store.request import WORKERS, Client, add_digest, complete, digest, forget_dead_loop, s3_options
 from archiver.store.retry import DEADLINE, Retry
 
 T = TypeVar("T")
@@ -328,7 +328,8 @@ class S3Store(Store):
 
         if os.getpid() != self._process:
             with self._lock:
-                if os.getpid() != self._process:  # a fork has neither the loop nor the connections
+                if os.getpid() != self._process:
+                    forget_dead_loop()
                     self._connect()
 
         async def attempt(left: float) -> T:
