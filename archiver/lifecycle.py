@@ -135,7 +135,7 @@ def plan(
         *_only_in_bundles(hit, safe),
         *_left_to_prune(policies),
         *_about(change, before),
-        *_costs(estimates),
+        *_costs(estimates, change),
     ]
     return RulesPlan(before, change, tuple(dict.fromkeys(warnings)), tuple(estimates))
 
@@ -315,8 +315,9 @@ def _too_short(rule: Rule, storage_class: str, days: int, expiry: Rule) -> Itera
         )
 
 
-def _costs(estimates: Iterable[Estimate]) -> Iterator[str]:
+def _costs(estimates: Iterable[Estimate], change: Change) -> Iterator[str]:
     for item in estimates:
+        yield from _never_pays(item, change)
         if item.small:
             yield (
                 f"{item.small} of {item.small + item.objects} objects are too small for {item.rule} and stay "
@@ -328,3 +329,17 @@ def _costs(estimates: Iterable[Estimate]) -> Iterator[str]:
             yield f"moving to {item.storage_class} saves nothing: the objects are small; bundle runs first"
         if item.minimum_days and item.objects:
             yield f"{item.storage_class} is paid for at least {item.minimum_days} days an object"
+
+
+def _never_pays(item: Estimate, change: Change) -> Iterator[str]:
+    """Say where objects expire before their move is paid for."""
+    rules = {rule.id: rule for rule in change.wanted}
+    for expiry in change.wanted:
+        if not expiry.expire_days or not expiry.prefix.startswith(rules[item.rule].prefix):
+            continue
+        stays = expiry.expire_days - item.days
+        if item.pays_back is not None and 0 < stays < item.pays_back * 30:
+            yield (
+                f"moving to {item.storage_class} pays back after {item.pays_back:.1f} months, and {expiry.id} "
+                f"removes objects after {stays} days there: do not move them"
+            )

@@ -14,7 +14,7 @@ from archiver.archive import Archive
 from archiver.errors import AccessError, ConfigError, PolicyError, StorageError
 from archiver.lifecycle import RulesPlan, apply, plan, read
 from archiver.policy import Policy
-from archiver.rules import Wishes, parse
+from archiver.rules import Wishes, build_rules, describe, parse
 from archiver.store import BucketApi, RuleSet
 from tests.benchmarks.workload import small_run
 from tests.conftest import Place
@@ -223,6 +223,15 @@ def test_warnings_say_what_a_user_would_regret(archive: Archive, bucket: BucketA
         assert text in said, text
 
 
+def test_a_move_that_never_pays_is_pointed_out(archive: Archive) -> None:
+    archive.save_universe_results("u2", [small_run(1, 2, 300, 30_000)], top_n=1, code="none")
+    quarter = Policy(keep_within="90d", tiers=2)
+    assert any(
+        "do not move them" in text for text in planned(archive, quarter, tier2="GLACIER_IR:30d").warnings
+    )
+    assert not any("do not move" in text for text in planned(archive, tier2="GLACIER_IR:30d").warnings)
+
+
 @pytest.mark.parametrize("kind", ["file", "memory", "rclone"])
 def test_stores_without_bucket_rules_say_so_and_what_helps(kind: str, request: pytest.FixtureRequest) -> None:
     place: Place = request.getfixturevalue(f"{kind}_place")
@@ -357,3 +366,26 @@ def test_simulate_says_which_object_meets_which_rule_on_which_day(run: Cli, buck
     assert run("simulate", "--keep-within", "30d", "--days", "29")[1] == ""
     bucket.replace_rules(RuleSet(OTHERS.replace(b"logs/", b"some/prefix/runs/")))
     assert "runs/" in run("simulate", "--current")[1]
+
+
+def test_the_settings_of_the_guide_are_settings() -> None:
+    import re
+    import tomllib
+
+    from archiver.policy import parse_policies
+
+    page = (Path(__file__).parent.parent / "docs" / "how-to" / "bucket-rules.md").read_text()
+    blocks = [tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", page, re.DOTALL)]
+    commented = re.findall(r"^# (\w+ = .+?)(?:\s+#.*)?$", page, re.MULTILINE)
+    assert len(blocks) == 2
+    assert len(commented) == 4
+    (policy,) = parse_policies(blocks[0]["policy"])
+    assert texts_of(blocks[0]["lifecycle"], policy)[0] == "expire after 90 days"
+    for line in commented:
+        Wishes.of(tomllib.loads(line))
+    prices = Wishes.of(blocks[1]["lifecycle"]).prices
+    assert (prices.date, prices.storage["GLACIER_IR"]) == ("2026-11", 0.004)
+
+
+def texts_of(table: dict[str, object], policy: Policy) -> list[str]:
+    return [describe(one, "").partition(": ")[2] for one in build_rules("", [policy], Wishes.of(table))]
