@@ -376,7 +376,7 @@ def test_the_settings_of_the_guide_are_settings() -> None:
 
     page = (Path(__file__).parent.parent / "docs" / "how-to" / "bucket-rules.md").read_text()
     blocks = [tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", page, re.DOTALL)]
-    commented = re.findall(r"^# (\w+ = .+?)(?:\s+#.*)?$", page, re.MULTILINE)
+    commented = re.findall(r"^# (\w+ = .+?)(?:[ ]+#.*)?$", page, re.MULTILINE)
     assert len(blocks) == 2
     assert len(commented) == 4
     (policy,) = parse_policies(blocks[0]["policy"])
