@@ -241,6 +241,7 @@ def _judge(
         rules = _rules(policy, records, tags, now)
         ranked = policy.keep_within is not None or policy.keep_last is not None
         metrics = [metric for metric, _ in policy.keep_best]
+        title = policy.title
         for record in records:
             keeps: list[str] = []
             fails: list[str] = []
@@ -258,7 +259,7 @@ def _judge(
             verdicts[record.run] = _Verdict(
                 (*(before_it.keeps if before_it else ()), *keeps),
                 (*(before_it.fails if before_it else ()), *(fails or ["no rule keeps it"])),
-                f"{before_it.policy}; {policy.title}" if before_it else policy.title,
+                f"{before_it.policy}; {title}" if before_it else title,
             )
     return verdicts
 

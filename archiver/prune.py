@@ -15,6 +15,7 @@ from archiver import layout
 from archiver.codec.records import compress, decompress, encode_record
 from archiver.errors import IntegrityError, NotFoundError, RunNotFoundError, StorageError
 from archiver.model import Record
+from archiver.pause import collector_paused
 from archiver.plan import Plan, fingerprint
 from archiver.policy import PINNED, REMOVE, REMOVE_DETAILS, Decision, Policy, decide, refuse_empty
 from archiver.runs import reachable, reached, read_record, remove
@@ -53,6 +54,11 @@ def plan_prune(
 
     Raises PolicyError for a policy that keeps nothing, or a metric that no run has.
     """
+    with collector_paused():
+        return _plan(store, state, policies, now, allow_empty)
+
+
+def _plan(store: Store, state: State, policies: Sequence[Policy], now: datetime, allow_empty: bool) -> Plan:
     records, tags = state
     decisions = decide(records, tags, policies, now)
     if not allow_empty:

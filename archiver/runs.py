@@ -18,7 +18,7 @@ from archiver import layout
 from archiver.codec.detail import Details, Kept, encode_details
 from archiver.codec.metrics import MetricsEncoder
 from archiver.codec.records import compress, decode_record, encode_record
-from archiver.codec.tapes import Tape, encode_tape
+from archiver.codec.tapes import Tape
 from archiver.codec.text import dumps, loads, plain
 from archiver.errors import ConfigError, IntegrityError, NotFoundError, RunNotFoundError, StorageError
 from archiver.model import Code, Record, Ref, Run
@@ -50,6 +50,8 @@ class Draft:
     own: dict[str, bytes] = field(default_factory=dict)
     tapes: dict[str, bytes] = field(default_factory=dict)
     code: dict[str, bytes] = field(default_factory=dict)
+    series: list[Tape] = field(default_factory=list)
+    """The bar series behind `tapes`, for the next run to be cut from."""
 
     @property
     def bytes(self) -> int:
@@ -186,14 +188,17 @@ def origin(record: Record) -> dict[str, Any] | None:
     return facts if isinstance(facts, dict) and isinstance(facts.get("fingerprint"), str) else None
 
 
-def reachable(record: Record) -> Iterator[Ref]:
-    """Yield every object that a record reaches, the record itself not among them. The one graph function."""
+def reachable(record: Record, *, code: bool = True) -> Iterator[Ref]:
+    """Yield every object that a record reaches, the record itself not among them. The one graph function.
+
+    code: among them its captured code.
+    """
     if record.tier1 is not None:
         yield record.tier1
     if record.tier2 is not None:
         yield record.tier2
     yield from record.tapes
-    if record.code is not None:
+    if code and record.code is not None:
         for file in (*record.code.files, *record.code.texts):
             yield Ref(layout.code_key(file.sha256), file.size, file.sha256, plain=True)
 
@@ -220,13 +225,13 @@ def reached(records: Iterable[Record]) -> Iterator[tuple[Record, Ref]]:
     """Yield what each record reaches; code that many runs share only with the first of them."""
     seen: set[bytes] = set()
     for record in records:
+        code = False
         if record.code is not None:
             texts = "".join(file.sha256 for file in (*record.code.files, *record.code.texts))
             digest = blake2b(texts.encode(), digest_size=16).digest()
-            if digest in seen:
-                record = replace(record, code=None)  # noqa: PLW2901 - the same record, less what was told already
+            code = digest not in seen
             seen.add(digest)
-        for ref in reachable(record):
+        for ref in reachable(record, code=code):
             yield record, ref
 
 
@@ -247,8 +252,9 @@ def _add_details(draft: Draft, details: Details) -> None:
     key = layout.tier2_key(record.universe, record.run)
     draft.own[key] = details.data
     tapes = []
+    draft.series = details.tapes
     for tape in details.tapes:
-        data, ref = encode_tape(tape)
+        data, ref = tape.encoded()
         tapes.append(replace(ref, key=layout.tape_key(ref.sha256)))
         draft.tapes[tapes[-1].key] = data
     draft.record = replace(
