@@ -12,7 +12,7 @@ from urllib.parse import quote
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
-from archiver import __version__
+from archiver import __version__, tree
 from archiver.errors import (
     AccessError,
     ArchiverError,
@@ -25,7 +25,6 @@ from archiver.errors import (
 from archiver.expression import known_column
 from archiver.load import FIRST
 from archiver.runs import reachable
-from archiver.web import bucket
 from archiver.web.export import TYPES, json_bytes, table_bytes
 from archiver.web.rows import Ask, parse_sort
 
@@ -217,7 +216,7 @@ def _trades(site: Site, universe: str | None, strategy: str | None) -> Response:
 
 def _objects(site: Site) -> Response:
     limit = min(_whole("limit", 1000), 10_000)
-    folder = bucket.folder(
+    folder = tree.folder(
         site.objects.index(), request.args.get("prefix", ""), request.args.get("after", ""), limit
     )
     items = [

@@ -15,9 +15,9 @@ from dash.dependencies import Input, Output, State
 from flask import Flask
 
 from archiver.archive import Archive
+from archiver.tree import Objects
 from archiver.verify import Report
 from archiver.web import api, links, parts
-from archiver.web.bucket import Objects
 from archiver.web.data import Data, Recent
 from archiver.web.detail import Details
 from archiver.web.pages import bucket, compare, overview, run, runs, strategies, strategy

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from dash import html
 
-from archiver import layout
-from archiver.web import bucket, code, links, parts
+from archiver import layout, tree
+from archiver.web import code, links, parts
 from archiver.web import format as fmt
 from archiver.web.data import plain_value
 from archiver.web.parts import Page
@@ -38,7 +38,7 @@ def page(site: Site, query: links.Query) -> Page:
     key = links.first(query, "key")
     if key:
         return _object(site, key)
-    folder = bucket.folder(
+    folder = tree.folder(
         site.objects.index(), links.first(query, "prefix"), links.first(query, "after"), _PAGE
     )
     name = folder.prefix.rstrip("/").rsplit("/", 1)[-1] or "Bucket"
@@ -83,7 +83,7 @@ def _crumbs(site: Site, prefix: str) -> Any:
     return html.Nav(shown, className="crumbs mono", **{"aria-label": "Where this is"})
 
 
-def _items(folder: bucket.Folder) -> Any:
+def _items(folder: tree.Folder) -> Any:
     most = max(item.size for item in folder.items) or 1
     rows = []
     for item in folder.items:
@@ -111,7 +111,7 @@ def _items(folder: bucket.Folder) -> Any:
     return parts.table(head, rows, right=[1, 2, 3], caption=f"Below {folder.prefix or 'the archive'}")
 
 
-def _pager(folder: bucket.Folder, after: str) -> Any:
+def _pager(folder: tree.Folder, after: str) -> Any:
     if not after and not folder.after:
         return None
     return html.Nav(
@@ -149,12 +149,12 @@ def _object(site: Site, key: str) -> Page:
             ],
         ),
         parts.card("Object", parts.pairs(facts)),
-        parts.safely(lambda: _preview(bucket.preview(site.data.store, entry), key))(),
+        parts.safely(lambda: _preview(tree.preview(site.data.store, entry), key))(),
     ]
     return Page(name, content)
 
 
-def _preview(shown: bucket.Preview, key: str) -> Any:
+def _preview(shown: tree.Preview, key: str) -> Any:
     if shown.kind == "table" and shown.table is not None:
         return parts.card(
             "Preview", parts.pairs(shown.facts), html.Br(), _table(shown.table), note=shown.note

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from dash import dcc, html
 from dash.dependencies import Input, Output
 
-from archiver import layout
+from archiver import layout, tree
 from archiver.errors import ArchiverError
 from archiver.model import Run
-from archiver.web import bucket, figures, links, parts
+from archiver.web import figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.parts import Page
 from archiver.web.rows import Ask
@@ -156,8 +156,8 @@ def _storage(site: Site) -> tuple[Any, Any]:
         (
             name,
             note,
-            sum(bucket.below(index, p)[0] for p in prefixes),
-            sum(bucket.below(index, p)[1] for p in prefixes),
+            sum(tree.below(index, p)[0] for p in prefixes),
+            sum(tree.below(index, p)[1] for p in prefixes),
             prefixes[0],
         )
         for name, note, prefixes in _TIERS
@@ -167,6 +167,7 @@ def _storage(site: Site) -> tuple[Any, Any]:
             parts.link(
                 [name, html.Span(f" · {note}", className="muted") if note else None],
                 links.href("/bucket", prefix=prefix),
+                kind="line",
             ),
             parts.bar(size / total if total else 0, fmt.size(size)),
             fmt.count(objects),
