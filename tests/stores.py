@@ -64,6 +64,10 @@ class MovedStore(PassingStore):
         """Move the clock by days, hours, ..."""
         self.ahead += timedelta(**length)
 
+    def written(self, key: str) -> timedelta:
+        """Tell how far ahead the clock was when an object was written."""
+        return self._moved[key]
+
     def put(self, key: str, data: bytes, *, create: bool = False) -> None:
         super().put(key, data, create=create)
         self._moved[key] = self.ahead

@@ -1,0 +1,260 @@
+"""The archive against a dict: whatever is saved, tagged, pruned, brought back, freed, crashed and aged, both agree.
+
+Also the facade's own part: what it takes from settings and hands on.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+
+from archiver import layout
+from archiver.archive import Archive
+from archiver.errors import NotKeptError
+from archiver.policy import Policy, decide
+from archiver.store import open_store
+from tests.conftest import Place
+from tests.faults import DiedError, FaultyStore
+from tests.stores import MovedStore, result, save
+
+GRACE = timedelta(days=7)
+
+
+@dataclass
+class Known:
+    """What the dict knows of a run."""
+
+    universe: str
+    score: float
+    bars: int
+    tags: set[str] = field(default_factory=set)
+    detail: bool = True
+    """Whether its details can be loaded."""
+    gone: bool = False
+    """Whether it was pruned."""
+    since: timedelta | None = None
+    """When its record came into the trash, by the store's clock."""
+
+
+class Lifecycle(RuleBasedStateMachine):
+    runs = Bundle("runs")
+
+    @initialize()
+    def begin(self) -> None:
+        self.store = MovedStore(open_store(f"memory://{secrets.token_hex(8)}"))
+        self.known: dict[str, Known] = {}
+        save(self.store, "first")
+        first = Archive(self.store).runs()[0]
+        self.known[first.id] = Known("first", 1.0, 0)
+
+    @property
+    def archive(self) -> Archive:
+        return Archive(self.store)
+
+    @rule(
+        target=runs,
+        universe=st.sampled_from(["a", "b"]),
+        days=st.integers(0, 90),
+        score=st.integers(0, 5).map(float),
+        bars=st.sampled_from([0, 40, 50]),
+        pinned=st.booleans(),
+    )
+    def save(self, universe: str, days: int, score: float, bars: int, pinned: bool) -> str:
+        tags = ["pinned"] if pinned else []
+        code = b"code %d" % bars
+        record = save(self.store, universe, days=days, score=score, bars=bars, tags=tags, code=code)
+        self.known[record.run] = Known(universe, score, bars, set(tags))
+        return record.run
+
+    @rule(at=st.integers(0, 12), when=st.sampled_from(["before", "after"]))
+    def crash_while_saving(self, at: int, when: str) -> None:
+        try:
+            record = save(FaultyStore(self.store, at, die=True, when=when), "a", bars=40, code=b"crashed")
+        except DiedError:
+            for run in Archive(self.store).runs():
+                self.known.setdefault(run.id, Known("a", 1.0, 40))
+        else:
+            self.known[record.run] = Known("a", 1.0, 40)
+
+    @rule(run=runs, tag=st.sampled_from(["pinned", "x"]), add=st.booleans())
+    def tag(self, run: str, tag: str, add: bool) -> None:
+        known = self.known.get(run)
+        if known is None or known.gone:
+            return
+        if add:
+            self.archive.tag(run, tag)
+            known.tags.add(tag)
+        else:
+            self.archive.untag(run, tag)
+            known.tags.discard(tag)
+
+    @rule(
+        days=st.sampled_from(["20d", "60d"]),
+        last=st.none() | st.integers(0, 2),
+        best=st.none() | st.integers(0, 1),
+        tiers=st.sampled_from(["all", 2]),
+        universe=st.sampled_from(["*", "a"]),
+        crash=st.none() | st.integers(0, 25),
+    )
+    def prune(
+        self, days: str, last: int | None, best: int | None, tiers: Any, universe: str, crash: int | None
+    ) -> None:
+        rules: dict[str, Any] = {"keep_within": days, "keep_last": last, "keep_tags": ["x"]}
+        if best is not None and any(run.universe == "a" for run in self.archive.runs()):
+            rules["keep_best"] = ("sharpe_ratio", best)
+        policy = Policy(**rules, tiers=tiers, universe=universe)
+        store = FaultyStore(self.store, crash, die=True)
+        expected = {
+            one.run: one.action
+            for one in decide(
+                self.archive.records(),
+                {run: sorted(known.tags) for run, known in self.known.items()},
+                [policy],
+                self.store.now(),
+            )
+            if one.action != "keep"
+        }
+        try:
+            archive = Archive(store)
+            plan = archive.plan_prune(policy, allow_empty=True)
+            assert {one.run: one.action for one in plan.removals} == expected
+            archive.apply(plan, max_remove=1)
+        except DiedError:
+            self._look(set(expected))
+            return
+        for run, action in expected.items():
+            known = self.known[run]
+            known.since = self.store.ahead
+            known.detail = False
+            known.gone = action == "remove"
+
+    def _look(self, doubtful: set[str]) -> None:
+        """Learn how far an interrupted prune came: each run is as before, or as it was to become, or in both places."""
+        for run in doubtful:
+            known = self.known[run]
+            known.gone = self.store.stat(layout.record_key(run)) is None
+            if self.store.stat(layout.trash_key(run)) is not None:
+                known.since = self.store.written(layout.trash_key(run))
+            known.detail = not known.gone and self.archive.record(run).tier2 is not None
+            assert not known.gone or known.since is not None
+
+    @rule(run=runs)
+    def undelete(self, run: str) -> None:
+        known = self.known.get(run)
+        if known is None or known.since is None:
+            return
+        self.archive.undelete(run)
+        known.gone, known.detail, known.since = False, True, None
+
+    @rule(
+        apply=st.booleans(),
+        crash=st.none() | st.integers(0, 60),
+        when=st.sampled_from(["before", "midway", "after"]),
+    )
+    def gc(self, apply: bool, crash: int | None, when: str) -> None:
+        store = FaultyStore(self.store, crash, die=True, when=when)
+        try:
+            done = Archive(store).gc(apply=apply)
+        except DiedError:
+            if apply:
+                self._forget()
+            return
+        assert not done.failed
+        if apply:
+            self._forget()
+            for run, known in self.known.items():
+                assert known.since is None or self.store.stat(layout.trash_key(run)) is not None
+            assert self.archive.gc(apply=True).objects == 0
+
+    def _forget(self) -> None:
+        """Take what is no longer in the trash for gone, which it may be only when its grace is over."""
+        for run, known in list(self.known.items()):
+            if known.since is not None and self.store.stat(layout.trash_key(run)) is None:
+                assert self.store.ahead - known.since > GRACE - timedelta(minutes=10)
+                known.since = None
+                if known.gone:
+                    del self.known[run]
+
+    @rule(hours=st.sampled_from([1, 30, 100, 200]))
+    def wait(self, hours: int) -> None:
+        self.store.move(hours=hours)
+
+    @rule(hours=st.sampled_from([1, 26]))
+    def the_clock_steps_back(self, hours: int) -> None:
+        # What is in the trash then seems to come from the future: its grace only gets longer.
+        self.store.move(hours=-hours)
+
+    @rule()
+    def compact(self) -> None:
+        self.archive.compact()
+
+    @invariant()
+    def both_agree(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        archive = self.archive
+        runs = {run.id: run for run in archive.runs()}
+        visible = {run: known for run, known in self.known.items() if not known.gone}
+        assert runs.keys() == visible.keys()
+        for run, known in visible.items():
+            assert set(runs[run].tags) == known.tags
+            assert runs[run].universe == known.universe
+        assert {run.id for run in archive.trash()} == {
+            run for run, known in self.known.items() if known.since is not None
+        }
+
+    @invariant()
+    def everything_can_be_read(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        report = self.archive.verify(read_data=True)
+        assert report.ok, report.problems
+
+    def teardown(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        for run, known in self.known.items():
+            if known.gone:
+                continue
+            if known.detail:
+                loaded = self.archive.load_strategy("s0", run=run)
+                given = result("s0", known.score, bars=known.bars)
+                assert loaded["trades"] == given["trades_detailed"]
+                assert loaded["equity_curve"] == given["equity_curve"]
+            else:
+                with pytest.raises(NotKeptError):
+                    self.archive.load_strategy("s0", run=run)
+            rows = self.archive.load_metrics(run=run).to_pylist()
+            assert [row["sharpe_ratio"] for row in rows] == [known.score]
+
+
+TestLifecycle = Lifecycle.TestCase
+TestLifecycle.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+
+
+def test_the_contract_over_any_store(place: Place) -> None:
+    import archiver
+
+    archive = archiver.open(place.url, **place.options)
+    old = save(archive.store, "u", days=90, bars=60).run
+    new = archive.save_universe_results("u", [result("s0", 2.0)], code="none", tags=["nightly"])
+    assert archive.verify(read_data=True).ok
+    plan = archive.plan_prune(
+        archiver.Policy(keep_within="30d", keep_last=1, keep_best=("sharpe_ratio", 1), keep_tags=["pinned"])
+    )
+    assert [one.run for one in plan.removals] == [old]
+    archive.apply(plan)
+    assert [run.id for run in archive.runs()] == [new.id]
+    assert [run.id for run in archive.trash()] == [old]
+    assert archive.gc().objects == archive.gc(apply=True).objects == 0
+    assert archive.undelete(old).id == old
+    assert archive.load_strategy("s0", run=old)["trades"]
+    assert archive.du().universes["u"].runs == 2
+    assert archive.verify(read_data=True).ok
