@@ -21,7 +21,7 @@ from archiver.errors import (
 )
 from archiver.load import Reader, records_of
 from archiver.model import Record, Run
-from archiver.runs import Draft, Writer, add_code, draft_run, run_of
+from archiver.runs import Draft, KnownSeries, Writer, add_code, draft_run, run_of
 from archiver.store import Store, open_store
 from archiver.upkeep import FORMAT, Upkeep
 from archiver.usage import Guard
@@ -97,6 +97,7 @@ class Archive(Upkeep):
         self._guard = guard
         self._options = dict(storage_options or {})
         self._reader = Reader(store)
+        self._series = KnownSeries()
         self._writer = Writer(store)
 
     def __repr__(self) -> str:
@@ -147,10 +148,12 @@ class Archive(Upkeep):
             rank_by=rank_by,
             params=params,
             note=note,
-            bars=() if bars is None else _bars(bars),
+            bars=self._series.of(universe_name, bars),
         )
         add_code(draft, captured.code, captured.blobs)
-        return run_of(self.add(draft, labels), labels)
+        record = self.add(draft, labels)
+        self._series.keep(universe_name, draft.series)
+        return run_of(record, labels)
 
     def add(self, draft: Draft, tags: Iterable[str] = ()) -> Record:
         """Write a run that is drafted, from an import say. Raises what a save raises."""
@@ -253,7 +256,7 @@ class Archive(Upkeep):
         name: str,
         *,
         to: str | None = None,
-        level: int = 3,
+        level: int = 1,
         storage_class: str | None = None,
         storage_options: Mapping[str, Any] | None = None,
         step: Callable[[float], None] = lambda _bytes: None,
@@ -379,9 +382,3 @@ def _tags(tags: Iterable[str]) -> tuple[str, ...]:
             raise ConfigError(f"the tag {label!r} is no text: give names")
         layout.quote(label)
     return tuple(sorted(set(labels)))
-
-
-def _bars(bars: Any) -> list[Any]:
-    from archiver.codec.tapes import tape_of
-
-    return [tape_of(bars)]

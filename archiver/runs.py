@@ -18,7 +18,7 @@ from archiver import layout
 from archiver.codec.detail import Details, Kept, encode_details
 from archiver.codec.metrics import MetricsEncoder
 from archiver.codec.records import compress, decode_record, encode_record
-from archiver.codec.tapes import Tape
+from archiver.codec.tapes import Tape, tape_of
 from archiver.codec.text import dumps, loads, plain
 from archiver.errors import ConfigError, IntegrityError, NotFoundError, RunNotFoundError, StorageError
 from archiver.model import Code, Record, Ref, Run
@@ -28,6 +28,7 @@ from archiver.store import Store
 
 _REUSE_SECONDS = 3_600.0
 _CODE_LEVEL = 9
+_MOST_SERIES = 4
 _REMOVABLE = (
     layout.RUNS,
     layout.TRASH,
@@ -155,6 +156,28 @@ class Writer:
         else:
             for _ in self._store.map(act, keys):
                 pass
+
+
+class KnownSeries:
+    """Remembers the bar series of the latest saves, so that the next run of a universe shares its tapes."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, list[Tape]] = {}
+
+    def of(self, universe: str, bars: Any = None) -> list[Tape]:
+        """Return the series that windows may be cut from: the user's, then those of the universe's last save.
+
+        Raises ConfigError for bars that are no series.
+        """
+        return [*([] if bars is None else [tape_of(bars)]), *self._of.get(universe, ())]
+
+    def keep(self, universe: str, series: Sequence[Tape]) -> None:
+        """Remember the series of a save; the oldest are forgotten."""
+        if series:
+            self._of.pop(universe, None)
+            self._of[universe] = list(series[:_MOST_SERIES])
+        while len(self._of) > 1 and sum(map(len, self._of.values())) > _MOST_SERIES:
+            self._of.pop(next(iter(self._of)))
 
 
 def _bytes(draft: Draft, key: str) -> bytes:

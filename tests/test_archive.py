@@ -287,6 +287,16 @@ def test_price_windows_are_cut_from_one_tape_that_runs_share(
     assert "price_history" not in local.load_trades(name, universe="u").column_names
 
 
+def test_runs_of_other_strategies_share_the_tape_too(local: Archive, results: list[dict[str, Any]]) -> None:
+    detailed = [result for result in results if "trades_detailed" in result]
+    local.save_universe_results("u", detailed, code="none")
+    for result in detailed:
+        local.save_universe_results("u", [result], code="none")
+    assert len(list(local.store.list(layout.TAPES))) == 1
+    for result in detailed:
+        assert_same_detail(local.load_strategy(result["strategy_name"]), result)
+
+
 def test_windows_that_fit_no_tape_are_stored_in_full(local: Archive, results: list[dict[str, Any]]) -> None:
     given = next(result for result in results if "trades_detailed" in result)
     trades = json.loads(json.dumps(given["trades_detailed"]))
@@ -564,7 +574,9 @@ def test_a_full_disk_is_one_error_and_nothing_is_half_visible(tmp_path: Path) ->
             print(type(error).__name__, error)
         """
     )
-    done = subprocess.run([sys.executable, "-c", program, url], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, url], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout.count("\n") == 1, done.stderr
     assert done.stdout.startswith(("StorageFullError", "StorageError"))
     archive = archiver.open(url)

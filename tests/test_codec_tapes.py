@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archiver.codec.parquet import ParquetObject
-from archiver.codec.tapes import Tape, cut_windows, decode_tape, encode_tape, find_tapes, tape_of
+from archiver.codec.tapes import Tape, cut_windows, decode_tape, find_tapes, tape_of
 from archiver.errors import ConfigError
 from tests.same import same
 
@@ -123,13 +123,25 @@ def test_bars_that_are_no_series_are_refused(bars: Any) -> None:
         tape_of(bars)
 
 
+def test_a_known_series_is_used_where_most_windows_are_cut_from_it() -> None:
+    bars = series(200)
+    first = find_tapes([window(bars, at, 20) for at in range(0, 120, 10)]).tapes
+    again = check([window(bars, at, 20) for at in (3, 40, 77)], 1, 0, first)
+    assert again[0] is first[0]
+    more = check([window(bars, at, 20) for at in (3, 40, 77, 150, 160)], 2, 0, first)
+    assert more[0] is first[0]
+    assert more[1].bars == 30
+    few = check([window(bars, at, 20) for at in (3, 150, 160, 170)], 1, 0, first)
+    assert few[0] is not first[0]
+
+
 def test_a_tape_is_parquet_and_comes_back() -> None:
     tape = Tape("timestamps", series(50))
-    data, ref = encode_tape(tape)
+    data, ref = tape.encoded()
     back = decode_tape(ParquetObject(ref, lambda start, end: data[start:end]))
     assert back.clock == tape.clock
     assert same(back.columns, tape.columns)
-    assert encode_tape(Tape("timestamps", series(50)))[0] == data
+    assert Tape("timestamps", series(50)).encoded()[0] == data
 
 
 @settings(max_examples=100, deadline=None)

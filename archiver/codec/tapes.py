@@ -35,11 +35,27 @@ class Tape:
 
     clock: str
     columns: dict[str, list[Any]]
+    given: bool = False
+    """The user says that this is the series: it is used even if few windows are cut from it."""
+    _series: _Series | None = field(default=None, repr=False, compare=False)
+    _encoded: tuple[bytes, Ref] | None = field(default=None, repr=False, compare=False)
 
     @property
     def bars(self) -> int:
         """Number of bars."""
         return len(self.columns[self.clock])
+
+    def series(self) -> _Series | None:
+        """Return the bars as they are compared, made once; None where they cannot be compared."""
+        if self._series is None:
+            self._series = _Series.of(self)
+        return self._series
+
+    def encoded(self) -> tuple[bytes, Ref]:
+        """Return the bytes as Parquet, one row a bar, and a Ref without its key; made once."""
+        if self._encoded is None:
+            self._encoded = _encode(self)
+        return self._encoded
 
 
 @dataclass(slots=True)
@@ -54,7 +70,8 @@ def find_tapes(values: Sequence[Any], known: Sequence[Tape] = ()) -> Cuts:
     """Find the tapes that these values are cut from.
 
     Every place that is returned has been proven: cutting the tape there gives the value back, types and float bits
-    included. `known` are series that are tried first as they are; one that no window uses is not returned.
+    included. `known` are series that are tried first, as they are; one is used that was given by the user, or that
+    most windows are cut from.
     """
     cuts = Cuts(places=[None] * len(values))
     rest = _windows(values)
@@ -64,7 +81,10 @@ def find_tapes(values: Sequence[Any], known: Sequence[Tape] = ()) -> Cuts:
     for _ in range(_MOST_TAPES + len(known)):
         if not rest:
             break
-        series = _Series.of(tried.pop(0)) if tried else None
+        tape = tried.pop(0) if tried else None
+        series = tape.series() if tape is not None else None
+        if tape is not None and series is None:
+            continue
         growing = series is None
         if series is None:
             series = _Series(rest[0].clock, list(values[rest[0].at]))
@@ -76,14 +96,22 @@ def find_tapes(values: Sequence[Any], known: Sequence[Tape] = ()) -> Cuts:
                 missed.append(window)
             else:
                 placed.append((window.at, begin, window.length))
-        # One window that agrees with no other is no cut of a series, unless there is no other.
-        if len(placed) > 1 or (placed and (not growing or alone)):
+        if _used(tape, len(placed), len(rest), alone=alone):
             for at, begin, length in placed:
                 cuts.places[at] = (offset + begin, length)
-            cuts.tapes.append(Tape(series.clock, series.columns()))
+            cuts.tapes.append(tape or Tape(series.clock, series.columns(), _series=series))
             offset += len(series.ticks)
-        rest = missed if placed or not growing else rest[1:]
+        else:
+            missed = rest if tape is not None else (missed if placed else rest[1:])
+        rest = missed
     return cuts
+
+
+def _used(tape: Tape | None, placed: int, windows: int, *, alone: bool) -> bool:
+    if tape is not None:
+        return placed > 0 and (tape.given or placed * 2 >= windows)
+    # One window that agrees with no other is no cut of a series, unless there is no other.
+    return placed > 1 or (placed == 1 and alone)
 
 
 @dataclass(slots=True)
@@ -271,8 +299,7 @@ def window_column(
     return Column(array, window=True, full=full), cuts.tapes
 
 
-def encode_tape(tape: Tape) -> tuple[bytes, Ref]:
-    """Write a tape as Parquet: one row a bar. Returns the bytes, and a Ref without its key."""
+def _encode(tape: Tape) -> tuple[bytes, Ref]:
     import pyarrow as pa
 
     columns = {key: encode_column(values, key) for key, values in tape.columns.items()}
@@ -312,4 +339,4 @@ def tape_of(bars: Any) -> Tape:
     clock = _clock(columns) if type(columns) is dict and columns else None
     if clock is None:
         raise ConfigError("bars: give a dict of lists of one length, one of which increases strictly")
-    return Tape(clock, columns)
+    return Tape(clock, columns, given=True)
