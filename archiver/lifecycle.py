@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archiver import layout
-from archiver.errors import ConfigError, PolicyError, StorageError
+from archiver.errors import AccessError, ConfigError, PolicyError, StorageError
 from archiver.model import Record
 from archiver.policy import PINNED, Policy
 from archiver.rules import (
@@ -169,7 +169,7 @@ def apply(store: Store, plan: RulesPlan, *, wait: Callable[[float], None] = time
     if _same(found, plan.after):
         return True
     if failure is not None and _same(found, plan.before.found):
-        raise failure
+        raise _refused(failure)
     difference = _difference(plan, found)
     _restore(api, plan.before.found, wait)
     raise StorageError(
@@ -219,10 +219,25 @@ def _settled(api: BucketApi, plan: RulesPlan, wait: Callable[[float], None]) -> 
     found = plan.before.found
     for seconds in _LOOKS:
         wait(seconds)
-        found = api.rules()
+        try:
+            found = api.rules()
+        except StorageError as error:
+            raise type(error)(
+                f"{error}; the rules were written: look at them with `archiver lifecycle show`"
+            ) from error
         if not _same(found, plan.before.found):
             break
     return found
+
+
+def _refused(failure: StorageError) -> StorageError:
+    """Say what may help where the server does not take the rules as a whole."""
+    if isinstance(failure, AccessError):
+        return failure
+    return StorageError(
+        f"{failure}; nothing was changed. A server that knows only some rules may take fewer: try "
+        "--abort-uploads never, --old-versions never"
+    )
 
 
 def _restore(api: BucketApi, former: RuleSet | None, wait: Callable[[float], None]) -> None:

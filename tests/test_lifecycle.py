@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,6 +174,32 @@ def test_a_denied_call_changes_nothing_and_says_which(
     with pytest.raises(AccessError, match=f"cannot {step} the lifecycle rules"):
         apply(archive.store, made, wait=at_once)
     assert ids(bucket) == ["logs", "tagged"]
+
+
+def test_a_server_that_knows_only_some_rules_says_no_and_a_way_is_shown(
+    wired_place: Place, wire: Wire
+) -> None:
+    archive = archiver.open(wired_place.url, **wired_place.options)
+    archive.save_universe_results("u1", [small_run(1, 1)], top_n=1, code="none")
+    made = planned(archive, MONTH)
+    for status, code in ((400, "InvalidRequest"), (501, "NotImplemented")):
+        wire.fault("answer", "PUT", status=status, code=code)
+        with pytest.raises(StorageError, match=r"nothing was changed.*try --abort-uploads never"):
+            apply(archive.store, made, wait=at_once)
+    assert planned(archive, MONTH).change == made.change
+
+
+def test_what_is_signed_is_what_is_sent(wired_place: Place, wire: Wire) -> None:
+    bucket = wired_place.open().bucket_api()
+    assert bucket is not None
+    bucket.replace_rules(RuleSet(OTHERS, "varies_by_storage_class"))
+    ((_, path, headers),) = [seen for seen in wire.seen if seen[0] == "PUT"]
+    assert path.endswith("?lifecycle")
+    assert headers["content-md5"] == base64.b64encode(hashlib.md5(OTHERS).digest()).decode()
+    assert headers["x-amz-content-sha256"] == hashlib.sha256(OTHERS).hexdigest()
+    crc = base64.b64encode(zlib.crc32(OTHERS).to_bytes(4, "big")).decode()
+    assert headers.get("x-amz-checksum-crc32", crc) == crc
+    assert headers["x-amz-transition-default-minimum-object-size"] == "varies_by_storage_class"
 
 
 def test_a_pinned_run_stops_the_rule_until_it_is_untagged(archive: Archive, bucket: BucketApi) -> None:

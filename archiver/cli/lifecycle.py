@@ -317,7 +317,9 @@ def _print_plan(call: Call, made: RulesPlan) -> None:
         ]
         print_table(headers, [_estimate_row(item) for item in made.estimates], right=headers[1:])
         first = made.estimates[0]
-        call.say(f"estimated in {first.currency} by the prices of {first.prices_of} (set lifecycle.prices)")
+        call.say(
+            f"estimated in {first.currency} by the prices of {first.prices_of} (set lifecycle.prices); a request an object"
+        )
     _warn(call, made.warnings)
     if change.empty:
         call.say("the bucket's rules are as they should be" if change.stay else "no rule is wanted")
@@ -357,7 +359,12 @@ def _plan_document(made: RulesPlan) -> dict[str, Any]:
         },
         "warnings": list(made.warnings),
         "estimates": [
-            {**dataclasses.asdict(item), "saves": item.saves, "pays_back": item.pays_back}
+            {
+                **dataclasses.asdict(item),
+                "requests": item.objects,
+                "saves": item.saves,
+                "pays_back": item.pays_back,
+            }
             for item in made.estimates
         ],
     }

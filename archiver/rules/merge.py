@@ -17,8 +17,17 @@ _MOST_ID = 255
 _NAMED_RUNS = 5
 _AREAS = (layout.TIER2, layout.BUNDLES, layout.CATALOG, layout.TRASH)
 """Below these alone archiver makes rules."""
-KEPT = (layout.RUNS, layout.TIER1, layout.TAPES, layout.CODE, layout.TAGS, layout.ARCHIVE)
-"""What no rule may ever touch: without it runs are lost."""
+KEPT = (
+    layout.RUNS,
+    layout.TIER1,
+    layout.TAPES,
+    layout.CODE,
+    layout.TAGS,
+    layout.TRASH,
+    layout.QUARANTINE,
+    layout.ARCHIVE,
+)
+"""What no rule may remove: without it runs, or what can be undone, are lost."""
 
 
 @dataclass(frozen=True, slots=True)
