@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import zstandard
@@ -21,8 +22,9 @@ from archiver.model import Entry, Record, Ref
 from archiver.runs import reachable, read_record
 from archiver.store import Store
 
-PIECE = 4 << 20
+PIECE = 1 << 20
 """Bytes that are held of one object; a larger one is streamed."""
+_LARGE_AT_ONCE = 4
 _BATCH = 512
 _MANY = 64
 """With more runs than this, listing what the target has costs less than asking for each object."""
@@ -233,7 +235,10 @@ def _move(
         check_refs(record)
         refs.update((ref.key, ref) for ref in reachable(record) if ref.key not in totals.shared)
     damaged: dict[str, str] = {}
-    for put in pool.map(partial(_put, source, target, own, restore), refs.values()):
+    put_one = partial(_put, source, target, own, restore)
+    small = [ref for ref in refs.values() if ref.plain or ref.size <= PIECE]
+    large = [ref for ref in refs.values() if not (ref.plain or ref.size <= PIECE)]
+    for put in chain(pool.map(put_one, small), pool.map(put_one, large, at_once=_LARGE_AT_ONCE)):
         if put.damage:
             damaged[put.key] = put.damage
         totals.objects += put.written

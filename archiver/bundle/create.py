@@ -14,21 +14,26 @@ import zstandard
 
 from archiver import layout
 from archiver.bundle.place import Place
-from archiver.bundle.survey import Item, Survey, front, load_bytes, lost, survey
+from archiver.bundle.survey import Item, Survey, front, load_bytes, lost, processors, survey
 from archiver.bundle.tar import END, header, padding
 from archiver.errors import ConfigError, NotFoundError
 from archiver.model import Record
+from archiver.pause import collector_paused
 from archiver.runs import read_record
 from archiver.store import Store
 from archiver.store.seekable import seek_table
 from archiver.transfer import Step
 
-LEVEL = 3
+LEVEL = 1
+"""Most of what goes in is compressed already: harder work saves two percent."""
+_FRONT_LEVEL = 3
 _GROUP = 64 << 10
 """Small objects share a frame of about this size: one run of many is then read with little else."""
-_PART = 1 << 20
-"""A large object is read in parts of this size, and packed in frames of a quarter, which are read alone."""
-_FRAME = _PART // 4
+_GROUPS = 4
+"""On a disk so many groups are packed at a time: handing them to threads costs as much as packing one."""
+_PART = 512 << 10
+"""A large object is read in parts of this size, and packed in frames of half of it, which are read alone."""
+_FRAME = _PART // 2
 _contexts = threading.local()
 
 
@@ -56,7 +61,9 @@ class _Part(NamedTuple):
     end: int
 
 
-_Task = Sequence[Item] | _Part
+_Group = Sequence[Item]
+"""Small members that share a frame."""
+_Task = Sequence[_Group] | _Part
 _Packed = tuple[list[tuple[bytes, int]], bytes]
 
 
@@ -85,10 +92,11 @@ def create(
     there = _existing(store, sorted(set(runs)), place)
     if there is not None:
         return there
-    found = survey(store, runs)
+    with collector_paused():
+        found = survey(store, runs)
     digest = hashlib.sha256()
     size = 0
-    with place.store.write(place.key) as stream:
+    with place.store.write(place.key) as stream, collector_paused():
         for data in _file(store, found, level, step):
             digest.update(data)
             stream.write(data)
@@ -128,13 +136,17 @@ def _file(store: Store, found: Survey, level: int, step: Step) -> Iterator[bytes
     """Yield the bytes of the whole file."""
     frames: list[tuple[int, int]] = []
     beginning = front(found)
-    first = _compress(beginning, level)
+    first = _compress(beginning, max(level, _FRONT_LEVEL))
     frames.append((len(first), len(beginning)))
     yield first
     digest = hashlib.sha256()
-    tasks, again = _tasks(found), _tasks(found)
-    pack = partial(_pack, store, found.kept, found.modified, level)
-    for task, (packed, plain) in zip(again, store.map(pack, tasks), strict=True):
+    at_once = _GROUPS if store.local else 1
+    tasks, again = _tasks(found, at_once), _tasks(found, at_once)
+    # An executor of the user may be other machines: what was kept here is read again there.
+    kept = found.kept if store.executor is None else {}
+    pack = partial(_pack, store, kept, found.modified, level)
+    results = store.map(pack, tasks, at_once=processors(store))
+    for task, (packed, plain) in zip(again, results, strict=True):
         if isinstance(task, _Part):
             if task.start == 0:
                 digest = hashlib.sha256()
@@ -144,15 +156,35 @@ def _file(store: Store, found: Survey, level: int, step: Step) -> Iterator[bytes
         for data, size in packed:
             frames.append((len(data), size))
             yield data
-        step(len(plain) if isinstance(task, _Part) else sum(item.size for item in task))
+        step(len(plain) if isinstance(task, _Part) else sum(item.size for group in task for item in group))
     end = _compress(END, level)
     frames.append((len(end), len(END)))
     yield end
     yield seek_table(frames)
 
 
-def _tasks(found: Survey) -> Iterator[_Task]:
-    """Split the members into what is packed at a time: groups of small ones, parts of large ones."""
+def _tasks(found: Survey, at_once: int) -> Iterator[_Task]:
+    """Split the members into what is packed at a time: some groups of small ones, or a part of a large one."""
+    groups: list[_Group] = []
+    for group in _groups(found):
+        if group[0].size > _PART:
+            if groups:
+                yield groups
+                groups = []
+            item = group[0]
+            for start in range(0, item.size, _PART):
+                yield _Part(item, start, min(start + _PART, item.size))
+        else:
+            groups.append(group)
+            if len(groups) == at_once:
+                yield groups
+                groups = []
+    if groups:
+        yield groups
+
+
+def _groups(found: Survey) -> Iterator[_Group]:
+    """Put neighbours together; a large member stays alone."""
     group: list[Item] = []
     held = 0
     for item in found.items:
@@ -160,8 +192,7 @@ def _tasks(found: Survey) -> Iterator[_Task]:
             yield group
             group, held = [], 0
         if item.size > _PART:
-            for start in range(0, item.size, _PART):
-                yield _Part(item, start, min(start + _PART, item.size))
+            yield [item]
         else:
             group.append(item)
             held += item.size
@@ -173,16 +204,19 @@ def _pack(store: Store, kept: Mapping[str, bytes], modified: datetime, level: in
     """Return a task's frames, and the plain bytes of a part, whose sha256 only the whole member tells."""
     if isinstance(task, _Part):
         return _pack_part(store, modified, level, task)
-    parts: list[bytes] = []
-    for item in task:
-        data = kept[item.key] if item.key in kept else _get(store, item.key, 0, item.size)
-        if hashlib.sha256(data).hexdigest() != item.sha256:
-            raise lost(item.key, store)
-        parts += header(item.key, item.size, modified), data, padding(item.size)
-    plain = b"".join(parts)
-    step = max(_FRAME, 1)
-    cuts = [plain[at : at + step] for at in range(0, len(plain), step)]
-    return [(_compress(cut, level), len(cut)) for cut in cuts], b""
+    packed: list[tuple[bytes, int]] = []
+    for group in task:
+        parts: list[bytes] = []
+        for item in group:
+            data = kept[item.key] if item.key in kept else _get(store, item.key, 0, item.size)
+            if hashlib.sha256(data).hexdigest() != item.sha256:
+                raise lost(item.key, store)
+            parts += header(item.key, item.size, modified), data, padding(item.size)
+        plain = b"".join(parts)
+        for at in range(0, len(plain), _FRAME):
+            cut = plain[at : at + _FRAME]
+            packed.append((_compress(cut, level), len(cut)))
+    return packed, b""
 
 
 def _pack_part(store: Store, modified: datetime, level: int, part: _Part) -> _Packed:

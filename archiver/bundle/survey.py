@@ -7,6 +7,7 @@ So a copy that was cut while it was unpacked holds no record without its data.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from archiver import __version__, layout
-from archiver.bundle.tar import header, padding
+from archiver.bundle.tar import header, header_size, padding
 from archiver.errors import ConfigError, IntegrityError, NotFoundError, RunNotFoundError
 from archiver.model import Record, Ref
 from archiver.runs import reachable, read_record, run_of
@@ -143,7 +144,7 @@ def front(found: Survey) -> bytes:
     at = 0
     rows = []
     for item in found.items:
-        at += len(header(item.key, item.size, modified))
+        at += header_size(item.key, item.size, modified)
         rows.append(orjson.dumps({"key": item.key, "at": at, "size": item.size, "sha256": item.sha256}))
         at += item.size + len(padding(item.size))
     facts = {
@@ -182,8 +183,13 @@ def _read(store: Store, runs: Sequence[str]) -> Iterator[tuple[bytes, Record]]:
     """Read records, some at a time: handing each one to a thread would cost more than reading it from a disk."""
     count = max(1, min(_AT_ONCE, len(runs) // (4 * store.workers)))
     groups = [runs[at : at + count] for at in range(0, len(runs), count)]
-    for group in store.map(partial(_read_group, store), groups):
+    for group in store.map(partial(_read_group, store), groups, at_once=processors(store)):
         yield from group
+
+
+def processors(store: Store) -> int | None:
+    """Return how many threads suit work on a disk, which is mostly a processor's; None for stores far away."""
+    return (os.cpu_count() or 2) if store.local else None
 
 
 def _read_group(store: Store, runs: Sequence[str]) -> list[tuple[bytes, Record]]:

@@ -51,7 +51,10 @@ def create(
     to: Annotated[
         str | None, typer.Option("--to", metavar="URL", help="Another folder or URL for a plain name.")
     ] = None,
-    level: Annotated[int, typer.Option("--level", min=1, max=22, help="How hard zstd works.")] = 3,
+    level: Annotated[
+        int,
+        typer.Option("--level", min=1, max=22, help="How hard zstd works; most of it is compressed already."),
+    ] = 1,
     storage_class: Annotated[
         str | None, typer.Option("--storage-class", metavar="CLASS", help="Of S3, such as GLACIER.")
     ] = None,

@@ -135,19 +135,20 @@ class Store(ABC):
         """Yield what writers that died left behind and `list` does not show; `delete` takes these keys."""
         return iter(())
 
-    def map(self, fn: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    def map(self, fn: Callable[[T], R], items: Iterable[T], *, at_once: int | None = None) -> Iterator[R]:
         """Call fn for every item, at most `workers` at a time; yield the results in the items' order.
+
+        at_once: fewer than `workers`, for work that takes much memory or mostly a processor.
 
         Takes items as results are consumed, so a million of them are not queued. The first exception is
         raised in its place; what had not begun by then never does.
         """
-        executor = self.executor or ThreadPoolExecutor(self.workers, thread_name_prefix="archiver-store")
+        workers = self.workers if at_once is None else min(at_once, self.workers)
+        executor = self.executor or ThreadPoolExecutor(workers, thread_name_prefix="archiver-store")
         source = iter(items)
         pending: deque[Future[R]] = deque()
         try:
-            pending.extend(
-                executor.submit(fn, item) for item in islice(source, self.workers * self.look_ahead)
-            )
+            pending.extend(executor.submit(fn, item) for item in islice(source, workers * self.look_ahead))
             while pending:
                 yield pending.popleft().result()
                 pending.extend(executor.submit(fn, item) for item in islice(source, 1))
