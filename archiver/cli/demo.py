@@ -30,8 +30,8 @@ def demo(ctx: typer.Context) -> None:
     Takes less than a minute. Needs the extra `demo` (backtesting.py with its bundled GOOG and EURUSD prices).
     """
     from archiver import demo as search
-    from archiver.cli.metrics import ordered
     from archiver.cli.output import print_table, size
+    from archiver.selection import Ask, take
 
     call = Call.of(ctx)
     total = len(search.jobs())
@@ -45,9 +45,10 @@ def demo(ctx: typer.Context) -> None:
     seconds = time.perf_counter() - started
 
     best: list[dict[str, Any]] = []
+    ask = Ask(sort=(("sharpe_ratio", True),))
     for run in saved.runs:
         table = archive.load_metrics(universe=run.universe, columns=_COLUMNS[2:], run=run.id)
-        best += ordered(table.select(_COLUMNS), "sharpe_ratio", descending=True)[:5].to_pylist()
+        best += take(table.select(_COLUMNS), ask)[:5].to_pylist()
     trades = sum(len(result["trades_detailed"]) for results in saved.results for result in results)
     if call.json:
         runs = [{"id": run.id, "universe": run.universe, "bytes": run.bytes} for run in saved.runs]

@@ -13,21 +13,6 @@ from archiver.cli.call import Call
 if TYPE_CHECKING:
     import pyarrow as pa
 
-KEYS = ("universe", "strategy_name", "run")
-# What most people look at first; a table on a terminal shows these of the metrics there are.
-LEADING = (
-    "composite_score",
-    "sharpe_ratio",
-    "total_return",
-    "return_pct",
-    "max_drawdown",
-    "max_drawdown_pct",
-    "profit_factor",
-    "win_rate",
-    "win_rate_pct",
-    "n_trades",
-)
-
 
 def metrics(
     ctx: typer.Context,
@@ -72,6 +57,7 @@ def metrics(
     The newest run of a universe counts; --history shows all. NaN and missing values sort last.
     """
     from archiver.cli.output import format_of, print_table, write_rows
+    from archiver.selection import KEYS
 
     call = Call.of(ctx)
     chosen = format_of(form, output, as_json=call.json)
@@ -108,6 +94,7 @@ def _columns_to_read(wanted: list[str] | None, sort: str | None, where: str | No
     if wanted is None:
         return None
     from archiver.expression import Expression
+    from archiver.selection import KEYS
 
     names = [*wanted]
     if sort:
@@ -118,30 +105,15 @@ def _columns_to_read(wanted: list[str] | None, sort: str | None, where: str | No
 
 
 def _select(table: pa.Table, where: str | None, sort: str | None) -> pa.Table:
-    from archiver.expression import Expression, known_column
+    from archiver.selection import Ask, take
 
-    if where:
-        table = table.filter(Expression(where).mask(table))
-    if sort:
-        name = known_column(sort.removeprefix("-"), table.column_names)
-        table = ordered(table, name, descending=not sort.startswith("-"))
-    return table
-
-
-def ordered(table: pa.Table, column: str, *, descending: bool) -> pa.Table:
-    """Sort rows by a column, stable; None and NaN come last either way."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    values = table.column(column)
-    unranked = pc.is_null(values, nan_is_null=True)
-    keys = pa.table({"unranked": unranked, "value": values, "row": pa.array(range(len(table)))})
-    by_value = "descending" if descending else "ascending"
-    order = pc.sort_indices(keys, [("unranked", "ascending"), ("value", by_value), ("row", "ascending")])
-    return table.take(order)
+    keys = ((sort.removeprefix("-"), not sort.startswith("-")),) if sort else ()
+    return take(table, Ask(where=where or "", sort=keys))
 
 
 def _leading(names: list[str], sort: str | None) -> list[str]:
+    from archiver.selection import KEYS, LEADING
+
     first = ["strategy_name", "universe"]
     if sort:
         first.append(sort.removeprefix("-"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO
+
+from archiver.readable import age, cell, json_bytes, moment, number, printable, size, sparkline
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,86 +14,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from rich.console import Console
 
+__all__ = [
+    "age",
+    "cell",
+    "json_bytes",
+    "moment",
+    "number",
+    "printable",
+    "size",
+    "sparkline",
+]  # and all below: what commands print with, under one name
+
 FORMATS = ("table", "csv", "json", "jsonl", "parquet")
-_BARS = "▁▂▃▄▅▆▇█"
-
-
-def size(count: int | float) -> str:
-    """Write a number of bytes as people do: `812 B`, `4.7 MB` (powers of 1000)."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
-        if abs(value) < 999.5 or unit == "PB":
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" or abs(value) >= 99.95 else f"{value:.1f} {unit}"
-
-
-def age(then: datetime, now: datetime | None = None) -> str:
-    """Write how long ago a moment was: `now`, `5 min`, `3 h`, `12 d`, `8 mo`, `2 y`."""
-    seconds = ((now or datetime.now(UTC)) - then).total_seconds()
-    for unit, length in (
-        ("y", 365.25 * 86400),
-        ("mo", 30.44 * 86400),
-        ("d", 86400),
-        ("h", 3600),
-        ("min", 60),
-    ):
-        if seconds >= length * (2 if unit in ("y", "mo") else 1):
-            return f"{int(seconds / length)} {unit}"
-    return "now"
-
-
-def moment(then: datetime) -> str:
-    """Write a moment in UTC to the second: `2025-01-21 14:03:07Z`."""
-    return f"{then.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
-
-
-def number(value: float) -> str:
-    """Write a number with as many digits as a reader can use; thousands are grouped."""
-    if value != value:
-        return "nan"
-    if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1000):
-        return f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.3e}"
-    if value == 0 or 0.0005 <= abs(value) < 1e15:
-        return f"{value:,.3f}" if abs(value) < 1000 else f"{value:,.1f}"
-    return f"{value:.3g}"
-
-
-def cell(value: Any) -> str:
-    """Write any value into one cell of a table."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | float):
-        return number(value)
-    if isinstance(value, datetime):
-        return moment(value) if value.tzinfo else value.isoformat(sep=" ")
-    if isinstance(value, list | dict):
-        return json_bytes(value, indent=False).decode().strip()
-    return printable(str(value))
-
-
-def printable(text: str) -> str:
-    """Replace what could steer a terminal or break a line by its escape."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-
-
-def sparkline(values: Sequence[float], width: int = 60) -> str:
-    """Draw a curve in one line of text, keeping its extremes; empty where nothing is finite."""
-    finite = [value for value in values if value - value == 0]
-    if not finite:
-        return ""
-    width = max(1, min(width, len(finite)))
-    cuts = [len(finite) * at // width for at in range(width + 1)]
-    steps = [finite[begin:end] for begin, end in pairwise(cuts)]
-    low, high = min(finite), max(finite)
-    if high == low:
-        return _BARS[3] * width
-    middle = (low + high) / 2
-    # Of the points that share a column the one farthest from the middle is drawn, so that no peak is lost.
-    points = [max(step, key=lambda value: abs(value - middle)) for step in steps]
-    return "".join(_BARS[round((point - low) / (high - low) * (len(_BARS) - 1))] for point in points)
 
 
 def console() -> Console:
@@ -170,32 +102,6 @@ def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
 
     for name, text in texts:
         console().print(Text.assemble((name.ljust(width), "bold"), "  ", text))
-
-
-def json_bytes(document: Any, *, indent: bool = True) -> bytes:
-    """Encode plain data as a line of JSON: NaN and infinities are null, datetimes ISO 8601 text."""
-    import orjson
-
-    option = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z | (orjson.OPT_INDENT_2 if indent else 0)
-    try:
-        return orjson.dumps(document, option=option, default=str)
-    except TypeError:  # integers beyond 64 bits, lone surrogates
-        import json
-
-        text = json.dumps(_finite(document), indent=2 if indent else None, default=_text)
-        return text.encode() + b"\n"
-
-
-def _text(value: Any) -> str:
-    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if value - value == 0 else None
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def format_of(wanted: str | None, output: Path | None, *, as_json: bool) -> str:

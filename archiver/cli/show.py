@@ -51,7 +51,7 @@ def show(
 
 def _best(archive: Archive, run: Run, limit: int) -> list[dict[str, Any]]:
     """Return the best strategies of a run by what it was ranked by, with a few well-known metrics."""
-    from archiver.cli.metrics import LEADING, ordered
+    from archiver.selection import LEADING, Ask, take
 
     if not run.rank_by or not limit:
         return []
@@ -59,7 +59,6 @@ def _best(archive: Archive, run: Run, limit: int) -> list[dict[str, Any]]:
     columns = dict.fromkeys(
         ["strategy_name", run.rank_by, *(name for name in LEADING if name in table.column_names)]
     )
-    rows: list[dict[str, Any]] = ordered(table.select(list(columns)), run.rank_by, descending=True)[
-        :limit
-    ].to_pylist()
+    found = take(table.select(list(columns)), Ask(sort=((run.rank_by, True),)))
+    rows: list[dict[str, Any]] = found[:limit].to_pylist()
     return rows

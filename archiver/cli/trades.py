@@ -111,8 +111,8 @@ def _leading(table: pa.Table) -> list[str]:
 
 def _print_summary(detail: dict[str, Any]) -> None:
     """Print who the strategy is, its leading metrics, and its equity as a line of blocks."""
-    from archiver.cli.metrics import LEADING
     from archiver.cli.output import console, number, print_pairs, sparkline
+    from archiver.selection import LEADING
 
     metrics = detail["metrics"]
     pairs: list[tuple[str, Any]] = [

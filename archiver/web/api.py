@@ -25,8 +25,8 @@ from archiver.errors import (
 from archiver.expression import known_column
 from archiver.load import FIRST
 from archiver.runs import reachable
+from archiver.selection import Ask, parse_sort
 from archiver.web.export import TYPES, json_bytes, table_bytes
-from archiver.web.rows import Ask, parse_sort
 
 if TYPE_CHECKING:
     from archiver.model import Run

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
-from archiver.expression import Expression, known_column
+from archiver.expression import known_column
+from archiver.selection import Ask, choose
 from archiver.web.data import Metrics, Recent
 
 if TYPE_CHECKING:
@@ -15,42 +16,12 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 10_000
 """A page of rows is never longer."""
-_MOST_KEYS = 8
-_LONGEST_SEARCH = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Which rows, in which order: `sort` holds (column, descending)."""
-
-    universe: str = ""
-    search: str = ""
-    where: str = ""
-    sort: tuple[tuple[str, bool], ...] = ()
 
 
 def ask_of(texts: Mapping[str, Any], sort: tuple[tuple[str, bool], ...] = ()) -> Ask:
     """Return the ask that a page or a URL says in texts."""
     universe, search, where = (str(texts.get(name) or "") for name in ("universe", "search", "where"))
     return Ask(universe, search, where, sort)
-
-
-def parse_sort(text: str) -> tuple[tuple[str, bool], ...]:
-    """Read `-sharpe_ratio,n_trades`: a leading `-` is descending.
-
-    Raises ConfigError for too many columns.
-    """
-    keys = tuple(
-        (part.removeprefix("-"), part.startswith("-")) for part in text.split(",") if part.strip("-")
-    )
-    if len(keys) > _MOST_KEYS:
-        raise ConfigError(f"sort by at most {_MOST_KEYS} columns")
-    return keys
-
-
-def sort_text(keys: Sequence[tuple[str, bool]]) -> str:
-    """Write what `parse_sort` reads."""
-    return ",".join(f"-{name}" if descending else name for name, descending in keys)
 
 
 class Views:
@@ -88,49 +59,6 @@ class Views:
 
     def _chosen(self, metrics: Metrics, ask: Ask) -> pa.Array | None:
         return self._kept.get((metrics.version, ask), lambda: choose(metrics.table, ask))
-
-
-def choose(table: pa.Table, ask: Ask) -> pa.Array | None:
-    """Return the indices of the rows asked for in their order; None for all rows as they stand.
-
-    Raises ConfigError for an unknown column, one that cannot be sorted, or an expression that cannot be read.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    mask = _mask(table, ask)
-    keys = [(known_column(name, table.column_names), down) for name, down in ask.sort]
-    for name, _ in keys:
-        if pa.types.is_nested(table.schema.field(name).type):
-            raise ConfigError(f"{name!r} holds lists or dicts and cannot be sorted: choose another column")
-    chosen = None if mask is None else pc.indices_nonzero(mask)
-    if not keys:
-        return chosen
-    narrow = table.select(list(dict.fromkeys(name for name, _ in keys)))
-    if chosen is not None:
-        narrow = narrow.take(chosen)
-    order = pc.sort_indices(
-        narrow, sort_keys=[(name, "descending" if down else "ascending") for name, down in keys]
-    )
-    return order if chosen is None else chosen.take(order)
-
-
-def _mask(table: pa.Table, ask: Ask) -> pa.ChunkedArray | None:
-    import pyarrow.compute as pc
-
-    masks = []
-    if ask.universe:
-        masks.append(pc.equal(table["universe"], ask.universe))
-    if len(ask.search) > _LONGEST_SEARCH:
-        raise ConfigError(f"search for at most {_LONGEST_SEARCH} characters")
-    words = ask.search.split()
-    masks += [pc.match_substring(table["strategy_name"], word, ignore_case=True) for word in words]
-    if ask.where.strip():
-        masks.append(Expression(ask.where).mask(table))
-    result = None
-    for mask in masks:
-        result = mask if result is None else pc.and_(result, mask)
-    return result
 
 
 def is_number(kind: pa.DataType) -> bool:
@@ -193,7 +121,7 @@ def cloud(
     Arguments:
         table: the rows to draw.
         x, y: numeric columns.
-        within: x from, x to, y from, y to; None: from the 0.5th to the 99.5th percentile.
+        within: x from, x to, y from, y to; None: from the 0.5th to the 99.5th percentile, of few rows all.
         cells: grid cells in each direction.
         most: points in the sample.
 
@@ -215,7 +143,9 @@ def cloud(
         return Cloud([], [], [], table.slice(0, 0), 0, 0)
     xs, ys = xs[at], ys[at]
     if within is None:
-        bounds = [*np.quantile(xs, [0.005, 0.995]), *np.quantile(ys, [0.005, 0.995])]
+        # A few extremes would squeeze the many; where few are drawn, all of them are.
+        ends = [0.005, 0.995] if len(at) > most else [0.0, 1.0]
+        bounds = [*np.quantile(xs, ends), *np.quantile(ys, ends)]
     else:
         bounds = list(within)
     x0, x1, y0, y1 = (float(value) for value in bounds)

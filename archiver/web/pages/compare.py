@@ -9,11 +9,11 @@ from dash.dependencies import Input, Output, State
 
 from archiver.errors import ArchiverError, ConfigError, NotKeptError
 from archiver.model import Record
+from archiver.selection import Ask
 from archiver.web import code, curves, figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.data import Metrics
 from archiver.web.parts import Page
-from archiver.web.rows import Ask
 
 if TYPE_CHECKING:
     from archiver.web.site import Site
@@ -89,7 +89,8 @@ def _strategy_side(site: Site, choice: links.Choice) -> Side:
     address = links.strategy(*choice)
     try:
         found = site.details.find(choice.strategy, choice.universe, choice.run or None)
-        return Side(choice.strategy, choice.universe, address, found.record, found.metrics, found.equity)
+        note = f"{found.record.universe} · {fmt.short_run(found.record.run)}"
+        return Side(choice.strategy, note, address, found.record, found.metrics, found.equity)
     except NotKeptError:
         import pyarrow.compute as pc
 
@@ -104,7 +105,7 @@ def _strategy_side(site: Site, choice: links.Choice) -> Side:
             name: value for name, value in rows[0].items() if name not in ("universe", "strategy_name", "run")
         }
         record = site.data.archive.record(rows[0]["run"])
-        return Side(choice.strategy, f"{choice.universe}, no detail kept", address, record, metrics, [])
+        return Side(choice.strategy, f"{choice.universe} · no detail kept", address, record, metrics, [])
 
 
 def _run_side(site: Site, run: str) -> Side:

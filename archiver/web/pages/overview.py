@@ -13,10 +13,10 @@ from dash.dependencies import Input, Output
 from archiver import layout, tree
 from archiver.errors import ArchiverError
 from archiver.model import Run
+from archiver.selection import Ask
 from archiver.web import figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.parts import Page
-from archiver.web.rows import Ask
 
 if TYPE_CHECKING:
     from archiver.web.site import Site

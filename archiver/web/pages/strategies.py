@@ -8,12 +8,13 @@ import dash_ag_grid as dag
 from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 
+from archiver.selection import parse_sort
 from archiver.web import format as fmt
 from archiver.web import links, parts
 from archiver.web.data import Metrics, plain_value
 from archiver.web.pages import scatter
 from archiver.web.parts import Page
-from archiver.web.rows import ask_of, is_number, numeric_columns, parse_sort
+from archiver.web.rows import ask_of, is_number, numeric_columns
 
 if TYPE_CHECKING:
     from archiver.web.site import Site
@@ -315,7 +316,7 @@ def _column_defs(site: Site, metrics: Metrics, columns: list[str], sort: str) ->
             "field": "strategy_name",
             "headerName": "Strategy",
             "pinned": "left",
-            "width": 275,
+            "width": 250,
             "minWidth": 120,
             "cellRenderer": "StrategyLink",
             "tooltipField": "strategy_name",
@@ -323,7 +324,7 @@ def _column_defs(site: Site, metrics: Metrics, columns: list[str], sort: str) ->
         {
             "field": "universe",
             "headerName": "Universe",
-            "width": 175,
+            "width": 165,
             "cellClass": "muted",
             "tooltipField": "universe",
         },

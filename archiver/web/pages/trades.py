@@ -8,11 +8,12 @@ import dash_ag_grid as dag
 from dash import ClientsideFunction, html
 from dash.dependencies import Input, Output, State
 
+from archiver.selection import Ask
 from archiver.web import curves, figures, parts
 from archiver.web import format as fmt
 from archiver.web.data import Metrics, plain_value
 from archiver.web.detail import Strategy, cut_around
-from archiver.web.rows import Ask, is_number
+from archiver.web.rows import is_number
 
 if TYPE_CHECKING:
     from archiver.web.site import Site
@@ -117,11 +118,14 @@ def _numbered(found: Strategy) -> Metrics:
 
 
 def _trade_row(row: dict[str, Any]) -> dict[str, Any]:
-    shown = {
-        name: plain_value(value) if not isinstance(value, dict | list) else str(value)[:200]
-        for name, value in row.items()
-    }
+    shown = {name: _shown(value) for name, value in row.items()}
     return {"_id": str(row["_trade"]), **shown}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        return str(value)[:200]
+    return fmt.text(value) if isinstance(value, str) else plain_value(value)
 
 
 def _trade(site: Site, trade: int | None, of: dict[str, str]) -> Any:
