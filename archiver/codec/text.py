@@ -43,6 +43,10 @@ def plain(value: Any, where: str = "value") -> Any:
         if set(map(type, value)) <= PLAIN:
             return value
         return [plain(item, f"{where}[{at}]") for at, item in enumerate(value)]
+    if isinstance(value, float):
+        return float(value)
+    if hasattr(value, "dtype") and getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return _numpy_scalar(value, where)
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
@@ -64,18 +68,16 @@ def _plain_other(value: Any, where: str) -> Any:
         return value.total_seconds()
     if isinstance(value, int):
         return int(value)
-    if isinstance(value, float):
-        return float(value)
     listed = columns_to_lists(value)
     if listed is not None:
         return plain(listed, where)
-    if hasattr(value, "dtype") and hasattr(value, "item"):
-        return _numpy_scalar(value, where)
     raise ConfigError(f"{where} is a {type(value).__name__}: give a number, text, list or dict instead")
 
 
 def _numpy_scalar(value: Any, where: str) -> Any:
     kind = value.dtype.kind
+    if kind == "U":
+        return str(value)
     if kind == "M":
         return None if str(value) == "NaT" else str(value)
     if kind == "m":
