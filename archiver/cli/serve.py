@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -44,7 +45,7 @@ def serve(
         server = make_server(archive, host=host, port=port, token=token, names=name or ())
     except ImportError as error:
         raise ConfigError(f"serve needs {error.name}: pip install 'archiver[web]'") from None
-    bound = server.effective_port
+    bound = server.port
     shown = f"[{host}]" if ":" in host.strip("[]") else host
     address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else shown}:{bound}/"  # noqa: S104
     private = address + (f"?token={token}" if token else "")
@@ -58,7 +59,5 @@ def serve(
         import webbrowser
 
         webbrowser.open(private)
-    try:
+    with suppress(KeyboardInterrupt):
         server.run()
-    except KeyboardInterrupt:
-        server.close()

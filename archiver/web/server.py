@@ -12,6 +12,8 @@ from archiver.errors import ArchiverError, ConfigError
 from archiver.web.security import Guard, Rules, is_loopback, rules_for
 
 _THREADS = 8
+_LOOK_SECONDS = 0.5
+"""How long `close` may take to be noticed."""
 
 
 def make_wsgi(archive: Archive, rules: Rules) -> Guard:
@@ -29,6 +31,49 @@ def make_wsgi(archive: Archive, rules: Rules) -> Guard:
     return Guard(server.wsgi_app, replace(rules, script_hashes=hashes))
 
 
+class Server:
+    """A bound server: `run` serves until `close`, which any thread may call."""
+
+    def __init__(self, application: Any, host: str, port: int) -> None:
+        """Bind. Raises ConfigError for an address that cannot be listened on."""
+        import waitress
+
+        self._sockets: dict[int, Any] = {}
+        self._ended = threading.Event()
+        try:
+            self._server = waitress.create_server(
+                application,
+                map=self._sockets,
+                host=host.strip("[]"),
+                port=port,
+                threads=_THREADS,
+                ident=None,
+                max_request_body_size=1_000_000,
+                clear_untrusted_proxy_headers=True,
+            )
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ConfigError(f"cannot listen on {host}:{port} ({reason}): choose another --port") from None
+        # A name such as localhost may stand for several addresses.
+        several = getattr(self._server, "effective_listen", None)
+        self.port: int = several[0][1] if several else self._server.effective_port
+
+    def run(self) -> None:
+        """Serve requests; returns once closed, or raises KeyboardInterrupt."""
+        from waitress import wasyncore
+
+        try:
+            while not self._ended.is_set():
+                wasyncore.loop(timeout=_LOOK_SECONDS, map=self._sockets, count=1)
+        finally:
+            self._server.task_dispatcher.shutdown()
+            wasyncore.close_all(self._sockets)
+
+    def close(self) -> None:
+        """Let `run` return, within a moment."""
+        self._ended.set()
+
+
 def make_server(
     archive: Archive,
     *,
@@ -36,8 +81,8 @@ def make_server(
     port: int = 8765,
     token: str | None = None,
     names: Sequence[str] = (),
-) -> Any:
-    """Bind a server to a host and port (0: any free one); `.run()` serves until `.close()`.
+) -> Server:
+    """Bind a server to a host and port (0: any free one).
 
     Arguments:
         archive: opened read-only.
@@ -49,28 +94,15 @@ def make_server(
     Raises ConfigError when the host needs a token, or the port is taken.
     """
     if not is_loopback(host) and not token:
-        raise ConfigError(f"{host} can be reached from other machines: give --token, or stay on 127.0.0.1")
+        raise ConfigError(
+            f"{host or 'that host'} can be reached from other machines: give --token, or stay on 127.0.0.1"
+        )
     if token is not None and not (
-        token.isascii() and token.isprintable() and token.strip() == token and token
+        token and token.isascii() and token.isprintable() and token.strip() == token
     ):
         raise ConfigError("the token must be printable ASCII without spaces at its ends")
     logging.getLogger("waitress").setLevel(logging.ERROR)
-    import waitress
-
-    application = make_wsgi(archive, rules_for(host, token, names))
-    try:
-        return waitress.create_server(
-            application,
-            host=host.strip("[]"),
-            port=port,
-            threads=_THREADS,
-            ident=None,
-            max_request_body_size=1_000_000,
-            clear_untrusted_proxy_headers=True,
-        )
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConfigError(f"cannot listen on {host}:{port} ({reason}): choose another --port") from None
+    return Server(make_wsgi(archive, rules_for(host, token, names)), host, port)
 
 
 def _warm(data: Any) -> None:

@@ -89,8 +89,7 @@ def _calendar(summed: curves.Returns) -> Any:
 def _short(value: float) -> str:
     sign = "−" if value < 0 else ""
     size = abs(value)
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if size >= limit:
-            scaled = size / (limit if unit != "k" else 1e3)
-            return f"{sign}{scaled:.1f}{unit}"
+            return f"{sign}{size / limit:.1f}{unit}"
     return f"{sign}{size:.0f}" if size >= 100 else f"{sign}{size:.1f}" if size >= 10 else f"{sign}{size:.2f}"

@@ -139,7 +139,14 @@ def _headline(metrics: dict[str, Any]) -> Any:
 
 def _metrics(metrics: dict[str, Any]) -> Any:
     rows = [
-        [parts.metric_name(name), html.Span(fmt.shown(name, value), title=repr(value))]
+        [
+            parts.metric_name(name),
+            html.Span(
+                fmt.shown(name, value),
+                title=repr(value),
+                className="long" if isinstance(value, str) else None,
+            ),
+        ]
         for name, value in list(metrics.items())[:400]
     ]
     table = parts.table(["Metric", "Value"], rows, right=[1], caption="All metrics", dense=True)

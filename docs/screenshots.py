@@ -1,0 +1,161 @@
+"""Take the pictures in docs/images: `python docs/screenshots.py [FOLDER]`, with chromium on the PATH.
+
+The archive in them is the demo's search over real prices, saved in three runs a universe as it grew, each trade with
+the bars around it. It is made in FOLDER unless it is there already; None: a folder that is removed afterwards.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import archiver
+from archiver.demo import SOURCE, UNIVERSES, jobs, search
+
+IMAGES = Path(__file__).with_name("images")
+AROUND = 30
+POLICY = """
+[[policy]]
+name = "nightly"
+keep_last = 2
+keep_tags = ["release"]
+"""
+
+
+def build(folder: Path) -> None:
+    """Search, and save what was found as three runs a universe; the oldest is what a policy would remove."""
+    from archiver.demo.strategies import UNIVERSES as PRICES
+
+    archive = archiver.open(str(folder / "backtests"))
+    found: dict[str, list[dict[str, Any]]] = {universe: [] for universe in UNIVERSES}
+    tasks = jobs()
+    for (universe, _, _), result in zip(tasks, search(tasks), strict=True):
+        add_bars(result, PRICES[universe])
+        found[universe].append(result)
+    for share, tags, line in (
+        (0.5, ["nightly"], "0.95"),
+        (0.8, ["nightly"], "0.9"),
+        (1.0, ["nightly", "pinned"], "0.95"),
+    ):
+        code = folder / "code" / "strategies.py"
+        code.parent.mkdir(parents=True, exist_ok=True)
+        code.write_text(SOURCE.read_text().replace("size=0.95", f"size={line}"))
+        for universe, results in found.items():
+            count = int(len(results) * share)
+            archive.save_universe_results(
+                universe,
+                results[:count],
+                top_n=25,
+                code=code,
+                tags=tags,
+                params={"grid": "fast x slow, length x width", "share": share},
+                note=f"{share:.0%} of the grid",
+            )
+
+
+def add_bars(result: dict[str, Any], prices: Any) -> None:
+    """Give every trade the bars around it, as many systems do."""
+    columns = {
+        "timestamps": [moment.isoformat() for moment in prices.index],
+        **{name.lower(): prices[name].tolist() for name in ("Open", "High", "Low", "Close", "Volume")},
+    }
+    for trade in result["trades_detailed"]:
+        begin, end = max(0, trade["entry_bar"] - AROUND), trade["exit_bar"] + AROUND
+        trade["price_history"] = {name: values[begin:end] for name, values in columns.items()}
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve the archive on a free port."""
+    from archiver.web.server import make_server
+
+    (folder / "archiver.toml").write_text(f'url = "{folder / "backtests"}"\n{POLICY}')
+    server = make_server(archiver.open(read_only=True), port=0)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.close()
+
+
+def pages(archive: archiver.Archive) -> Iterator[tuple[str, str, str]]:
+    """Yield (name, address, what to wait for)."""
+    from archiver.web import links
+
+    newest, middle = (archive.runs(universe="goog_daily")[at] for at in (0, 1))
+    best = [name for _, name in archive.detailed_strategies("goog_daily")][:3]
+    choices = [links.Choice("goog_daily", name, newest.id) for name in best[:2]]
+    choices.append(links.Choice("goog_daily", best[0], middle.id))
+    rows = ".ag-center-cols-container .ag-cell.figure"
+    yield "overview", "/", "#prune .state, #prune table"
+    yield "strategies", links.href("/strategies", scatter="1", x="max_drawdown_pct", y="sharpe_ratio"), rows
+    yield "strategy", links.strategy("goog_daily", best[0]), ".calendar"
+    yield (
+        "trade",
+        links.href("/strategy", universe="goog_daily", name=best[0], trade="4"),
+        "#trade-chart .main-svg",
+    )
+    yield "compare", links.compare(choices), "#compare-curves .main-svg"
+    yield "run", links.run(newest.id), "table"
+    yield "code", links.run(newest.id, view="code"), ".source"
+    yield "bucket", "/bucket", "table"
+
+
+def shoot(address: str, archive: archiver.Archive) -> None:
+    """Take every page light, some dark, some as a phone shows them."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        raise SystemExit("chromium is not on the PATH: install it first")
+    IMAGES.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for scheme, width, height, wanted in (
+            ("light", 1280, 860, None),
+            ("dark", 1280, 860, {"overview", "strategies", "strategy", "trade"}),
+            ("light", 390, 844, {"overview", "strategy"}),
+        ):
+            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+            for name, path, ready in pages(archive):
+                if wanted is not None and name not in wanted:
+                    continue
+                page = context.new_page()
+                page.goto(address + path)
+                page.wait_for_selector(ready, timeout=30_000)
+                page.wait_for_selector(".js-plotly-plot .main-svg, #page:not(:has(.chart))", timeout=30_000)
+                if name == "trade":
+                    page.locator("#trade-view").scroll_into_view_if_needed()
+                    page.locator("#trade-view").evaluate("node => window.scrollTo(0, node.offsetTop - 60)")
+                page.wait_for_timeout(1_500)
+                suffix = ("-dark" if scheme == "dark" else "") + ("-phone" if width < 600 else "")
+                page.screenshot(path=IMAGES / f"{name}{suffix}.png")
+                page.close()
+            context.close()
+        browser.close()
+
+
+def main() -> None:
+    """Make the archive and take the pictures."""
+    import os
+
+    given = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None
+    folder = given or Path(tempfile.mkdtemp())
+    try:
+        if not (folder / "backtests").exists():
+            build(folder)
+        os.chdir(folder) if folder.exists() else None
+        with served(folder) as address:
+            shoot(address, archiver.open(str(folder / "backtests"), read_only=True))
+    finally:
+        if given is None:
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""Archives that pages are tested on: a plain one, a nasty one, and pages over them."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from werkzeug.test import Client
+
+import archiver
+from archiver.web.security import Guard, rules_for
+from archiver.web.server import make_server, make_wsgi
+from tests.benchmarks import workload
+
+NASTY = (
+    "<script>alert(1)</script>",
+    "quote\"and'apostrophe",
+    "slash/../and\\backslash",
+    "emoji 🚀 and ünïcode",
+    "x" * 300,
+    "=cmd()|' /C calc'!A0",
+)
+UNIVERSE = "universe_001_5min_5lb"
+
+
+class Made(NamedTuple):
+    """An archive on disk and its results."""
+
+    url: str
+    results: list[dict[str, Any]]
+    runs: tuple[archiver.Run, ...]
+
+
+def nasty_results() -> list[dict[str, Any]]:
+    rows = []
+    for at, name in enumerate(NASTY):
+        rows.append(
+            {
+                "strategy_name": name,
+                "sharpe_ratio": [float("nan"), float("inf"), -float("inf"), 1.5, 0.5, -1.0][at],
+                "<b>metric</b>": f"<img src=x onerror=alert({at})>",
+                "n_trades": 0 if at == 0 else 3,
+                "equity_curve": [] if at == 0 else [1.0, float("nan"), 3.0, float("inf"), 2.0],
+                "drawdown_curve": [] if at == 0 else [0.0, 0.0, -1.0],
+                "trades_detailed": []
+                if at == 0
+                else [
+                    {"entry_time": "<i>never</i>", "pnl": float("nan"), "note": "</script><script>alert(2)"}
+                ]
+                * 3,
+            }
+        )
+    rows.append({"strategy_name": "not kept", "sharpe_ratio": -9.0, "<b>metric</b>": None, "n_trades": 1})
+    return rows
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Two universes, one saved twice; one strategy of each has detail with bars."""
+    folder = tmp_path_factory.mktemp("plain")
+    code = folder / "strategy.py"
+    url = str(folder / "backtests")
+    archive = archiver.open(url)
+    results = workload.universe(1, 120, top=8, trades=60, bars=4_000)
+    runs = []
+    for size, tags in ((80, ["nightly"]), (120, ["nightly", "pinned"])):
+        code.write_text(f"SIZE = {size}\n\n\ndef trade():\n    return 'text'  # a comment\n")
+        runs.append(
+            archive.save_universe_results(
+                UNIVERSE,
+                results[:size],
+                top_n=5,
+                tags=tags,
+                code=code,
+                params={"size": size},
+                note=f"{size} strategies",
+            )
+        )
+    runs.append(archive.save_universe_results("other", workload.universe(2, 30, top=0), code=code))
+    return Made(url, results, tuple(runs))
+
+
+@pytest.fixture(scope="session")
+def nasty(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Names, values and metrics that would break a careless page."""
+    url = str(tmp_path_factory.mktemp("nasty") / "backtests")
+    archive = archiver.open(url)
+    run = archive.save_universe_results(
+        "a/b <u>", nasty_results(), top_n=6, tags=["<tag>"], note="<b>note</b>", code="none"
+    )
+    return Made(url, nasty_results(), (run,))
+
+
+def guarded(url: str, token: str | None = None, host: str = "127.0.0.1", **options: Any) -> Guard:
+    return make_wsgi(archiver.open(url, read_only=True, **options), rules_for(host, token))
+
+
+@pytest.fixture(scope="session")
+def client(plain: Made) -> Client:
+    """A client of the pages over the plain archive."""
+    return Client(guarded(plain.url))
+
+
+@pytest.fixture(scope="session")
+def nasty_client(nasty: Made) -> Client:
+    """A client of the pages over the nasty archive."""
+    return Client(guarded(nasty.url))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Give the system's browser."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("chromium is not installed")
+    sync = pytest.importorskip("playwright.sync_api")
+    with sync.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Served:
+    """A server in a thread of its own."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self.server = make_server(archiver.open(url, read_only=True, **options), port=0)
+        self.address = f"http://127.0.0.1:{self.server.port}"
+        self._thread = threading.Thread(target=self.server.run, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.server.close()
+        self._thread.join(10)
+
+
+@pytest.fixture(scope="session")
+def served(plain: Made) -> Iterator[str]:
+    """Serve the plain archive."""
+    server = Served(plain.url)
+    yield server.address
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def nasty_served(nasty: Made) -> Iterator[str]:
+    """Serve the nasty archive."""
+    server = Served(nasty.url)
+    yield server.address
+    server.close()
+
+
+def callback(client: Client, path: str, query: str = "") -> Any:
+    """Ask for a page as the browser does; returns its content as JSON text."""
+    answer = client.post(
+        "/_dash-update-component",
+        json={
+            "output": "..page.children...title.data...version.data..",
+            "outputs": [
+                {"id": "page", "property": "children"},
+                {"id": "title", "property": "data"},
+                {"id": "version", "property": "data"},
+            ],
+            "inputs": [
+                {"id": "url", "property": "pathname", "value": path},
+                {"id": "url", "property": "search", "value": query},
+            ],
+            "changedPropIds": ["url.pathname"],
+        },
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json["response"]

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archiver.web.curves import first_of, floats, returns, thin, times, when
+
+
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=300), st.integers(4, 50))
+def test_thinning_keeps_first_last_least_and_greatest(values, most):
+    at, kept = thin(values, most=most)
+    finite = [(i, v) for i, v in enumerate(values) if v - v == 0]
+    assert len(at) == len(kept) <= max(most + 4, len(finite) if len(finite) <= most else 0)
+    if finite:
+        assert (at[0], at[-1]) == (finite[0][0], finite[-1][0])
+        assert kept.min() == min(v for _, v in finite)
+        assert kept.max() == max(v for _, v in finite)
+    assert all(values[i] == v for i, v in zip(at.tolist(), kept.tolist(), strict=True))
+
+
+def test_a_million_points_become_two_thousand_and_no_peak_is_lost():
+    curve = np.zeros(1_000_000)
+    curve[654_321], curve[123_456] = 9.0, -9.0
+    at, _ = thin(curve)
+    assert len(at) <= 2_004
+    assert {654_321, 123_456} <= set(at.tolist())
+
+
+def test_a_part_is_thinned_by_itself():
+    at, _ = thin(list(range(10_000)), 5_000, 6_000)
+    assert at.tolist() == list(range(5_000, 6_000))
+
+
+def test_what_is_no_curve_is_none():
+    assert len(floats(None)) == 0
+    assert len(floats("text")) == 0
+    assert np.isnan(floats([1.0, "x", None])).tolist() == [False, True, True]
+
+
+def test_returns_sum_up_by_month():
+    trades = pa.table(
+        {
+            "exit_time": ["2024-12-31T23:00:00", "2025-01-02 10:00:00", "2025-01-09", "2025-03-01", "never"],
+            "pnl_usd": [1.0, 2.0, -5.0, float("nan"), 7.0],
+        }
+    )
+    summed = returns(trades)
+    assert summed is not None
+    assert summed.column == "pnl_usd"
+    assert summed.months[2024][11] == 1.0
+    assert summed.months[2025][:3] == [-3.0, None, None]
+    assert sum(summed.counts) == 4
+    assert summed.mean == 5 / 4
+
+
+def test_returns_of_nothing_are_none():
+    assert returns(pa.table({})) is None
+    assert returns(pa.table({"pnl": [float("nan")]})) is None
+    assert returns(pa.table({"side": ["long"]})) is None
+
+
+def test_one_trade_has_a_distribution():
+    summed = returns(pa.table({"pnl": [3.0]}))
+    assert summed is not None
+    assert sum(summed.counts) == 1
+
+
+def test_moments_are_read_as_traders_write_them():
+    assert str(when("2025-01-06 09:20:00")) == "2025-01-06 09:20:00"
+    assert when(1_736_155_200) == when(1_736_155_200_000)
+    assert when("soon") is None
+    assert when(float("inf")) is None
+    assert times(pa.table({"x": [1]})) == [None]
+    assert first_of(pa.table({"b": [1], "a": [1]}), ("a", "b")) == "a"
+
+
+def test_thinning_is_the_same_for_lists_and_arrays():
+    rng = random.Random(1)
+    values = [rng.gauss(0, 1) for _ in range(5_000)]
+    assert thin(values)[0].tolist() == thin(np.array(values))[0].tolist()
