@@ -113,7 +113,7 @@ def test_what_is_denied_is_told_from_what_is_missing(wired_place: Place, wire: W
     wire.always = Fault("answer", "BULK", 403, "AccessDenied")
     found = findings(wired_place.open())
     assert found["delete"].state == found["cleaned up"].state == "denied"
-    assert found["rights"].detail == "may list, write, read, read bucket rules; may not delete"
+    assert found["rights"].detail == "may list, read, write, read bucket rules; may not delete"
     assert states(found, "delete", "cleaned up", "rights") == {"ok"}
     assert not found["delete"].sound
 
@@ -125,7 +125,9 @@ def test_credentials_that_may_only_read(wired_place: Place, wire: Wire) -> None:
     found = findings(wired_place.open())
     assert found["write"].state == "denied"
     assert found["reach"].state == found["absent"].state == "ok"
-    assert "may not write" in found["rights"].detail
+    assert found["delete"].detail == "not tried: nothing can be written"
+    assert found["rights"].detail == "may list, read, read bucket rules; may not write"
+    assert "cleaned up" not in found
 
 
 def test_a_server_that_knows_no_ranges(wired_place: Place, wire: Wire) -> None:

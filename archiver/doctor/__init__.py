@@ -19,11 +19,12 @@ __all__ = ["SCRATCH", "Finding", "examine"]
 State = Literal["ok", "no", "denied", "failed", "none"]
 _RIGHTS = {
     "reach": "list",
+    "archive": "read",
     "write": "write",
-    "read": "read",
     "delete": "delete",
     "lifecycle": "read bucket rules",
 }
+"""The probe that tells each right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,18 @@ def examine(store: Store) -> Iterator[Finding]:
     states: dict[str, State] = {}
     with _scratch(store) as scratch:
         for probe in PROBES:
-            finding = _ask(probe, scratch)
+            if probe.writes and states.get("write", "ok") != "ok":
+                finding = Finding(
+                    probe.name, "none", "not tried: nothing can be written", probe.without, probe.vital
+                )
+            else:
+                finding = _ask(probe, scratch)
             states[probe.name] = finding.state
             yield finding
             if probe.name == "reach" and finding.state == "failed":
                 return
-        yield _ask(_CLEAN, scratch)
+        if states["write"] == "ok":
+            yield _ask(_CLEAN, scratch)
     yield _rights(states)
 
 

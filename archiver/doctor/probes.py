@@ -74,12 +74,13 @@ class Scratch:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A question: its name, what archiver does where the answer is no, and whether an archive needs a yes."""
+    """A question: its name, what archiver does where the answer is no, whether an archive needs a yes, whether it writes."""
 
     name: str
     ask: Callable[[Scratch], str]
     without: str
     vital: bool = False
+    writes: bool = True
 
 
 # -- what every store must do --------------------------------------------------------------------------------
@@ -266,8 +267,11 @@ def _clock(scratch: Scratch) -> str:
 
 
 def _archive(scratch: Scratch) -> str:
-    found = scratch.store.stat(layout.ARCHIVE)
-    return "there is none yet: the first save makes one" if found is None else "there is one"
+    try:
+        scratch.store.get(layout.ARCHIVE)
+    except NotFoundError:
+        return "there is none yet: the first save makes one"
+    return "there is one"
 
 
 def _timed(act: Callable[[], Any]) -> tuple[float, Any]:
@@ -281,10 +285,16 @@ def _ms(seconds: float) -> str:
 
 
 PROBES = (
-    Probe("reach", _reach, "nothing works: check the URL, the network and the credentials", vital=True),
+    Probe(
+        "reach",
+        _reach,
+        "nothing works: check the URL, the network and the credentials",
+        vital=True,
+        writes=False,
+    ),
     Probe("write", _write, "the archive can only be read", vital=True),
     Probe("read", _read, "nothing that is saved can be loaded", vital=True),
-    Probe("absent", _absent, "runs that are not there look as if they were", vital=True),
+    Probe("absent", _absent, "runs that are not there look as if they were", vital=True, writes=False),
     Probe("list", _list, "new runs are missed: use a store that is consistent", vital=True),
     Probe("replace", _replace, "what prune changes is seen late: use a store that is consistent", vital=True),
     Probe("names", _names, "universes of such names are lost: use another store", vital=True),
@@ -295,9 +305,11 @@ PROBES = (
     Probe(
         "clock", _clock, "ages of objects count by the store's clock; requests to S3 fail beyond 15 minutes"
     ),
-    Probe("versioning", _versions, "what is deleted by mistake is gone"),
-    Probe("lifecycle", _rules, "`archiver prune` and `archiver gc` do from here what rules would"),
+    Probe("versioning", _versions, "what is deleted by mistake is gone", writes=False),
+    Probe(
+        "lifecycle", _rules, "`archiver prune` and `archiver gc` do from here what rules would", writes=False
+    ),
     Probe("tagging", _tags, "nothing: archiver tags runs by keys, never objects"),
-    Probe("object lock", _lock, "gc frees space only when the lock ends"),
-    Probe("archive", _archive, "the first save makes one"),
+    Probe("object lock", _lock, "gc frees space only when the lock ends", writes=False),
+    Probe("archive", _archive, "the first save makes one", writes=False),
 )
