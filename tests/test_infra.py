@@ -20,6 +20,7 @@ import yaml
 import archiver
 from archiver import cli, layout
 from archiver.archive import Archive
+from archiver.doctor import examine
 from archiver.errors import AccessError
 from archiver.lifecycle import apply, plan, read
 from archiver.policy import Policy
@@ -278,6 +279,14 @@ def test_the_pruner_prunes_frees_and_verifies(opened: Opened) -> None:
     pruner.untag(newest, "nightly")
     assert "nightly" not in pruner.run(newest).tags
     assert pruner.verify(read_data=True).ok
+
+
+def test_the_doctor_tells_the_rights_apart(opened: Opened) -> None:
+    found = {role: {one.probe: one for one in examine(opened(role).store)} for role in ("Reader", "Pruner")}
+    assert found["Reader"]["rights"].detail == "may list, read; may not write, read bucket rules"
+    assert found["Pruner"]["rights"].detail == "may list, read, write, delete, read bucket rules"
+    assert all(one.sound for one in found["Pruner"].values())
+    assert list(opened("Pruner").store.list("doctor/")) == []
 
 
 def test_the_pruner_keeps_the_rules_of_the_bucket(opened: Opened) -> None:
