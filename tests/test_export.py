@@ -11,12 +11,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import archiver
 from archiver import demo
 from archiver.archive import Archive
 from archiver.errors import ConfigError
-from archiver.export import Tiered, export_metrics, export_tiered, target_of
+from archiver.export import Tiered, export_metrics, export_tiered, indented, target_of
 from archiver.importing import import_results, known_imports, open_source
 from archiver.load import Reader
 from archiver.store import open_store
@@ -166,6 +168,18 @@ def test_a_second_export_says_what_it_left(archive: Archive, tmp_path: Path) -> 
     assert files(tmp_path / "export") == before
     with pytest.raises(ConfigError, match="is an archive"):
         target_of(archive.store)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=15,
+    ),
+    st.integers(0, 3),
+)
+def test_indented_text_is_what_json_writes(value: Any, depth: int) -> None:
+    assert indented(value, depth) == json.dumps(value, indent=2).replace("\n", "\n" + "  " * depth)
 
 
 # -- metrics -------------------------------------------------------------------------------------------------

@@ -9,12 +9,23 @@ from typing import Any
 
 from archiver.codec.detail import Kept
 from archiver.errors import IntegrityError
-from archiver.importing.batch import DAMAGED, SKIPPED, Batch, Outcome, Result, fingerprint, load_json, moment
+from archiver.importing.batch import (
+    DAMAGED,
+    SKIPPED,
+    Batch,
+    Outcome,
+    Result,
+    SameValues,
+    fingerprint,
+    load_json,
+    moment,
+)
 from archiver.importing.find import METRICS, Found
 from archiver.importing.json_stream import BEGIN, members
 from archiver.importing.source import Source
 from archiver.importing.spool import Spool
 from archiver.model import Entry
+from archiver.pause import collector_paused
 
 _HEAD = 64 << 10
 _LARGE = ("trades", "equity_curve", "drawdown_curve", "metrics")
@@ -196,9 +207,11 @@ class _Details:
 
     def __call__(self) -> list[Kept]:
         found = self.found
+        same = SameValues()
         for head in self.heads:
             try:
-                one = self._kept(head, _whole(self.source, head.key))
+                with collector_paused():
+                    one = self._kept(head, same.of(_whole(self.source, head.key)))
             except IntegrityError as error:
                 self.outcomes.append(Outcome(head.key, DAMAGED, str(error)))
                 continue

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archiver.errors import FormatError
-from archiver.importing.batch import Batch, Result, as_result, fingerprint, moment
+from archiver.importing.batch import Batch, Result, SameValues, as_result, fingerprint, moment
 from archiver.importing.find import Found
 from archiver.importing.json_stream import BEGIN, elements, first_character, members
 from archiver.importing.source import Source
@@ -68,13 +68,14 @@ class _Results:
 
     def __call__(self) -> Iterator[Result]:
         found = False
+        same = SameValues()
         for name, value in self._values():
             if name not in _RESULTS:
                 self.facts[name] = value
                 continue
             found = True
             if value is not BEGIN:
-                yield as_result(_named(value), self.universe, self.key)
+                yield same.of(as_result(_named(value), self.universe, self.key))
         if not found:
             raise FormatError(f"{self.key} has no list of results: it is in no format that archiver knows")
 
