@@ -231,6 +231,7 @@ def test_the_writer_saves_reads_and_deletes_nothing(opened: Opened) -> None:
             writer.store.put(key, b"")
     with pytest.raises(AccessError, match="lifecycle"):
         read(writer.store)
+    assert writer.bundle([run.id], "kept").runs == (run.id,)
     with writer.store.write("bundles/large.tar.zst") as stream:
         stream.write(bytes(40 << 20))
 
