@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import NamedTuple
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs, quote, unquote, urlencode
 
-from archiver import layout
 from archiver.errors import ConfigError
 
 Query = dict[str, list[str]]
@@ -66,7 +65,7 @@ def compare(choices: Iterable[Choice]) -> str:
 
 def choice_text(choice: Choice) -> str:
     """Write a choice as one text: names percent-quoted, parts between `/`."""
-    return "/".join(layout.quote(part) for part in choice if part)
+    return "/".join(quote(part, safe="", errors="surrogatepass") for part in choice if part)
 
 
 def read_choice(text: str) -> Choice:
@@ -77,6 +76,6 @@ def read_choice(text: str) -> Choice:
             f"{text[:80]!r} names no strategy: write universe/strategy or universe/strategy/run"
         )
     try:
-        return Choice(*(layout.unquote_name(part) for part in parts))
+        return Choice(*(unquote(part, errors="strict") for part in parts))
     except UnicodeDecodeError:
         raise ConfigError(f"{text[:80]!r} names no strategy: it is not valid Unicode") from None
