@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from archiver.archive import Archive, open_archive
-from archiver.errors import ArchiveNotFoundError
+from archiver.errors import ArchiveNotFoundError, ConfigError
 from archiver.importing.old import OldResults, old_results
 from archiver.load import Reader
 from archiver.model import Run
@@ -118,8 +118,10 @@ class _Results:
 
     def frame(self) -> pd.DataFrame:
         """Return the metrics as the old functions did: with the columns and types that pandas makes of the rows."""
-        import pandas as pd
-
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ConfigError("this function returns a pandas DataFrame: pip install pandas") from None
         if self._old is None:
             found = self._typed_frame()
             if found is not None:

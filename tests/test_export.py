@@ -6,6 +6,7 @@ import csv
 import difflib
 import io
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,25 @@ def test_round_trip_over_a_bucket(moto_place: Place) -> None:
     tiered(archive, f"{moto_place.url}/export", storage_options=options)
     again = archiver.open(f"{moto_place.url}/b", **options)
     take(again, f"{moto_place.url}/export", storage_options=options)
+    assert_equal(archive, again)
+
+
+@pytest.mark.parametrize("kind", ["file", "moto"])
+def test_full_circle_through_a_bundle_and_plain_tar(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    place: Place = request.getfixturevalue(f"{kind}_place")
+    archive = archiver.open(f"{place.url}/a", **place.options)
+    for number in range(2):
+        listed = workload.universe(number, 60, 3, 20, 2000)
+        archive.save_universe_results(f"universe_{number}", listed, top_n=3, code="none")
+    made = archive.bundle([run.id for run in archive.runs()], "all", to=str(tmp_path))
+    (tmp_path / "plain").mkdir()
+    subprocess.run(["tar", "--zstd", "-xf", made.url, "-C", str(tmp_path / "plain")], check=True)
+    unpacked = archiver.open(tmp_path / "plain")
+    tiered(unpacked, f"{place.url}/export", storage_options=place.options)
+    again = archiver.open(f"{place.url}/b", **place.options)
+    take(again, f"{place.url}/export", storage_options=place.options)
     assert_equal(archive, again)
 
 

@@ -69,11 +69,12 @@ def export(
 
 
 def _tiered(call: Call, archive: Archive, records: Sequence[Record], output: str) -> None:
+    from archiver.config import load_settings
     from archiver.export import export_tiered, target_of
     from archiver.load import Reader
     from archiver.store import open_store
 
-    target = target_of(open_store(output))
+    target = target_of(open_store(output, storage_options=load_settings(url=output).storage_options))
     total = sum(len(record.details) for record in records) + 1
     with call.progress("export", total) as step:
         done = export_tiered(Reader(archive.store), records, target, step)

@@ -38,11 +38,12 @@ def import_(
     _metadata.json, merged metrics as Parquet, and folders YYYYMMDD_HHMMSS_mmm/{results,code,metadata}. What was imported
     before is not imported again. Damaged files are named, and the exit code is 3.
     """
+    from archiver.config import load_settings
     from archiver.importing import import_results, known_imports, open_source
 
     call = Call.of(ctx)
     archive = call.archive()
-    source = open_source(path)
+    source = open_source(path, load_settings(url=path).storage_options)
     known = known_imports(archive.store)
     with call.progress(f"import {source.url}", unit="bytes") as step:
         report = import_results(
