@@ -248,7 +248,10 @@ def test_the_reader_reads_and_writes_nothing(opened: Opened) -> None:
         reader.tag(runs[0].id, "pinned")
     with pytest.raises(AccessError, match="cannot delete"):
         delete(reader.store, layout.record_key(runs[0].id))
+    with pytest.raises(AccessError, match="cannot remove the lifecycle rules"):
+        reader.store.bucket_api().replace_rules(None)  # type: ignore[union-attr]
     assert len(reader.runs("u1")) == 2
+    assert reader.verify(read_data=True).ok
 
 
 def test_nobody_sees_what_is_beside_the_archive(opened: Opened, users: dict[str, dict[str, Any]]) -> None:
@@ -284,7 +287,7 @@ def test_the_pruner_prunes_frees_and_verifies(opened: Opened) -> None:
 
 def test_the_doctor_tells_the_rights_apart(opened: Opened) -> None:
     found = {role: {one.probe: one for one in examine(opened(role).store)} for role in ("Reader", "Pruner")}
-    assert found["Reader"]["rights"].detail == "may list, read; may not write, read bucket rules"
+    assert found["Reader"]["rights"].detail == "may list, read, read bucket rules; may not write"
     assert found["Pruner"]["rights"].detail == "may list, read, write, delete, read bucket rules"
     assert all(one.sound for one in found["Pruner"].values())
     assert list(opened("Pruner").store.list("doctor/")) == []
