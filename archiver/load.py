@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from archiver.codec.detail import decode_detail, trades_table
+from archiver.codec.detail import decode_detail, decode_outline, trades_table
 from archiver.codec.metrics import (
     decode_metrics,
     inline_rows,
@@ -122,6 +122,11 @@ class Reader:
             "rank": detail.rank,
             **{key: found[key] for key in keys},
         }
+
+    def outline(self, record: Record, detail: Detail) -> dict[str, Any]:
+        """Return what `strategy` does but for the trades, which take nearly all of its time."""
+        found = decode_outline(self._detail(record, detail), detail)
+        return {**found, "universe": record.universe}
 
     def trades(self, record: Record, detail: Detail, columns: Sequence[str] | None) -> pa.Table:
         """Return one strategy's trades as a table. Raises ConfigError for a column they do not have."""

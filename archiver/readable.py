@@ -71,6 +71,13 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+def numbers(curve: Any) -> list[float]:
+    """Return the finite numbers of a curve, whatever else stands in it; empty where it is none."""
+    if not isinstance(curve, list):
+        return []
+    return [value for value in curve if isinstance(value, int | float) and value - value == 0]
+
+
 def sparkline(values: Sequence[float], width: int = 60) -> str:
     """Draw a curve in one line of text, keeping its extremes; empty where nothing is finite."""
     finite = [value for value in values if value - value == 0]

@@ -100,3 +100,15 @@ def _mask(table: pa.Table, ask: Ask) -> pa.ChunkedArray | None:
     for mask in masks:
         result = mask if result is None else pc.and_(result, mask)
     return result
+
+
+def finite(column: pa.ChunkedArray) -> list[float]:
+    """Return the finite numbers of a column; nothing where it holds none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        return []
+    floats = column.cast(pa.float64(), safe=False)
+    values: list[float] = floats.filter(pc.fill_null(pc.is_finite(floats), False)).to_pylist()
+    return values

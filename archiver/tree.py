@@ -73,13 +73,7 @@ class Objects:
         """Return all objects, listed at most a short while ago."""
         with self._lock:
             if self._index is None or time.monotonic() - self._index.listed > _FRESH:
-                entries = list(self.store.list())
-                self._index = Index(
-                    entries,
-                    [entry.key for entry in entries],
-                    [0, *accumulate(entry.size for entry in entries)],
-                    time.monotonic(),
-                )
+                self._index = index_of(self.store)
             return self._index
 
     def entry(self, key: str) -> Entry:
@@ -91,6 +85,17 @@ class Objects:
         if found is None:
             raise NotFoundError(f"there is no object {key!r}: it may have been removed since the listing")
         return found
+
+
+def index_of(store: Store, prefix: str = "") -> Index:
+    """List every object whose key begins with a prefix, once, and sum up. Raises StorageError."""
+    entries = list(store.list(prefix))
+    return Index(
+        entries,
+        [entry.key for entry in entries],
+        [0, *accumulate(entry.size for entry in entries)],
+        time.monotonic(),
+    )
 
 
 def folder(index: Index, prefix: str = "", after: str = "", limit: int = 200) -> Folder:

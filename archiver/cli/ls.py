@@ -28,7 +28,7 @@ def ls(
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=0, help="At most so many runs.")] = None,
 ) -> None:
     """List the runs, newest first."""
-    from archiver.cli.output import age, print_table, size
+    from archiver.cli.output import age, paged, print_table, size
 
     call = Call.of(ctx)
     archive = call.archive()
@@ -53,7 +53,15 @@ def ls(
     if rows:
         headers = ["run", "universe", "age", "strategies", "detailed", "size", "tags"]
         headers += ["bundle"] if archived else []
-        print_table(headers, rows, right=["age", "strategies", "detailed", "size"])
+        styles = {"run": "cyan", "universe": "bold", "age": "dim", "size": "green", "tags": "yellow"}
+        with paged():
+            print_table(
+                headers,
+                rows,
+                right=["age", "strategies", "detailed", "size"],
+                styles=styles,
+                crop="universe",
+            )
     if len(shown) < len(runs):
         call.say(f"{len(runs) - len(shown)} older runs are not shown: raise --limit")
     elif not runs:

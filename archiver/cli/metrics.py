@@ -56,7 +56,7 @@ def metrics(
 
     The newest run of a universe counts; --history shows all. NaN and missing values sort last.
     """
-    from archiver.cli.output import format_of, print_table, write_rows
+    from archiver.cli.output import format_of, paged, print_table, write_rows
     from archiver.selection import KEYS
 
     call = Call.of(ctx)
@@ -76,7 +76,10 @@ def metrics(
     if chosen == "table":
         narrow = shown if wanted is not None else shown.select(_leading(shown.column_names, sort))
         rows = [list(row.values()) for row in narrow.to_pylist()]
-        dropped = print_table(narrow.column_names, rows, drop=wanted is None)
+        with paged():
+            dropped = print_table(
+                narrow.column_names, rows, drop=wanted is None, styles={"strategy_name": "bold"}
+            )
         hidden = len(found.column_names) - len(narrow.column_names) + dropped
         call.say(
             f"{len(shown):,} of {len(found):,} rows"

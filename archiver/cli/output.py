@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from io import StringIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from archiver.readable import age, cell, json_bytes, moment, number, printable, size, sparkline
@@ -35,6 +39,50 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
+class _Held(StringIO):
+    """Standard output that waits until it is known how long it is; it is still a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@contextmanager
+def paged() -> Iterator[None]:
+    """Show what is printed inside through a pager, where a terminal watches and is too low for it.
+
+    The pager is PAGER, else less; PAGER=cat, or an empty one, prints as usual.
+    """
+    screen = sys.stdout
+    if not (screen.isatty() and sys.stdin.isatty()):
+        yield
+        return
+    held = _Held()
+    sys.stdout = held
+    try:
+        yield
+    finally:
+        sys.stdout = screen
+        text = held.getvalue()
+        if text.count("\n") < shutil.get_terminal_size().lines or not _page(text):
+            screen.write(text)
+
+
+def _page(text: str) -> bool:
+    """Give a text to the pager; False where there is none that can be used."""
+    import shlex
+    import subprocess
+
+    command = shlex.split(os.environ.get("PAGER", "less"))
+    if not command or command == ["cat"] or shutil.which(command[0]) is None:
+        return False
+    # As git does: colours pass, long lines do not fold, the screen stays as it is afterwards.
+    environment = {"LESS": "FRSX", "LESSCHARSET": "utf-8", **os.environ}
+    pager = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)  # noqa: S603  # the user's own
+    with pager, suppress(BrokenPipeError):
+        pager.communicate(text.encode(errors="replace"))
+    return True
+
+
 def print_table(
     headers: Sequence[str],
     rows: Iterable[Sequence[Any]],
@@ -42,6 +90,8 @@ def print_table(
     right: Iterable[str] | None = None,
     title: str | None = None,
     drop: bool = False,
+    styles: Mapping[str, str] | None = None,
+    crop: str | None = None,
 ) -> int:
     """Print aligned columns: with colour on a terminal, tab-separated where output is piped.
 
@@ -51,6 +101,8 @@ def print_table(
         right: names of columns to align at the right; None means those whose values are all numbers.
         title: a line above the table, on a terminal only.
         drop: leave out last columns that the terminal is too narrow for, instead of folding cells.
+        styles: rich styles by column, such as `cyan`; numbers below zero are red in any case.
+        crop: the column that is cut short where the terminal is narrow; the others keep their widths.
 
     Returns how many columns were left out.
     """
@@ -68,11 +120,30 @@ def print_table(
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", show_edge=False, pad_edge=False)
     for at, header in enumerate(headers[:shown]):
         to_right = _all_numbers(row[at] for row in kept) if right is None else header in set(right)
-        table.add_column(Text(header, style="bold"), justify="right" if to_right else "left", overflow="fold")
-    for row in texts:
-        table.add_row(*(Text(text) for text in row[:shown]))
+        table.add_column(
+            Text(header, style="bold"),
+            justify="right" if to_right else "left",
+            overflow="ellipsis" if header == crop else "fold",
+            no_wrap=crop is not None and header != crop,  # so that rich takes the width from that one
+        )
+    looks = [(styles or {}).get(header, "") for header in headers[:shown]]
+    for values, row in zip(kept, texts, strict=True):
+        cells = [
+            Text(text, _look(value, look), no_wrap=header == crop)
+            for text, value, look, header in zip(row, values, looks, headers, strict=False)
+        ]
+        table.add_row(*cells)
     out.print(table)
     return len(headers) - shown
+
+
+def _look(value: Any, otherwise: str) -> str:
+    """Choose a style: dim for what is missing, red for a loss, else the column's."""
+    if value is None or value != value or value in ("", "-"):
+        return "dim"
+    if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
+        return "red"
+    return otherwise
 
 
 def _fitting(lines: Sequence[Sequence[str]], width: int) -> int:
@@ -100,8 +171,9 @@ def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
         return
     from rich.text import Text
 
+    out = console()
     for name, text in texts:
-        console().print(Text.assemble((name.ljust(width), "bold"), "  ", text))
+        out.print(Text.assemble((name.ljust(width), "bold"), "  ", text))
 
 
 def format_of(wanted: str | None, output: Path | None, *, as_json: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,8 +46,40 @@ def show(
         ("note", found.note),
     ]
     print_pairs(pair for pair in pairs if pair[1] is not None)
+    if best and sys.stdout.isatty():
+        call.print("")
+    if best and sys.stdout.isatty():
+        lines = _equity(archive, found, [str(row["strategy_name"]) for row in best])
+        best = [
+            {"strategy_name": row["strategy_name"], "equity": line, **row}
+            for row, line in zip(best, lines, strict=True)
+        ]
     if best:
-        print_table(list(best[0]), [list(row.values()) for row in best], drop=True)
+        print_table(
+            list(best[0]),
+            [list(row.values()) for row in best],
+            drop=True,
+            styles={"strategy_name": "bold", "equity": "cyan"},
+        )
+
+
+def _equity(archive: Archive, run: Run, names: list[str]) -> list[str]:
+    """Draw the equity of those strategies whose details were kept; a damaged one is left to `verify`."""
+    from archiver.cli.output import sparkline
+    from archiver.errors import ArchiverError
+    from archiver.load import Reader
+    from archiver.readable import numbers
+
+    record, reader = archive.record(run.id), Reader(archive.store)
+    details = {detail.strategy: detail for detail in record.details}
+    lines = []
+    for name in names:
+        try:
+            curve = numbers(reader.outline(record, details[name])["equity_curve"]) if name in details else []
+        except ArchiverError:
+            curve = []
+        lines.append(sparkline(curve, 20))
+    return lines
 
 
 def _best(archive: Archive, run: Run, limit: int) -> list[dict[str, Any]]:

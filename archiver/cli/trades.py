@@ -14,6 +14,8 @@ from archiver.cli.call import Call
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from archiver.archive import Archive
+
 # What a table on a terminal shows of the columns there are; the rest is in csv, json and parquet.
 _LEADING = (
     "entry_time",
@@ -64,7 +66,7 @@ def trades(
     ] = None,
 ) -> None:
     """Show the trades of a strategy whose details were kept, from the newest run that has it."""
-    from archiver.cli.output import format_of, print_table, write_rows
+    from archiver.cli.output import format_of, paged, print_table, write_rows
 
     call = Call.of(ctx)
     chosen = format_of(form, output, as_json=call.json)
@@ -73,21 +75,31 @@ def trades(
     table = _select(archive.load_trades(strategy, universe=universe, run=run_id), where, columns)
     shown = table[: 20 if limit is None and chosen == "table" else limit]
     if chosen == "table":
-        if sys.stdout.isatty():
-            _print_summary(archive.load_strategy(strategy, universe=universe, run=run_id))
         narrow = shown if columns else shown.select(_leading(shown))
         rows = [list(row.values()) for row in narrow.to_pylist()]
-        print_table(narrow.column_names, rows, drop=not columns)
+        with paged():
+            if sys.stdout.isatty():
+                _print_summary(_outline(archive, strategy, universe, run_id))
+            print_table(narrow.column_names, rows, drop=not columns)
         more = "; --limit for more, --format csv for all of them" if len(shown) < len(table) else ""
         call.say(f"{len(shown):,} of {len(table):,} trades{more}")
     elif call.json and output is None and chosen == "json":
-        detail = archive.load_strategy(strategy, universe=universe, run=run_id)
+        detail = _outline(archive, strategy, universe, run_id)
         summary = {key: detail[key] for key in ("strategy_name", "universe", "rank", "metrics")}
         call.print_json({**summary, "trades": shown.to_pylist()})
     else:
         write_rows(shown, chosen, output)
         if output is not None:
             call.say(f"{len(shown):,} trades -> {output}")
+
+
+def _outline(archive: Archive, strategy: str, universe: str | None, run: str | None) -> dict[str, Any]:
+    """Read all of a strategy but its trades, which are at hand."""
+    from archiver.load import Reader, records_of
+
+    reader = Reader(archive.store)
+    records = [archive.record(run)] if run else archive.records()
+    return reader.outline(*reader.find(list(records_of(records, universe=universe)), strategy))
 
 
 def _select(table: pa.Table, where: str | None, columns: str | None) -> pa.Table:
@@ -112,6 +124,7 @@ def _leading(table: pa.Table) -> list[str]:
 def _print_summary(detail: dict[str, Any]) -> None:
     """Print who the strategy is, its leading metrics, and its equity as a line of blocks."""
     from archiver.cli.output import console, number, print_pairs, sparkline
+    from archiver.readable import numbers
     from archiver.selection import LEADING
 
     metrics = detail["metrics"]
@@ -121,10 +134,12 @@ def _print_summary(detail: dict[str, Any]) -> None:
         ("rank", detail["rank"]),
         *((name, metrics[name]) for name in LEADING if name in metrics),
     ]
-    curve = [value for value in detail["equity_curve"] or [] if isinstance(value, int | float)]
+    curve = numbers(detail["equity_curve"])
     if curve:
         pairs.append(
             ("equity", f"{number(curve[0])} -> {number(curve[-1])}, least {number(min(curve))}"),
         )
     print_pairs(pairs)
-    sys.stdout.write(sparkline(curve, min(console().width, 100)) + "\n\n")
+    if curve:
+        sys.stdout.write(sparkline(curve, min(console().width, 100)) + "\n")
+    sys.stdout.write("\n")

@@ -89,13 +89,24 @@ def encode_details(kept: Sequence[Kept], known: Sequence[Tape] = ()) -> Details:
 def decode_detail(source: ParquetObject, detail: Detail, cut: CutWindows) -> dict[str, Any]:
     """Return one strategy's detail: strategy_name, rank, metrics, trades, equity_curve, drawdown_curve."""
     row = _row(source, detail)
+    return {**_outline(row, detail), "trades": _decode_trades(row, source.facts.get("trades", {}), cut)}
+
+
+def decode_outline(source: ParquetObject, detail: Detail) -> dict[str, Any]:
+    """Return one strategy's detail without its trades, which take nearly all of the time."""
+    names = [
+        name for name in source.file.schema_arrow.names if not name.startswith(("trades", "strategy_name"))
+    ]
+    return _outline(_row(source, detail, names), detail)
+
+
+def _outline(row: pa.Table, detail: Detail) -> dict[str, Any]:
     equity = decode_curve(row, "equity_curve")
     rule = row["drawdown_rule"][0].as_py() if "drawdown_rule" in row.column_names else None
     return {
         "strategy_name": detail.strategy,
         "rank": detail.rank,
         "metrics": loads(row["metrics"][0].as_py()),
-        "trades": _decode_trades(row, source.facts.get("trades", {}), cut),
         "equity_curve": equity,
         "drawdown_curve": apply_rule(rule, equity) if rule else decode_curve(row, "drawdown_curve"),
     }

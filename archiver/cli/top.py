@@ -1,0 +1,161 @@
+"""`archiver top --by METRIC`: the leaderboard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archiver.cli import complete
+from archiver.cli.call import Call
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from archiver.archive import Archive
+
+_BARS = "▏▎▍▌▋▊▉█"
+_WIDTH = 12
+
+
+def top(
+    ctx: typer.Context,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            "-b",
+            metavar="[-]METRIC",
+            help="Greatest first; `-METRIC` for least first. Default: what the newest run was ranked by.",
+        ),
+    ] = None,
+    universe: Annotated[
+        str | None,
+        typer.Option("--universe", "-u", help="Only this universe.", autocompletion=complete.universes),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option("--where", "-w", metavar="EXPR", help="Filter, as in 'n_trades >= 30'."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="So many strategies.")] = 20,
+) -> None:
+    """Show the best strategies of all universes, each by its newest run.
+
+    Strategies without the metric (None, NaN) have no place. See `metrics` for more columns and formats.
+    """
+    from archiver.selection import Ask, choose
+
+    call = Call.of(ctx)
+    archive = call.archive()
+    metric, descending = _metric(archive, by)
+    table = _load(archive, metric, universe, where)
+    chosen = choose(table, Ask(where=where or "", sort=((metric, descending),)))
+    assert chosen is not None  # noqa: S101 - where there is an order there are places
+    found = table.take(chosen)
+    ranked = _ranked(found[metric])
+    best = found[: min(limit, ranked)]
+    if call.json:
+        rows = [{"place": place, **row} for place, row in enumerate(best.to_pylist(), 1)]
+        call.print_json(
+            {"by": metric, "order": "greatest" if descending else "least", "strategies": ranked, "top": rows}
+        )
+        return
+    if best.num_rows:
+        _print(best, metric)
+    without = f"; {len(found) - ranked:,} have no {metric}" if len(found) > ranked else ""
+    call.say(f"{len(best):,} of {ranked:,} strategies by {metric}{without}{_spread(found[metric])}")
+
+
+def _metric(archive: Archive, by: str | None) -> tuple[str, bool]:
+    """Return what to rank by, and whether the greatest comes first."""
+    from archiver.errors import ConfigError
+    from archiver.ranking import RANK_BY
+
+    if by and by.strip("-"):
+        return by.removeprefix("-"), not by.startswith("-")
+    records = archive.records()
+    known = [*(record.rank_by for record in records[:1] if record.rank_by), *RANK_BY]
+    there = {name for record in records for name in record.metrics}
+    found = next((name for name in known if name in there), None)
+    if found is None and records:
+        raise ConfigError("no run was ranked by a metric: name one, as in --by return_pct")
+    return found or RANK_BY[0], True
+
+
+def _load(archive: Archive, metric: str, universe: str | None, where: str | None) -> pa.Table:
+    """Read the metric, what the filter needs, and a few metrics that most people look at."""
+    from archiver.expression import Expression
+    from archiver.selection import KEYS, LEADING
+
+    there = {name for record in archive.records() for name in record.metrics}
+    asked = Expression(where).columns if where else ()
+    names = dict.fromkeys([metric, *(name for name in LEADING if name in there), *sorted(asked)])
+    return archive.load_metrics(universe=universe, columns=[name for name in names if name not in KEYS])
+
+
+def _ranked(column: pa.ChunkedArray) -> int:
+    import pyarrow.compute as pc
+
+    return int(len(column) - pc.sum(pc.is_null(column, nan_is_null=True)).as_py()) if len(column) else 0
+
+
+def _print(best: pa.Table, metric: str) -> None:
+    """Print places, names and the metric with a bar; the universe only where there are several."""
+    import sys
+
+    from archiver.cli.output import paged, print_table
+
+    rows = best.to_pylist()
+    others = [name for name in best.column_names if name not in ("universe", "strategy_name", "run", metric)]
+    bars = _bars([row[metric] for row in rows]) if sys.stdout.isatty() else []
+    several = len({row["universe"] for row in rows}) > 1 or not bars
+    headers = [
+        "#",
+        "strategy_name",
+        *(["universe"] if several else []),
+        metric,
+        *(["-"] if bars else []),
+        *others,
+    ]
+    lines: list[list[Any]] = []
+    for at, row in enumerate(rows):
+        keys = [at + 1, row["strategy_name"], *([row["universe"]] if several else [])]
+        lines.append([*keys, row[metric], *bars[at : at + 1], *(row[name] for name in others)])
+    with paged():
+        print_table(
+            headers,
+            lines,
+            drop=True,
+            styles={"#": "dim", "strategy_name": "bold", metric: "green", "-": "green"},
+        )
+
+
+def _bars(values: list[Any]) -> list[str]:
+    """Draw each number as a bar between the least and the greatest of zero and them all."""
+    finite = [v for v in values if isinstance(v, int | float) and v - v == 0]
+    greatest = max(map(abs, finite), default=0)
+    if not greatest:
+        return []
+    return [
+        _bar(min(1.0, abs(value) / greatest) if isinstance(value, int | float) else 0.0) for value in values
+    ]
+
+
+def _bar(share: float) -> str:
+    eighths = round(share * _WIDTH * 8)
+    return "█" * (eighths // 8) + (_BARS[eighths % 8 - 1] if eighths % 8 else "")
+
+
+def _spread(column: pa.ChunkedArray) -> str:
+    """Draw how the values of all strategies are spread: counts between the least and the greatest."""
+    from archiver.cli.output import number, sparkline
+    from archiver.selection import finite
+
+    values = sorted(finite(column))
+    if len(values) < 2 or values[0] == values[-1]:
+        return ""
+    low, high, bins = values[0], values[-1], 24
+    counts = [0] * bins
+    for value in values:
+        counts[min(bins - 1, int((value - low) / (high - low) * bins))] += 1
+    return f"\n{number(low)} {sparkline(counts, bins)} {number(high)}"
