@@ -344,6 +344,9 @@ def test_parquet_with_its_sidecar(archive: Archive, folder: Path) -> None:
     assert facts is not None
     assert facts["universe_metadata"] == {"interval": 5, "lookback": 5}
     assert statuses(take(archive, path)) == ["present"]
+    sidecar = folder / "universe_001_5min_5lb_backtest_metadata.json"
+    sidecar.rename(folder / "universe_001_5min_5lb_metadata.json")
+    assert statuses(take(archive, folder)) == ["present"]
 
 
 def test_parquet_with_details(archive: Archive, folder: Path) -> None:
@@ -434,6 +437,25 @@ def test_a_run_folder_with_many_results_or_damage(archive: Archive, folder: Path
     assert rows(archive, "old") == [{"strategy_name": "20250123_140307", "sharpe_ratio": 1.0}]
 
 
+def test_a_run_folder_with_a_file_for_each_strategy(archive: Archive, folder: Path) -> None:
+    home = folder / "20250121_140307_250/results"
+    listed = old.results("A", 3)
+    old.write_tiered(home, {"eurusd": listed}, top=2)
+    report = take(archive, folder)
+    assert [(o.status, o.universe, o.strategies, o.detailed) for o in report.outcomes] == [
+        ("imported", "eurusd", 3, 2)
+    ]
+    assert same(rows(archive, "eurusd"), [named(result) for result in listed])
+    assert same(archive.load_strategy("A_L1_T0.5")["trades"], listed[1]["trades_detailed"])
+    other = folder / "20250122_140307_250"
+    old.dump(other / "results/summary.json", {"strategy_name": "s", "metrics": {"sharpe_ratio": 1.5}})
+    old.dump(other / "results/trades.json", {"trades_detailed": [{"pnl": 1}]})
+    old.dump(other / "metadata/metadata.json", {"universe": "gbpusd", "params": {"n": 5}})
+    assert take(archive, folder).of("imported")[0].universe == "gbpusd"
+    detail = archive.load_strategy("s")
+    assert (detail["metrics"], detail["trades"]) == ({"sharpe_ratio": 1.5}, [{"pnl": 1}])
+
+
 # -- places --------------------------------------------------------------------------------------------------
 
 
@@ -464,6 +486,18 @@ def test_links_and_odd_files_do_no_harm(archive: Archive, folder: Path) -> None:
         ("loop", "skipped"),
         ("gone_backtest.json", "skipped"),
     ]
+
+
+def test_an_archive_below_the_folder_is_passed_over(folder: Path) -> None:
+    old.write_universe(folder, "universe_001", old.results("A", 3))
+    archive = archiver.open(folder / "archive")
+    archive.save_universe_results("u", old.results("B", 40), code="none")
+    report = take(archive, folder)
+    assert [(o.source, o.status) for o in report.outcomes] == [
+        ("universe_001_backtest.json", "imported"),
+        ("archive", "skipped"),
+    ]
+    assert set(statuses(take(archive, folder))) == {"present", "skipped"}
 
 
 def test_what_cannot_be_imported_is_one_line(archive: Archive, folder: Path, tmp_path: Path) -> None:

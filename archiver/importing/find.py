@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 
 from archiver import layout
 from archiver.errors import ConfigError
-from archiver.importing.source import Source
+from archiver.importing.source import SIDECAR, Source, sidecars
 from archiver.model import Entry
 
 METRICS = "all_strategies_metrics.json"
 DETAILS = "detailed_trades"
-SIDECAR = "_metadata.json"
 _PARTS = frozenset({"results", "code", "metadata"})
 _RUN_FOLDER = re.compile(r"\d{8}_\d{6}(?:_\d{1,6})?(?:[_-].*)?")
 
@@ -55,10 +54,13 @@ def find(source: Source) -> Findings:
         if not any(entry.key == METRICS or entry.key.startswith(f"{DETAILS}/") for entry in entries):
             raise ConfigError(f"{source.url} is an archive already: `archiver copy` copies it")
         entries = [entry for entry in entries if not _of_an_archive(entry.key)]
+    archives = _archives(entries)
+    entries = [entry for entry in entries if not entry.key.startswith(tuple(archives))]
     groups, rest = _run_folders(entries)
     tiered, rest = _tiered(rest)
     single, rest, left = _single(rest, alone=len(entries) <= 2)
     groups += tiered + single
+    left += [(folder.rstrip("/"), "an archive: `archiver copy` copies it") for folder in archives]
     if not groups:
         raise ConfigError(
             f"{source.url} holds no results in a format that archiver knows: `archiver import` reads"
@@ -66,6 +68,18 @@ def find(source: Source) -> Findings:
         )
     left += [*_summed_up(rest), *source.passed_over]
     return Findings(sorted(groups, key=lambda group: (group.key, group.form)), left)
+
+
+def _archives(entries: Sequence[Entry]) -> list[str]:
+    """Return the folders below the source that are archives, with a slash: their Parquet is no source of results."""
+    folders = [
+        entry.key.removesuffix(layout.ARCHIVE)
+        for entry in entries
+        if entry.key.endswith(f"/{layout.ARCHIVE}")
+    ]
+    return [
+        folder for folder in folders if any(entry.key.startswith(folder + layout.RUNS) for entry in entries)
+    ]
 
 
 def _of_an_archive(key: str) -> bool:
@@ -116,15 +130,19 @@ def _single(
             if merged and "/batch_results/" in f"/{key}":
                 left.append((key, "a part of the merged Parquet file, which is read"))
                 continue
-            sidecar = by_key.get(f"{key.removesuffix('.parquet')}{SIDECAR}")
-            groups.append(Found("parquet", key, [entry, *([sidecar] if sidecar else [])]))
-        elif name.endswith(SIDECAR) and f"{key.removesuffix(SIDECAR)}.parquet" in by_key:
+            groups.append(Found("parquet", key, [entry, *(by_key[k] for k in sidecars(key) if k in by_key)]))
+        elif name.endswith(SIDECAR) and any(k in by_key for k in _tables_of(key)):
             continue
         elif name.endswith("_backtest.json") or (alone and name.endswith(".json")):
             groups.append(Found("universe-json", key, [entry]))
         else:
             rest.append(entry)
     return groups, rest, left
+
+
+def _tables_of(sidecar: str) -> tuple[str, str]:
+    stem = sidecar.removesuffix(SIDECAR)
+    return f"{stem}.parquet", f"{stem}_backtest.parquet"
 
 
 def _name(entry: Entry) -> str:

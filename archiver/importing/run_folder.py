@@ -47,7 +47,7 @@ def read_run_folder(source: Source, found: Found, outcomes: list[Outcome]) -> It
     metadata = folder.metadata()
     results = folder.results(metadata)
     code, blobs = folder.code()
-    universe = _universe(metadata, results, found.key, source)
+    universe = _universe({**metadata, **folder.facts}, results, found.key, source)
     if not results:
         raise IntegrityError(f"{found.key}/results holds no results that can be read")
     digests = [
@@ -60,7 +60,7 @@ def read_run_folder(source: Source, found: Found, outcomes: list[Outcome]) -> It
         created=_created(found),
         fingerprint=fingerprint("run-folder", found.key.rpartition("/")[2], *digests),
         results=lambda: (as_result(one, universe, found.key) for one in results),
-        facts={"metadata": metadata} if metadata else {},
+        facts={name: facts for name, facts in (("metadata", metadata), ("results", folder.facts)) if facts},
         code=code,
         blobs=blobs,
     )
@@ -92,7 +92,12 @@ class _Folder:
     source: Source
     found: Found
     outcomes: list[Outcome]
-    one: Result = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What files of results say besides results, by name."""
+    listed: list[Result] = field(default_factory=list)
+    named: dict[str, Result] = field(default_factory=dict)
+    """Results that have a file of their own, by strategy."""
+    parts: Result = field(default_factory=dict)
     """What files of single parts (metrics, trades, a curve) say of the one strategy that such a folder is of."""
 
     def _files(self, part: str) -> Iterator[tuple[Entry, str]]:
@@ -115,7 +120,6 @@ class _Folder:
 
     def results(self, metadata: dict[str, Any]) -> list[Result]:
         """Return the results, put together from what the files hold."""
-        listed: list[Result] = []
         for entry, name in self._files("results"):
             stem, _, suffix = name.rpartition(".")
             if suffix == "json":
@@ -125,41 +129,51 @@ class _Folder:
             else:
                 self.outcomes.append(Outcome(entry.key, SKIPPED, "not in a format that archiver knows"))
                 continue
-            if not self._take(stem, value, listed):
+            if not self._take(stem, value, entry.key):
                 self.outcomes.append(Outcome(entry.key, SKIPPED, "neither metrics, trades nor a curve"))
-        if self.one:
-            name = _strategy(self.one, metadata) or self.found.key.rpartition("/")[2]
-            listed.append(
-                {"strategy_name": name, **{k: v for k, v in self.one.items() if k != "strategy_name"}}
-            )
-        return listed
+        return self._together(metadata)
 
-    def _take(self, stem: str, value: Any, listed: list[Result]) -> bool:
+    def _together(self, metadata: dict[str, Any]) -> list[Result]:
+        if self.parts and len(self.named) == 1 and not self.listed:
+            (name,) = self.named
+            self.named[name] |= self.parts
+        elif self.parts:
+            name = _strategy(self.parts, metadata) or self.found.key.rpartition("/")[2]
+            self.named[name] = {"strategy_name": name, **self.named.get(name, {}), **self.parts}
+        # A strategy that is in a list, and has a file with its trades, is one strategy.
+        joined = [{**one, **self.named.pop(one.get("strategy_name", ""), {})} for one in self.listed]
+        return joined + list(self.named.values())
+
+    def _take(self, stem: str, value: Any, key: str) -> bool:
         """Take the content of one file; tell whether it was understood."""
         role = next((role for pattern, role in _ROLES if pattern.search(stem)), None)
         if isinstance(value, dict):
             lists = [name for name in _LISTS if isinstance(value.get(name), list)]
             if lists:
-                listed += [item for item in value[lists[0]] if isinstance(item, dict)]
+                self.listed += [as_result(item, "", key) for item in value[lists[0]]]
+                self.facts[f"{stem}.json"] = {k: v for k, v in value.items() if k != lists[0]}
                 return True
-            if role and isinstance(value.get(role), list):
-                value = value[role]
-            else:
-                nested = value.get("metrics")
-                flat = {k: v for k, v in value.items() if k != "metrics"}
-                self.one |= {**nested, **flat} if isinstance(nested, dict) else value
+            if isinstance(value.get("strategy_name"), str):
+                flat = as_result(value, "", key)
+                self.named.setdefault(flat["strategy_name"], {}).update(flat)
                 return True
-        if not isinstance(value, list):
-            return False
+            if role is None or not isinstance(value.get(role), list):
+                flat = as_result({**value, "strategy_name": ""}, "", key)
+                self.parts |= {k: v for k, v in flat.items() if k != "strategy_name"}
+                return True
+            value = value[role]
+        return isinstance(value, list) and self._take_list(role, value, key)
+
+    def _take_list(self, role: str | None, value: list[Any], key: str) -> bool:
         rows = bool(value) and all(isinstance(item, dict) for item in value)
-        if role == "trades_detailed" and (rows or not value):
-            self.one[role] = value
-        elif rows and any(name in value[0] for name in _NAMES[:1]):
-            listed += value
+        if rows and "strategy_name" in value[0]:
+            self.listed += [as_result(item, "", key) for item in value]
+        elif role == "trades_detailed" and (rows or not value):
+            self.parts[role] = value
         elif role in ("equity_curve", "drawdown_curve"):
-            self.one[role] = _curve(value)
+            self.parts[role] = _curve(value)
         elif rows and len(value) == 1:
-            self.one |= value[0]
+            self.parts |= value[0]
         else:
             return False
         return True

@@ -15,6 +15,7 @@ from archiver.errors import ConfigError, NotFoundError, StorageError
 from archiver.model import Entry
 from archiver.store import Store, open_store
 
+SIDECAR = "_metadata.json"
 _BLOCK = 1 << 20
 _SUFFIXES = (".json", ".parquet")
 
@@ -152,9 +153,14 @@ def open_source(url: str | os.PathLike[str], storage_options: Mapping[str, Any] 
     return StoreSource(open_store(text, storage_options=storage_options, read_only=True))
 
 
+def sidecars(key: str) -> tuple[str, str]:
+    """Return the names that the facts of a Parquet file may stand under."""
+    stem = key.removesuffix(".parquet")
+    return f"{stem}{SIDECAR}", f"{stem.removesuffix('_backtest')}{SIDECAR}"
+
+
 def _with_sidecar(name: str) -> tuple[str, ...]:
-    stem = name.removesuffix(".parquet")
-    return (name,) if stem == name else (name, f"{stem}_metadata.json")
+    return (name, *dict.fromkeys(sidecars(name))) if name.endswith(".parquet") else (name,)
 
 
 def _raise(error: OSError) -> Iterator[None]:

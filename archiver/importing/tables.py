@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from archiver.codec.text import loads
 from archiver.errors import FormatError, IntegrityError
 from archiver.importing.batch import DETAIL, Batch, Result, as_result, fingerprint, load_json, moment
-from archiver.importing.find import SIDECAR, Found
-from archiver.importing.source import Source
+from archiver.importing.find import Found
+from archiver.importing.source import SIDECAR, Source
 from archiver.importing.spool import Spool
 from archiver.importing.universe_json import universe_name
 
