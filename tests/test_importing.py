@@ -490,10 +490,13 @@ def test_links_and_odd_files_do_no_harm(archive: Archive, folder: Path) -> None:
 
 def test_an_archive_below_the_folder_is_passed_over(folder: Path) -> None:
     old.write_universe(folder, "universe_001", old.results("A", 3))
+    old.write_tiered(folder / "archive", {"beside": old.results("C", 2)})
     archive = archiver.open(folder / "archive")
+    archive.create(beside=True)
     archive.save_universe_results("u", old.results("B", 40), code="none")
     report = take(archive, folder)
     assert [(o.source, o.status) for o in report.outcomes] == [
+        ("archive", "imported"),
         ("universe_001_backtest.json", "imported"),
         ("archive", "skipped"),
     ]

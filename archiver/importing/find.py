@@ -55,7 +55,10 @@ def find(source: Source) -> Findings:
             raise ConfigError(f"{source.url} is an archive already: `archiver copy` copies it")
         entries = [entry for entry in entries if not _of_an_archive(entry.key)]
     archives = _archives(entries)
-    entries = [entry for entry in entries if not entry.key.startswith(tuple(archives))]
+    for folder in archives:
+        entries = [
+            e for e in entries if not (e.key.startswith(folder) and _of_an_archive(e.key[len(folder) :]))
+        ]
     groups, rest = _run_folders(entries)
     tiered, rest = _tiered(rest)
     single, rest, left = _single(rest, alone=len(entries) <= 2)
