@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
 from typing import NamedTuple
@@ -29,6 +30,8 @@ _BATCH = 512
 _MANY = 64
 """With more runs than this, listing what the target has costs less than asking for each object."""
 
+_RECENT = timedelta(hours=1)
+
 Step = Callable[[float], None]
 
 
@@ -42,22 +45,21 @@ class Moved:
     bytes: int = 0
 
 
+class _Item(NamedTuple):
+    """One object to put. compare: the target has one, which must be the same; fresh: and which need not be put anew."""
+
+    ref: Ref
+    compare: bool = False
+    fresh: bool = False
+
+
 class _Put(NamedTuple):
-    """What became of one object: bytes written (0: it was there), or the damage that was found."""
+    """What became of one object: bytes written, if it was, or the damage that was found."""
 
     key: str
     bytes: int = 0
     written: bool = False
     damage: str | None = None
-
-
-@dataclass(slots=True)
-class _Totals:
-    objects: int = 0
-    bytes: int = 0
-    runs: list[str] = field(default_factory=list)
-    damage: list[str] = field(default_factory=list)
-    shared: set[str] = field(default_factory=set)
 
 
 def transfer(
@@ -79,21 +81,7 @@ def transfer(
     Raises IntegrityError where the target holds another run of the same id (then nothing is written), and for
     damage in the source, after all sound runs were copied.
     """
-    missing = _missing(source, target, sorted(runs), restore=restore)
-    totals = _Totals()
-    markers = _markers(source, missing)
-    own = _listed(target) if len(missing) > _MANY else None
-    for at in range(0, len(missing), _BATCH):
-        batch = missing[at : at + _BATCH]
-        _move(source, target, batch, markers, own, totals, restore=restore, step=step)
-    if totals.damage:
-        more = f" and {len(totals.damage) - 1} more" if len(totals.damage) > 1 else ""
-        raise IntegrityError(
-            f"{totals.damage[0]}{more}; {len(totals.runs)} of {len(missing)} runs were copied, the damaged ones were not"
-        )
-    written = set(totals.runs)
-    there = tuple(run for run in sorted(runs) if run not in written)
-    return Moved(tuple(totals.runs), there, totals.objects, totals.bytes)
+    return _Transfer(source, target, restore, step).run(sorted(runs))
 
 
 def check_refs(record: Record) -> None:
@@ -158,35 +146,178 @@ def pieces(store: Store, key: str, size: int) -> Iterator[bytes]:
         yield data
 
 
-def _missing(source: Store, target: Store, runs: Sequence[str], *, restore: bool) -> list[str]:
-    """Return the runs to move. Where target records differ, both are read and must be of the same run."""
-    here = {entry.key: entry.size for entry in source.list(layout.RUNS)}
-    there = {entry.key: entry.size for entry in _records_in(target, runs)}
-    missing = []
-    doubtful = []
-    for run in runs:
-        key = layout.record_key(run)
-        if key not in here:
-            raise NotFoundError(f"no run {run} in {source.url}: list the runs it has")
-        if key not in there:
-            missing.append(run)
-        elif restore or here[key] != there[key]:
-            doubtful.append(run)
-    lacking = target.map(partial(_lacks, source, target, restore=restore), doubtful)
-    return sorted(missing + [run for run, lacks in zip(doubtful, lacking, strict=True) if lacks])
+class _Transfer:
+    """One transfer: what is to be done, and what was done so far."""
+
+    def __init__(self, source: Store, target: Store, restore: bool, step: Step) -> None:
+        self.source, self.target, self.restore, self.step = source, target, restore, step
+        self.pool = max(source, target, key=lambda store: store.workers)
+        self.damage: list[str] = []
+        self.done: list[str] = []
+        self.objects = 0
+        self.bytes = 0
+        self._shared: set[str] = set()
+        self._recent: datetime | None = None
+
+    def run(self, runs: Sequence[str]) -> Moved:
+        missing = self._missing(runs)
+        markers = self._markers(missing)
+        own = self._listed() if len(missing) > _MANY else None
+        for at in range(0, len(missing), _BATCH):
+            self._move(missing[at : at + _BATCH], markers, own)
+        if self.damage:
+            more = f" and {len(self.damage) - 1} more" if len(self.damage) > 1 else ""
+            raise IntegrityError(
+                f"{self.damage[0]}{more}; {len(self.done)} of {len(missing)} runs were copied, the damaged ones were not"
+            )
+        written = set(self.done)
+        there = tuple(run for run in runs if run not in written)
+        return Moved(tuple(self.done), there, self.objects, self.bytes)
+
+    # -- what is to be done ----------------------------------------------------------------------------------
+
+    def _missing(self, runs: Sequence[str]) -> list[str]:
+        """Return the runs to move. Where target records differ, both are read and must be of the same run."""
+        here = {entry.key: entry.size for entry in self.source.list(layout.RUNS)}
+        there = {entry.key: entry.size for entry in self._records(runs)}
+        missing = []
+        doubtful = []
+        for run in runs:
+            key = layout.record_key(run)
+            if key not in here:
+                raise NotFoundError(f"no run {run} in {self.source.url}: list the runs it has")
+            if key not in there:
+                missing.append(run)
+            elif self.restore or here[key] != there[key]:
+                doubtful.append(run)
+        judge = partial(_lacks, self.source, self.target, self.restore)
+        for run, lacks in zip(doubtful, self.pool.map(judge, doubtful), strict=True):
+            if isinstance(lacks, str):
+                self.damage.append(lacks)
+            elif lacks:
+                missing.append(run)
+        return sorted(missing)
+
+    def _records(self, runs: Sequence[str]) -> Iterable[Entry]:
+        if len(runs) > _MANY:
+            return self.target.list(layout.RUNS)
+        return self._stat(map(layout.record_key, runs)).values()
+
+    def _stat(self, keys: Iterable[str]) -> dict[str, Entry]:
+        return {entry.key: entry for entry in self.pool.map(self.target.stat, keys) if entry is not None}
+
+    def _markers(self, runs: Sequence[str]) -> Mapping[str, list[str]]:
+        wanted = set(runs)
+        found: dict[str, list[str]] = {}
+        for entry in self.source.list(layout.TAGS) if wanted else ():
+            run = entry.key.rpartition("/")[2]
+            if run in wanted:
+                found.setdefault(run, []).append(entry.key)
+        return found
+
+    def _listed(self) -> dict[str, Entry]:
+        return {
+            entry.key: entry for prefix in (layout.TIER1, layout.TIER2) for entry in self.target.list(prefix)
+        }
+
+    def _item(self, ref: Ref, there: Mapping[str, Entry]) -> _Item:
+        entry = there.get(ref.key)
+        if entry is None or is_shared(ref.key):
+            return _Item(ref)
+        return _Item(ref, compare=True, fresh=self._is_recent(entry))
+
+    def _is_recent(self, entry: Entry) -> bool:
+        """Tell whether gc leaves an object alone for now, although no record reaches it yet.
+
+        An older one, which an interrupted transfer left, is put anew: gc may be about to delete it.
+        """
+        if self._recent is None:
+            self._recent = self.target.now() - _RECENT
+        return entry.modified >= self._recent
+
+    # -- doing it --------------------------------------------------------------------------------------------
+
+    def _move(
+        self, runs: Sequence[str], markers: Mapping[str, list[str]], own: Mapping[str, Entry] | None
+    ) -> None:
+        """Move some runs: their objects, then tags, then records, then a look whether the shared objects stayed."""
+        texts, records = self._load(runs)
+        refs = {ref.key: ref for record in records.values() for ref in reachable(record)}
+        lone = [key for key in refs if not is_shared(key)]
+        there = self._stat(lone) if own is None else own
+        items = [self._item(ref, there) for key, ref in refs.items() if key not in self._shared]
+        damaged = self._put_all(items)
+        sound = [run for run in records if not any(ref.key in damaged for ref in reachable(records[run]))]
+        put = partial(_put_item, self.target)
+        for _ in self.pool.map(put, ((key, b"") for run in sound for key in markers.get(run, ()))):
+            pass
+        for _ in self.pool.map(put, ((layout.record_key(run), texts[run]) for run in sound)):
+            pass
+        shared = [ref for key, ref in refs.items() if is_shared(key) and key not in damaged]
+        # As in a save: gc may have removed a shared object between our put and our record.
+        kept = self._stat(ref.key for ref in shared)
+        self._put_all([_Item(ref) for ref in shared if ref.key not in kept])
+        self._shared.update(ref.key for ref in shared)
+        self.done += sound
+        size = sum(len(texts[run]) for run in sound)
+        self.objects += len(sound)
+        self.bytes += size
+        self.step(size)
+
+    def _load(self, runs: Sequence[str]) -> tuple[dict[str, bytes], dict[str, Record]]:
+        """Read records; those that cannot be true are damage."""
+        keys = map(layout.record_key, runs)
+        texts = dict(zip(runs, self.pool.map(self.source.get, keys), strict=True))
+        records = {}
+        for run, text in texts.items():
+            try:
+                records[run] = read_record(layout.record_key(run), text)
+                check_refs(records[run])
+            except IntegrityError as error:
+                records.pop(run, None)
+                self.damage.append(str(error))
+        return texts, records
+
+    def _put_all(self, items: Sequence[_Item]) -> set[str]:
+        """Put objects, a few large ones at a time; return the keys of the damaged ones."""
+        put = partial(_put, self.source, self.target, self.restore)
+        small = [item for item in items if _is_small(item.ref)]
+        large = [item for item in items if not _is_small(item.ref)]
+        damaged = set()
+        for done in chain(self.pool.map(put, small), self.pool.map(put, large, at_once=_LARGE_AT_ONCE)):
+            if done.damage:
+                damaged.add(done.key)
+                self.damage.append(done.damage)
+            self.objects += done.written
+            self.bytes += done.bytes
+            self.step(done.bytes)
+        return damaged
 
 
-def _records_in(target: Store, runs: Sequence[str]) -> Iterable[Entry]:
-    if len(runs) > _MANY:
-        return target.list(layout.RUNS)
-    return [entry for entry in target.map(target.stat, map(layout.record_key, runs)) if entry is not None]
+def is_shared(key: str) -> bool:
+    """Tell whether objects of this key are named by content, and so belong to many runs."""
+    return key.startswith((layout.TAPES, layout.CODE))
 
 
-def _lacks(source: Store, target: Store, run: str, *, restore: bool) -> bool:
-    """Tell whether a run that the target has is to be completed. Raises IntegrityError for another run of that id."""
+def _is_small(ref: Ref) -> bool:
+    return ref.plain or ref.size <= PIECE
+
+
+# What follows may run in other threads or on other machines: functions of values that pickle.
+
+
+def _lacks(source: Store, target: Store, restore: bool, run: str) -> bool | str:
+    """Tell whether a run that the target has is to be completed, or what is wrong with the source's record.
+
+    Raises IntegrityError where the target has another run of that id.
+    """
     key = layout.record_key(run)
     ours, theirs = source.get(key), target.get(key)
-    record, other = read_record(key, ours), read_record(key, theirs)
+    try:
+        record = read_record(key, ours)
+    except IntegrityError as error:
+        return str(error)
+    other = read_record(key, theirs)
     if ours != theirs and _identity(record) != _identity(other):
         raise IntegrityError(f"{target.url} has another run {run}: nothing is replaced")
     if not restore:
@@ -200,86 +331,17 @@ def _identity(record: Record) -> tuple[object, ...]:
     return record.universe, record.created, record.strategies, record.names, record.inline, record.tier1
 
 
-def _markers(source: Store, runs: Sequence[str]) -> Mapping[str, list[str]]:
-    wanted = set(runs)
-    found: dict[str, list[str]] = {}
-    for entry in source.list(layout.TAGS) if wanted else ():
-        run = entry.key.rpartition("/")[2]
-        if run in wanted:
-            found.setdefault(run, []).append(entry.key)
-    return found
-
-
-def _listed(target: Store) -> Mapping[str, int]:
-    return {entry.key: entry.size for prefix in (layout.TIER1, layout.TIER2) for entry in target.list(prefix)}
-
-
-def _move(
-    source: Store,
-    target: Store,
-    runs: Sequence[str],
-    markers: Mapping[str, list[str]],
-    own: Mapping[str, int] | None,
-    totals: _Totals,
-    *,
-    restore: bool,
-    step: Step,
-) -> None:
-    """Move some runs: their objects, then tags, then records, then a look whether the shared objects stayed."""
-    pool = max(source, target, key=lambda store: store.workers)
-    keys = [layout.record_key(run) for run in runs]
-    texts = dict(zip(runs, pool.map(source.get, keys), strict=True))
-    records = {run: read_record(layout.record_key(run), text) for run, text in texts.items()}
-    refs: dict[str, Ref] = {}
-    for record in records.values():
-        check_refs(record)
-        refs.update((ref.key, ref) for ref in reachable(record) if ref.key not in totals.shared)
-    damaged: dict[str, str] = {}
-    put_one = partial(_put, source, target, own, restore)
-    small = [ref for ref in refs.values() if ref.plain or ref.size <= PIECE]
-    large = [ref for ref in refs.values() if not (ref.plain or ref.size <= PIECE)]
-    for put in chain(pool.map(put_one, small), pool.map(put_one, large, at_once=_LARGE_AT_ONCE)):
-        if put.damage:
-            damaged[put.key] = put.damage
-        totals.objects += put.written
-        totals.bytes += put.bytes
-        step(put.bytes)
-    sound = [run for run in runs if not any(ref.key in damaged for ref in reachable(records[run]))]
-    totals.damage += damaged.values()
-    _each(pool, target, ((key, b"") for run in sound for key in markers.get(run, ())))
-    _each(pool, target, ((layout.record_key(run), texts[run]) for run in sound))
-    shared = [ref for ref in refs.values() if is_shared(ref.key) and ref.key not in damaged]
-    # As in a save: gc may have removed a shared object between our put and our record.
-    for entry, ref in zip(pool.map(target.stat, [ref.key for ref in shared]), shared, strict=True):
-        if entry is None:
-            _put(source, target, None, restore, ref)
-    totals.shared.update(ref.key for ref in shared)
-    totals.runs += sound
-    totals.objects += len(sound)
-    totals.bytes += sum(len(texts[run]) for run in sound)
-    step(sum(len(texts[run]) for run in sound))
-
-
-def is_shared(key: str) -> bool:
-    """Tell whether objects of this key are named by content, and so belong to many runs."""
-    return key.startswith((layout.TAPES, layout.CODE))
-
-
-def _each(pool: Store, target: Store, items: Iterable[tuple[str, bytes]]) -> None:
-    for _ in pool.map(partial(_put_item, target), items):
-        pass
-
-
 def _put_item(target: Store, item: tuple[str, bytes]) -> None:
     target.put(*item)
 
 
-def _put(source: Store, target: Store, own: Mapping[str, int] | None, restore: bool, ref: Ref) -> _Put:
-    """Copy one object, verified; what a run alone may have is left where it is there already."""
+def _put(source: Store, target: Store, restore: bool, item: _Item) -> _Put:
+    """Copy one object, verified; what a run alone may have is never replaced by something else."""
+    ref = item.ref
     try:
-        if not is_shared(ref.key) and _is_there(target, own, ref, read=restore):
+        if item.compare and _is_there(target, ref, read=restore) and item.fresh:
             return _Put(ref.key)
-        if ref.plain or ref.size <= PIECE:
+        if _is_small(ref):
             data = stored_bytes(source, ref)
             target.put(ref.key, data)
             return _Put(ref.key, len(data), True)
@@ -295,22 +357,16 @@ def _put(source: Store, target: Store, own: Mapping[str, int] | None, restore: b
         return _Put(ref.key, damage=str(error))
 
 
-def _is_there(target: Store, own: Mapping[str, int] | None, ref: Ref, *, read: bool) -> bool:
+def _is_there(target: Store, ref: Ref, *, read: bool) -> bool:
     """Tell whether the target has an object. Raises IntegrityError when other bytes are in its place."""
-    if own is not None:
-        size = own.get(ref.key)
-    else:
-        entry = target.stat(ref.key)
-        size = None if entry is None else entry.size
-    if size is None:
+    entry = target.stat(ref.key)
+    if entry is None:
         return False
-    if size == ref.size and read:
-        digest = hashlib.sha256()
+    digest = hashlib.sha256()
+    if entry.size == ref.size and read:
         for piece in pieces(target, ref.key, ref.size):
             digest.update(piece)
-        if digest.hexdigest() == ref.sha256:
-            return True
-    elif size == ref.size:
+    if entry.size == ref.size and (not read or digest.hexdigest() == ref.sha256):
         return True
     raise IntegrityError(
         f"{target.url} holds other bytes as {ref.key}: they are not replaced; remove them if you know they are wrong"

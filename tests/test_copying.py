@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import multiprocessing
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -155,6 +158,45 @@ def test_an_executor_of_the_user_does_the_work(source: Archive, tmp_path: Path) 
         source.copy_to(target)
         assert target.verify(read_data=True).ok
         assert len(executor._threads) == 2
+
+
+def test_processes_of_the_user_do_the_work(source: Archive, tmp_path: Path) -> None:
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
+        target = opened(tmp_path / "t", executor=executor)
+        source.copy_to(target)
+        target.bundle(target.run_ids(), "all")
+        opened(tmp_path / "t2", executor=executor).bundles.restore("all", home=target.bundles)
+    assert seen(opened(tmp_path / "t2"), source.run_ids()) == seen(source, source.run_ids())
+    assert opened(tmp_path / "t").verify(read_data=True).ok
+
+
+def test_a_record_that_cannot_be_read_stops_no_other(source: Archive, tmp_path: Path) -> None:
+    broken = opened(tmp_path / "broken")
+    source.copy_to(broken)
+    runs = source.run_ids()
+    flip(broken.store, layout.record_key(runs[0]))
+    target = opened(tmp_path / "t")
+    with pytest.raises(IntegrityError, match=f"{runs[0]}.*{len(runs) - 1} of {len(runs)} runs were copied"):
+        broken.copy_to(target)
+    assert target.run_ids() == runs[1:]
+    source.copy_to(target)
+    assert target.run_ids() == runs
+
+
+def test_what_an_interrupted_copy_left_long_ago_is_put_anew(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "source")
+    (run,) = many(store, 1)
+    key = layout.tier2_key("u", run)
+    for age, written in ((60, 1), (7200, 2)):
+        target = opened(tmp_path / f"after {age}")
+        target.create()
+        target.store.put(key, store.get(key))
+        when = time.time() - age
+        os.utime(tmp_path / f"after {age}" / key, (when, when))
+        assert Archive(store).copy_to(target).objects == written
+        found = target.store.stat(key)
+        assert found is not None
+        assert (found.modified.timestamp() > when + 60) is (written == 2)
 
 
 def test_a_large_object_is_streamed(tmp_path: Path) -> None:
