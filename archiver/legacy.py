@@ -19,12 +19,14 @@ from archiver.errors import ArchiveNotFoundError, ConfigError
 from archiver.importing.old import OldResults, old_results
 from archiver.load import Reader
 from archiver.model import Run
+from archiver.pause import collector_paused
 from archiver.ranking import RANK_BY, results_of
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+_PANDAS_WITH_TEXT = 3
 _PARTS = ("trades", "equity_curve", "drawdown_curve")
 
 
@@ -126,8 +128,9 @@ class _Results:
             found = self._typed_frame()
             if found is not None:
                 return found
-        rows = list(self._rows())
-        return pd.json_normalize(rows) if rows else pd.DataFrame()
+        with collector_paused():
+            rows = list(self._rows())
+            return pd.json_normalize(rows) if rows else pd.DataFrame()
 
     def _typed_frame(self) -> pd.DataFrame | None:
         """Return the frame from columns, many times as fast; None where pandas would make something else of rows."""
@@ -187,14 +190,19 @@ class _Results:
 
 def _is_plain(table: pa.Table, name: str) -> bool:
     """Tell whether Arrow's column becomes in pandas what the list of its values would."""
+    import pandas as pd
     import pyarrow as pa
 
     column = table[name]
     kind = column.type
+    if column.null_count == len(column) or b"archiver" in (table.schema.field(name).metadata or {}):
+        return False
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
-        return bool(column.null_count < len(column))
-    marked = b"archiver" in (table.schema.field(name).metadata or {})
-    return (pa.types.is_boolean(kind) or pa.types.is_string(kind)) and not marked and not column.null_count
+        return True
+    if pa.types.is_string(kind):
+        # Before pandas 3, None and a missing value differ in a column of texts.
+        return not column.null_count or int(pd.__version__.partition(".")[0]) >= _PANDAS_WITH_TEXT
+    return pa.types.is_boolean(kind) and not column.null_count
 
 
 def _but_keys(row: Mapping[str, Any]) -> dict[str, Any]:

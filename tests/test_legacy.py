@@ -80,13 +80,14 @@ def test_a_script_runs_with_another_import_line(tmp_path: Path) -> None:
     assert done.stdout == f"120 {columns} universe_001_5min_5lb\n"
 
 
-@pytest.mark.parametrize("kind", ["simple", "search", "hard", "nested", "empty text"])
+@pytest.mark.parametrize("kind", ["simple", "search", "hard", "nested", "empty text", "some text"])
 def test_the_frame_is_what_pandas_makes_of_the_rows(tmp_path: Path, kind: str) -> None:
     universes: dict[str, list[Any]] = {
         "simple": {"u": [{"strategy_name": f"s{n}", "a": n, "b": n / 3, "c": "x", "d": True} for n in range(40)]},
         "search": {f"u{n}": workload.universe(n, 150, 2, 10, 2000) for n in range(3)},
         "hard": {"u": results("A", 40)},
         "nested": {"u": [{"strategy_name": "s", "a": {"x": 1, "y": None}, "l": [1, 2]}]},
+        "some text": {"u": [{"strategy_name": "a", "t": None}, {"strategy_name": "b", "t": "x"}, {"strategy_name": "c"}]},
         "empty text": {"u": [{"strategy_name": "a", "t": None, "i": None, "b": True}, {"strategy_name": "b", "i": 3}]},
     }[kind]  # fmt: skip
     archive = archiver.open(tmp_path / "archive")
