@@ -187,6 +187,10 @@ def test_restoring_one_of_many_runs_reads_little(moto_endpoint: str, wire: Wire,
     assert sum(int(end) - int(start) + 1 for start, end in spans) <= 0.03 * made.bytes
     assert sum(wire.counts.values()) <= 8
     assert target.verify(read_data=True).ok
+    wire.reset()
+    again = opened(tmp_path / "all").bundles.restore(url, storage_options=s3_options(wire.endpoint))
+    assert len(again.runs) == 500
+    assert sum(wire.counts.values()) <= 1.5 * made.bytes / 50_000
     for entry in list(store.list()):
         store.delete([entry.key])
 

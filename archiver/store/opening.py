@@ -84,7 +84,7 @@ def _open_local(text: str, options: Mapping[str, Any], manner: Manner) -> Store:
     except RuntimeError as error:
         raise ConfigError(f"{text}: {error}") from None
     if folder.is_file():
-        raise ConfigError(f"{folder} is a file: give a folder")
+        raise ConfigError(f"{folder} is a file: give a folder, or a bundle as bundle::{folder.name}")
     # Not resolve(): where a link leads may change, and the path that was given stays the one that is shown.
     return LocalStore(Path(os.path.normpath(folder)), read_only=manner.read_only, executor=manner.executor)
 
