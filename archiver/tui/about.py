@@ -1,0 +1,85 @@
+"""What is known of a run: its record, and the code that made it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from rich.text import Text
+from textual.containers import VerticalScroll
+from textual.widget import Widget
+from textual.widgets import DataTable, Static
+
+from archiver.model import CodeFile, Record, Run
+from archiver.readable import age, moment, size
+from archiver.tui.cells import at_right, plain, shown
+from archiver.tui.data import Source
+from archiver.tui.page import Page
+from archiver.tui.preview import PreviewPage
+from archiver.tui.table import Table
+
+
+class AboutRun(Page[tuple[Record, Run]]):
+    """A run's record and its captured files."""
+
+    def __init__(self, source: Source, run: str) -> None:
+        super().__init__(source)
+        self._run = run
+        self.where = (run,)
+        self._files: tuple[CodeFile, ...] = ()
+
+    def body(self) -> Iterator[Widget]:  # type: ignore[override]  # widgets one by one
+        """Make the facts above, the files below."""
+        with VerticalScroll(id="facts"):
+            yield Static(Text(""), id="pairs")
+        yield Table(id="table")
+
+    def load(self) -> tuple[Record, Run]:
+        """Read the record."""
+        return self.source.run(self._run)
+
+    def show(self, found: tuple[Record, Run]) -> None:
+        """Show the record's facts and list the files."""
+        record, run = found
+        pairs = [(name, str(value)) for name, value in _facts(record, run) if value not in (None, "")]
+        width = max(len(name) for name, _ in pairs)
+        lines = [Text.assemble((name.ljust(width), "bold"), "  ", plain(value)) for name, value in pairs]
+        self.query_one("#pairs", Static).update(Text("\n").join(lines))
+        self._files = record.code.files if record.code else ()
+        self.table.fill(
+            ["captured file", Text("size", "bold", justify="right"), "sha256"],
+            len(self._files),
+            lambda a, b: [
+                [shown(f.path, longest=70), at_right(size(f.size), "cyan"), shown(f.sha256[:16], "dim")]
+                for f in self._files[a:b]
+            ],
+        )
+        self.tell(f"{len(self._files):,} captured files")
+
+    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+        """Open a captured file."""
+        path = self._files[event.cursor_row].path
+        run = self._run
+        self.app.push_screen(PreviewPage(self.source, (run, path), lambda: self.source.code(run, path)))
+
+
+def _facts(record: Record, run: Run) -> Iterator[tuple[str, Any]]:
+    yield "run", run.id
+    yield "universe", run.universe
+    yield "created", f"{moment(run.created)} ({age(run.created)})"
+    yield "strategies", f"{run.strategies:,}"
+    yield "detailed", f"{run.detailed:,} (top {run.top_n})"
+    yield "ranked by", run.rank_by
+    yield "size", size(run.bytes)
+    yield "tags", ", ".join(run.tags)
+    yield "note", run.note
+    yield "details", run.archived and f"in the bundle {run.archived}"
+    yield "details", record.detail_removed and f"removed by {record.detail_removed}"
+    yield "params", record.params
+    if record.code is None:
+        return
+    yield "code", record.code.reason or record.code.how
+    for name, value in record.code.provenance.items():
+        yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    yield from (("warning", warning) for warning in record.code.warnings)

@@ -1,0 +1,180 @@
+"""What the pages show, read from an archive that may change or fail meanwhile. Knows no terminal."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from archiver.errors import ArchiverError, NotFoundError, NotKeptError
+from archiver.load import Reader, records_of
+from archiver.model import Record, Run
+from archiver.ranking import RANK_BY
+from archiver.runs import run_of
+from archiver.tree import Folder, Index, Preview, folder, index_of, preview
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from archiver.archive import Archive
+
+_ALL = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Universe:
+    """A universe: its runs together, and its newest one's best strategy by what ranked it."""
+
+    name: str
+    runs: int
+    strategies: int
+    size: int
+    newest: datetime
+    metric: str | None
+    best: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose strategies: a run's, a universe's, or all; without a run each strategy's newest counts."""
+
+    universe: str | None = None
+    run: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Strategies:
+    """Metrics of strategies, what ranked them, and those whose details can be opened."""
+
+    table: pa.Table
+    metric: str | None
+    kept: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """One strategy; without detail `why` says why there is none."""
+
+    name: str
+    universe: str
+    run: str
+    metrics: dict[str, Any]
+    rank: int | None = None
+    equity: Any = None
+    drawdown: Any = None
+    trades: pa.Table | None = None
+    why: str = ""
+
+
+class Source:
+    """Reads an archive for the pages; every call may take long and raise, so pages call it from threads."""
+
+    def __init__(self, archive: Archive) -> None:
+        """Take an archive that was opened read-only."""
+        self.archive = archive
+        self.url = archive.store.url
+        self._reader = Reader(archive.store)
+        self._lock = threading.Lock()
+        self._index: Index | None = None
+
+    def universes(self) -> list[Universe]:
+        """Return all universes by name."""
+        groups: dict[str, list[Record]] = {}
+        for record in self.archive.records():
+            groups.setdefault(record.universe, []).append(record)
+        return [_universe(name, groups[name]) for name in sorted(groups)]
+
+    def runs(self, universe: str | None) -> list[Run]:
+        """Return the runs of a universe, or all, newest first."""
+        return self.archive.runs(universe=universe)
+
+    def run(self, run: str) -> tuple[Record, Run]:
+        """Return a run's record and what users see of it. Raises RunNotFoundError."""
+        record = self.archive.record(run)
+        return record, run_of(record, self.archive.run(run).tags)
+
+    def code(self, run: str, path: str) -> Preview:
+        """Return one captured file of a run."""
+        data = self.archive.code(run).read(path)
+        try:
+            return Preview("text", text=data.decode())
+        except UnicodeDecodeError:
+            return Preview("none", note="not text")
+
+    def strategies(self, scope: Scope) -> Strategies:
+        """Return the metrics of all strategies in a scope. Raises RunNotFoundError when the run is gone."""
+        records = self._records(scope)
+        table = self._reader.metrics(records, None, history=scope.run is not None)
+        names = [*(record.rank_by for record in records[:1] if record.rank_by), *RANK_BY]
+        metric = next((name for name in names if name in table.column_names), None)
+        return Strategies(table, metric, frozenset(self._reader.detailed(records)))
+
+    def strategy(self, name: str, universe: str, run: str) -> Strategy:
+        """Return one strategy of a run, with its detail where it was kept."""
+        records = self._records(Scope(universe, run))
+        try:
+            record, detail = self._reader.find(records, name)
+            found = self._reader.outline(record, detail)
+            trades = self._reader.trades(record, detail, None)
+        except NotKeptError as error:
+            rows = [row for record in records for row in self._reader.rows(record)]
+            row = next((row for row in rows if row.get("strategy_name") == name), {})
+            return Strategy(name, universe, run, _without_name(row), why=str(error))
+        return Strategy(
+            name,
+            universe,
+            run,
+            _without_name(found["metrics"]),
+            found["rank"],
+            found["equity_curve"],
+            found["drawdown_curve"],
+            trades,
+        )
+
+    def folder(self, prefix: str, *, anew: bool = False) -> Folder:
+        """Return all that lies directly below a prefix; the store is listed once, and again when asked to."""
+        with self._lock:
+            if anew or self._index is None:
+                self._index = index_of(self.archive.store)
+            index = self._index
+        if not index.keys:
+            self.archive.run_ids()  # an archive that is not there is said to be so
+        return folder(index, prefix, limit=_ALL)
+
+    def preview(self, key: str) -> Preview:
+        """Return the beginning of an object. Raises NotFoundError when it is gone."""
+        entry = self.archive.store.stat(key)
+        if entry is None:
+            raise NotFoundError(f"there is no object {key!r}: it was removed since the listing")
+        return preview(self.archive.store, entry)
+
+    def _records(self, scope: Scope) -> Sequence[Record]:
+        records = [self.archive.record(scope.run)] if scope.run else self.archive.records()
+        return list(records_of(records, universe=scope.universe))
+
+
+def explain(error: Exception) -> str:
+    """Say in words what failed: ours as they are, others by their kind."""
+    if isinstance(error, ArchiverError):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {error}; please report it"
+
+
+def _universe(name: str, records: Sequence[Record]) -> Universe:
+    newest = records[0]
+    span = newest.metrics.get(newest.rank_by or "")
+    return Universe(
+        name,
+        len(records),
+        newest.strategies,
+        sum(run_of(record, ()).bytes for record in records),
+        newest.created,
+        newest.rank_by,
+        None if span is None else span[1],
+    )
+
+
+def _without_name(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {str(name): value for name, value in metrics.items() if name != "strategy_name"}

@@ -1,0 +1,111 @@
+"""A curve drawn with the dots of braille letters, its peaks kept however long it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.text import Text
+from textual.widgets import Static
+
+from archiver.readable import number
+
+_DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+_AXIS = 10
+
+
+def draw(values: Sequence[Any], width: int, height: int) -> list[str]:
+    """Draw a curve in lines of text, `height` lines of `width` letters; empty where nothing is finite.
+
+    What is no finite number leaves a gap. Where several points share a column, the span between the least and the
+    greatest is drawn.
+    """
+    columns = _columns(values, width * 2)
+    known = [span for span in columns if span is not None]
+    if not known or width < 1 or height < 1:
+        return []
+    low, high = min(span[0] for span in known), max(span[1] for span in known)
+    rows = height * 4 - 1
+    middle = rows // 2
+
+    def row(value: float) -> int:
+        # Halves, so that the difference of the two largest numbers is finite.
+        return middle if high == low else round((high / 2 - value / 2) / (high / 2 - low / 2) * rows)
+
+    cells = [[0] * width for _ in range(height)]
+    before: tuple[int, int] | None = None
+    for x, span in enumerate(columns):
+        if span is None:
+            before = None
+            continue
+        top, bottom = row(span[1]), row(span[0])
+        begin, end = top, bottom
+        if before is not None:  # no gap between neighbours
+            begin, end = min(begin, before[1] + 1), max(end, before[0] - 1)
+        for y in range(min(begin, rows), max(end, 0) + 1):
+            cells[y // 4][x // 2] |= _DOTS[x % 2][y % 4]
+        before = (top, bottom)
+    return ["".join(chr(0x2800 + bits) for bits in line) for line in cells]
+
+
+def _columns(values: Sequence[Any], count: int) -> list[tuple[float, float] | None]:
+    """Return the least and greatest finite value of each column of dots."""
+    total, count = len(values), max(1, count)
+    spans: list[tuple[float, float] | None] = []
+    for at in range(count):
+        begin = at * total // count
+        part = values[begin : max(begin + 1, (at + 1) * total // count)]
+        finite = [value for value in part if _is_finite(value)]
+        spans.append((float(min(finite)), float(max(finite))) if finite else None)
+    return spans
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value - value != 0:
+        return False
+    return -1e308 < value < 1e308
+
+
+class Plot(Static):
+    """A curve with its title and axes, drawn anew when its place changes."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's own name
+        super().__init__(id=id)
+        self._title = ""
+        self._curve: Any = None
+
+    def set_curve(self, title: str, curve: Any) -> None:
+        """Show another curve: a list of numbers, or whatever was saved as one."""
+        self._title, self._curve = title, curve
+        self._draw()
+
+    def on_resize(self) -> None:
+        """Draw for the new size."""
+        self._draw()
+
+    def _draw(self) -> None:
+        self.update(picture(self._title, self._curve, self.size.width, self.size.height))
+
+
+def picture(title: str, curve: Any, width: int, height: int) -> Text:
+    """Return a curve with its title above, values at the left and positions below."""
+    if not isinstance(curve, list) or not curve:
+        return Text(f"{title}: none was saved", "dim")
+    lines = draw(curve, width - _AXIS - 1, max(1, height - 2))
+    if not lines:
+        return Text(f"{title}: none of its {len(curve):,} values is a finite number", "dim")
+    finite = [value for value in curve if _is_finite(value)]
+    gaps = len(curve) - len(finite)
+    text = Text(f"{title}  ", "bold", no_wrap=True)
+    text.append(
+        f"{number(finite[0])} → {number(finite[-1])}   least {number(min(finite))}"
+        f"   greatest {number(max(finite))}" + (f"   {gaps:,} not finite" if gaps else ""),
+        "not bold dim",
+    )
+    labels = {0: number(max(finite)), len(lines) - 1: number(min(finite))}
+    for at, line in enumerate(lines):
+        text.append(f"\n{labels.get(at, ''):>{_AXIS}} ", "not bold dim")
+        text.append(line, "not bold red" if finite[-1] < finite[0] else "not bold green")
+    last = f"{len(curve):,} points"
+    text.append(f"\n{'':>{_AXIS}} {last:>{max(0, width - _AXIS - 2)}}", "not bold dim")
+    return text

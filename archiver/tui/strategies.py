@@ -1,0 +1,150 @@
+"""The strategies of a run, a universe or all: sorted, searched, filtered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.widgets import DataTable
+
+from archiver.errors import ConfigError
+from archiver.selection import KEYS, LEADING, Ask, choose
+from archiver.tui.about import AboutRun
+from archiver.tui.cells import plain, shown
+from archiver.tui.choice import Choice
+from archiver.tui.data import Scope, Source, Strategies
+from archiver.tui.page import Page
+from archiver.tui.strategy import StrategyPage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_MOST_COLUMNS = 14
+
+
+class StrategiesPage(Page[Strategies]):
+    """A table of strategies with their metrics."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "sort", "Sort by"),
+        Binding("o", "reverse", "Order"),
+        Binding("slash", "ask('search')", "Search", key_display="/"),
+        Binding("f", "ask('where')", "Filter"),
+        Binding("i", "about", "About the run"),
+    ]
+    asks: ClassVar[dict[str, str]] = {
+        "search": "words in the name of a strategy",
+        "where": "a filter such as sharpe_ratio > 1 and n_trades >= 30; empty for none",
+    }
+    _found: Strategies
+    _seen: pa.Table
+
+    def __init__(self, source: Source, scope: Scope) -> None:
+        super().__init__(source)
+        self.scope = scope
+        self.where = [name for name in (scope.universe, scope.run or "all strategies") if name]
+        self._ask = Ask()
+
+    def load(self) -> Strategies:
+        """Read the metrics."""
+        return self.source.strategies(self.scope)
+
+    def show(self, found: Strategies) -> None:
+        """List the strategies, the best first."""
+        self._found = found
+        if not found.table.num_rows:
+            self.say("No strategies here.", "Press escape to go back.")
+            self.tell("")
+            return
+        if not self._ask.sort and found.metric:
+            self._ask = replace(self._ask, sort=((found.metric, True),))
+        self._list()
+
+    def narrow(self) -> None:
+        """List what the search and the filter leave; a filter that cannot be read is said and not used."""
+        wanted = replace(self._ask, search=self.typed.get("search", ""), where=self.typed.get("where", ""))
+        self._list(wanted)
+
+    def _list(self, wanted: Ask | None = None) -> None:
+        wanted = wanted or self._ask
+        table = self._found.table
+        try:
+            chosen = choose(table, wanted)
+        except ConfigError as error:
+            self.tell(plain(str(error), "bold red"))
+            return
+        self._ask = wanted
+        self._seen = table if chosen is None else table.take(chosen)
+        names = self._columns()
+        self.table.fill(self._headers(names), self._seen.num_rows, partial(self._rows, names))
+        self._tell()
+
+    def _columns(self) -> list[str]:
+        """Choose what is shown: names, what sorts, what most people look at, then as it comes."""
+        there = self._seen.column_names
+        several = self.scope.universe is None
+        first = ["strategy_name", *(["universe"] if several else []), *(name for name, _ in self._ask.sort)]
+        rest = [*LEADING, *(name for name in there if name not in KEYS)]
+        return [name for name in dict.fromkeys([*first, *rest]) if name in there][:_MOST_COLUMNS]
+
+    def _headers(self, names: list[str]) -> list[Text]:
+        order = dict(self._ask.sort)
+        marks = {True: " ▼", False: " ▲"}
+        titles = [
+            plain(f"{name[:40]}{marks[order[name]] if name in order else ''}", "bold") for name in names
+        ]
+        return [Text(" "), *titles]
+
+    def _rows(self, names: list[str], start: int, end: int) -> list[list[Text]]:
+        rows: list[dict[str, Any]] = self._seen.slice(start, end - start).to_pylist()
+        sorts = {name for name, _ in self._ask.sort}
+        return [
+            [
+                Text("●" if (row["universe"], row["strategy_name"]) in self._found.kept else " ", "green"),
+                shown(row["strategy_name"], "bold"),
+                *(shown(row[name], "green" if name in sorts else "") for name in names[1:]),
+            ]
+            for row in rows
+        ]
+
+    def _tell(self) -> None:
+        text = f"{self._seen.num_rows:,} of {self._found.table.num_rows:,} strategies"
+        if self._ask.sort:
+            name, down = self._ask.sort[0]
+            text += f", {name} {'greatest' if down else 'least'} first"
+        for word, typed in (("search", self._ask.search), ("filter", self._ask.where)):
+            text += f"   {word}: {typed}" if typed else ""
+        self.tell(f"{text}   ● opens with curves and trades")
+
+    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+        """Open a strategy."""
+        row = self._seen.slice(event.cursor_row, 1).to_pylist()[0]
+        self.app.push_screen(StrategyPage(self.source, row["strategy_name"], row["universe"], row["run"]))
+
+    def action_sort(self) -> None:
+        """Choose what to sort by."""
+        if not self.table.row_count:
+            return
+        import pyarrow as pa
+
+        schema = self._found.table.schema
+        names = [field.name for field in schema if not pa.types.is_nested(field.type)]
+        self.app.push_screen(Choice("Sort by", names), self._sort_by)
+
+    def _sort_by(self, name: str | None) -> None:
+        if name is not None:
+            self._list(replace(self._ask, sort=((name, name not in KEYS),)))
+
+    def action_reverse(self) -> None:
+        """Turn the order round."""
+        if self._ask.sort:
+            ((name, down),) = self._ask.sort
+            self._list(replace(self._ask, sort=((name, not down),)))
+
+    def action_about(self) -> None:
+        """Open what is known of the run of the strategy under the cursor."""
+        if self.table.row_count:
+            self.app.push_screen(AboutRun(self.source, self._seen["run"][self.table.cursor_row].as_py()))

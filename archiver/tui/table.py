@@ -1,0 +1,57 @@
+"""A table whose rows are made as the cursor comes near them, so that a million of them open at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.text import Text
+from textual.widgets import DataTable
+
+PAGE = 200
+Rows = Callable[[int, int], Sequence[Sequence[Text]]]
+"""Gives the rows from a place to before another one."""
+
+
+class Table(DataTable[Text]):
+    """Rows that are given in pages. All cells are `Text`, never markup."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's own name
+        super().__init__(id=id, cursor_type="row", zebra_stripes=True)
+        self.total = 0
+        self._rows: Rows = lambda _start, _end: ()
+
+    def fill(self, headers: Sequence[str | Text], total: int, rows: Rows, at: int = 0) -> None:
+        """Show other rows.
+
+        headers: one a column; total: how many rows there are; rows: makes some; at: where the cursor is to be.
+        """
+        self.clear(columns=True)
+        self.total, self._rows = total, rows
+        self.add_columns(
+            *(header if isinstance(header, Text) else Text(header, "bold") for header in headers)
+        )
+        self._make(max(PAGE, at + 1))
+        if at and total:
+            self.move_cursor(row=min(at, total - 1))
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Make more rows before the last one is seen."""
+        super().watch_scroll_y(old_value, new_value)
+        if new_value + 2 * self.size.height >= self.row_count:
+            self._make(PAGE)
+
+    def action_scroll_bottom(self) -> None:
+        """Go to the last row there is, as far as rows can be made at once."""
+        self._make(20 * PAGE)
+        super().action_scroll_bottom()
+
+    def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
+        """Make more rows while the cursor comes near the last one."""
+        if event.cursor_row + PAGE // 2 >= self.row_count:
+            self._make(PAGE)
+
+    def _make(self, count: int) -> None:
+        start = self.row_count
+        end = min(self.total, start + count)
+        if start < end:
+            self.add_rows(self._rows(start, end))
