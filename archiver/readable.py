@@ -51,14 +51,19 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def cell(value: Any) -> str:
-    """Write any value into one cell of a table."""
+def price(value: float) -> str:
+    """Write a price with the digits that a pip of it needs: `1.08612`, `186.000`."""
+    return f"{value:.5f}" if value - value == 0 and abs(value) < 20 else number(value)
+
+
+def cell(value: Any, column: str = "") -> str:
+    """Write any value into one cell of a table; the name of its column tells prices from other numbers."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return number(value)
+        return price(value) if "price" in column else number(value)
     if isinstance(value, datetime):
         return moment(value) if value.tzinfo else value.isoformat(sep=" ")
     if isinstance(value, list | dict):

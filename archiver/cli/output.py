@@ -107,7 +107,7 @@ def print_table(
     Returns how many columns were left out.
     """
     kept = [list(row) for row in rows]
-    texts = [[cell(value) for value in row] for row in kept]
+    texts = [[cell(value, header) for header, value in zip(headers, row, strict=True)] for row in kept]
     if not sys.stdout.isatty():
         sys.stdout.write("".join("\t".join(row) + "\n" for row in [list(headers), *texts]))
         return 0

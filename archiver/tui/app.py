@@ -64,6 +64,7 @@ class Browse(App[None]):
     #seen { height: 1; padding: 0 1; background: $panel; color: $text-muted; }
     #ask { height: 3; }
     #table, #metrics { height: 1fr; }
+    #why { height: auto; padding: 1; }
     #plot { height: 45%; padding: 0 1; }
     #below { height: 1fr; }
     #metrics { width: 46; margin-right: 1; }

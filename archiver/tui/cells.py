@@ -12,14 +12,14 @@ LONGEST = 44
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-def shown(value: Any, style: str = "", *, longest: int = LONGEST) -> Text:
-    """Write any value: numbers at the right, losses red, what is missing dim, long names cut."""
+def shown(value: Any, style: str = "", *, longest: int = LONGEST, column: str = "") -> Text:
+    """Write any value of a column: numbers at the right, losses red, what is missing dim, long names cut."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if value is None or value != value:
         style = "dim"
     elif number and value < 0:
         style = "red"
-    text = Text(cell(value), style, justify="right" if number else "left", no_wrap=True)
+    text = Text(cell(value, column), style, justify="right" if number else "left", no_wrap=True)
     text.truncate(longest, overflow="ellipsis")
     return text
 

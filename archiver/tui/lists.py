@@ -13,7 +13,7 @@ from archiver.readable import age, size
 from archiver.tui.about import AboutRun
 from archiver.tui.cells import at_right, shown
 from archiver.tui.data import Scope, Source, Universe
-from archiver.tui.page import Page
+from archiver.tui.page import COMMON, Page
 from archiver.tui.space import Space
 from archiver.tui.strategies import StrategiesPage
 
@@ -24,13 +24,14 @@ def _headers(*names: str) -> list[Text]:
     return [Text(name, "bold", justify="right" if name in _RIGHT else "left") for name in names]
 
 
-class Universes(Page[list[Universe]]):
+class Universes(Page[list[Universe]], inherit_bindings=False):
     """The first page: all universes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "all", "All strategies"),
         Binding("d", "space", "Space"),
         Binding("slash", "ask('search')", "Search", key_display="/"),
+        *COMMON,
     ]
     asks: ClassVar[dict[str, str]] = {"search": "words in the name of a universe"}
     _all: list[Universe]
@@ -83,7 +84,7 @@ def _universe_row(universe: Universe) -> list[Text]:
     ]
 
 
-class Runs(Page[list[Run]]):
+class Runs(Page[list[Run]], inherit_bindings=False):
     """The runs of a universe, newest first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -91,6 +92,7 @@ class Runs(Page[list[Run]]):
         Binding("i", "about", "About the run"),
         Binding("d", "space", "Space"),
         Binding("slash", "ask('search')", "Search", key_display="/"),
+        *COMMON,
     ]
     asks: ClassVar[dict[str, str]] = {"search": "words in a run's id, tags or note"}
     _all: list[Run]

@@ -25,19 +25,25 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Page(Screen[None], Generic[T]):
+COMMON: list[BindingType] = [
+    Binding("escape", "back", "Back"),
+    Binding("r", "reload", "Reload"),
+    Binding("question_mark", "keys", "Keys", key_display="?"),
+    Binding("q", "app.quit", "Quit"),
+    Binding("tab", "app.focus_next", show=False),
+    Binding("shift+tab", "app.focus_previous", show=False),
+]
+"""The keys of every page; a page's own come before them."""
+
+
+class Page(Screen[None], Generic[T], inherit_bindings=False):
     """One page: `load` runs in a thread, `show` puts what it returned on the screen.
 
     A page is a line that says where one is, its body, a line that says what is seen, and the keys. While it reads,
     where there is nothing, and when it fails, a text stands in place of the body.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Back"),
-        Binding("r", "reload", "Reload"),
-        Binding("question_mark", "keys", "Keys", key_display="?"),
-        Binding("q", "app.quit", "Quit"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = COMMON
     AUTO_FOCUS = ""
     where: Sequence[str] = ()
     """The names that lead here, the universe first."""
@@ -53,7 +59,7 @@ class Page(Screen[None], Generic[T]):
 
     def compose(self) -> ComposeResult:
         """Make the parts; `body` makes what is between the lines."""
-        yield Static(self._where(), id="where")
+        yield Static(self.path(), id="where")
         yield Static(Text(""), id="state")
         with Vertical(id="body"):
             yield from self.body()
@@ -140,7 +146,8 @@ class Page(Screen[None], Generic[T]):
         """Say in the line below the body what is seen."""
         self.query_one("#seen", Static).update(plain(text) if isinstance(text, str) else text)
 
-    def _where(self) -> Text:
+    def path(self) -> Text:
+        """Write the names that lead here."""
         text = plain(self.source.url, "bold")
         for name in self.where:
             short = name if len(name) <= 60 else name[:57] + "..."

@@ -6,19 +6,19 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.widgets import DataTable
+from textual.widgets import DataTable, Static
 
 from archiver.readable import age, size
 from archiver.tree import Folder, Item
 from archiver.tui.cells import at_right, bar, shown
 from archiver.tui.data import Source
-from archiver.tui.page import Page
+from archiver.tui.page import COMMON, Page
 from archiver.tui.preview import PreviewPage
 
 _LONGEST = 70
 
 
-class Space(Page[Folder]):
+class Space(Page[Folder], inherit_bindings=False):
     """One folder after the other, each with its share of the folder above."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -28,6 +28,7 @@ class Space(Page[Folder]):
         Binding("n", "sort('name')", "By name"),
         Binding("o", "sort('objects')", "By objects"),
         Binding("slash", "ask('search')", "Search", key_display="/"),
+        *COMMON,
     ]
     asks: ClassVar[dict[str, str]] = {"search": "words in a name in this folder"}
     _found: Folder
@@ -36,6 +37,7 @@ class Space(Page[Folder]):
     def __init__(self, source: Source) -> None:
         super().__init__(source)
         self.prefix = ""
+        self.where = ("space",)
         self._order = "size"
         self._anew = True
         self._places: dict[str, int] = {}
@@ -52,6 +54,8 @@ class Space(Page[Folder]):
     def show(self, found: Folder) -> None:
         """List what lies in the folder."""
         self._found, self._anew = found, False
+        self.where = ("space", *found.prefix.split("/")[:-1])
+        self.query_one("#where", Static).update(self.path())
         if not found.items:
             self.say("There is no object here.", "Press escape to go back.")
             return
@@ -80,7 +84,7 @@ class Space(Page[Folder]):
         )
         of = f"{len(items):,} of " if len(items) < len(found.items) else ""
         self.tell(
-            f"/{found.prefix}   {of}{len(found.items):,} entries, {found.objects:,} objects, {size(found.size)},"
+            f"{of}{len(found.items):,} entries, {found.objects:,} objects, {size(found.size)},"
             f" by {self._order}"
         )
 

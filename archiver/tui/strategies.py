@@ -16,7 +16,7 @@ from archiver.tui.about import AboutRun
 from archiver.tui.cells import plain, shown
 from archiver.tui.choice import Choice
 from archiver.tui.data import Scope, Source, Strategies
-from archiver.tui.page import Page
+from archiver.tui.page import COMMON, Page
 from archiver.tui.strategy import StrategyPage
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MOST_COLUMNS = 14
 
 
-class StrategiesPage(Page[Strategies]):
+class StrategiesPage(Page[Strategies], inherit_bindings=False):
     """A table of strategies with their metrics."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -34,6 +34,7 @@ class StrategiesPage(Page[Strategies]):
         Binding("slash", "ask('search')", "Search", key_display="/"),
         Binding("f", "ask('where')", "Filter"),
         Binding("i", "about", "About the run"),
+        *COMMON,
     ]
     asks: ClassVar[dict[str, str]] = {
         "search": "words in the name of a strategy",
@@ -80,6 +81,7 @@ class StrategiesPage(Page[Strategies]):
         self._seen = table if chosen is None else table.take(chosen)
         names = self._columns()
         self.table.fill(self._headers(names), self._seen.num_rows, partial(self._rows, names))
+        self.table.fixed_columns = 2  # the name stays while the metrics move
         self._tell()
 
     def _columns(self) -> list[str]:

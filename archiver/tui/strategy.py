@@ -9,10 +9,11 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widget import Widget
+from textual.widgets import Static
 
 from archiver.tui.cells import plain, shown
 from archiver.tui.data import Source, Strategy
-from archiver.tui.page import Page
+from archiver.tui.page import COMMON, Page
 from archiver.tui.plot import Plot
 from archiver.tui.table import Table
 
@@ -32,12 +33,13 @@ _FIRST = (
 )
 
 
-class StrategyPage(Page[Strategy]):
+class StrategyPage(Page[Strategy], inherit_bindings=False):
     """One strategy of one run."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "curve", "Equity/drawdown"),
         Binding("tab", "app.focus_next", "Metrics/trades", show=True),
+        *COMMON,
     ]
     _found: Strategy
 
@@ -49,6 +51,7 @@ class StrategyPage(Page[Strategy]):
 
     def body(self) -> Iterator[Widget]:  # type: ignore[override]  # widgets one by one
         """Make the plot above, metrics and trades below."""
+        yield Static(Text(""), id="why")
         yield Plot(id="plot")
         with Horizontal(id="below"):
             yield Table(id="metrics")
@@ -61,6 +64,9 @@ class StrategyPage(Page[Strategy]):
     def show(self, found: Strategy) -> None:
         """Show all of it; without detail the metrics, and why there is no more."""
         self._found = found
+        why = self.query_one("#why", Static)
+        why.update(plain(found.why, "yellow"))
+        why.display = bool(found.why)
         self.query_one("#plot", Plot).display = not found.why
         self._draw()
         metrics = list(found.metrics.items())
@@ -74,7 +80,7 @@ class StrategyPage(Page[Strategy]):
         self.table.display = not found.why
         if found.why:
             self.query_one("#metrics").focus()
-            self.tell(plain(found.why, "bold yellow"))
+            self.tell("metrics only")
             return
         self._list_trades(found)
 
@@ -92,7 +98,10 @@ class StrategyPage(Page[Strategy]):
 
         def rows(start: int, end: int) -> list[list[Text]]:
             return [
-                [Text(f"{at:,}", "dim", justify="right"), *map(shown, row.values())]
+                [
+                    Text(f"{at:,}", "dim", justify="right"),
+                    *(shown(value, column=name) for name, value in row.items()),
+                ]
                 for at, row in enumerate(narrow.slice(start, end - start).to_pylist(), start + 1)
             ]
 

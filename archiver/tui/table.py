@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from rich.text import Text
+from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 PAGE = 200
@@ -14,6 +16,11 @@ Rows = Callable[[int, int], Sequence[Sequence[Text]]]
 
 class Table(DataTable[Text]):
     """Rows that are given in pages. All cells are `Text`, never markup."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("home", "scroll_top", show=False),
+        Binding("end", "scroll_bottom", show=False),
+    ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's own name
         super().__init__(id=id, cursor_type="row", zebra_stripes=True)
