@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +18,10 @@ import archiver
 from archiver.archive import Archive
 from archiver.errors import ConfigError, StorageError
 from archiver.importing import Report, import_results, known_imports, open_source
+from archiver.importing.source import StoreSource
 from archiver.load import Reader
 from archiver.runs import origin
+from archiver.store import open_store
 from tests import old_formats as old
 from tests.conftest import Place
 from tests.faults import DiedError, FaultyStore
@@ -488,6 +491,15 @@ def test_links_and_odd_files_do_no_harm(archive: Archive, folder: Path) -> None:
     ]
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_named(archive: Archive, folder: Path) -> None:
+    old.write_universe(folder, "universe_001", old.results("A", 3))
+    old.write_universe(folder, "universe_002", old.results("A", 3)).chmod(0)
+    report = take(archive, folder)
+    assert statuses(report) == ["imported", "damaged"]
+    assert "universe_002_backtest.json cannot be read" in report.outcomes[1].why
+
+
 def test_an_archive_below_the_folder_is_passed_over(folder: Path) -> None:
     old.write_universe(folder, "universe_001", old.results("A", 3))
     old.write_tiered(folder / "archive", {"beside": old.results("C", 2)})
@@ -538,6 +550,22 @@ def test_an_import_that_dies_anywhere_is_completed_by_the_next(folder: Path, tmp
             assert same(rows(archive, universe), [named(result) for result in listed])
         at += 1
     assert at >= 8
+
+
+def test_a_source_that_fails_is_no_damage_either(folder: Path, tmp_path: Path) -> None:
+    old.write_tiered(folder, {"u1": old.results("A", 20)})
+    archive = archiver.open(tmp_path / "archive")
+    at = 0
+    while True:
+        store = FaultyStore(open_store(folder), at)
+        try:
+            report = import_results(StoreSource(store), archive.add)
+        except StorageError:
+            assert not (tmp_path / "archive").exists()
+            at += 1
+            continue
+        assert (at > 4, statuses(report)) == (True, ["imported"])
+        return
 
 
 def test_a_store_that_fails_is_no_damage_of_the_source(folder: Path, tmp_path: Path) -> None:

@@ -39,15 +39,21 @@ def import_(
     before is not imported again. Damaged files are named, and the exit code is 3.
     """
     from archiver.config import load_settings
-    from archiver.importing import import_results, known_imports, open_source
+    from archiver.importing import find, import_results, known_imports, open_source
 
     call = Call.of(ctx)
     archive = call.archive()
     source = open_source(path, load_settings(url=path).storage_options)
     known = known_imports(archive.store)
-    with call.progress(f"import {source.url}", unit="bytes") as step:
+    findings = find(source)
+    with call.progress("import", findings.size, unit="bytes") as step:
         report = import_results(
-            source, lambda draft: archive.add(draft, tag or ()), known, top_n=top_n, step=step
+            source,
+            lambda draft: archive.add(draft, tag or ()),
+            known,
+            top_n=top_n,
+            findings=findings,
+            step=step,
         )
     if call.json:
         call.print_json({"outcomes": [asdict(outcome) for outcome in report.outcomes]})

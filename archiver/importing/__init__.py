@@ -22,7 +22,6 @@ from archiver.errors import (
     FormatError,
     IntegrityError,
     NotFoundError,
-    StorageError,
 )
 from archiver.importing.batch import (
     DAMAGED,
@@ -34,7 +33,7 @@ from archiver.importing.batch import (
     Result,
     fingerprint,
 )
-from archiver.importing.find import METRICS, Found, find
+from archiver.importing.find import METRICS, Findings, Found, find
 from archiver.importing.run_folder import read_run_folder
 from archiver.importing.source import Source, open_source
 from archiver.importing.spool import Spool
@@ -45,7 +44,7 @@ from archiver.model import Record
 from archiver.runs import Draft, add_code, draft_run, origin
 from archiver.store import Store
 
-__all__ = ["Known", "Outcome", "Report", "Source", "import_results", "known_imports", "open_source"]
+__all__ = ["Known", "Outcome", "Report", "Source", "find", "import_results", "known_imports", "open_source"]
 
 
 @dataclass(slots=True)
@@ -70,7 +69,7 @@ def import_results(
     known: Known | None = None,
     *,
     top_n: int = 50,
-    found: Callable[[float], None] | None = None,
+    findings: Findings | None = None,
     step: Callable[[float], None] | None = None,
 ) -> Report:
     """Read everything in a source and save it as runs.
@@ -81,14 +80,12 @@ def import_results(
         known: what the archive has, from `known_imports`.
         top_n: how many details to keep where a format has those of all strategies; details in files of their own are
             all kept.
-        found: is told the number of bytes there are to read.
+        findings: what `find` has found in the source, where it was called already.
         step: is told bytes as they are done.
 
     Returns what was imported, present, skipped and damaged. Raises ConfigError where there is nothing to import.
     """
-    findings = find(source)
-    if found is not None:
-        found(sum(group.size for group in findings.groups))
+    findings = findings or find(source)
     report = Report()
     importer = _Importer(save, known or Known(), top_n, report.outcomes)
     for group in findings.groups:
@@ -146,8 +143,10 @@ class _Importer:
             raise failed.error from None
         except FormatError as error:
             self.outcomes.append(Outcome(name, SKIPPED, str(error)))
-        except (IntegrityError, ConfigError, StorageError, NotFoundError) as error:
+        except (IntegrityError, ConfigError, NotFoundError) as error:
             self.outcomes.append(Outcome(name, DAMAGED, str(error)))
+        except OSError as error:
+            self.outcomes.append(Outcome(name, DAMAGED, f"{name} cannot be read: {error.strerror}"))
 
     def _batches(self, source: Source, group: Found, rows: Spool) -> Iterator[Batch]:
         if group.form == "tiered-json":

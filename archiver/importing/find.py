@@ -43,6 +43,11 @@ class Findings:
     groups: list[Found]
     left: list[tuple[str, str]]
 
+    @property
+    def size(self) -> int:
+        """Bytes of all groups."""
+        return sum(group.size for group in self.groups)
+
 
 def find(source: Source) -> Findings:
     """Sort the files of a source into groups.

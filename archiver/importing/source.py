@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from archiver.errors import ConfigError, NotFoundError, StorageError
+from archiver.errors import ConfigError, IntegrityError, NotFoundError, StorageError
 from archiver.model import Entry
 from archiver.store import Store, open_store
 
@@ -34,7 +34,7 @@ class Source(ABC):
 
     @abstractmethod
     def open(self, key: str) -> BinaryIO:
-        """Open a file. Raises StorageError, NotFoundError."""
+        """Open a file. Raises NotFoundError, IntegrityError for a file that may not be read, StorageError."""
 
     def read(self, key: str, most: int | None = None) -> bytes:
         """Return a file's bytes, or its first ones."""
@@ -110,7 +110,7 @@ class FolderSource(Source):
         except FileNotFoundError:
             raise NotFoundError(f"{key} is not in {self.url}") from None
         except OSError as error:
-            raise StorageError(f"{key} cannot be read: {error.strerror}") from None
+            raise IntegrityError(f"{key} cannot be read: {error.strerror}") from None
 
 
 class StoreSource(Source):

@@ -13,6 +13,7 @@ from typing import Any
 import zstandard
 
 from archiver.codec.text import dumps, loads
+from archiver.errors import StorageError
 
 _HELD = 1 << 20
 
@@ -74,8 +75,14 @@ class Spool:
             return
         data = ("\n".join(lines) + "\n").encode()
         self._digests[name].update(data)
-        with self._path(name).open("ab") as file:
-            file.write(zstandard.ZstdCompressor(level=1).compress(data))
+        try:
+            with self._path(name).open("ab") as file:
+                file.write(zstandard.ZstdCompressor(level=1).compress(data))
+        except OSError as error:
+            where = tempfile.gettempdir()
+            raise StorageError(
+                f"cannot write to {where}: {error.strerror}; set TMPDIR to a folder with space"
+            ) from None
 
     def _path(self, name: str) -> Path:
         if self._folder is None:
