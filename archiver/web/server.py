@@ -12,6 +12,8 @@ from archiver.errors import ArchiverError, ConfigError
 from archiver.web.security import Guard, Rules, is_loopback, rules_for
 
 _THREADS = 8
+_IN_MEMORY = 32 * 1024 * 1024
+"""Larger answers wait in a temporary file until they are fetched."""
 _LOOK_SECONDS = 0.5
 """How long `close` may take to be noticed."""
 
@@ -37,6 +39,7 @@ class Server:
     def __init__(self, application: Any, host: str, port: int) -> None:
         """Bind. Raises ConfigError for an address that cannot be listened on."""
         import waitress
+        import waitress.wasyncore
 
         self._sockets: dict[int, Any] = {}
         self._ended = threading.Event()
@@ -49,9 +52,11 @@ class Server:
                 threads=_THREADS,
                 ident=None,
                 max_request_body_size=1_000_000,
+                outbuf_overflow=_IN_MEMORY,
                 clear_untrusted_proxy_headers=True,
             )
         except OSError as error:
+            waitress.wasyncore.close_all(self._sockets, ignore_all=True)
             reason = error.strerror or str(error)
             raise ConfigError(f"cannot listen on {host}:{port} ({reason}): choose another --port") from None
         # A name such as localhost may stand for several addresses.

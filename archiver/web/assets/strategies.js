@@ -27,6 +27,8 @@
         next.columns = ask.columns.filter(function (name) { return wanted.includes(name); })
           .concat(wanted.filter(function (name) { return !ask.columns.includes(name); }));
         next.chosen = true;
+        var added = wanted.filter(function (name) { return !ask.columns.includes(name); });
+        if (added.length) setTimeout(function () { api(function (grid) { grid.ensureColumnVisible(added[0]); }); }, 700);
         try { localStorage.setItem(remembered, JSON.stringify(next.columns)); } catch (_) { /* a private window */ }
       }
       return JSON.stringify(next) === JSON.stringify(ask) ? none() : next;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from dash import ClientsideFunction, dcc, html
+from dash import ClientsideFunction, dcc, html, no_update
 from dash.dependencies import Input, Output, State
 
 from archiver.expression import known_column
@@ -19,20 +19,16 @@ if TYPE_CHECKING:
 
 def connect(app: Any, site: Site) -> None:
     """Draw what is asked for; a box becomes part of the filter."""
+    # The chart comes when it is first wanted: its library is larger than all else on the page.
     app.callback(
-        Output("cloud", "figure"),
+        Output("cloud-place", "children"),
         Output("cloud-note", "children"),
-        Input("cloud-place", "children"),
         Input("ask", "data"),
         Input("cloud-x", "value"),
         Input("cloud-y", "value"),
         Input("cloud-range", "data"),
         Input("scatter-open", "data"),
-    )(lambda _, ask, x, y, within, is_open: _cloud(site, ask, x, y, within, is_open))
-    # The chart comes when it is first wanted: its library is larger than all else on the page.
-    app.callback(
-        Output("cloud-place", "children"), Input("scatter-open", "data"), State("cloud-place", "children")
-    )(lambda is_open, now: now or (_cloud_graph() if is_open else None))
+    )(lambda ask, x, y, within, is_open: _cloud(site, ask, x, y, within, is_open))
 
     def script(name: str) -> Any:
         return ClientsideFunction("strategies", name)
@@ -100,10 +96,10 @@ def panel(numeric: list[str], x: str | None, y: str | None, *, is_open: bool) ->
     )
 
 
-def _cloud_graph() -> Any:
+def _graph(drawn: figures.Figure) -> Any:
     return figures.graph(
         "cloud",
-        figures.figure([]),
+        drawn,
         "Two metrics against each other",
         height=430,
         config={
@@ -115,9 +111,11 @@ def _cloud_graph() -> Any:
 
 def _cloud(
     site: Site, ask: dict[str, Any], x: str | None, y: str | None, within: Any, is_open: bool
-) -> tuple[figures.Figure, Any]:
-    if not is_open or not x or not y:
-        return figures.figure([]), "" if x and y else "Two columns of numbers are needed."
+) -> tuple[Any, Any]:
+    if not is_open:
+        return no_update, no_update
+    if not x or not y:
+        return None, "Two columns of numbers are needed."
     try:
         metrics = site.data.metrics(ask.get("run") or None)
         for name in (x, y):
@@ -126,7 +124,7 @@ def _cloud(
         table = site.views.all(metrics, ask_of(ask), columns)
         drawn = cloud(table, x, y, within=_within(within))
     except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
-        return figures.figure([]), parts.failed(error)
+        return None, parts.failed(error)
     points = drawn.points
     traces: list[figures.Figure] = []
     if drawn.rows > points.num_rows:
@@ -163,7 +161,7 @@ def _cloud(
         uirevision=f"{x} {y}",
         selectdirection="any",
     )
-    return shown, "".join(note)
+    return _graph(shown), "".join(note)
 
 
 def _within(within: Any) -> tuple[float, float, float, float] | None:

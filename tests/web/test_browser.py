@@ -1,0 +1,294 @@
+"""Every page in a real browser: nothing on the console, nothing from elsewhere, reachable for everyone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+import archiver
+from archiver.web import links
+from tests.conftest import Place
+from tests.web.conftest import NASTY, UNIVERSE, Made, Served, nasty_results
+
+CELL = ".ag-center-cols-container .ag-cell.figure"
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 860}
+
+
+class Watch:
+    """What went wrong on a page while it was looked at."""
+
+    def __init__(self, page: Any, address: str) -> None:
+        self.complaints: list[str] = []
+        self.address = address
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        page.on("request", self._request)
+        page.on("response", self._response)
+
+    def _console(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.type}: {message.text}")
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith((self.address, "data:", "blob:")):
+            self.complaints.append(f"asked elsewhere: {request.url}")
+
+    def _response(self, response: Any) -> None:
+        if response.status >= 400:
+            self.complaints.append(f"{response.status}: {response.url}")
+
+
+@contextmanager
+def opened(chromium: Any, address: str, path: str, **options: Any) -> Iterator[Any]:
+    """Open a page in a window of its own; at the end nothing may have gone wrong."""
+    context = chromium.new_context(**({"viewport": DESK} | options))
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    watch = Watch(page, address)
+    page.goto(address + path)
+    page.wait_for_selector("h1, .state")
+    yield page
+    page.wait_for_selector(".waiting", state="detached")
+    assert watch.complaints == []
+    context.close()
+
+
+def addresses(plain: Made) -> dict[str, tuple[str, str]]:
+    """Return every page's address and what shows that it is done."""
+    names = [name for _, name in archiver.open(plain.url).detailed_strategies(UNIVERSE)][:2]
+    choices = [links.Choice(UNIVERSE, names[0]), links.Choice(UNIVERSE, names[1], plain.runs[1].id)]
+    kept = set(names)
+    other = next(
+        r["strategy_name"]
+        for r in plain.results[::-1]
+        if r["strategy_name"] not in kept and "composite_score" not in r
+    )
+    return {
+        "overview": ("/", "#health dl, #health .state"),
+        "strategies": ("/strategies", CELL),
+        "scatter": ("/strategies?scatter=1", "#cloud .points path"),
+        "strategy": (links.strategy(UNIVERSE, names[0]), "#history table"),
+        "trade": (
+            links.href("/strategy", universe=UNIVERSE, name=names[0], trade="3"),
+            "#trade-chart .main-svg",
+        ),
+        "without detail": (links.strategy(UNIVERSE, other), "#history table"),
+        "compare": (links.compare(choices), "#compare-curves .main-svg"),
+        "compare runs": (links.href("/compare", run=[run.id for run in plain.runs[:2]]), ".source.diff"),
+        "nothing to compare": ("/compare", ".state"),
+        "runs": ("/runs", "table"),
+        "run": (links.run(plain.runs[1].id), "table"),
+        "code": (links.run(plain.runs[1].id, view="code"), ".source .k"),
+        "provenance": (links.run(plain.runs[1].id, view="provenance"), ".source"),
+        "objects": (links.run(plain.runs[1].id, view="objects"), "table"),
+        "bucket": ("/bucket", "table"),
+        "object": ("/bucket?key=archive.json", ".source"),
+        "nowhere": ("/nowhere", ".state"),
+    }
+
+
+PAGES = [
+    "overview", "strategies", "scatter", "strategy", "trade", "without detail", "compare", "compare runs",
+    "nothing to compare", "runs", "run", "code", "provenance", "objects", "bucket", "object", "nowhere",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_come_up_clean_and_for_everyone(chromium, served, plain: Made, name):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    path, ready = addresses(plain)[name]
+    phone = {"viewport": PHONE, "is_mobile": True, "has_touch": True, "color_scheme": "dark"}
+    for window in ({"viewport": DESK, "color_scheme": "light"}, phone):
+        with opened(chromium, served, path, **window) as page:
+            page.wait_for_selector(ready)
+            assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+            assert page.locator("#nav").is_visible()
+            options = {"runOnly": ["wcag2a", "wcag2aa"], "rules": _NOT_OURS}
+            found = axe.run(page, context=_NOT_LOOKED_AT, options=options).response["violations"]
+            assert [f"{v['id']}: {[n['html'][:160] for n in v['nodes'][:3]]}" for v in found] == []
+
+
+# AG Grid draws rows only while they can be seen, and its own roles for them.
+_NOT_OURS = {"aria-required-children": {"enabled": False}, "scrollable-region-focusable": {"enabled": False}}
+# Dash puts an input that it hides behind each of its menus.
+_NOT_LOOKED_AT = {"exclude": [[".dash-dropdown-focus-target"]]}
+
+
+def test_sort_filter_and_search_stand_in_the_address(chromium, served, plain: Made):
+    with opened(chromium, served, "/strategies?columns=n_trades,sharpe_ratio") as page:
+        page.wait_for_selector(CELL)
+        page.fill("#filter-search", "L")
+        page.fill("#filter-where", "n_trades > 200")
+        page.press("#filter-where", "Enter")
+        page.wait_for_url("**where=n_trades**")
+        page.locator(".ag-header-cell[col-id=n_trades]").click()
+        page.wait_for_url("**sort=-n_trades**")
+        page.wait_for_timeout(500)
+        status = page.locator("#strategies-status").inner_text()
+        first = page.locator(".ag-center-cols-container [row-index='0'] [col-id=n_trades]").inner_text()
+        page.reload()
+        page.wait_for_selector(CELL)
+        assert page.locator("#filter-where").input_value() == "n_trades > 200"
+        assert page.locator("#filter-search").input_value() == "L"
+        page.wait_for_timeout(500)
+        assert page.locator("#strategies-status").inner_text() == status
+        assert (
+            page.locator(".ag-center-cols-container [row-index='0'] [col-id=n_trades]").inner_text() == first
+        )
+        expected = max(r["n_trades"] for r in plain.results)
+        assert first.replace(",", "") == str(expected)
+        export = page.locator("#export-csv").get_attribute("href")
+        assert "where=n_trades" in export
+        assert "sort=-n_trades" in export
+
+
+def test_a_wrong_filter_is_told_beside_it_and_mended(chromium, served):
+    with opened(chromium, served, "/strategies?where=sharp_ratio+%3E+1") as page:
+        page.wait_for_selector("#strategies-error .state")
+        assert "did you mean" in page.locator("#strategies-error").inner_text()
+        page.fill("#filter-where", "sharpe_ratio > 0")
+        page.press("#filter-where", "Enter")
+        page.wait_for_selector("#strategies-error .state", state="detached")
+        page.wait_for_selector(CELL)
+
+
+def test_columns_are_chosen_and_remembered(chromium, served):
+    with opened(chromium, served, "/strategies") as page:
+        page.wait_for_selector(CELL)
+        page.click("#columns-menu summary")
+        page.locator("#chooser label", has_text="Kurtosis").click()
+        page.wait_for_selector(".ag-header-cell[col-id=kurtosis]", state="attached")
+        page.wait_for_url("**kurtosis**")
+        page.goto(served + "/strategies")
+        page.wait_for_selector(CELL)
+        assert "kurtosis" in page.url
+
+
+def test_chosen_rows_go_to_the_comparison(chromium, served):
+    with opened(chromium, served, "/strategies") as page:
+        page.wait_for_selector(CELL)
+        boxes = page.locator(".ag-pinned-left-cols-container input[type=checkbox]")
+        boxes.nth(0).click()
+        boxes.nth(1).click()
+        page.locator("#compare-selected", has_text="Compare 2").click()
+        page.wait_for_selector("#compare-curves .main-svg")
+        assert page.url.count("strategy=") == 2
+
+
+def test_the_keyboard_is_enough(chromium, served):
+    with opened(chromium, served, "/strategies") as page:
+        page.wait_for_selector(CELL)
+        page.keyboard.press("/")
+        assert page.evaluate("document.activeElement.id") == "filter-search"
+        page.locator(".ag-pinned-left-cols-container [row-index='0'] [col-id=strategy_name]").focus()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/strategy?**")
+        page.wait_for_selector("#equity .main-svg")
+        page.go_back()
+        page.wait_for_selector(CELL)
+        page.keyboard.press("Tab")
+
+
+def test_a_click_on_a_trade_draws_its_bars(chromium, served, plain: Made):
+    path, _ = addresses(plain)["strategy"]
+    with opened(chromium, served, path) as page:
+        page.locator("#trades-grid " + CELL).first.click()
+        page.wait_for_selector("#trade-chart .main-svg")
+        page.wait_for_url("**trade=0**")
+        assert "Entry" in page.locator("#trade-chart").inner_text()
+        page.reload()
+        page.wait_for_selector("#trade-chart .main-svg")
+
+
+def test_the_theme_is_chosen_and_kept(chromium, served):
+    with opened(chromium, served, "/runs", color_scheme="light") as page:
+        theme = "document.documentElement.dataset.theme"
+        assert page.evaluate(theme) == "light"
+        page.click("#theme")
+        page.click("#theme")
+        assert page.evaluate(theme) == "dark"
+        page.reload()
+        page.wait_for_selector("h1")
+        assert page.evaluate(theme) == "dark"
+        assert page.locator("#theme-name").inner_text() == "Dark theme"
+
+
+def test_links_lead_on_without_loading_everything_anew(chromium, served):
+    with opened(chromium, served, "/") as page:
+        page.wait_for_selector("#best table")
+        page.evaluate("window.stayed = true")
+        page.locator("#nav a", has_text="Runs").click()
+        page.wait_for_selector("h1:has-text('Runs')")
+        assert page.title() == "Runs · archiver"
+        page.go_back()
+        page.wait_for_selector("h1:has-text('Overview')")
+        assert page.evaluate("window.stayed") is True
+
+
+def test_a_changed_archive_is_told(chromium, plain: Made, tmp_path):
+    url = str(tmp_path / "growing")
+    archive = archiver.open(url)
+    archive.save_universe_results("u", [{"strategy_name": "one", "sharpe_ratio": 1.0}], code="none")
+    server = Served(url)
+    try:
+        with opened(chromium, server.address, "/runs") as page:
+            archive.save_universe_results("u", [{"strategy_name": "two", "sharpe_ratio": 2.0}], code="none")
+            page.wait_for_selector("#changed a", timeout=40_000)
+            page.click("#changed a")
+            page.wait_for_selector("text=2 runs")
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_nasty_names_do_nothing(chromium, nasty_served, name):
+    with opened(chromium, nasty_served, links.strategy("a/b <u>", name)) as page:
+        page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+        assert page.locator("h1").inner_text() == name
+        assert page.title() == f"{name} · archiver"
+        assert page.locator("#page script, #page img, #page u").count() == 0
+
+
+def test_nasty_rows_do_nothing(chromium, nasty_served):
+    with opened(chromium, nasty_served, "/strategies?scatter=1") as page:
+        page.wait_for_selector(".ag-pinned-left-cols-container a")
+        shown = page.locator(".ag-pinned-left-cols-container a").all_inner_texts()
+        assert set(NASTY) <= set(shown)
+        page.locator(".ag-pinned-left-cols-container a", has_text="slash/").click()
+        page.wait_for_selector("h1:has-text('slash/')")
+
+
+def test_pages_over_a_bucket_in_the_browser(chromium, moto_place: Place):
+    archive = archiver.open(moto_place.url, **moto_place.options)
+    archive.save_universe_results("a/b <u>", nasty_results(), top_n=6, code="none")
+    server = Served(moto_place.url, **moto_place.options)
+    try:
+        for path in ("/", "/strategies", links.strategy("a/b <u>", NASTY[3]), "/bucket"):
+            with opened(chromium, server.address, path) as page:
+                page.wait_for_selector("h1")
+    finally:
+        server.close()
+
+
+def test_a_token_opens_the_pages_once(chromium, plain: Made):
+    import threading
+
+    from archiver.web.server import make_server
+
+    token = "opens-" + "sesame"
+    server = make_server(archiver.open(plain.url, read_only=True), port=0, token=token)
+    threading.Thread(target=server.run, daemon=True).start()
+    address = f"http://127.0.0.1:{server.port}"
+    try:
+        with opened(chromium, address, f"/runs?token={token}") as page:
+            page.wait_for_selector("table")
+            assert token not in page.url
+            page.goto(address + "/bucket")
+            page.wait_for_selector("table")
+    finally:
+        server.close()
