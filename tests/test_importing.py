@@ -307,6 +307,17 @@ def test_a_damaged_file_stops_no_other(archive: Archive, folder: Path) -> None:
     assert [run.universe for run in archive.runs()] == ["universe_001"]
 
 
+@pytest.mark.parametrize("depth", [300, 700, 900, 980, 100_000])
+def test_deep_nesting_comes_in_or_is_named(archive: Archive, folder: Path, depth: int) -> None:
+    folder.mkdir()
+    deep = '{"strategy_name": "s", "x": ' + "[" * depth + "]" * depth + "}"
+    (folder / "u_backtest.json").write_text('{"universe_name": "u", "results": [' + deep + "]}")
+    report = take(archive, folder)
+    assert statuses(report) in (["imported"], ["damaged"])
+    if statuses(report) == ["imported"]:
+        assert len(rows(archive, "u")) == 1
+
+
 def test_memory_does_not_grow_with_the_file(archive: Archive, folder: Path) -> None:
     trades = [{"pnl_usd": float(n), "note": f"trade {n}"} for n in range(2_000)]
     folder.mkdir()

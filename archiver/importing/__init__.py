@@ -145,6 +145,8 @@ class _Importer:
             self.outcomes.append(Outcome(name, SKIPPED, str(error)))
         except (IntegrityError, ConfigError, NotFoundError) as error:
             self.outcomes.append(Outcome(name, DAMAGED, str(error)))
+        except RecursionError:
+            self.outcomes.append(Outcome(name, DAMAGED, f"{name} is nested too deeply to be results"))
         except OSError as error:
             self.outcomes.append(Outcome(name, DAMAGED, f"{name} cannot be read: {error.strerror}"))
 
