@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archiver import layout
@@ -40,7 +40,7 @@ from archiver.rules import (
     refuse_pins,
 )
 from archiver.rules import simulate as simulate_rules
-from archiver.store import BucketApi, RuleSet, Store, UnsupportedError
+from archiver.store import BucketApi, RejectedError, RuleSet, Store, UnsupportedError
 
 _LOOKS = (0.0, 0.3, 1.0, 3.0)
 """Seconds to wait before each look at what was written: AWS may show the former rules for a moment."""
@@ -149,8 +149,10 @@ def pins_at_risk(
         yield f"rules in the bucket remove the details of {named(hit)}, pinned: bundle them, or remove the rules"
 
 
-def apply(store: Store, plan: RulesPlan, *, wait: Callable[[float], None] = time.sleep) -> bool:
-    """Write the rules of a plan, and read them again. Returns whether there was anything to do.
+def apply(store: Store, plan: RulesPlan, *, wait: Callable[[float], None] = time.sleep) -> RulesPlan | None:
+    """Write the rules of a plan, and read them again. Returns what was written, or None where nothing was to do.
+
+    Where the server takes no rules on incomplete uploads, the others are written; a warning in the result says so.
 
     Raises PolicyError when the rules have changed since the plan; StorageError when the server does not keep what
     it was sent: then the former rules are back.
@@ -159,17 +161,24 @@ def apply(store: Store, plan: RulesPlan, *, wait: Callable[[float], None] = time
     if _meaning(api.rules()) != _meaning(plan.before.found):
         raise PolicyError("the bucket's rules have changed since the plan: plan again")
     if plan.change.empty:
-        return False
-    failure: StorageError | None = None
+        return None
     try:
         api.replace_rules(plan.after)
+    except AccessError:
+        raise
+    except RejectedError as error:
+        fewer = _without_uploads(plan, error)
+        if fewer is None:
+            raise _refused(error) from error
+        return apply(store, fewer, wait=wait) or fewer
     except StorageError as error:
-        failure = error  # perhaps only the answer was lost
+        if not _same(_settled(api, plan, wait), plan.after):
+            _put_back(api, plan, wait)
+            raise error
+        return plan  # only the answer was lost
     found = _settled(api, plan, wait)
     if _same(found, plan.after):
-        return True
-    if failure is not None and _same(found, plan.before.found):
-        raise _refused(failure)
+        return plan
     difference = _difference(plan, found)
     _restore(api, plan.before.found, wait)
     raise StorageError(
@@ -230,14 +239,27 @@ def _settled(api: BucketApi, plan: RulesPlan, wait: Callable[[float], None]) -> 
     return found
 
 
+def _without_uploads(plan: RulesPlan, reason: RejectedError) -> RulesPlan | None:
+    """Plan the same without rules on incomplete uploads, which some servers do not take; None where there are none."""
+    wanted = [rule for rule in plan.change.wanted if rule.abort_days is None]
+    if len(wanted) == len(plan.change.wanted):
+        return None
+    change = merge(plan.before.document, wanted, plan.before.root)
+    warning = f'rules on incomplete uploads are left out, set abort_uploads = "never": {reason}'
+    return replace(plan, change=change, warnings=(*plan.warnings, warning))
+
+
 def _refused(failure: StorageError) -> StorageError:
-    """Say what may help where the server does not take the rules as a whole."""
-    if isinstance(failure, AccessError):
-        return failure
     return StorageError(
-        f"{failure}; nothing was changed. A server that knows only some rules may take fewer: try "
-        "--abort-uploads never, --old-versions never"
+        f"{failure}; nothing was changed. The server may know only some rules: ask for fewer, such as with "
+        "--old-versions never"
     )
+
+
+def _put_back(api: BucketApi, plan: RulesPlan, wait: Callable[[float], None]) -> None:
+    """After a failed write: restore the former rules unless they are still there."""
+    if not _same(api.rules(), plan.before.found):
+        _restore(api, plan.before.found, wait)
 
 
 def _restore(api: BucketApi, former: RuleSet | None, wait: Callable[[float], None]) -> None:

@@ -176,17 +176,48 @@ def test_a_denied_call_changes_nothing_and_says_which(
     assert ids(bucket) == ["logs", "tagged"]
 
 
-def test_a_server_that_knows_only_some_rules_says_no_and_a_way_is_shown(
-    wired_place: Place, wire: Wire
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, "MalformedXML"), (400, "InvalidRequest"), (501, "NotImplemented")]
+)
+def test_a_server_that_takes_no_rules_on_uploads_gets_the_others(
+    wired_place: Place, wire: Wire, status: int, code: str
 ) -> None:
     archive = archiver.open(wired_place.url, **wired_place.options)
     archive.save_universe_results("u1", [small_run(1, 1)], top_n=1, code="none")
     made = planned(archive, MONTH)
-    for status, code in ((400, "InvalidRequest"), (501, "NotImplemented")):
-        wire.fault("answer", "PUT", status=status, code=code)
-        with pytest.raises(StorageError, match=r"nothing was changed.*try --abort-uploads never"):
-            apply(archive.store, made, wait=at_once)
+    wire.fault("answer", "PUT", status=status, code=code)
+    done = apply(archive.store, made, wait=at_once)
+    assert done is not None
+    assert [done.before.text(rule) for rule in done.change.wanted] == ["tier2/: expire after 30 days"]
+    assert done.warnings[-1].startswith("rules on incomplete uploads are left out")
+    assert planned(archive, MONTH, abort_uploads="never").change.empty
+    # The next time nothing else is to be done.
+    wire.fault("answer", "PUT", status=status, code=code)
+    again = apply(archive.store, planned(archive, MONTH), wait=at_once)
+    assert again is not None
+    assert again.change.empty
+
+
+def test_a_server_that_takes_none_of_the_rules_is_left_alone(wired_place: Place, wire: Wire) -> None:
+    archive = archiver.open(wired_place.url, **wired_place.options)
+    archive.save_universe_results("u1", [small_run(1, 1)], top_n=1, code="none")
+    made = planned(archive, MONTH)
+    wire.fault("answer", "PUT", status=400, code="MalformedXML", times=2)
+    with pytest.raises(StorageError, match=r"nothing was changed. The server may know only some rules"):
+        apply(archive.store, made, wait=at_once)
     assert planned(archive, MONTH).change == made.change
+
+
+def test_a_write_that_was_done_and_then_denied_is_taken_back(wired_place: Place, wire: Wire) -> None:
+    # The server acts on the write, keeps something else than it was sent, and its answer is lost on the way.
+    archive = archiver.open(wired_place.url, **wired_place.options)
+    archive.save_universe_results("u1", [small_run(1, 1)], top_n=1, code="none")
+    made = planned(archive, MONTH, tier2="GLACIER:3d", min_size="1MB")
+    wire.fault("lose", "PUT")
+    wire.fault("answer", "PUT", status=409, code="Odd")
+    with pytest.raises(StorageError, match="Odd"):
+        apply(archive.store, made, wait=at_once)
+    assert read(archive.store).found is None
 
 
 def test_what_is_signed_is_what_is_sent(wired_place: Place, wire: Wire) -> None:

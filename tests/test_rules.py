@@ -193,6 +193,9 @@ def test_what_a_rule_says_is_read_in_every_spelling() -> None:
         ("<Prefix>a</Prefix><Status>Enabled</Status>", "<Filter><Prefix>a</Prefix></Filter><Status>Enabled</Status>"),
         ("<Filter/><Status>Enabled</Status>", "<Prefix/><Status>Enabled</Status>"),
         ("<Status>Enabled</Status><Filter></Filter>", "<Filter><Prefix></Prefix></Filter><Status>Enabled</Status>"),
+        ("<Prefix>a</Prefix><Filter><Prefix>a</Prefix></Filter><Transition/>", "<Filter><Prefix>a</Prefix></Filter>"),
+        ("<Expiration><Days>3</Days><ExpiredObjectDeleteMarker>False</ExpiredObjectDeleteMarker></Expiration>",
+         "<Expiration><Days>3</Days></Expiration>"),
         ("<Expiration><Date>2030-01-01T00:00:00.000Z</Date></Expiration>",
          "<Expiration><Date>2030-01-01T00:00:00+00:00</Date></Expiration>"),
     ],
@@ -206,6 +209,7 @@ def test_the_same_said_otherwise_is_the_same(one: str, other: str) -> None:
     [
         ("<Prefix>a</Prefix>", "<Prefix>a </Prefix>"),
         ("<Prefix>1</Prefix>", "<Prefix>01</Prefix>"),
+        ("<Prefix>a</Prefix><Filter><Prefix>b</Prefix></Filter>", "<Filter><Prefix>b</Prefix></Filter>"),
         ("<Filter><And><Prefix>a</Prefix><ObjectSizeGreaterThan>1</ObjectSizeGreaterThan></And></Filter>",
          "<Filter><And><Prefix>a</Prefix></And></Filter>"),
         ("<Expiration><Days>3</Days></Expiration>", "<Expiration><Days>30</Days></Expiration>"),

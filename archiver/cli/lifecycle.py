@@ -155,11 +155,14 @@ def apply(
     if not call.json:
         _print_plan(call, made)
         sys.stdout.flush()
-    changed = write(archive.store, made)
+    done = write(archive.store, made)
     if call.json:
-        call.print_json({**_plan_document(made), "applied": changed})
-    elif changed:
-        call.say(f"written and read again: {len(made.change.wanted)} rules of archiver's")
+        call.print_json(
+            {**_plan_document(done or made), "applied": done is not None and not done.change.empty}
+        )
+    elif done is not None:
+        _warn(call, [warning for warning in done.warnings if warning not in made.warnings])
+        call.say(f"written and read again: {len(done.change.wanted)} rules of archiver's")
 
 
 @lifecycle.command()

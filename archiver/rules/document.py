@@ -174,6 +174,8 @@ def _rule(item: ET.Element, xml: bytes) -> Rule:
     )
 
 
+_SAYS_NOTHING = [("ExpiredObjectDeleteMarker", "false")]
+"""What some servers add to what they were sent."""
 _NAMES = {"ID", "Prefix", "Key", "Value"}
 _KNOWN = {
     "ID",
@@ -203,6 +205,7 @@ def _meaning(item: ET.Element) -> Meaning:
     if not len(item):
         return name, _plain(name, item.text or "")
     parts = [_meaning(part) for part in item]
+    parts = [part for part in parts if part not in _SAYS_NOTHING]
     if name == "Rule":
         parts = _one_filter(parts)
     return name, tuple(sorted(parts, key=repr))
@@ -211,6 +214,9 @@ def _meaning(item: ET.Element) -> Meaning:
 def _one_filter(parts: list[Meaning]) -> list[Meaning]:
     """Write the older `<Prefix>` of a rule, an empty filter and a missing one in the one way they are all the same."""
     prefix = next((value for name, value in parts if name == "Prefix"), "")
+    parts = [part for part in parts if part[1] != "" or part[0] in ("Filter", "Prefix")]
+    if ("Filter", (("Prefix", prefix),)) in parts:
+        return [part for part in parts if part[0] != "Prefix"]
     if next((value for name, value in parts if name == "Filter"), "") in ("", (("Prefix", ""),)):
         rest = [part for part in parts if part[0] not in ("Filter", "Prefix")]
         return [*rest, ("Filter", (("Prefix", prefix),))]

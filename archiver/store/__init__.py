@@ -7,8 +7,8 @@ retry layer.
 
 from __future__ import annotations
 
-from archiver.store.bucket import BucketApi, RuleSet, UnsupportedError
+from archiver.store.bucket import BucketApi, RejectedError, RuleSet, UnsupportedError
 from archiver.store.contract import Store, check_key
 from archiver.store.opening import open_store
 
-__all__ = ["BucketApi", "RuleSet", "Store", "UnsupportedError", "check_key", "open_store"]
+__all__ = ["BucketApi", "RejectedError", "RuleSet", "Store", "UnsupportedError", "check_key", "open_store"]

@@ -27,6 +27,7 @@ _UNSUPPORTED = {
     "UnsupportedOperation",
     "XNotImplemented",
 }
+_REJECTED = {"MalformedXML", "InvalidRequest", "InvalidArgument"}
 _LEAST = "x-amz-transition-default-minimum-object-size"
 
 
@@ -37,7 +38,11 @@ class RuleSet(NamedTuple):
     least: str = ""
 
 
-class UnsupportedError(StorageError):
+class RejectedError(StorageError):
+    """The server says that it will not take what was sent, whoever sends it."""
+
+
+class UnsupportedError(RejectedError):
     """The server does not know this call."""
 
 
@@ -108,7 +113,8 @@ class BucketApi:
 
         method: the client's name of it; action: for the error text; arguments: of that call, without Bucket.
 
-        Raises UnsupportedError where the server does not know the call, else StorageError.
+        Raises UnsupportedError where the server does not know the call, RejectedError where it refuses what the call
+        says, else StorageError.
         """
         try:
             return self._store.request(method, action, body=body, **arguments)
@@ -118,6 +124,8 @@ class BucketApi:
             cause = error.__cause__
             if cause is not None and (code_of(cause) in _UNSUPPORTED or status_of(cause) in (405, 501)):
                 raise UnsupportedError(f"{self.url} cannot {action}: its server does not know how") from cause
+            if cause is not None and code_of(cause) in _REJECTED:
+                raise RejectedError(str(error)) from cause
             raise
 
 
