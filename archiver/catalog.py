@@ -11,6 +11,7 @@ import base64
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 
 import orjson
 
@@ -22,6 +23,8 @@ from archiver.runs import load_record, read_record
 from archiver.store import Store
 
 _SEGMENT = 4_096
+_AT_ONCE_LOCAL = 32
+"""Of small files on a disk one thread reads so many at a time: handing over each costs more than reading it."""
 _WORTH = 64
 """With fewer unknown records than this, reading them is as fast as reading the catalog."""
 
@@ -94,10 +97,13 @@ def stream(store: Store, entries: Sequence[Entry], *, catalog: bool = True) -> I
     requests; what it holds is what the listing vouches for.
     """
     segments = _segments(store) if catalog and len(entries) >= _WORTH else []
+    many = _AT_ONCE_LOCAL if store.local else 1
     for start in range(0, len(entries), _SEGMENT):
         chunk = entries[start : start + _SEGMENT]
         known = _from_segments(store, segments, chunk)
-        read = store.map(lambda entry: _bytes(store, entry.key), [e for e in chunk if e.key not in known])
+        missing = [entry.key for entry in chunk if entry.key not in known]
+        parts = [missing[at : at + many] for at in range(0, len(missing), many)]
+        read = chain.from_iterable(store.map(lambda keys: [_bytes(store, key) for key in keys], parts))
         for entry in chunk:
             yield entry, known[entry.key] if entry.key in known else next(read)
 

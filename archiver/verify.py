@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from archiver.catalog import stream
 from archiver.codec.records import decompress
 from archiver.errors import ConfigError, FormatError, IntegrityError, NotFoundError
 from archiver.layout import digest
-from archiver.model import Entry, Record, Ref
+from archiver.model import Record, Ref
 from archiver.runs import reachable, reached, read_record, remove
 from archiver.store import Store
 
@@ -28,6 +29,8 @@ _DATA = (layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE)
 _RECORDS = (layout.RUNS, layout.TRASH)
 _CHUNK = 8 << 20
 _SAVE_EVERY = 2_000
+_AT_ONCE_LOCAL = 16
+"""On a disk one thread reads so many objects at a time: handing over each costs more than reading a small one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,14 @@ def verify(
     if sample is not None and not 0 < sample <= 1:
         raise ConfigError(f"sample is {sample!r}: give a share above 0 and up to 1 (such as 5%)")
     report = Report()
-    _structure(store, report, expires)
+    expected: set[int] = set()
+    promised = _promised(store, report, expected)
     if read_data or sample is not None:
-        _read_data(store, report, 1.0 if sample is None else sample, resume, step)
+        _read_data(store, report, promised, 1.0 if sample is None else sample, resume, step)
+    for _ in promised:
+        pass
+    report.objects = len(expected)
+    _structure(store, report, expected, expires)
     if repair:
         _set_aside(store, report)
     return report
@@ -107,11 +115,38 @@ def verify(
 # -- structure -----------------------------------------------------------------------------------------------
 
 
-def _structure(store: Store, report: Report, expires: Callable[[Record], bool]) -> None:
-    expected: set[int] = set()
-    for _, ref in reached(_records(store, report)):
-        expected.add(_expected(ref))
-    report.objects = len(expected)
+def _promised(store: Store, report: Report, expected: set[int]) -> Iterator[_Check]:
+    """Yield every object that records promise once, with the first run that reaches it, from the oldest run on."""
+    for record, ref in reached(_records(store, report)):
+        mark = _expected(ref)
+        if mark not in expected:
+            expected.add(mark)
+            yield _Check(record.run, ref)
+
+
+def _records(store: Store, report: Report) -> Iterator[Record]:
+    """Yield the records that can be read, by their runs; the others are problems."""
+    entries = [
+        entry for prefix in _RECORDS for entry in store.list(prefix) if layout.run_of_record(entry.key)
+    ]
+    entries.sort(key=lambda entry: entry.key.rpartition("/")[2])
+    for entry, data in stream(store, entries, catalog=False):
+        if data is None:
+            continue
+        report.runs += entry.key.startswith(layout.RUNS)
+        try:
+            record = read_record(entry.key, data)
+        except (IntegrityError, FormatError) as error:
+            run = layout.run_of_record(entry.key) or ""
+            report.problems.append(Problem(run, entry.key, f"record cannot be read: {error}"))
+            continue
+        if record.archived:
+            report.archived.append(record.run)
+        yield record
+
+
+def _structure(store: Store, report: Report, expected: set[int], expires: Callable[[Record], bool]) -> None:
+    """Take what is listed off what is expected, and look for what is left."""
     for prefix in _DATA:
         for entry in store.list(prefix):
             expected.discard(digest(f"{entry.key} {entry.size}"))
@@ -119,28 +154,11 @@ def _structure(store: Store, report: Report, expires: Callable[[Record], bool]) 
                 expected.discard(digest(entry.key))
     if not expected:
         return
+    known = {problem.key for problem in report.problems}
     for record, place in _doubtful(store, expected):
         for ref in reachable(record):
-            if _expected(ref) in expected:
+            if _expected(ref) in expected and ref.key not in known:
                 _judge(store, record, place, ref, report, expires)
-
-
-def _records(store: Store, report: Report) -> Iterator[Record]:
-    """Yield the records that can be read; the others are problems."""
-    for prefix in _RECORDS:
-        entries = [entry for entry in store.list(prefix) if layout.run_of_record(entry.key)]
-        for entry, data in stream(store, entries, catalog=False):
-            if data is None:
-                continue
-            report.runs += prefix == layout.RUNS
-            try:
-                record = read_record(entry.key, data)
-                if record.archived is not None and prefix == layout.RUNS:
-                    report.archived.append(record.run)
-                yield record
-            except (IntegrityError, FormatError) as error:
-                run = layout.run_of_record(entry.key) or ""
-                report.problems.append(Problem(run, entry.key, f"record cannot be read: {error}"))
 
 
 def _doubtful(store: Store, missing: set[int]) -> Iterator[tuple[Record, str]]:
@@ -178,52 +196,36 @@ def _judge(
 
 
 def _read_data(
-    store: Store, report: Report, share: float, resume: Path | None, step: Callable[[int], object]
+    store: Store,
+    report: Report,
+    promised: Iterator[_Check],
+    share: float,
+    resume: Path | None,
+    step: Callable[[int], object],
 ) -> None:
     progress = _Progress(store, report, resume)
-    known = {problem.key for problem in report.problems}
     salt = secrets.token_hex(8)
 
-    def check(item: _Check) -> tuple[_Check, int, str | None]:
-        return item, *_compare(store, item.ref)
+    def check(items: Sequence[_Check]) -> list[tuple[_Check, int, str | None]]:
+        return [(item, *_compare(store, item.ref)) for item in items]
 
-    checks = (item for item in _checks(store, progress.after) if _drawn(item.ref.key, salt, share))
-    for item, amount, wrong in store.map(check, checks):
+    wanted = (item for item in promised if item.run > progress.after and _drawn(item.ref.key, salt, share))
+    many = _batches(wanted, _AT_ONCE_LOCAL if store.local else 1)
+    for item, amount, wrong in chain.from_iterable(store.map(check, many)):
         progress.passed(item.run)
         report.read += 1
         report.bytes += amount
-        if wrong is not None and item.ref.key not in known and store.stat(item.ref.key) is not None:
+        # What is missing the structure will tell, and whether that is damage.
+        if wrong is not None and store.stat(item.ref.key) is not None:
             report.problems.append(Problem(item.run, item.ref.key, wrong))
         step(1)
     progress.finish()
 
 
-def _checks(store: Store, after: str) -> Iterator[_Check]:
-    """Yield every object once, with the first run that reaches it, from the oldest run on; begins after a run."""
-    seen: set[int] = set()
-    entries = sorted(
-        (entry for prefix in _RECORDS for entry in store.list(prefix) if _is_later(entry, after)),
-        key=lambda entry: entry.key.rpartition("/")[2],
-    )
-    for record, ref in reached(_readable(store, entries)):
-        mark = digest(ref.key)
-        if mark not in seen:
-            seen.add(mark)
-            yield _Check(record.run, ref)
-
-
-def _is_later(entry: Entry, after: str) -> bool:
-    run = layout.run_of_record(entry.key)
-    return run is not None and run > after
-
-
-def _readable(store: Store, entries: list[Entry]) -> Iterator[Record]:
-    for entry, data in stream(store, entries):
-        try:
-            if data is not None:
-                yield read_record(entry.key, data)
-        except (IntegrityError, FormatError):
-            continue  # the structure has named it
+def _batches(items: Iterable[_Check], size: int) -> Iterator[list[_Check]]:
+    source = iter(items)
+    while batch := list(islice(source, size)):
+        yield batch
 
 
 def _compare(store: Store, ref: Ref) -> tuple[int, str | None]:
