@@ -55,6 +55,7 @@ def verify(
 
 def _show(call: Call, report: Report) -> None:
     from archiver.cli.output import print_table, size
+    from archiver.plan import count
 
     if report.problems:
         rows = [[problem.run, problem.key, problem.what] for problem in report.problems]
@@ -66,7 +67,7 @@ def _show(call: Call, report: Report) -> None:
     for key in report.quarantined:
         call.say(f"{key} was set aside in quarantine/")
     read = f", {report.read:,} of them read ({size(report.bytes)})" if report.read else ""
-    verdict = "all is well" if report.ok else f"{len(report.problems)} PROBLEMS"
+    verdict = "all is well" if report.ok else count(len(report.problems), "problem")
     call.say(f"{report.runs:,} runs, {report.objects:,} objects{read}: {verdict}")
 
 
