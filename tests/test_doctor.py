@@ -130,6 +130,15 @@ def test_credentials_that_may_only_read(wired_place: Place, wire: Wire) -> None:
     assert "cleaned up" not in found
 
 
+def test_wrong_credentials_are_denied_and_never_shown(rclone_place: Place) -> None:
+    wrong = "not" + "thesecret"
+    store = open_store(rclone_place.url, storage_options={**rclone_place.options, "secret": wrong})
+    found = findings(store)
+    assert found["rights"].detail.startswith("may nothing; may not list, read, write")
+    assert not found["reach"].sound
+    assert not any(word in str(found) for word in (wrong, rclone_place.options["key"]))
+
+
 def test_a_server_that_knows_no_ranges(wired_place: Place, wire: Wire) -> None:
     from tests.wire import Fault
 
