@@ -25,7 +25,8 @@ from archiver.store import Store
 
 PIECE = 1 << 20
 """Bytes that are held of one object; a larger one is streamed."""
-_LARGE_AT_ONCE = 4
+_LARGE_BYTES, _LEAST_AT_ONCE = 32 << 20, 2
+"""Of streamed objects so many bytes move at a time, for a store may hold all of one before it sends it."""
 _BATCH = 512
 _MANY = 64
 """With more runs than this, listing what the target has costs less than asking for each object."""
@@ -284,7 +285,9 @@ class _Transfer:
         small = [item for item in items if _is_small(item.ref)]
         large = [item for item in items if not _is_small(item.ref)]
         damaged = set()
-        for done in chain(self.pool.map(put, small), self.pool.map(put, large, at_once=_LARGE_AT_ONCE)):
+        largest = max((item.ref.size for item in large), default=1)
+        few = max(_LEAST_AT_ONCE, _LARGE_BYTES // largest)
+        for done in chain(self.pool.map(put, small), self.pool.map(put, large, at_once=few)):
             if done.damage:
                 damaged.add(done.key)
                 self.damage.append(done.damage)

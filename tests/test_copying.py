@@ -157,7 +157,7 @@ def test_an_executor_of_the_user_does_the_work(source: Archive, tmp_path: Path) 
         target = opened(tmp_path / "t", executor=executor)
         source.copy_to(target)
         assert target.verify(read_data=True).ok
-        assert len(executor._threads) == 2
+        assert executor._threads
 
 
 def test_processes_of_the_user_do_the_work(source: Archive, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import zstandard
 
 from archiver import layout
 from archiver.bundle.place import Place
-from archiver.bundle.survey import Item, Survey, front, load_bytes, lost, processors, survey
+from archiver.bundle.survey import Item, Survey, front, load_bytes, lost, survey
 from archiver.bundle.tar import END, header, padding
 from archiver.errors import ConfigError, NotFoundError
 from archiver.model import Record
@@ -34,6 +35,7 @@ _GROUPS = 4
 _PART = 512 << 10
 """A large object is read in parts of this size, and packed in frames of half of it, which are read alone."""
 _FRAME = _PART // 2
+_FAR_AT_ONCE = 8
 _contexts = threading.local()
 
 
@@ -140,12 +142,12 @@ def _file(store: Store, found: Survey, level: int, step: Step) -> Iterator[bytes
     frames.append((len(first), len(beginning)))
     yield first
     digest = hashlib.sha256()
-    at_once = _GROUPS if store.local else 1
-    tasks, again = _tasks(found, at_once), _tasks(found, at_once)
+    groups = _GROUPS if store.local else 1
+    tasks, again = _tasks(found, groups), _tasks(found, groups)
     # An executor of the user may be other machines: what was kept here is read again there.
     kept = found.kept if store.executor is None else {}
     pack = partial(_pack, store, kept, found.modified, level)
-    results = store.map(pack, tasks, at_once=processors(store))
+    results = store.map(pack, tasks, at_once=_at_once(store, found))
     for task, (packed, plain) in zip(again, results, strict=True):
         if isinstance(task, _Part):
             if task.start == 0:
@@ -163,7 +165,14 @@ def _file(store: Store, found: Survey, level: int, step: Step) -> Iterator[bytes
     yield seek_table(frames)
 
 
-def _tasks(found: Survey, at_once: int) -> Iterator[_Task]:
+def _at_once(store: Store, found: Survey) -> int | None:
+    """Return how many threads pack: on a disk a processor is the limit, far away memory where objects are large."""
+    if store.local:
+        return os.cpu_count()
+    return _FAR_AT_ONCE if any(item.size > _PART for item in found.items) else None
+
+
+def _tasks(found: Survey, most: int) -> Iterator[_Task]:
     """Split the members into what is packed at a time: some groups of small ones, or a part of a large one."""
     groups: list[_Group] = []
     for group in _groups(found):
@@ -176,7 +185,7 @@ def _tasks(found: Survey, at_once: int) -> Iterator[_Task]:
                 yield _Part(item, start, min(start + _PART, item.size))
         else:
             groups.append(group)
-            if len(groups) == at_once:
+            if len(groups) == most:
                 yield groups
                 groups = []
     if groups:

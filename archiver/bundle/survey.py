@@ -183,13 +183,10 @@ def _read(store: Store, runs: Sequence[str]) -> Iterator[tuple[bytes, Record]]:
     """Read records, some at a time: handing each one to a thread would cost more than reading it from a disk."""
     count = max(1, min(_AT_ONCE, len(runs) // (4 * store.workers)))
     groups = [runs[at : at + count] for at in range(0, len(runs), count)]
-    for group in store.map(partial(_read_group, store), groups, at_once=processors(store)):
+    for group in store.map(
+        partial(_read_group, store), groups, at_once=os.cpu_count() if store.local else None
+    ):
         yield from group
-
-
-def processors(store: Store) -> int | None:
-    """Return how many threads suit work on a disk, which is mostly a processor's; None for stores far away."""
-    return (os.cpu_count() or 2) if store.local else None
 
 
 def _read_group(store: Store, runs: Sequence[str]) -> list[tuple[bytes, Record]]:

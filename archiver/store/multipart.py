@@ -88,7 +88,8 @@ class _Parts(io.RawIOBase):
 
     def _send(self, size: int) -> None:
         assert self._threads is not None  # noqa: S101 - for the type checker; _begin made it
-        data = bytes(self._buffer[:size])
+        with memoryview(self._buffer) as view:
+            data = bytes(view[:size])
         del self._buffer[:size]
         self._number += 1
         self._collect(_AT_ONCE - 1)

@@ -22,7 +22,7 @@ from archiver.store.retry import DEADLINE, Retry
 
 T = TypeVar("T")
 
-PART = 16 << 20
+PART = 8 << 20
 """Bytes of one part of a multipart upload; what fits into two is put in one request."""
 
 _PAGE = 1000

@@ -33,7 +33,7 @@ MOST_PLAIN = 16 << 20
 """Plain bytes of any other frame, at most."""
 _MOST_RATIO, _SLACK = 256, 64 << 20
 """What is compressed already does not shrink by more: a file that claims to is a bomb."""
-_CACHED = 24 << 20
+_CACHED = 8 << 20
 _RESERVED_BITS = 0x18
 
 Fetch = Callable[[int, int], bytes]
