@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from archiver.archive import Archive
 from archiver.errors import ArchiverError, ConfigError
+from archiver.web.data import Data
 from archiver.web.security import Guard, Rules, is_loopback, rules_for
 
 _THREADS = 8
@@ -22,14 +25,19 @@ def make_wsgi(archive: Archive, rules: Rules) -> Guard:
     """Return the whole application over an archive as WSGI. Raises ConfigError for one that could be written to."""
     from dataclasses import replace
 
-    from archiver.web.site import make_app
-
     if not archive.store.read_only:
         raise ConfigError(
             "the pages take an archive that was opened read-only: archiver.open(url, read_only=True)"
         )
-    server, site, hashes = make_app(archive)
-    threading.Thread(target=_warm, args=(site.data,), daemon=True, name="archiver-web-warm").start()
+    data = Data(archive)
+    threading.Thread(target=_warm, args=(data,), daemon=True, name="archiver-web-warm").start()
+    from archiver.web.site import make_app
+
+    # PyArrow loads pandas when it first feels like it, and Plotly fails on a pandas that is half loaded: so load it
+    # now, where it is installed.
+    with suppress(ImportError):
+        import_module("pandas")
+    server, _, hashes = make_app(data)
     return Guard(server.wsgi_app, replace(rules, script_hashes=hashes))
 
 
@@ -110,7 +118,7 @@ def make_server(
     return Server(make_wsgi(archive, rules_for(host, token, names)), host, port)
 
 
-def _warm(data: Any) -> None:
+def _warm(data: Data) -> None:
     """Read what the first page will ask for while the browser loads its scripts."""
     try:
         data.metrics()

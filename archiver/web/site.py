@@ -14,7 +14,6 @@ from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 from flask import Flask
 
-from archiver.archive import Archive
 from archiver.tree import Objects
 from archiver.verify import Report
 from archiver.web import api, links, parts
@@ -79,12 +78,12 @@ class Site:
         )
 
 
-def make_app(archive: Archive) -> tuple[Flask, Site, tuple[str, ...]]:
-    """Build the application over an archive that was opened read-only.
+def make_app(data: Data) -> tuple[Flask, Site, tuple[str, ...]]:
+    """Build the application over an archive.
 
     Returns the WSGI application, what its pages share, and the hashes of its inline scripts for the CSP.
     """
-    site = Site(Data(archive))
+    site = Site(data)
     server = Flask("archiver.web", static_folder=None)
     app = dash.Dash(
         "archiver.web",

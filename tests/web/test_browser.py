@@ -238,7 +238,8 @@ def test_a_changed_archive_is_told(chromium, plain: Made, tmp_path):
     try:
         with opened(chromium, server.address, "/runs") as page:
             archive.save_universe_results("u", [{"strategy_name": "two", "sharpe_ratio": 2.0}], code="none")
-            page.wait_for_selector("#changed a", timeout=40_000)
+            page.evaluate("dash_clientside.set_props('tick', {n_intervals: 1})")
+            page.wait_for_selector("#changed a")
             page.click("#changed a")
             page.wait_for_selector("text=2 runs")
     finally:

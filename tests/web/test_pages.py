@@ -314,8 +314,8 @@ def test_pages_work_over_a_bucket(moto_place: Place):
 
 
 def test_two_applications_live_side_by_side(plain: Made, nasty: Made):
-    one, _, hashes = make_app(archiver.open(plain.url, read_only=True))
-    other, _, others = make_app(archiver.open(nasty.url, read_only=True))
+    one, _, hashes = make_app(Data(archiver.open(plain.url, read_only=True)))
+    other, _, others = make_app(Data(archiver.open(nasty.url, read_only=True)))
     assert one is not other
     assert hashes == others
     assert len(hashes) == 1
