@@ -32,9 +32,20 @@ def simulate(
     entries: as the store lists them, so below `root`; moves_small: the bucket moves small objects too. Of several
     rules the one that expires an object first wins, and nothing is moved on or after that day.
     """
-    active = [rule for rule in rules if rule.enabled and (rule.removes or rule.moves)]
+    by_prefix: dict[str, list[Rule]] = {}
+    for rule in rules:
+        if rule.enabled and (rule.removes or rule.moves):
+            by_prefix.setdefault(rule.prefix, []).append(rule)
+    lengths = sorted({len(prefix) for prefix in by_prefix})
     for entry in entries:
-        meant = [rule for rule in active if _covers(rule, root + entry.key, entry.size)]
+        name = root + entry.key
+        meant = [
+            rule
+            for length in lengths
+            if length <= len(name)
+            for rule in by_prefix.get(name[:length], ())
+            if _covers(rule, entry.size)
+        ]
         if meant:
             yield from _events(entry, meant, moves_small=moves_small)
 
@@ -47,12 +58,8 @@ def day_of(modified: datetime, days: int) -> date:
         return date.max
 
 
-def _covers(rule: Rule, name: str, size: int) -> bool:
-    return (
-        name.startswith(rule.prefix)
-        and (rule.larger is None or size > rule.larger)
-        and (rule.smaller is None or size < rule.smaller)
-    )
+def _covers(rule: Rule, size: int) -> bool:
+    return (rule.larger is None or size > rule.larger) and (rule.smaller is None or size < rule.smaller)
 
 
 def _events(entry: Entry, rules: Sequence[Rule], *, moves_small: bool) -> list[Event]:
