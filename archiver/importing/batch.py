@@ -15,7 +15,7 @@ from archiver.model import Code
 
 Result = dict[str, Any]
 DETAIL = ("trades_detailed", "equity_curve", "drawdown_curve")
-_MOST_KNOWN = 1_000_000
+_MOST_KNOWN = 250_000
 NO_CODE = Code("none", reason="imported from an old format, which has no code")
 
 
