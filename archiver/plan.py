@@ -62,9 +62,8 @@ class Plan:
             " has passed"
         )
         if self.shared:
-            lines.append(
-                f"{count(self.shared, 'shared object')} ({size(self.shared_bytes)}) stay: other runs use them"
-            )
+            stay = "stays: other runs use it" if self.shared == 1 else "stay: other runs use them"
+            lines.append(f"{count(self.shared, 'shared object')} ({size(self.shared_bytes)}) {stay}")
         return lines
 
     def __str__(self) -> str:

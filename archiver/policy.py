@@ -25,9 +25,10 @@ KEEP: Literal["keep"] = "keep"
 REMOVE: Literal["remove"] = "remove"
 REMOVE_DETAILS: Literal["remove details"] = "remove details"
 
-_DURATION = re.compile(r"(?:\d+(?:min|mo|h|d|w|y))+")
-_PART = re.compile(r"(\d+)(min|mo|h|d|w|y)")
+_DURATION = re.compile(r"0|(?:\d+(?:min|mo|s|h|d|w|y))+")
+_PART = re.compile(r"(\d+)(min|mo|s|h|d|w|y)")
 _LENGTHS = {
+    "s": timedelta(seconds=1),
     "min": timedelta(minutes=1),
     "h": timedelta(hours=1),
     "d": timedelta(days=1),
@@ -148,7 +149,9 @@ def before(now: datetime, duration: str) -> datetime:
     """
     text = duration.replace(" ", "") if isinstance(duration, str) else ""
     if not _DURATION.fullmatch(text):
-        raise PolicyError(f"{duration!r} is no duration: write 12h, 30d, 4w, 6mo or 1y (min, h, d, w, mo, y)")
+        raise PolicyError(
+            f"{duration!r} is no duration: write 12h, 30d, 4w, 6mo or 1y (s, min, h, d, w, mo, y)"
+        )
     moment = now
     for count, unit in _PART.findall(text):
         try:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from archiver import cli, layout
+from archiver.archive import Archive
 from archiver.store import Store, open_store
 from tests.faults import flip
-from tests.stores import save, snapshot
+from tests.stores import StubbornStore, save, snapshot
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -165,6 +166,24 @@ def test_a_damaged_record_ends_gc_and_prune_with_its_name(run: Cli, store: Store
         assert (code, layout.record_key(runs[1]) in err, err.count("\n")) == (3, True, 1)
     code, _, err = run("du")
     assert (code, "cannot be read" in err) == (0, True)
+
+
+def test_what_the_store_refuses_is_named_and_the_exit_code_is_14(
+    run: Cli, store: Store, runs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = {layout.record_key(runs[0]), layout.tier2_key("u", runs[1])}
+    stubborn = Archive(StubbornStore(store, lambda key: key in refused))
+    monkeypatch.setattr("archiver.open", lambda _url: stubborn)
+    code, _, err = run("prune", "--keep-within", "30d", "--apply")
+    assert (code, f"run {runs[0]} stays: cannot delete" in err, "1 run is in the trash" in err) == (
+        14,
+        True,
+        True,
+    )
+    code, out, _ = run("gc", "--grace", "0d", "--apply", "--json")
+    assert (code, list(json.loads(out)["failed"])) == (14, [layout.tier2_key("u", runs[1])])
+    code, _, err = run("gc", "--grace", "0d", "--apply")
+    assert (code, "stays: cannot delete" in err) == (14, True)
 
 
 def test_df_is_one_line_for_cron(run: Cli, store: Store, runs: list[str]) -> None:

@@ -11,13 +11,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import s3fs
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from archiver import layout
 from archiver.archive import Archive
-from archiver.errors import NotKeptError
+from archiver.errors import AccessError, NotKeptError
 from archiver.policy import Policy, decide
 from archiver.store import open_store
 from tests.conftest import Place
@@ -267,3 +268,41 @@ def test_the_contract_over_any_store(place: Place) -> None:
     assert archive.load_strategy("s0", run=old)["trades"]
     assert archive.du().universes["u"].runs == 2
     assert archive.verify(read_data=True).ok
+
+
+def test_a_plan_takes_no_right_to_write(file_place: Place) -> None:
+    archive = Archive(file_place.open())
+    old = save(archive.store, "u", days=90).run
+    save(archive.store, "u")
+
+    class ReadOnly(MovedStore):
+        def now(self) -> Any:
+            raise AccessError("cannot write trash/probe: denied")
+
+    plan = Archive(ReadOnly(archive.store)).plan_prune(Policy(keep_within="30d"))
+    assert [one.run for one in plan.removals] == [old]
+
+
+def test_details_that_a_rule_of_the_bucket_covers_are_expired(moto_place: Place) -> None:
+    store = moto_place.open()
+    record = save(store, "u", strategies=100)
+    archive = Archive(store)
+    store.delete([layout.tier2_key("u", record.run)])
+    assert [problem.what for problem in archive.verify().problems] == ["is missing"]
+
+    bucket, _, prefix = moto_place.url.removeprefix("s3://").partition("/")
+    rule = {
+        "ID": "details",
+        "Status": "Enabled",
+        "Filter": {"Prefix": f"{prefix}/tier2/"},
+        "Expiration": {"Days": 30},
+    }
+    fs = s3fs.S3FileSystem(**moto_place.options)
+    fs.call_s3("put_bucket_lifecycle_configuration", Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
+    report = archive.verify(read_data=True)
+    assert (report.ok, report.expired) == (True, [record.run])
+    assert archive.load_metrics().num_rows == 100
+    with pytest.raises(NotKeptError, match="no longer in the store"):
+        archive.load_strategy("s0")
+    store.delete([layout.tier1_key("u", record.run)])
+    assert not archive.verify().ok

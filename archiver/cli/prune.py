@@ -138,6 +138,8 @@ def _show(plan: Plan, *, kept: bool) -> None:
 
 
 def _report(call: Call, plan: Plan, done: Pruned) -> None:
+    from archiver.plan import count
+
     failed = {run: str(error) for run, error in done.failed.items()}
     if call.json:
         call.print_json(
@@ -155,9 +157,10 @@ def _report(call: Call, plan: Plan, done: Pruned) -> None:
             call.say(f"run {run} stays: {text}")
         for run in done.spared:
             call.say(f"run {run} stays: it was pinned meanwhile")
+        are = "is" if len(done.removed) == 1 else "are"
         call.say(
-            f"{len(done.removed)} runs are in the trash, {len(done.reduced)} lost their details: `archiver undelete` brings"
-            " them back, `archiver gc` frees them after its grace"
+            f"{count(len(done.removed), 'run')} {are} in the trash, {len(done.reduced)} lost their details: `archiver"
+            " undelete` brings them back, `archiver gc` frees them after its grace"
         )
     if failed:
         raise typer.Exit(14)
