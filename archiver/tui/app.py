@@ -31,7 +31,7 @@ KEYS = (
     ("e", "equity or drawdown"),
     ("tab", "metrics or trades"),
     ("i", "about the run: its record, its code"),
-    ("d", "what takes the space; there: s, n, o order by size, name, objects; ← up"),
+    ("d", "what takes the space; there: s, n, o order by size, name, objects; backspace up"),
     ("r", "read again"),
     ("q", "quit"),
 )

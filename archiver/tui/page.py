@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from archiver.tui.app import Browse
 
 T = TypeVar("T")
+_NEED_ROWS = frozenset({"ask", "about", "sort", "reverse", "curve", "open"})
 
 
 COMMON: list[BindingType] = [
@@ -55,6 +56,7 @@ class Page(Screen[None], Generic[T], inherit_bindings=False):
         self.source = source
         self.typed: dict[str, str] = {}
         self._asked = ""
+        self._ready = False
         self._turn = 0
 
     def compose(self) -> ComposeResult:
@@ -129,6 +131,8 @@ class Page(Screen[None], Generic[T], inherit_bindings=False):
 
     def say(self, text: str, more: str = "", *, bad: bool = False) -> None:
         """Put a text in place of the body; no text puts the body back."""
+        self._ready = not text
+        self.refresh_bindings()
         state = self.query_one("#state", Static)
         state.update(Text.assemble(plain(text, "bold red" if bad else ""), "\n\n", Text(more, "dim")))
         state.display = bool(text)
@@ -160,6 +164,10 @@ class Page(Screen[None], Generic[T], inherit_bindings=False):
             self._end_asking()
         elif len(self.app.screen_stack) > 2:
             self.app.pop_screen()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002  # Textual's
+        """Grey the keys out that need something to be there, while nothing is."""
+        return None if action in _NEED_ROWS and not self._ready else True
 
     def action_keys(self) -> None:
         """Explain the keys."""

@@ -132,6 +132,5 @@ class Space(Page[Folder], inherit_bindings=False):
     def action_sort(self, order: str) -> None:
         """List in another order."""
         self._order = order
-        if hasattr(self, "_found"):
-            self._places[self.prefix] = 0
-            self.narrow()
+        self._places[self.prefix] = 0
+        self.narrow()

@@ -128,8 +128,6 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
 
     def action_sort(self) -> None:
         """Choose what to sort by."""
-        if not self.table.row_count:
-            return
         import pyarrow as pa
 
         schema = self._found.table.schema

@@ -118,5 +118,4 @@ class StrategyPage(Page[Strategy], inherit_bindings=False):
     def action_curve(self) -> None:
         """Draw the other curve."""
         self._drawdown = not self._drawdown
-        if hasattr(self, "_found"):
-            self._draw()
+        self._draw()

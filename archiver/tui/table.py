@@ -50,7 +50,7 @@ class Table(DataTable[Text]):
     def action_scroll_bottom(self) -> None:
         """Go to the last row there is, as far as rows can be made at once."""
         self._make(20 * PAGE)
-        super().action_scroll_bottom()
+        self.call_after_refresh(super().action_scroll_bottom)  # once the new rows have their places
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         """Make more rows while the cursor comes near the last one."""

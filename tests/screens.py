@@ -1,0 +1,90 @@
+"""Driving the terminal app as a user does: keys go in, what is on the screen comes out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from archiver.archive import Archive
+from archiver.tui import Browse
+from archiver.tui.page import Page
+from archiver.tui.table import Table
+
+
+class Screens:
+    """A running app."""
+
+    def __init__(self, app: Browse, pilot: Pilot[None]) -> None:
+        self.app = app
+        self._pilot = pilot
+
+    async def press(self, *keys: str) -> None:
+        """Press keys one by one, each when the page has read what it shows."""
+        for key in keys:
+            await self._pilot.press(key)
+            await self.settle()
+
+    async def write(self, text: str) -> None:
+        """Type a text into the line that waits for it."""
+        await self._pilot.press(*(_NAMES.get(char, char) for char in text), "enter")
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until the page in front has read."""
+        for _ in range(1_000):
+            await self._pilot.pause()
+            page = self.app.screen
+            if not isinstance(page, Page) or not self.state.startswith("reading "):
+                await self._pilot.pause()
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"still {self.state}")
+
+    @property
+    def page(self) -> Page[object]:
+        assert isinstance(self.app.screen, Page)
+        return self.app.screen
+
+    @property
+    def state(self) -> str:
+        """What stands in place of the body; empty where the body is there."""
+        return _text(self.page.query_one("#state", Static)).strip()
+
+    @property
+    def told(self) -> str:
+        """The line below the body."""
+        return _text(self.page.query_one("#seen", Static))
+
+    def rows(self, table: str = "table") -> list[list[str]]:
+        """The rows of a table as far as they are made."""
+        widget = self.page.query_one(f"#{table}", Table)
+        return [[cell.plain for cell in widget.get_row_at(at)] for at in range(widget.row_count)]
+
+    def text(self) -> str:
+        """All that is on the screen."""
+        return "\n".join(strip.text.rstrip() for strip in self.app.screen._compositor.render_strips())
+
+
+_NAMES = {" ": "space", ">": "greater_than_sign", "<": "less_than_sign", "_": "underscore", ".": "full_stop"}
+
+
+def _text(static: Static) -> str:
+    return str(static.render())
+
+
+def walk(
+    archive: Archive, steps: Callable[[Screens], Awaitable[None]], *, size: tuple[int, int] = (120, 36)
+) -> None:
+    """Start the app on an archive and take some steps in it."""
+
+    async def run() -> None:
+        app = Browse(archive)
+        async with app.run_test(size=size) as pilot:
+            screens = Screens(app, pilot)
+            await screens.settle()
+            await steps(screens)
+
+    asyncio.run(run())
