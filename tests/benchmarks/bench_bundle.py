@@ -96,7 +96,8 @@ def against_json(folder: Path, results: list[Any], bundle: Path, seconds: float)
     for result in results:
         if "trades_detailed" in result:
             path = folder / "detailed_trades" / f"{result['strategy_name']}.json"
-            path.write_text(json.dumps({**result, "trades": result.pop("trades_detailed")}, indent=2))
+            trades = result.pop("trades_detailed")
+            path.write_text(json.dumps({**result, "trades": trades}, indent=2))
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     out = folder.parent / "json.tar.gz"
     taken = timed(lambda: shell(f"tar -C {folder} -czf {out} ."))
