@@ -11,7 +11,7 @@ from textual.widgets import Static
 from archiver.readable import number
 
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
-_AXIS = 10
+_AXIS = 8
 
 
 def draw(values: Sequence[Any], width: int, height: int) -> list[str]:
@@ -91,21 +91,23 @@ def picture(title: str, curve: Any, width: int, height: int) -> Text:
     """Return a curve with its title above, values at the left and positions below."""
     if not isinstance(curve, list) or not curve:
         return Text(f"{title}: none was saved", "dim")
-    lines = draw(curve, width - _AXIS - 1, max(1, height - 2))
-    if not lines:
-        return Text(f"{title}: none of its {len(curve):,} values is a finite number", "dim")
     finite = [value for value in curve if _is_finite(value)]
+    if not finite:
+        return Text(f"{title}: none of its {len(curve):,} values is a finite number", "dim")
+    high, low = number(max(finite)), number(min(finite))
+    axis = max(_AXIS, len(high), len(low))
+    lines = draw(curve, max(1, width - axis - 1), max(1, height - 2))
     gaps = len(curve) - len(finite)
     text = Text(f"{title}  ", "bold", no_wrap=True)
     text.append(
-        f"{number(finite[0])} → {number(finite[-1])}   least {number(min(finite))}"
-        f"   greatest {number(max(finite))}" + (f"   {gaps:,} not finite" if gaps else ""),
+        f"{number(finite[0])} → {number(finite[-1])}   least {low}   greatest {high}"
+        + (f"   {gaps:,} not finite" if gaps else ""),
         "not bold dim",
     )
-    labels = {0: number(max(finite)), len(lines) - 1: number(min(finite))}
+    labels = {0: high, len(lines) - 1: low}
     for at, line in enumerate(lines):
-        text.append(f"\n{labels.get(at, ''):>{_AXIS}} ", "not bold dim")
+        text.append(f"\n{labels.get(at, ''):>{axis}} ", "not bold dim")
         text.append(line, "not bold red" if finite[-1] < finite[0] else "not bold green")
     last = f"{len(curve):,} points"
-    text.append(f"\n{'':>{_AXIS}} {last:>{max(0, width - _AXIS - 2)}}", "not bold dim")
+    text.append(f"\n{last:>{max(0, width - 1)}}", "not bold dim")
     return text
