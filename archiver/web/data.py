@@ -24,6 +24,18 @@ T = TypeVar("T")
 _FRESH_LOCAL, _FRESH_REMOTE = 1.0, 5.0
 """Seconds for which a listing of records is taken for current."""
 FALLBACK_SCORES = ("composite_score", "sharpe_ratio")
+_HEADLINE = (
+    "sharpe_ratio",
+    "total_return",
+    "return_pct",
+    "max_drawdown",
+    "max_drawdown_pct",
+    "profit_factor",
+    "win_rate",
+    "win_rate_pct",
+    "n_trades",
+)
+_MOST_HEADLINES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,11 @@ class Recent(Generic[T]):
         self._kept: OrderedDict[Hashable, T] = OrderedDict()
         self._locks: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
+
+    def __contains__(self, key: Hashable) -> bool:
+        """Tell whether the result for the key is kept."""
+        with self._lock:
+            return key in self._kept
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return the result for the key, made now unless it is kept."""
@@ -79,6 +96,7 @@ class Data:
         self._lock = threading.Lock()
         self._listed: tuple[float, str, list[Record]] | None = None
         self._latest: Recent[Metrics] = Recent(1)
+        self._narrow: Recent[Metrics] = Recent(1)
         self._others: Recent[Metrics] = Recent(2)
 
     @property
@@ -120,6 +138,34 @@ class Data:
         return self._others.get(
             (version, run, history),
             lambda: Metrics(f"{version}/{run or 'all'}", self.archive.load_metrics(run=run, history=history)),
+        )
+
+    def headline(self) -> tuple[Metrics, list[str]]:
+        """Return a table that has the metrics that tell the best strategies, and their names, the score first.
+
+        It is read alone where the whole table is not there yet: that takes a fraction of the time.
+        """
+        version, records = self._state()
+        known = {name for record in records for name in record.metrics}
+        score = self.score(list(known))
+        if score is None:
+            return self.metrics(), []
+        columns = list(dict.fromkeys([score, *(name for name in _HEADLINE if name in known)]))[
+            :_MOST_HEADLINES
+        ]
+        if version in self._latest:
+            return self.metrics(), columns
+        made = self._narrow.get(
+            version, lambda: Metrics(f"{version}/headline", self.archive.load_metrics(columns=columns))
+        )
+        return made, columns
+
+    def is_ready(self) -> bool:
+        """Tell whether `headline` answers at once, or nearly so: from memory, or from a local disk."""
+        return (
+            self.store.local is not None
+            or (version := self.version()) in self._latest
+            or version in self._narrow
         )
 
     def score(self, names: Sequence[str]) -> str | None:

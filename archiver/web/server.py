@@ -121,6 +121,7 @@ def make_server(
 def _warm(data: Data) -> None:
     """Read what the first page will ask for while the browser loads its scripts."""
     try:
+        data.headline()
         data.metrics()
     except ArchiverError:
         pass  # the page that needs it says what is wrong

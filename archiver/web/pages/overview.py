@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from dash import dcc, html
+from dash import dcc, html, no_update
 from dash.dependencies import Input, Output
 
 from archiver import layout, tree
@@ -54,6 +54,11 @@ def page(site: Site, query: links.Query) -> Page:  # noqa: ARG001 - nothing to c
         parts.stat("With detail", fmt.count(sum(run.detailed for run in runs)), "trades and curves kept"),
         parts.stat("Stored", html.Span(parts.waiting("Adding up sizes", lines=1), id="stored")),
     )
+    # What people come for goes out with the page, unless that would hold up the page.
+    is_ready = site.data.is_ready()
+    best = (
+        parts.safely(_best)(site) if is_ready else parts.card("Best strategies", parts.waiting(lines=_BEST))
+    )
     content = [
         parts.heading(
             "Overview", fmt.counted(len(runs), "run"), over=html.Span(site.data.url, className="mono")
@@ -61,17 +66,10 @@ def page(site: Site, query: links.Query) -> Page:  # noqa: ARG001 - nothing to c
         figures_,
         html.Div(
             [
-                html.Div(
-                    parts.card("Best strategies", parts.waiting(lines=_BEST)), id="best", className="span-2"
-                ),
+                html.Div(best, id="best", className="span-2"),
                 html.Div(parts.card("Storage", parts.waiting(lines=6)), id="storage"),
                 html.Div(
-                    parts.card(
-                        "Runs over time",
-                        figures.graph(
-                            "over-time", _over_time(runs), "Runs saved per day and stored bytes", height=230
-                        ),
-                    ),
+                    parts.card("Runs over time", html.Div(parts.waiting(lines=6), id="over-time-place")),
                     className="span-2",
                 ),
                 html.Div(parts.card("Health", parts.waiting(lines=4)), id="health"),
@@ -81,33 +79,34 @@ def page(site: Site, query: links.Query) -> Page:  # noqa: ARG001 - nothing to c
             ],
             className="grid",
         ),
-        dcc.Store(id="overview-go", data=0),
+        dcc.Store(id="overview-go", data=is_ready),
     ]
     return Page("Overview", content)
 
 
 def connect(app: Any, site: Site) -> None:
     """Fill in what takes longer than the page itself."""
-    go = Input("overview-go", "data")
-    app.callback(Output("best", "children"), go)(parts.safely(lambda _: _best(site)))
-    app.callback(Output("storage", "children"), Output("stored", "children"), go)(lambda _: _storage(site))
-    app.callback(Output("health", "children"), go)(parts.safely(lambda _: _health(site)))
-    app.callback(Output("prune", "children"), go)(parts.safely(lambda _: _prune(site)))
+    app.callback(Output("best", "children"), Input("overview-go", "data"))(
+        parts.safely(lambda is_ready: no_update if is_ready else _best(site))
+    )
+    # The rest waits for the best: it needs the processor, and the chart a large library.
+    then = Input("best", "children")
+    app.callback(Output("storage", "children"), Output("stored", "children"), then)(lambda _: _storage(site))
+    app.callback(Output("health", "children"), then)(parts.safely(lambda _: _health(site)))
+    app.callback(Output("prune", "children"), then)(parts.safely(lambda _: _prune(site)))
+    app.callback(Output("over-time-place", "children"), then)(parts.safely(lambda _: _chart(site)))
 
 
 def _best(site: Site) -> Any:
-    metrics = site.data.metrics()
-    names = metrics.table.column_names
-    score = site.data.score(names)
-    if score is None:
+    metrics, columns = site.data.headline()
+    if not columns:
         return parts.card(
             "Best strategies", parts.empty("Nothing to rank by", "No run has a score to rank by.")
         )
+    score, *shown = columns
     ask = Ask(sort=((score, True),))
-    shown = [name for name in _columns(names) if name != score][:3]
-    rows = site.views.page(
-        metrics, ask, 0, _BEST, ["universe", "strategy_name", "run", score, *shown]
-    ).to_pylist()
+    wanted = ["universe", "strategy_name", "run", *columns]
+    rows = site.views.page(metrics, ask, 0, _BEST, wanted).to_pylist()
     finite = [
         row[score] for row in rows if isinstance(row[score], int | float) and row[score] - row[score] == 0
     ]
@@ -129,21 +128,6 @@ def _best(site: Site) -> Any:
     numbers = range(2, 3 + len(shown))
     table = parts.table(headers, body, right=[0, *numbers], caption="The best strategies of all universes")
     return parts.card("Best strategies", table, note=all_)
-
-
-def _columns(names: list[str]) -> list[str]:
-    wanted = (
-        "sharpe_ratio",
-        "total_return",
-        "return_pct",
-        "max_drawdown",
-        "max_drawdown_pct",
-        "profit_factor",
-        "win_rate",
-        "win_rate_pct",
-        "n_trades",
-    )
-    return [name for name in wanted if name in names]
 
 
 def _storage(site: Site) -> tuple[Any, Any]:
@@ -296,6 +280,11 @@ def _space(site: Site) -> Any:
         ],
         className="spaces",
     )
+
+
+def _chart(site: Site) -> Any:
+    drawn = _over_time(site.data.runs())
+    return figures.graph("over-time", drawn, "Runs saved per day and stored bytes", height=230)
 
 
 def _over_time(runs: list[Run]) -> figures.Figure:
