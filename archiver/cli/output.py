@@ -29,6 +29,7 @@ __all__ = [
     "sparkline",
 ]  # and all below: what commands print with, under one name
 
+_LONGEST = 48
 FORMATS = ("table", "csv", "json", "jsonl", "parquet")
 
 
@@ -100,7 +101,8 @@ def print_table(
         rows: values, written by `cell`.
         right: names of columns to align at the right; None means those whose values are all numbers.
         title: a line above the table, on a terminal only.
-        drop: leave out last columns that the terminal is too narrow for, instead of folding cells.
+        drop: leave out last columns that the terminal is too narrow for, and cut very long names, instead of
+            folding cells.
         styles: rich styles by column, such as `cyan`; numbers below zero are red in any case.
         crop: the column that is cut short where the terminal is narrow; the others keep their widths.
 
@@ -116,6 +118,10 @@ def print_table(
     from rich.text import Text
 
     out = console()
+    if drop:
+        texts = [
+            [f"{text[: _LONGEST - 1]}…" if len(text) > _LONGEST else text for text in row] for row in texts
+        ]
     shown = _fitting([list(headers), *texts], out.width) if drop else len(headers)
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", show_edge=False, pad_edge=False)
     for at, header in enumerate(headers[:shown]):

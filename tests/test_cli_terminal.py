@@ -1,0 +1,142 @@
+"""What the commands show where a terminal watches: colour, bars and curves, and a pager for what is too long."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import archiver
+
+CODE = "import sys; from archiver.cli import main; sys.exit(main())"
+NAME = "a universe whose name is rather long " + "x" * 100
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = str(tmp_path_factory.mktemp("archive") / "here")
+    archive = archiver.open(folder)
+    rows: list[dict[str, Any]] = [
+        {
+            "strategy_name": f"s{at:02}",
+            "sharpe_ratio": 2.0 - at,
+            "n_trades": 3,
+            "trades_detailed": [{"entry_price": 1.08612, "pnl_usd": -4.0}] * 60,
+            "equity_curve": [1.0, 2.0, float("nan"), 9.0],
+        }
+        for at in range(4)
+    ]
+    archive.save_universe_results("alpha", rows, top_n=2, tags=["nightly"], code="none")
+    archive.save_universe_results(NAME, rows[:1], code="none")
+    return folder
+
+
+def terminal(*args: str, **environment: str) -> str:
+    """Run a command in a terminal of 100 columns and 24 lines; return what came, colours included."""
+    ours, theirs = pty.openpty()
+    settings = {"COLUMNS": "100", "LINES": "24", "TERM": "xterm-256color", **environment}
+    clean = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "PAGER", "LESS")}
+    with subprocess.Popen(
+        [sys.executable, "-c", CODE, *args], stdin=theirs, stdout=theirs, stderr=theirs, env=clean | settings
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+        assert process.wait(60) == 0
+    os.close(ours)
+    return shown.decode().replace("\r\n", "\n")
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def test_colour_where_a_terminal_is_unless_told_otherwise(url: str) -> None:
+    colour = re.compile(r"\x1b\[[0-9;]*3[0-7]")
+    assert colour.search(terminal("--url", url, "top"))
+    assert not colour.search(terminal("--url", url, "top", NO_COLOR="1"))
+    piped = subprocess.run(
+        [sys.executable, "-c", CODE, "--url", url, "top"], check=True, capture_output=True, text=True
+    )
+    assert "\x1b" not in piped.stdout + piped.stderr
+
+
+def test_top_draws_bars_and_show_draws_curves(url: str) -> None:
+    run = archiver.open(url).runs("alpha")[0].id
+    lines = plain(terminal("--url", url, "top", "-u", "alpha")).splitlines()
+    assert lines[2].split() == ["1", "s00", "2.000", "█" * 12, "3"]
+    assert lines[3].split() == ["2", "s01", "1.000", "█" * 6, "3"]
+    shown = plain(terminal("--url", url, "show", run))
+    assert re.search(r"s00 +▁▂█ +2\.000", shown)
+    assert re.search(r"s02 +0\.000", shown)  # its detail was not kept
+
+
+def test_trades_begin_with_the_curve_and_show_prices_to_the_pip(url: str) -> None:
+    shown = plain(terminal("--url", url, "trades", "s00", "-u", "alpha", "-n", "2"))
+    assert "▁▂█\n" in shown
+    assert re.search(r"1\.08612 +-4\.000", shown)
+
+
+def test_a_long_name_is_cut_and_the_run_id_is_not(url: str) -> None:
+    run = archiver.open(url).runs()[0].id
+    shown = plain(terminal("--url", url, "ls"))
+    assert max(map(len, shown.splitlines())) <= 100
+    assert run in shown
+    assert re.search(r"a universe whose .*…", shown)
+    assert "nightly" in shown
+
+
+def test_very_long_names_leave_room_for_what_is_measured(url: str, tmp_path: Path) -> None:
+    archive = archiver.open(tmp_path / "long")
+    archive.save_universe_results(
+        "u" * 200, [{"strategy_name": "[red]" + "s" * 300, "sharpe_ratio": 1.5}], code="none"
+    )
+    shown = plain(terminal("--url", str(tmp_path / "long"), "top"))
+    assert re.search(r"1 +\[red\]s+… +1\.500", shown)
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_the_tree_is_drawn(url: str) -> None:
+    shown = plain(terminal("--url", url, "tree", "-d", "1"))
+    assert f"\n{url} " in shown
+    assert re.search(r"\n├── runs/ +[\d.]+ kB +2 ", shown)
+    assert re.search(r"\n└── tier2/ ", shown)
+
+
+def test_what_is_longer_than_the_screen_goes_to_the_pager(url: str, tmp_path: Path) -> None:
+    into = tmp_path / "paged"
+    pager = tmp_path / "my pager"
+    pager.write_text(f"#!/bin/sh\ncat > '{into}'\n")
+    pager.chmod(0o755)
+    shown = terminal("--url", url, "trades", "s00", "-u", "alpha", "-n", "60", PAGER=f"'{pager}' -x")
+    assert plain(shown) == "60 of 60 trades\n"
+    assert plain(into.read_text()).count("1.08612") == 60
+    assert "\x1b[" in into.read_text()
+    into.unlink()
+    assert plain(terminal("--url", url, "ls", PAGER=f"'{pager}'")).count("alpha") == 1
+    assert not into.exists()
+
+
+def test_a_pager_that_ends_early_is_no_error(url: str) -> None:
+    assert "60 of 60 trades\n" in terminal(
+        "--url", url, "trades", "s00", "-u", "alpha", "-n", "60", PAGER="true"
+    )
+
+
+@pytest.mark.parametrize("pager", ["cat", "", "no-such-pager"])
+def test_without_a_pager_it_is_printed(url: str, pager: str) -> None:
+    shown = plain(terminal("--url", url, "trades", "s00", "-u", "alpha", "-n", "60", PAGER=pager))
+    assert shown.count("1.08612") == 60
