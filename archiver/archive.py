@@ -21,7 +21,7 @@ from archiver.errors import (
 )
 from archiver.load import Reader, records_of
 from archiver.model import Record, Run
-from archiver.runs import Draft, KnownSeries, Writer, add_code, draft_run, run_of
+from archiver.runs import Draft, KnownSeries, Writer, add_code, draft_run, remove, run_of
 from archiver.store import Store, open_store
 from archiver.upkeep import FORMAT, Upkeep
 from archiver.usage import Guard
@@ -232,7 +232,7 @@ class Archive(Upkeep):
 
     def untag(self, run: str, tag: str) -> None:
         """Take a tag off a run; one that it does not have is fine. Raises RunNotFoundError."""
-        failed = self.store.delete([layout.tag_key(tag, self.record(run).run)])
+        failed = remove(self.store, [layout.tag_key(tag, self.record(run).run)])
         for error in failed.values():
             raise error
 
