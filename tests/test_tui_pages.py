@@ -75,8 +75,8 @@ def test_universes_lead_to_runs_to_strategies_to_one(archive: Archive) -> None:
         await at.press("enter")
         assert "equity  100.000 → 108.500" in at.text()
         assert [row[:4] for row in at.rows()] == [
-            ["1", "2025-01-06 09:35:00", "1.08612", "12.500"],
-            ["2", "2025-01-06 11:10:00", "1.00000", "-4.000"],
+            ["1", "2025-01-06 09:35:00", "12.500", "1.08612"],
+            ["2", "2025-01-06 11:10:00", "-4.000", "1.00000"],
         ]
         assert ["profit_factor", "inf"] in at.rows("metrics")
         await at.press("e")

@@ -67,7 +67,7 @@ class Browse(App[None]):
     #why { height: auto; padding: 1; }
     #plot { height: 45%; padding: 0 1; }
     #below { height: 1fr; }
-    #metrics { width: 46; margin-right: 1; }
+    #metrics { width: 50; margin-right: 1; }
     #below #table { width: 1fr; }
     #facts { height: auto; max-height: 60%; padding: 0 1; }
     #pairs { height: auto; }

@@ -19,17 +19,17 @@ from archiver.tui.table import Table
 
 _FIRST = (
     "entry_time",
-    "exit_time",
     "direction",
     "size",
-    "entry_price",
-    "exit_price",
     "pnl_usd",
     "pnl",
     "pnl_pct",
     "pnl_pips",
-    "duration_minutes",
+    "exit_time",
     "exit_reason",
+    "entry_price",
+    "exit_price",
+    "duration_minutes",
 )
 
 
@@ -75,7 +75,9 @@ class StrategyPage(Page[Strategy], inherit_bindings=False):
         self.query_one("#metrics", Table).fill(
             ["metric", ""],
             len(metrics),
-            lambda a, b: [[shown(name, "bold"), shown(value)] for name, value in metrics[a:b]],
+            lambda a, b: [
+                [shown(name, "bold", longest=24), shown(value, longest=19)] for name, value in metrics[a:b]
+            ],
         )
         self.table.display = not found.why
         if found.why:
