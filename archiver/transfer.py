@@ -211,8 +211,8 @@ class _Transfer:
         wanted = set(runs)
         found: dict[str, list[str]] = {}
         for entry in self.source.list(layout.TAGS) if wanted else ():
-            run = entry.key.rpartition("/")[2]
-            if run in wanted:
+            quoted, _, run = entry.key.removeprefix(layout.TAGS).rpartition("/")
+            if run in wanted and _is_quoted(quoted):
                 found.setdefault(run, []).append(entry.key)
         return found
 
@@ -300,6 +300,14 @@ class _Transfer:
 def is_shared(key: str) -> bool:
     """Tell whether objects of this key are named by content, and so belong to many runs."""
     return key.startswith((layout.TAPES, layout.CODE))
+
+
+def _is_quoted(name: str) -> bool:
+    """Tell whether a part of a key is one that `quote` makes: other stores may hold anything."""
+    try:
+        return layout.quote(layout.unquote_name(name)) == name
+    except ValueError:
+        return False
 
 
 def _is_small(ref: Ref) -> bool:

@@ -205,6 +205,21 @@ def test_a_record_that_lies_is_found_out(lie: str, sound: bytes, tmp_path: Path)
     refused(packed(files, manifest["runs"]), tmp_path)
 
 
+def test_tags_that_no_archive_writes_are_left_out(sound: bytes, tmp_path: Path, archive: Archive) -> None:
+    manifest, files = unpacked(sound)
+    run = archive.run_ids()[0]
+    evil = {f"tags/{name}/{run}": b"x" * 100 for name in ("a/b/c", "%2", "%2e", ".hidden", "%FF")}
+    (tmp_path / "b.tar.zst").write_bytes(
+        packed({**evil, **files, f"tags/fine/{run}": b"x"}, manifest["runs"])
+    )
+    target = opened(tmp_path / "t")
+    target.bundles.restore(str(tmp_path / "b.tar.zst"))
+    assert set(target.run(run).tags) - {"t"} == {"fine"}
+    assert {key: data for key, data in everything(target.store).items() if key.startswith("tags/fine")} == {
+        f"tags/fine/{run}": b""
+    }
+
+
 def test_a_record_that_is_a_bomb_is_found_out(sound: bytes, tmp_path: Path) -> None:
     manifest, files = unpacked(sound)
     key = next(key for key in files if key.startswith(layout.RUNS))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from archiver import cli
+from tests.conftest import Place
 from tests.faults import flip
 from tests.runs_made import fill, opened, seen
 
@@ -157,3 +158,31 @@ def test_a_bundle_is_a_source_of_a_copy(run: Cli, url: str, tmp_path: Path) -> N
     assert run("copy", f"bundle::{url}/bundles/b.tar.zst", str(tmp_path / "t"))[0] == 0
     runs = opened(url).run_ids()
     assert seen(opened(tmp_path / "t"), runs) == seen(opened(url), runs)
+
+
+def test_a_frozen_bundle_is_read_back_before_it_freezes(
+    moto_place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, option in (
+        ("AWS_ENDPOINT_URL", "endpoint_url"),
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ):
+        monkeypatch.setenv(name, moto_place.options[option])
+    archive = opened(moto_place.url)
+    fill(archive)
+
+    def call(*args: str) -> tuple[int, str]:
+        code = cli.main(["--url", moto_place.url, *args])
+        return code, capsys.readouterr().err
+
+    create = ("bundle", "create", "deep", "--since", "1h", "--storage-class", "glacier", "--remove")
+    code, err = call(*create)
+    assert (code, "it moves to glacier once --apply has read it back" in err) == (0, True)
+    assert call("bundle", "ls", "deep")[0] == 0
+    assert call(*create, "--apply")[0] == 0
+    assert sorted(run.id for run in opened(moto_place.url).runs() if run.archived) == archive.run_ids()
+    code, err = call("bundle", "ls", "deep")
+    assert (code, err.count("\n"), "cold storage" in err) == (14, 1, True)
+    assert call("bundle", "restore", "deep", "--wait")[0] == 0
+    assert not [run for run in opened(moto_place.url).runs() if run.archived]

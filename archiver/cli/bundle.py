@@ -171,7 +171,7 @@ def verify(ctx: typer.Context, name: _Name) -> None:
             call.print(line)
         state = "is whole" if checked.ok else "is damaged"
         call.say(
-            f"{checked.url} {state}: {len(checked.runs)} runs, {checked.objects:,} objects, "
+            f"{checked.url} {state}: {runs_text(len(checked.runs))}, {checked.objects:,} objects, "
             f"{size(checked.bytes)} unpacked"
         )
     if not checked.ok:
@@ -222,7 +222,12 @@ def restore(
     for run in moved.runs:
         call.print(run)
     there = f"; {len(moved.there)} were there already" if moved.there else ""
-    call.say(f"{len(moved.runs)} runs restored to {target.store.url}, {size(moved.bytes)}{there}")
+    call.say(f"{runs_text(len(moved.runs))} restored to {target.store.url}, {size(moved.bytes)}{there}")
+
+
+def runs_text(count: int) -> str:
+    """Write a number of runs."""
+    return f"{count:,} run" + ("" if count == 1 else "s")
 
 
 def _selected(
@@ -253,7 +258,7 @@ def _report(call: Call, made: Bundle) -> None:
         return
     call.print(made.url)
     how = "holds" if made.sha256 else "was there already and holds"
-    call.say(f"{made.name} {how} {len(made.runs)} runs, {made.objects:,} objects, {size(made.bytes)}")
+    call.say(f"{made.name} {how} {runs_text(len(made.runs))}, {made.objects:,} objects, {size(made.bytes)}")
 
 
 def _document(made: Bundle) -> dict[str, Any]:
@@ -302,8 +307,8 @@ def _show_removal(call: Call, plan: Removal, removed: tuple[str, ...], *, applie
     print_table(["run", "universe", "what", "size", "reason"], rows, right=["size"])
     total = size(sum(item.bytes for item in plan.removed))
     if applied:
-        call.say(f"details of {len(removed)} runs removed; `archiver gc` frees {total} after its grace")
+        call.say(f"details of {runs_text(len(removed))} removed; `archiver gc` frees {total} after its grace")
     else:
         call.say(
-            f"{len(plan.removed)} runs would lose their details, {total}: nothing was removed; add --apply"
+            f"{runs_text(len(plan.removed))} would lose details, {total}: nothing was removed; add --apply"
         )

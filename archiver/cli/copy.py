@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archiver.cli import complete
+from archiver.cli.bundle import runs_text
 from archiver.cli.call import Call
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def copy(
     }
     if not call.json:
         call.say(
-            f"{len(moved.runs)} runs copied to {there.store.url}, {moved.objects:,} objects, {size(moved.bytes)};"
+            f"{runs_text(len(moved.runs))} copied to {there.store.url}, {moved.objects:,} objects, {size(moved.bytes)};"
             f" {len(moved.there)} were there already"
         )
     if delete_extra:
@@ -85,7 +86,9 @@ def _delete_extra(
         with call.progress("delete extra runs", total=len(plan.removed)) as step:
             removed = apply_extras(here, there, plan, max_remove=max_remove, step=step)
         if not call.json:
-            call.say(f"{len(removed)} runs moved to the trash; `archiver undelete` brings them back until gc")
+            call.say(
+                f"{runs_text(len(removed))} moved to the trash; `archiver undelete` brings them back until gc"
+            )
     return {
         "applied": apply,
         "removed": removed,
