@@ -80,17 +80,19 @@ def page(site: Site, query: links.Query) -> Page:  # noqa: ARG001 - nothing to c
             className="grid",
         ),
         dcc.Store(id="overview-go", data=is_ready),
+        dcc.Store(id="overview-then"),
     ]
     return Page("Overview", content)
 
 
 def connect(app: Any, site: Site) -> None:
     """Fill in what takes longer than the page itself."""
-    app.callback(Output("best", "children"), Input("overview-go", "data"))(
-        parts.safely(lambda is_ready: no_update if is_ready else _best(site))
+    best = parts.safely(_best)
+    app.callback(Output("best", "children"), Output("overview-then", "data"), Input("overview-go", "data"))(
+        lambda is_ready: (no_update if is_ready else best(site), 1)
     )
     # The rest waits for the best: it needs the processor, and the chart a large library.
-    then = Input("best", "children")
+    then = Input("overview-then", "data")
     app.callback(Output("storage", "children"), Output("stored", "children"), then)(lambda _: _storage(site))
     app.callback(Output("health", "children"), then)(parts.safely(lambda _: _health(site)))
     app.callback(Output("prune", "children"), then)(parts.safely(lambda _: _prune(site)))
