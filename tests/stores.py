@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +13,7 @@ from archiver import layout
 from archiver.errors import AccessError, StorageError
 from archiver.model import Code, CodeFile, Entry, Record
 from archiver.runs import Writer, add_code, draft_run
-from archiver.store import Store
+from archiver.store import Store, open_store
 
 
 class PassingStore(Store):
@@ -135,6 +136,16 @@ class StubbornStore(PassingStore):
         wanted = list(keys)
         failed = {key: AccessError(f"cannot delete {key}: denied") for key in wanted if self.refused(key)}
         return {**failed, **super().delete([key for key in wanted if key not in failed])}
+
+
+def fresh_store() -> Store:
+    """Return an empty store in memory; what an earlier call gave is forgotten, for every listing walks all of them."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    for path in [path for path in MemoryFileSystem.store if path.startswith("/fresh-")]:
+        del MemoryFileSystem.store[path]
+    MemoryFileSystem.pseudo_dirs[:] = [""]
+    return open_store(f"memory://fresh-{secrets.token_hex(8)}/archive")
 
 
 def snapshot(store: Store) -> dict[str, bytes]:

@@ -18,7 +18,7 @@ from archiver.policy import Policy
 from archiver.runs import draft_run
 from archiver.store import Store, open_store
 from tests.faults import DiedError, FaultyStore, flip
-from tests.stores import MovedStore, SharedStore, StubbornStore, result, save, snapshot
+from tests.stores import MovedStore, SharedStore, StubbornStore, fresh_store, result, save, snapshot
 
 OLD = Policy(keep_within="30d")
 
@@ -126,11 +126,11 @@ def test_a_save_in_flight_is_protected_by_the_grace(moved: MovedStore) -> None:
     assert at > 5
 
 
-def test_what_is_committed_while_gc_runs_stays_even_without_any_grace(tmp_path: Path) -> None:
+def test_what_is_committed_while_gc_runs_stays_even_without_any_grace() -> None:
     """The listing comes before the records: with no grace at all, only saves in flight are in danger."""
     at = 0
     while True:
-        store = open_store(f"memory://{tmp_path.name}/{at}")
+        store = fresh_store()
         filled(store)
         prune(store)
         # The same tape and code as a run whose grace is over, and some of its own.
@@ -148,10 +148,10 @@ def test_what_is_committed_while_gc_runs_stays_even_without_any_grace(tmp_path: 
 
 
 @pytest.mark.parametrize("act", ["undelete", "prune", "gc"])
-def test_whatever_others_do_meanwhile_nothing_is_lost(tmp_path: Path, act: str) -> None:
+def test_whatever_others_do_meanwhile_nothing_is_lost(act: str) -> None:
     at = 0
     while True:
-        store = open_store(f"memory://{tmp_path.name}/{at}")
+        store = fresh_store()
         old, new = filled(store)
         prune(store, Policy(keep_within="85d"))
         prune(store, Policy(keep_within="30d", tiers=2))
@@ -186,12 +186,12 @@ def test_whatever_others_do_meanwhile_nothing_is_lost(tmp_path: Path, act: str) 
 @pytest.mark.parametrize("when", ["before", "midway", "after"])
 @pytest.mark.parametrize("die", [False, True], ids=["raises", "dies"])
 def test_a_gc_that_fails_at_any_call_leaves_a_sound_archive_and_can_be_run_again(
-    tmp_path: Path, when: str, die: bool
+    when: str, die: bool
 ) -> None:
     left: set[str] | None = None
     at = 0
     while True:
-        store = open_store(f"memory://{tmp_path.name}/{at}")
+        store = fresh_store()
         _, new = filled(store)
         compact(store)
         compact(store)

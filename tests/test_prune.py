@@ -18,7 +18,7 @@ from archiver.policy import Policy
 from archiver.runs import load_record
 from archiver.store import Store, open_store
 from tests.faults import DiedError, FaultyStore, flip
-from tests.stores import SharedStore, StubbornStore, save, snapshot
+from tests.stores import SharedStore, StubbornStore, fresh_store, save, snapshot
 
 OLD = Policy(keep_within="30d")
 DETAILS = Policy(keep_within="30d", tiers=2)
@@ -264,11 +264,11 @@ def test_what_the_store_refuses_is_reported_and_the_rest_goes_on(local: Store) -
 @pytest.mark.parametrize("when", ["before", "midway", "after"])
 @pytest.mark.parametrize("die", [False, True], ids=["raises", "dies"])
 def test_a_prune_that_fails_at_any_call_loses_nothing_and_can_be_run_again(
-    tmp_path: Path, policy: Policy, when: str, die: bool
+    policy: Policy, when: str, die: bool
 ) -> None:
     at = 0
     while True:
-        store = open_store(f"memory://{tmp_path.name}/{at}")
+        store = fresh_store()
         runs = filled(store)
         whole = {run: store.get(layout.record_key(run)) for run in runs}
         data = data_of(store)
@@ -298,11 +298,11 @@ def test_a_prune_that_fails_at_any_call_loses_nothing_and_can_be_run_again(
 @pytest.mark.parametrize("policy", [OLD, DETAILS], ids=["runs", "details"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_undelete_that_fails_at_any_call_loses_nothing_and_can_be_run_again(
-    tmp_path: Path, policy: Policy, when: str
+    policy: Policy, when: str
 ) -> None:
     at = 0
     while True:
-        store = open_store(f"memory://{tmp_path.name}/{at}")
+        store = fresh_store()
         runs = filled(store)
         before = snapshot(store)
         archive = Archive(store)
@@ -324,10 +324,10 @@ def test_an_undelete_that_fails_at_any_call_loses_nothing_and_can_be_run_again(
 
 @pytest.mark.parametrize("policy", [OLD, DETAILS], ids=["runs", "details"])
 @pytest.mark.parametrize("act", ["prune", "prune all", "undelete", "pin", "save", "load"])
-def test_whatever_others_do_during_a_prune_nothing_is_lost(tmp_path: Path, policy: Policy, act: str) -> None:
+def test_whatever_others_do_during_a_prune_nothing_is_lost(policy: Policy, act: str) -> None:
     at = 0
     while True:
-        store = open_store(f"memory://{tmp_path.name}/{at}")
+        store = fresh_store()
         runs = filled(store)
         whole = {run: store.get(layout.record_key(run)) for run in runs}
         saved = []
@@ -369,10 +369,10 @@ def test_whatever_others_do_during_a_prune_nothing_is_lost(tmp_path: Path, polic
     assert at > 8
 
 
-def test_a_pin_that_comes_while_records_move_brings_the_run_back(tmp_path: Path) -> None:
+def test_a_pin_that_comes_while_records_move_brings_the_run_back() -> None:
     spared = 0
     for at in range(40):
-        store = open_store(f"memory://{tmp_path.name}/{at}")
+        store = fresh_store()
         runs = filled(store)
         marker = layout.tag_key("pinned", runs[0])
         archive = Archive(SharedStore(store, at, lambda store=store, marker=marker: store.put(marker, b"")))  # type: ignore[misc]

@@ -5,7 +5,6 @@ Also the facade's own part: what it takes from settings and hands on.
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -20,10 +19,9 @@ from archiver import layout
 from archiver.archive import Archive
 from archiver.errors import AccessError, NotKeptError
 from archiver.policy import Policy, decide
-from archiver.store import open_store
 from tests.conftest import Place
 from tests.faults import DiedError, FaultyStore
-from tests.stores import MovedStore, result, save
+from tests.stores import MovedStore, fresh_store, result, save
 
 GRACE = timedelta(days=7)
 
@@ -49,7 +47,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @initialize(target=runs, hours=st.sampled_from([0, 200]))
     def begin(self, hours: int) -> Any:
-        self.store = MovedStore(open_store(f"memory://{secrets.token_hex(8)}"))
+        self.store = MovedStore(fresh_store())
         self.known: dict[str, Known] = {}
         save(self.store, "first")
         first = Archive(self.store).runs()[0]

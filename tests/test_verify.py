@@ -20,7 +20,7 @@ from archiver.runs import reachable
 from archiver.store import Store, open_store
 from archiver.verify import Problem, verify
 from tests.faults import FaultyStore, flip, truncate
-from tests.stores import PassingStore, SharedStore, save, snapshot
+from tests.stores import PassingStore, SharedStore, fresh_store, save, snapshot
 
 
 @pytest.fixture
@@ -212,10 +212,10 @@ def test_reading_goes_on_where_it_was_interrupted(
         verify(local, read_data=True, resume=state)
 
 
-def test_runs_that_come_and_go_meanwhile_are_no_damage(tmp_path: Path) -> None:
+def test_runs_that_come_and_go_meanwhile_are_no_damage() -> None:
     at = 0
     while True:
-        store = open_store(f"memory://{tmp_path.name}/{at}")
+        store = fresh_store()
         old = save(store, days=90, bars=60, strategies=100, code=b"x")
         save(store)
 
