@@ -259,7 +259,7 @@ class Archive(Upkeep):
         level: int = 1,
         storage_class: str | None = None,
         storage_options: Mapping[str, Any] | None = None,
-        step: Callable[[float], None] = lambda _bytes: None,
+        step: Callable[[float], None] | None = None,
     ) -> Bundle:
         """Write runs and all that they need as one tar.zst, by default to `bundles/<name>.tar.zst`.
 
@@ -284,7 +284,7 @@ class Archive(Upkeep):
             level=level,
             storage_class=storage_class,
             storage_options=storage_options,
-            step=step,
+            step=step or _ignore,
         )
 
     def run_ids(
@@ -312,7 +312,7 @@ class Archive(Upkeep):
         target: Archive,
         runs: Iterable[str] | None = None,
         *,
-        step: Callable[[float], None] = lambda _bytes: None,
+        step: Callable[[float], None] | None = None,
     ) -> Moved:
         """Copy runs, with their tags, to another archive: only what it lacks, verified, data before records.
 
@@ -330,7 +330,7 @@ class Archive(Upkeep):
         self._require()
         chosen = self.run_ids() if runs is None else [self.run_id(run) for run in runs]
         target.create()
-        return transfer(self.store, target.store, chosen, step=step)
+        return transfer(self.store, target.store, chosen, step=step or _ignore)
 
     def compact(self) -> int:
         """Write the catalog anew, so that reading many runs takes few requests. Returns the number of runs in it."""
@@ -373,6 +373,10 @@ class Archive(Upkeep):
             raise FormatError(
                 f"{self.store.url} is no archive and holds {others[0]!r}: choose an empty folder{self._old_format()}"
             )
+
+
+def _ignore(_amount: float) -> None:
+    """Let progress pass: nobody watches."""
 
 
 def _tags(tags: Iterable[str]) -> tuple[str, ...]:

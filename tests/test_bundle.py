@@ -32,6 +32,7 @@ from tests.runs_made import LONG_NAME, everything, fill, many, opened, seen
 from tests.wire import Wire
 
 HERE = Path(__file__).parent
+GOLDEN_TRADES = [{"entry_time": "2025-01-06 09:35:00", "direction": "long", "pnl_usd": 12.5, "note": None}]
 
 
 @pytest.fixture(scope="module")
@@ -382,3 +383,19 @@ def test_the_manifest_says_what_ls_says(filled: Path, tmp_path: Path) -> None:
     document = orjson.loads(source.manifest.text)
     assert document["archiver"] == archiver.__version__
     assert document["bundle"] == 1
+
+
+def test_a_bundle_of_version_one_stays_readable(tmp_path: Path) -> None:
+    golden = HERE / "golden" / "bundle-1.tar.zst"
+    target = opened(tmp_path / "t")
+    assert target.bundles.verify(str(golden)).damage == ()
+    assert len(target.bundles.restore(str(golden)).runs) == 2
+    assert target.verify(read_data=True).ok
+    (detail,) = target.detailed_strategies()
+    found = target.load_strategy(detail[1])
+    assert found["trades"] == GOLDEN_TRADES
+    assert found["equity_curve"] == [0.0, 12.5]
+    (tagged,) = target.runs(tag="nightly")
+    assert target.load_metrics(run=tagged.id).num_rows == 2
+    remade = target.bundle(target.run_ids(), str(tmp_path / "again.tar.zst"))
+    assert remade.objects == len(target.bundles.open(str(golden)).manifest.members)
