@@ -397,5 +397,6 @@ def test_a_bundle_of_version_one_stays_readable(tmp_path: Path) -> None:
     assert found["equity_curve"] == [0.0, 12.5]
     (tagged,) = target.runs(tag="nightly")
     assert target.load_metrics(run=tagged.id).num_rows == 2
+    assert target.code(tagged.id).read("strategy.py") == b"SPEED = 3\n"
     remade = target.bundle(target.run_ids(), str(tmp_path / "again.tar.zst"))
     assert remade.objects == len(target.bundles.open(str(golden)).manifest.members)
