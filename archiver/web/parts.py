@@ -236,8 +236,8 @@ def safely(make: Callable[..., Part]) -> Callable[..., Part]:
     return made
 
 
-def metric_name(name: str) -> Part:
-    """Show a metric's name for people, with the exact one where a pointer rests, and its unit."""
-    own = fmt.unit(name)
+def metric_name(name: str, *, unit: bool = True) -> Part:
+    """Show a metric's name for people, with the exact one where a pointer rests, and its unit if wanted."""
+    own = fmt.unit(name) if unit else ""
     note = html.Span(own, className="unit") if own not in ("", "count", "ratio") else None
     return html.Span([fmt.title(name), note], title=name, className="metric")

@@ -228,7 +228,7 @@ def _metrics(sides: list[Side], chosen: list[tuple[str, str]], everything: bool,
     rows = []
     for name in (names if everything else differing)[:400]:
         first = sides[0].metrics.get(name)
-        cells: list[Any] = [parts.metric_name(name)]
+        cells: list[Any] = [parts.metric_name(name, unit=False)]
         for at, side in enumerate(sides):
             value = side.metrics.get(name)
             delta = _difference(name, first, value) if at else ""

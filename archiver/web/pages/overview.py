@@ -121,7 +121,7 @@ def _best(site: Site) -> Any:
                 row["universe"],
             ),
             parts.bar(abs(row[score] or 0) / most if row[score] in finite else 0, fmt.number(row[score])),
-            *(parts.signed(fmt.shown(name, row[name]), None) for name in shown),
+            *(fmt.number(row[name]) for name in shown),
         ]
         for at, row in enumerate(rows)
     ]

@@ -129,18 +129,14 @@ def _heading(name: str, record: Record, rank: int | None, run: str) -> Any:
 def _headline(metrics: dict[str, Any]) -> Any:
     found = [next((name for name in names if name in metrics), None) for names in _HEADLINE]
     return parts.stats(
-        *(
-            parts.stat(fmt.title(name), parts.signed(fmt.shown(name, metrics[name]), None))
-            for name in found
-            if name
-        )
+        *(parts.stat(fmt.title(name), fmt.shown(name, metrics[name])) for name in found if name)
     )
 
 
 def _metrics(metrics: dict[str, Any]) -> Any:
     rows = [
         [
-            parts.metric_name(name),
+            parts.metric_name(name, unit=False),
             html.Span(
                 fmt.shown(name, value),
                 title=repr(value),
@@ -240,7 +236,7 @@ def _history(site: Site, of: dict[str, str]) -> Any:
                 title=record.run,
             ),
             parts.badge("shown", "accent") if record.run == of["run"] else "",
-            *(fmt.shown(name, row.get(name)) for name in columns),
+            *(fmt.number(row.get(name)) for name in columns),
         ]
         for record, row in rows
     ]
