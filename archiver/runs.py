@@ -20,7 +20,14 @@ from archiver.codec.metrics import MetricsEncoder
 from archiver.codec.records import compress, decode_record, encode_record
 from archiver.codec.tapes import Tape, tape_of
 from archiver.codec.text import dumps, loads, plain
-from archiver.errors import ConfigError, IntegrityError, NotFoundError, RunNotFoundError, StorageError
+from archiver.errors import (
+    AccessError,
+    ConfigError,
+    IntegrityError,
+    NotFoundError,
+    RunNotFoundError,
+    StorageError,
+)
 from archiver.model import Code, Record, Ref, Run
 from archiver.pause import collector_paused
 from archiver.ranking import Ranking, results_of
@@ -256,6 +263,14 @@ def reached(records: Iterable[Record]) -> Iterator[tuple[Record, Ref]]:
             seen.add(digest)
         for ref in reachable(record, code=code):
             yield record, ref
+
+
+def look_at_clock(store: Store) -> datetime:
+    """Read the store's clock, or this machine's where reading the store's takes a right that only changes need."""
+    try:
+        return store.now()
+    except AccessError:
+        return datetime.now(UTC)
 
 
 def remove(store: Store, keys: Sequence[str], *, leftovers: bool = False) -> dict[str, StorageError]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 from archiver import layout
 from archiver.catalog import Records
 from archiver.errors import (
-    AccessError,
     ArchiveNotFoundError,
     ConfigError,
     FormatError,
@@ -27,7 +25,7 @@ from archiver.model import Entry, Record, Run
 from archiver.plan import Plan
 from archiver.policy import Policy, parse_policies
 from archiver.prune import MOST, Pruned, State, apply_plan, plan_prune, undelete
-from archiver.runs import run_of
+from archiver.runs import look_at_clock, run_of
 from archiver.store import Store
 from archiver.usage import Space, Usage, df, du
 from archiver.verify import Report, verify
@@ -81,7 +79,9 @@ class Upkeep:
         chosen = policies or parse_policies(self._policies)
         if not chosen:
             raise PolicyError("no policy: give one, or write [[policy]] tables into archiver.toml")
-        return plan_prune(self.store, self._state(), chosen, self._now(), allow_empty=allow_empty)
+        return plan_prune(
+            self.store, self._state(), chosen, look_at_clock(self.store), allow_empty=allow_empty
+        )
 
     def apply(
         self, plan: Plan, *, max_remove: float = MOST, step: Callable[[int], object] = lambda _: None
@@ -176,13 +176,6 @@ class Upkeep:
             )
 
         return expires
-
-    def _now(self) -> datetime:
-        try:
-            return self.store.now()
-        except AccessError:
-            # To look at a plan takes no right to write, reading the store's clock does; applying it does, too.
-            return datetime.now(UTC)
 
     def _state(self) -> State:
         # Tags last: a pin that was put while the records were read counts.

@@ -277,8 +277,12 @@ def test_a_plan_takes_no_right_to_write(file_place: Place) -> None:
         def now(self) -> Any:
             raise AccessError("cannot write trash/probe: denied")
 
-    plan = Archive(ReadOnly(archive.store)).plan_prune(Policy(keep_within="30d"))
+    reader = Archive(ReadOnly(archive.store))
+    plan = reader.plan_prune(Policy(keep_within="30d"))
     assert [one.run for one in plan.removals] == [old]
+    assert reader.gc().objects == 0
+    with pytest.raises(AccessError):
+        reader.gc(apply=True)
 
 
 def test_details_that_a_rule_of_the_bucket_covers_are_expired(moto_place: Place) -> None:

@@ -26,7 +26,7 @@ from archiver.errors import PolicyError, StorageError
 from archiver.gc.graph import Copies, Graph, Listing
 from archiver.model import Entry
 from archiver.policy import before
-from archiver.runs import remove
+from archiver.runs import look_at_clock, remove
 from archiver.store import Store
 
 T = TypeVar("T")
@@ -115,7 +115,7 @@ def collect(
     Returns what was found; what could not be deleted is in `failed`. Raises IntegrityError or FormatError, naming it,
     for a record that cannot be read, StorageError when a listing fails: nothing has been deleted then.
     """
-    now = store.now()
+    now = store.now() if apply else look_at_clock(store)
     done = Collected(apply, now, before(now, grace))
     with closing(Listing()) as listing:
         listing.fill(store, done.before)
