@@ -181,6 +181,9 @@ def test_restoring_one_of_many_runs_reads_little(moto_endpoint: str, wire: Wire,
     made = Archive(store).bundle(runs, url, storage_options=s3_options(moto_endpoint))
     wire.reset()
     target = opened(tmp_path / "target")
+    assert len(target.bundles.open(url, storage_options=s3_options(wire.endpoint)).manifest.runs) == 500
+    assert wire.counts == {"HEAD": 1, "GET": 2}
+    wire.reset()
     moved = target.bundles.restore(url, [runs[250]], storage_options=s3_options(wire.endpoint))
     assert moved.runs == (runs[250],)
     ranges = [headers["range"] for verb, _, headers in wire.seen if verb == "GET"]
