@@ -145,6 +145,25 @@ def test_strategies_are_sorted_searched_and_filtered(archive: Archive) -> None:
     walk(archive, steps)
 
 
+def test_strategies_are_sorted_and_left_from_far_below(archive: Archive) -> None:
+    async def steps(at: Screens) -> None:
+        await at.press("a", *["pagedown"] * 12)
+        assert at.page.table.scroll_y > 200
+        await at.press("s")
+        await at.write("n_tra")
+        assert at.rows()[0][3] == max(
+            (row[3] for row in at.rows()), key=lambda text: int(text.replace(",", ""))
+        )
+        assert at.page.table.scroll_y == 0
+        await at.press("end", "slash")
+        await at.write("good")
+        assert [row[1] for row in at.rows()] == ["good"]
+        await at.press("r")
+        assert at.rows()[0][1] == "good"
+
+    walk(archive, steps)
+
+
 def test_a_search_narrows_universes_and_runs(archive: Archive) -> None:
     async def steps(at: Screens) -> None:
         await at.press("slash")

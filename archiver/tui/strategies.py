@@ -41,13 +41,14 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
         "where": "a filter such as sharpe_ratio > 1 and n_trades >= 30; empty for none",
     }
     _found: Strategies
-    _seen: pa.Table
+    _chosen: pa.Array | None
 
     def __init__(self, source: Source, scope: Scope) -> None:
         super().__init__(source)
         self.scope = scope
         self.where = [name for name in (scope.universe, scope.run or "all strategies") if name]
         self._ask = Ask()
+        self._count = 0
 
     def load(self) -> Strategies:
         """Read the metrics."""
@@ -73,20 +74,20 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
         wanted = wanted or self._ask
         table = self._found.table
         try:
-            chosen = choose(table, wanted)
+            self._chosen = choose(table, wanted)
         except ConfigError as error:
             self.tell(plain(str(error), "bold red"))
             return
         self._ask = wanted
-        self._seen = table if chosen is None else table.take(chosen)
+        self._count = table.num_rows if self._chosen is None else len(self._chosen)
         names = self._columns()
-        self.table.fill(self._headers(names), self._seen.num_rows, partial(self._rows, names))
+        self.table.fill(self._headers(names), self._count, partial(self._rows, names))
         self.table.fixed_columns = 2  # the name stays while the metrics move
         self._tell()
 
     def _columns(self) -> list[str]:
         """Choose what is shown: names, what sorts, what most people look at, then as it comes."""
-        there = self._seen.column_names
+        there = self._found.table.column_names
         several = self.scope.universe is None
         first = ["strategy_name", *(["universe"] if several else []), *(name for name, _ in self._ask.sort)]
         rest = [*LEADING, *(name for name in there if name not in KEYS)]
@@ -101,7 +102,7 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
         return [Text(" "), *titles]
 
     def _rows(self, names: list[str], start: int, end: int) -> list[list[Text]]:
-        rows: list[dict[str, Any]] = self._seen.slice(start, end - start).to_pylist()
+        rows = self._page(start, end, ["universe", *names])
         sorts = {name for name, _ in self._ask.sort}
         return [
             [
@@ -112,8 +113,20 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
             for row in rows
         ]
 
+    def _page(self, start: int, end: int, columns: list[str]) -> list[dict[str, Any]]:
+        """Take rows from the table, which itself stays as it was read: a sorted copy of it would be as large."""
+        table = self._found.table.select(list(dict.fromkeys(columns)))
+        chosen = self._chosen
+        rows = (
+            table.slice(start, end - start)
+            if chosen is None
+            else table.take(chosen.slice(start, end - start))
+        )
+        found: list[dict[str, Any]] = rows.to_pylist()
+        return found
+
     def _tell(self) -> None:
-        text = f"{self._seen.num_rows:,} of {self._found.table.num_rows:,} strategies"
+        text = f"{self._count:,} of {self._found.table.num_rows:,} strategies"
         if self._ask.sort:
             name, down = self._ask.sort[0]
             text += f", {name} {'greatest' if down else 'least'} first"
@@ -123,7 +136,7 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Open a strategy."""
-        row = self._seen.slice(event.cursor_row, 1).to_pylist()[0]
+        (row,) = self._page(event.cursor_row, event.cursor_row + 1, list(KEYS))
         self.app.push_screen(StrategyPage(self.source, row["strategy_name"], row["universe"], row["run"]))
 
     def action_sort(self) -> None:
@@ -147,4 +160,5 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
     def action_about(self) -> None:
         """Open what is known of the run of the strategy under the cursor."""
         if self.table.row_count:
-            self.app.push_screen(AboutRun(self.source, self._seen["run"][self.table.cursor_row].as_py()))
+            at = self.table.cursor_row
+            self.app.push_screen(AboutRun(self.source, self._page(at, at + 1, ["run"])[0]["run"]))

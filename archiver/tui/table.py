@@ -32,11 +32,12 @@ class Table(DataTable[Text]):
 
         headers: one a column; total: how many rows there are; rows: makes some; at: where the cursor is to be.
         """
+        self.total = 0  # clearing scrolls up, and must not make rows of what was there
         self.clear(columns=True)
-        self.total, self._rows = total, rows
         self.add_columns(
             *(header if isinstance(header, Text) else Text(header, "bold") for header in headers)
         )
+        self.total, self._rows = total, rows
         self._make(max(PAGE, at + 1))
         if at and total:
             self.move_cursor(row=min(at, total - 1))
