@@ -83,9 +83,10 @@ def _next_steps(call: Call, run: str, best: dict[str, Any]) -> None:
     for command, purpose in (
         ("ls", "the runs"),
         (f"show {run}", "one run"),
-        ("metrics --sort sharpe_ratio --where 'n_trades >= 30'", "the leaderboard"),
+        ("top --where 'n_trades >= 30'", "the leaderboard"),
         (f"trades {best['strategy_name']} --universe {best['universe']}", "the trades of the best"),
         (f"code {run}", "the code that made them"),
+        ("browse", "all of it in the terminal (extra: tui)"),
         ("serve --open", "all of it on a page (extra: web)"),
     ):
         if command.split()[0] in COMMANDS:
