@@ -100,7 +100,7 @@ def test_metrics_are_pushed_down_to_the_columns_and_universes_asked_for(
     assert table.column_names == ["universe", "strategy_name", "run", "sqn", "win_rate"]
     assert table["sqn"].to_pylist() == [result["sqn"] for result in results[:30]]
     assert set(table["run"].to_pylist()) == {first.id}
-    assert archive.load_metrics(run=first.id[:18]).num_rows == 30
+    assert archive.load_metrics(run=first.id[:-1]).num_rows == 30
     with pytest.raises(archiver.ConfigError, match="did you mean 'win_rate'"):
         archive.load_metrics(columns=["winrate"])
 
