@@ -50,9 +50,8 @@ class Choice(ModalScreen[str | None]):
 
     def on_input_submitted(self) -> None:
         """Take the name under the cursor."""
-        at = self.query_one(OptionList).highlighted
-        if at is not None:
-            self.dismiss(self._seen[at])
+        if self._seen:
+            self.dismiss(self._seen[self.query_one(OptionList).highlighted or 0])
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Take the name that was clicked."""
