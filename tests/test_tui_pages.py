@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 import archiver
 from archiver.archive import Archive
 from tests.benchmarks import workload
+from tests.conftest import Place
 from tests.screens import Screens, walk
 
 HOSTILE = "[red]a/b[/red] <script>alert(1)</script> 'q\" 📈"
@@ -276,11 +276,16 @@ def test_a_small_terminal_is_enough(archive: Archive) -> None:
     walk(archive, steps, size=(30, 10))
 
 
-def test_the_archive_may_lie_anywhere(tmp_path: Path) -> None:
-    made = archiver.open("memory://browse-anywhere")
-    made.save_universe_results("one", [result("s", 1.0)], code="none")
+def test_the_archive_may_lie_in_a_bucket(moto_place: Place) -> None:
+    made = archiver.open(moto_place.url, **moto_place.options)
+    detail = {"trades_detailed": TRADES, "equity_curve": [1.0, 2.0]}
+    made.save_universe_results("one", [result("s", 1.0, **detail)], code="none")
 
     async def steps(at: Screens) -> None:
         assert [row[0] for row in at.rows()] == ["one"]
+        await at.press("enter", "enter", "enter")
+        assert len(at.rows()) == 2
+        await at.press("escape", "escape", "escape", "d")
+        assert {row[-1] for row in at.rows()} == {"archive.json", "runs/", "tier2/"}
 
-    walk(archiver.open("memory://browse-anywhere", read_only=True), steps)
+    walk(archiver.open(moto_place.url, read_only=True, **moto_place.options), steps)
