@@ -12,6 +12,7 @@ from werkzeug.test import Client
 
 import archiver
 from archiver.errors import AccessError, StorageError
+from archiver.store.cold import change_class
 from archiver.web import links
 from archiver.web.data import Data
 from archiver.web.site import PAGES, make_app
@@ -311,6 +312,11 @@ def test_pages_work_over_a_bucket(moto_place: Place):
         assert "state error" not in text
         assert moto_place.options["secret"] not in text
     assert client.get("/api/runs", headers={"Host": "localhost"}).json["runs"][0]["id"] == run.id
+    assert "Standard" in show(client, "/bucket?key=archive.json")[1]
+    change_class(archive.store, "archive.json", "GLACIER")
+    _, text = show(client, "/bucket?key=archive.json")
+    assert "This object is frozen" in text
+    assert "Glacier" in text
 
 
 def test_two_applications_live_side_by_side(plain: Made, nasty: Made):

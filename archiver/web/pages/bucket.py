@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dash import html
 
 from archiver import layout, tree
+from archiver.store.cold import warmth
 from archiver.web import code, links, parts
 from archiver.web import format as fmt
 from archiver.web.data import plain_value
@@ -138,6 +139,11 @@ def _object(site: Site, key: str) -> Page:
         ("Size", f"{fmt.size(entry.size)} ({entry.size:,} bytes)"),
         ("Last change", f"{fmt.moment(entry.modified)}, {fmt.age(entry.modified)}"),
     ]
+    cold = warmth(site.data.store, key)
+    if cold is not None:
+        facts.append(("Storage class", cold.storage_class.replace("_", " ").capitalize()))
+        if cold.until is not None:
+            facts.append(("Thawed until", fmt.moment(cold.until)))
     if run:
         facts.append(("Run", parts.link(run, links.run(run), kind="mono")))
     content = [
@@ -149,9 +155,18 @@ def _object(site: Site, key: str) -> Page:
             ],
         ),
         parts.card("Object", parts.pairs(facts)),
-        parts.safely(lambda: _preview(tree.preview(site.data.store, entry), key))(),
+        _frozen()
+        if cold is not None and not cold.readable
+        else parts.safely(lambda: _preview(tree.preview(site.data.store, entry), key))(),
     ]
     return Page(name, content)
+
+
+def _frozen() -> Any:
+    return parts.empty(
+        "This object is frozen",
+        "It can be read once it is thawed: `archiver bundle restore` asks for that and waits.",
+    )
 
 
 def _preview(shown: tree.Preview, key: str) -> Any:
