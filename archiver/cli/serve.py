@@ -34,9 +34,13 @@ def serve(
 
     Everything comes from installed packages: it works offline. Needs pip install 'archiver[web]'.
     """
+    import pyarrow as pa
+
     import archiver
     from archiver.errors import ConfigError
 
+    # A server lives long: Arrow's own pool keeps what joining tables took, a third more than the pages need.
+    pa.set_memory_pool(pa.system_memory_pool())
     call = Call.of(ctx)
     archive = archiver.open(call.url, read_only=True)
     try:

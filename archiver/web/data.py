@@ -61,6 +61,11 @@ class Recent(Generic[T]):
         with self._lock:
             return key in self._kept
 
+    def clear(self) -> None:
+        """Forget all results."""
+        with self._lock:
+            self._kept.clear()
+
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return the result for the key, made now unless it is kept."""
         with self._lock:
@@ -134,7 +139,7 @@ class Data:
         """Return the metrics of every strategy's newest run, of one run, or of all runs."""
         version, _ = self._state()
         if run is None and not history:
-            return self._latest.get(version, lambda: Metrics(version, self.archive.load_metrics()))
+            return self._latest.get(version, lambda: self._load(version))
         return self._others.get(
             (version, run, history),
             lambda: Metrics(f"{version}/{run or 'all'}", self.archive.load_metrics(run=run, history=history)),
@@ -159,6 +164,15 @@ class Data:
             version, lambda: Metrics(f"{version}/headline", self.archive.load_metrics(columns=columns))
         )
         return made, columns
+
+    def _load(self, version: str) -> Metrics:
+        import pyarrow as pa
+
+        loaded = Metrics(version, self.archive.load_metrics())
+        self._narrow.clear()
+        # Joining the runs' tables took twice their size for a moment.
+        pa.default_memory_pool().release_unused()
+        return loaded
 
     def is_ready(self) -> bool:
         """Tell whether `headline` answers at once, or nearly so: from memory, or from a local disk."""
