@@ -103,6 +103,9 @@ class Archive(Upkeep):
     def __repr__(self) -> str:
         return f"Archive({self.store.url!r})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.store, self._code, self._guard, self._policies, self._budget, self._options)
+
     def save_universe_results(
         self,
         universe_name: str,
@@ -386,3 +389,9 @@ def _tags(tags: Iterable[str]) -> tuple[str, ...]:
             raise ConfigError(f"the tag {label!r} is no text: give names")
         layout.quote(label)
     return tuple(sorted(set(labels)))
+
+
+def _rebuild(
+    store: Store, code: Any, guard: Guard | None, policies: Any, budget: Any, options: Any
+) -> Archive:
+    return Archive(store, code=code, guard=guard, policies=policies, budget=budget, storage_options=options)

@@ -90,7 +90,9 @@ def segment_lines(store: Store) -> Iterator[tuple[Entry, bytes]]:
         yield from lines
 
 
-def stream(store: Store, entries: Sequence[Entry], *, catalog: bool = True) -> Iterator[tuple[Entry, bytes | None]]:
+def stream(
+    store: Store, entries: Sequence[Entry], *, catalog: bool = True
+) -> Iterator[tuple[Entry, bytes | None]]:
     """Yield the bytes of records in the order of their entries, None for one that is gone since it was listed.
 
     Memory is that of some thousand records, however many there are. catalog: take bytes from there where it saves
@@ -113,7 +115,9 @@ def superseded(store: Store, entries: Iterable[Entry]) -> list[Entry]:
     current = {entry.key: entry for entry in entries}
     needless = []
     for segment in _segments(store):
-        found = [entry.key for entry, _ in _read_segment(store, segment.key) if current.get(entry.key) == entry]
+        found = [
+            entry.key for entry, _ in _read_segment(store, segment.key) if current.get(entry.key) == entry
+        ]
         for key in found:
             del current[key]
         if not found:

@@ -40,6 +40,8 @@ def quote(name: str) -> str:
     """
     try:
         raw = name.encode()
+    except AttributeError:
+        raise ConfigError(f"a name is {name!r}: give a text") from None
     except UnicodeEncodeError:
         raise ConfigError(f"name {name!r} is not valid Unicode: use another name") from None
     if not raw:

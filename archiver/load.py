@@ -236,6 +236,8 @@ class Reader:
         try:
             return ParquetObject(record.tier2, lambda s, e: self._store.get(record.tier2.key, s, e))  # type: ignore[union-attr]
         except NotFoundError:
+            if self._store.local is not None:
+                raise IntegrityError(f"{record.tier2.key} is gone; run `archiver verify`") from None
             raise NotKeptError(
                 f"the detail of {detail.strategy!r} in run {record.run} is no longer in the store: a bucket rule may"
                 " have expired it; `archiver verify` tells"
@@ -250,6 +252,8 @@ class Reader:
         if record.detail_removed and any(detail.strategy == strategy for detail in record.details):
             return NotKeptError(f"the detail of {where} was removed by {record.detail_removed}")
         text = f"no detail was kept of {where}: {self._rank(record, strategy)}"
+        if len(record.details) < record.top_n:
+            text += "; it was saved without trades and curves"
         for other in older:
             if any(detail.strategy == strategy for detail in other.details):
                 return NotKeptError(f"{text}; run {other.run} kept it: give run={other.run!r}")

@@ -34,6 +34,8 @@ class Ranking:
     def __init__(self, top_n: int, rank_by: str | None) -> None:
         if isinstance(top_n, bool) or not isinstance(top_n, int) or top_n < 0:
             raise ConfigError(f"top_n is {top_n!r}: give a whole number, 0 or more")
+        if rank_by is not None and str(rank_by) != rank_by:
+            raise ConfigError(f"rank_by is {rank_by!r}: give the name of a metric")
         self.top_n = top_n
         self.names: set[str] = set()
         self._named = rank_by is not None
@@ -101,7 +103,8 @@ class Ranking:
         if len(board.best) >= self.top_n and place < board.best[0][0]:
             return
         metrics = {key: value for key, value in row.items() if key != "strategy_name"}
-        item = (place, Kept(row["strategy_name"], 0, metrics, *(detail.get(key) for key in _DETAIL)))
+        held = (_held(detail.get(key)) for key in _DETAIL)
+        item = (place, Kept(row["strategy_name"], 0, metrics, *held))
         if len(board.best) < self.top_n:
             heapq.heappush(board.best, item)
         else:
@@ -147,6 +150,17 @@ def _split(result: Any, at: int) -> tuple[dict[str, Any], dict[str, Any]]:
     return row, {key: value for key, value in detail.items() if value is not None}
 
 
+def _held(value: Any) -> Any:
+    """Return a detail that stays as it is although the caller fills the same list or buffer anew for the next result."""
+    if isinstance(value, list):
+        return [dict(item) if type(item) is dict else item for item in value]
+    if isinstance(value, dict):
+        return {key: _held(item) for key, item in value.items()}
+    copy = getattr(value, "copy", None)
+    mutable = hasattr(value, "dtype") or hasattr(value, "columns")
+    return copy() if mutable and callable(copy) else value
+
+
 def _is_unicode(text: str) -> bool:
     try:
         text.encode()
@@ -158,7 +172,8 @@ def _is_unicode(text: str) -> bool:
 def _is_table(value: Any) -> bool:
     # `trades` is often the number of trades; only what has rows is detail.
     return (
-        (isinstance(value, Sequence) and not isinstance(value, str))
+        (isinstance(value, dict) and bool(value) and all(isinstance(item, list) for item in value.values()))
+        or (isinstance(value, Sequence) and not isinstance(value, str))
         or hasattr(value, "columns")
         or (hasattr(value, "dtype") and getattr(value, "shape", ()) != ())
     )
@@ -169,7 +184,9 @@ def _score(value: Any) -> float:
         return math.nan
     try:
         return float(value)
-    except (TypeError, ValueError, OverflowError):
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    except (TypeError, ValueError):
         return math.nan
 
 

@@ -86,6 +86,8 @@ def draft_run(
     those of a run that was made elsewhere. Raises ConfigError, naming the place, for results that cannot be kept.
     """
     layout.quote(universe)
+    if params is not None and not hasattr(params, "keys"):
+        raise ConfigError(f"params is a {type(params).__name__}: give a dict")
     params_text = None if params is None else dumps(plain(dict(params), "params"))
     ranking = Ranking(top_n, rank_by)
     tier1 = MetricsEncoder()

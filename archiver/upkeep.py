@@ -45,7 +45,7 @@ class Upkeep:
         self._records = Records(store)
         self._checked = False
 
-    def record(self, run: str) -> Record:
+    def record(self, run: str | Run) -> Record:
         """Return one run's record by its id, or the beginning of it. Raises RunNotFoundError."""
         self._require()
         return self._records.one(self.run_id(run))
@@ -55,11 +55,12 @@ class Upkeep:
         self._require()
         return self._records.read()
 
-    def run_id(self, run: str, prefix: str = layout.RUNS) -> str:
+    def run_id(self, run: str | Run, prefix: str = layout.RUNS) -> str:
         """Return the whole id of a run (in the trash: `trash/`) from its beginning, while that is unique.
 
         Raises RunNotFoundError.
         """
+        run = run.id if isinstance(run, Run) else str(run)
         if layout.is_run_id(run):
             return run
         known = [layout.run_of_record(entry.key) for entry in self.store.list(prefix)]

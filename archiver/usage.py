@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from archiver import layout
 from archiver.catalog import stream
@@ -156,6 +157,9 @@ class Guard:
         self._used = 0
         self._listed: float | None = None
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Guard, (self._store, self._min_free, self._budget)
 
     def check(self, needed: int) -> None:
         """Warn when space gets scarce. Raises StorageFullError when a save of so many bytes must not begin."""

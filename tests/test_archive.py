@@ -6,12 +6,15 @@ import datetime as dt
 import json
 import math
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -265,7 +268,8 @@ def test_metrics_of_runs_that_differ_join(local: Archive) -> None:
     table = local.load_metrics()
     assert table.num_rows == 42
     by_universe = {row["universe"]: row for row in table.to_pylist()}
-    assert (by_universe["a"]["x"], by_universe["b"]["x"], by_universe["c"]["x"]) == ("1", "1.5", '"n/a"')
+    assert [by_universe[name]["x"] for name in "abc"] == [1.0, 1.5, None]
+    assert [by_universe[name]["x.text"] for name in "abc"] == [None, None, '"n/a"']
     assert (by_universe["b"]["y"], by_universe["c"]["metrics.run"]) == (2.0, 7)
     assert local.load_metrics(columns=["y"]).schema.field("y").type == pa.float64()
 
@@ -362,6 +366,89 @@ def test_a_generator_is_consumed_once_and_only_the_best_details_are_held(local: 
     assert {name for _, name in local.detailed_strategies()} == {"s96", "s193", "s290", "s95", "s192"}
 
 
+def test_a_generator_may_use_one_buffer_again_and_again(local: Archive) -> None:
+    def stream() -> Iterator[dict[str, Any]]:
+        buffer = np.zeros(3)
+        grows: list[float] = []
+        trades: list[dict[str, Any]] = []
+        for at in range(4):
+            buffer[:] = at
+            grows.append(float(at))
+            trades.clear()
+            trades.append({"pnl": at})
+            yield {
+                "strategy_name": f"s{at}",
+                "sharpe_ratio": float(at),
+                "equity_curve": buffer,
+                "drawdown_curve": grows,
+                "trades": trades,
+            }
+
+    local.save_universe_results("u", stream(), code="none")
+    for at in range(4):
+        loaded = local.load_strategy(f"s{at}")
+        assert loaded["equity_curve"] == [float(at)] * 3
+        assert loaded["drawdown_curve"] == [float(n) for n in range(at + 1)]
+        assert loaded["trades"] == [{"pnl": at}]
+
+
+def test_trades_have_their_own_columns_only(local: Archive) -> None:
+    results = [
+        {"strategy_name": "p", "trades": [{"a": 1}]},
+        {"strategy_name": "q", "trades": [{"b": 1}, {"c": {}}]},
+        {"strategy_name": "r", "trades": {"x": [1.0, 2.0], "y": ["a", "b"]}},
+        {"strategy_name": "s", "trades_detailed": 5},
+    ]
+    local.save_universe_results("u", results, code="none")
+    assert local.load_trades("p").column_names == ["a"]
+    assert set(local.load_trades("q").column_names) == {"b", "c"}
+    with pytest.raises(archiver.ConfigError, match="no column 'b'"):
+        local.load_trades("p", columns=["b"])
+    assert local.load_trades("r").to_pydict() == {"x": [1.0, 2.0], "y": ["a", "b"]}
+    assert local.load_strategy("r")["trades"] == {"x": [1.0, 2.0], "y": ["a", "b"]}
+    assert local.load_trades("s").to_pydict() == {"trade": ["5"]}
+
+
+def test_deep_nesting_comes_back_or_is_refused(local: Archive) -> None:
+    deep: Any = None
+    for _ in range(90):
+        deep = {"a": deep}
+    results = [{"strategy_name": "s", "x": deep, "trades": [{"m": deep}, {"m": [deep]}]}]
+    local.save_universe_results("u", results, code="none")
+    assert local.load_strategy("s")["trades"] == [{"m": deep}, {"m": [deep]}]
+    assert local.load_metrics().num_rows == 1
+    for _ in range(30):
+        deep = {"a": deep}
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    for value in (deep, cycle, 10**5_000):
+        for bad in ({"x": value}, {"trades": [{"m": value}]}, {"equity_curve": [value]}):
+            with pytest.raises(archiver.ConfigError):
+                local.save_universe_results("v", [{"strategy_name": "s", **bad}], code="none")
+
+
+def test_jobs_of_a_pool_may_use_an_archive_with_that_pool(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        archive = archiver.open(tmp_path / "a", executor=pool)
+        for at in range(3):
+            rows = [{"strategy_name": f"s{n}", "x": float(n)} for n in range(40)]
+            archive.save_universe_results(f"u{at}", rows, code="none")
+        jobs = [pool.submit(lambda: archive.load_metrics(history=True).num_rows) for _ in range(6)]
+        assert [job.result(60) for job in jobs] == [120] * 6
+
+
+def test_an_archive_goes_to_other_processes(tmp_path: Path) -> None:
+    archive = archiver.open(tmp_path / "a")
+    run = archive.save_universe_results("u", [{"strategy_name": "s", "x": 1.5}], code="none")
+    again = pickle.loads(pickle.dumps(archive))
+    assert again.run(run).id == run.id
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        there = archiver.open(tmp_path / "a", executor=pool)
+        assert there.verify(read_data=True).ok
+        assert there.compact() == 1
+        assert pool.submit(archive.load_metrics).result(60)["x"].to_pylist() == [1.5]
+
+
 BAD: dict[str, tuple[Any, dict[str, Any]]] = {
     "no iterable": (42, {}),
     "a text": ("results", {}),
@@ -383,6 +470,8 @@ BAD: dict[str, tuple[Any, dict[str, Any]]] = {
     "a trade that cannot be kept": ([{"strategy_name": "s", "trades": [{"x": b"1"}]}], {}),
     "a key that is no text": ([{"strategy_name": "s", 3: 1}], {}),
     "params that cannot be kept": ([{"strategy_name": "s"}], {"params": {"x": object()}}),
+    "a universe's rank metric that is no text": ([{"strategy_name": "s"}], {"rank_by": 5}),
+    "params that are no dict": ([{"strategy_name": "s"}], {"params": [1]}),
     "a tag without a name": ([{"strategy_name": "s"}], {"tags": [""]}),
     "a tag that is no text": ([{"strategy_name": "s"}], {"tags": [3]}),
     "both kinds of trades": ([{"strategy_name": "s", "trades": [{}], "trades_detailed": [{}]}], {}),

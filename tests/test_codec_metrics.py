@@ -88,7 +88,25 @@ def test_tables_with_other_columns_and_types_join() -> None:
         {"strategy_name": "b", "x": 2.5, "only": None, "none": None},
     ]
     big = inline_table([{"strategy_name": "c", "x": 2**60}], None)
-    assert join_tables([table, big])["x"].to_pylist() == ["1.0", "2.5", str(2**60)]
+    joined = join_tables([table, big])
+    assert joined["x"].to_pylist() == [1.0, 2.5, float(2**60)]
+    assert joined["x.text"].to_pylist() == [None, None, str(2**60)]
+
+
+def test_a_metric_that_is_mostly_a_number_stays_one() -> None:
+    table = inline_table(
+        [{"strategy_name": f"s{at}", "x": x} for at, x in enumerate([9.5, "n/a", True, 2**70, None])], None
+    )
+    assert table["x"].to_pylist() == [9.5, None, None, float(2**70), None]
+    assert table["x.text"].to_pylist() == [None, '"n/a"', "true", str(2**70), None]
+    numbers = inline_table([{"strategy_name": "t", "x": 1}], None)
+    assert join_tables([table, numbers])["x"].to_pylist() == [9.5, None, None, float(2**70), None, 1.0]
+    flags = inline_table([{"strategy_name": "u", "x": False}], None)
+    both = join_tables([numbers, flags])
+    assert both["x"].to_pylist() == [1, None]
+    assert both["x.text"].to_pylist() == [None, "false"]
+    words = inline_table([{"strategy_name": "v", "x": {"a": 1}}], None)
+    assert join_tables([flags, words])["x"].to_pylist() == ["false", '{"a":1}']
 
 
 def test_more_metrics_than_anyone_has_are_refused() -> None:

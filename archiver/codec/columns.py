@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Values = Sequence[Any]
 _NONE = type(None)
 _KNOWN = PLAIN | {list, dict}
+_MOST_LEVELS = 8
+"""Dicts in dicts are columns down to here, and text below: readers of Parquet have limits."""
 EXACT = 2**53
 """Ints up to this size are told apart from floats and fit a double exactly."""
 
@@ -38,7 +40,7 @@ class Column:
     full: pa.Array | None = None
 
 
-def encode_column(values: Values, where: str) -> Column:
+def encode_column(values: Values, where: str, depth: int = 0) -> Column:
     """Encode the values of one key; None stands for None and for a missing value.
 
     Raises ConfigError, naming `where`, for a value that cannot be kept.
@@ -49,8 +51,8 @@ def encode_column(values: Values, where: str) -> Column:
     if not kinds <= _KNOWN:
         values = [plain(value, f"{where}[{at}]") for at, value in enumerate(values)]
         kinds = set(map(type, values)) - {_NONE}
-    if kinds == {dict}:
-        return _encode_dicts(values, where)
+    if kinds == {dict} and depth < _MOST_LEVELS:
+        return _encode_dicts(values, where, depth)
     arrow = arrow_type(kinds, values)
     if arrow is not None:
         return Column(pa.array(values, arrow))
@@ -173,13 +175,13 @@ def _decode_lists(array: pa.ListArray) -> list[list[Any] | None]:
     ]
 
 
-def _encode_dicts(values: Values, where: str) -> Column:
+def _encode_dicts(values: Values, where: str, depth: int) -> Column:
     import pyarrow as pa
 
     from archiver.codec.rows import encode_rows
 
     present = [value for value in values if value is not None]
-    encoded = encode_rows(present, where)
+    encoded = encode_rows(present, where, depth=depth + 1)
     if encoded is None:
         return encode_text(values, where)
     arrays, mask = encoded.arrays, None

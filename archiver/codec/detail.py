@@ -123,7 +123,7 @@ def trades_table(
     row = _row(source, detail, ["trades", "trades_text"])
     if "trades" not in row.column_names or not row["trades"][0].is_valid:
         text = row["trades_text"][0].as_py() if "trades_text" in row.column_names else None
-        rows = loads(text) if text is not None else []
+        rows = _as_rows(loads(text)) if text is not None else []
         encoded = encode_rows(rows, "trades") if all(type(trade) is dict for trade in rows) else None
         if encoded is None:
             return pa.table(
@@ -137,6 +137,7 @@ def trades_table(
                 at = table.schema.get_field_index(name)
                 table = table.set_column(at, name, pa.array(_windows(table, name, windows[name], cut)))
     hidden = {layout.get("shape"), *windows.values()} | {name for name in windows if columns is None}
+    hidden |= _never_there(table, layout)
     shown = [name for name in table.column_names if name not in hidden]
     if columns is None:
         return table.select(shown)
@@ -146,6 +147,31 @@ def trades_table(
             hint = f"; did you mean {near[0]!r}?" if near else f": there are {', '.join(shown)}"
             raise ConfigError(f"the trades of {detail.strategy!r} have no column {name!r}{hint}")
     return table.select(list(columns))
+
+
+def _as_rows(trades: Any) -> list[Any]:
+    """Return trades that are no list of dicts as rows: of a dict of columns, its rows; anything else is one row."""
+    columns = list(trades.values()) if type(trades) is dict else []
+    if set(map(type, columns)) == {list} and len(set(map(len, columns))) == 1:
+        return [dict(zip(trades, row, strict=True)) for row in zip(*columns, strict=True)]
+    return trades if type(trades) is list else [trades]
+
+
+def _never_there(table: pa.Table, layout: Mapping[str, Any]) -> set[str]:
+    """Return the columns that only other strategies of the run have."""
+    shape, shapes = layout.get("shape"), layout.get("shapes")
+    if shape not in table.column_names:
+        return set()
+    names = [
+        name
+        for name in table.column_names
+        if name != shape and name not in layout.get("windows", {}).values()
+    ]
+    there: set[int] = set()
+    for value in table[shape].unique().to_pylist():
+        numbers = value if shapes is None else shapes[value]
+        there.update(range(len(names)) if numbers is None else (n if n >= 0 else -1 - n for n in numbers))
+    return {name for at, name in enumerate(names) if at not in there}
 
 
 def _trade_rows(one: Kept) -> tuple[list[dict[str, Any]] | None, str | None]:

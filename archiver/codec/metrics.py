@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +122,11 @@ def inline_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] | None) 
 
 
 def join_tables(tables: Sequence[pa.Table]) -> pa.Table:
-    """Join tables whose columns may differ: a missing column is null, ints join floats, anything else becomes JSON."""
+    """Join tables whose columns may differ: a missing column is null, ints join floats.
+
+    A metric that is a number in some tables only keeps its numbers, and what is none stands in `<metric>.text`; one
+    that is nowhere a number becomes JSON.
+    """
     import pyarrow as pa
 
     if len(tables) == 1:
@@ -132,9 +137,10 @@ def join_tables(tables: Sequence[pa.Table]) -> pa.Table:
         for item in table.schema:
             if not pa.types.is_null(item.type):
                 kinds.setdefault(item.name, []).append(item)
-    as_json = {name for name, fields in kinds.items() if not _joins(fields, tables)}
-    if as_json:
-        tables = [_json_columns(table, as_json) for table in tables]
+    mixed = {name for name, fields in kinds.items() if not _joins(fields, tables)}
+    if mixed:
+        numeric = {name for name in mixed if any(_is_number(item.type) for item in kinds[name])}
+        tables = [_numbers_apart(_json_columns(table, mixed), numeric, elsewhere=True) for table in tables]
     joined = pa.concat_tables(tables, promote_options="permissive")
     for at, item in enumerate(joined.schema):
         if pa.types.is_null(item.type):
@@ -197,7 +203,49 @@ def _marked(table: pa.Table, keys: Sequence[str], text: Iterable[str]) -> pa.Tab
         )
         for key, item in zip(keys, table.schema, strict=True)
     ]
-    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
+    table = pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
+    return _numbers_apart(table, {item.name for item in fields if _is_json(item)})
+
+
+def _numbers_apart(table: pa.Table, names: set[str], *, elsewhere: bool = False) -> pa.Table:
+    """Part JSON columns that hold numbers, here or `elsewhere`, into these and, as `<name>.text`, everything else."""
+    import pyarrow as pa
+
+    for name in names & set(table.column_names):
+        at = table.schema.get_field_index(name)
+        texts = table[name].to_pylist()
+        values = [None if text is None else loads(text) for text in texts]
+        numbers = [value if type(value) in (int, float) else None for value in values]
+        none = all(number is None for number in numbers)
+        if none and not elsewhere:
+            continue
+        exact = [type(v) is float or (type(v) is int and -EXACT <= v <= EXACT) for v in values]
+        whole = all(
+            type(number) is int and fits
+            for number, fits in zip(numbers, exact, strict=True)
+            if number is not None
+        )
+        kind = pa.null() if none else pa.int64() if whole else pa.float64()
+        column = pa.array(numbers if whole else list(map(_double, numbers)), kind)
+        table = table.set_column(at, name, column)
+        rest = [None if fits else text for text, fits in zip(texts, exact, strict=True)]
+        if any(text is not None for text in rest):
+            field = pa.field(f"{name}.text", pa.string(), metadata={_KIND: _JSON})
+            table = table.add_column(at + 1, field, pa.array(rest, pa.string()))
+    return table
+
+
+def _double(number: float | None) -> float | None:
+    try:
+        return None if number is None else float(number)
+    except OverflowError:
+        return math.inf if number is not None and number > 0 else -math.inf
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
 def _without_kind(table: pa.Table) -> pa.Table:

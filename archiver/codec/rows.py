@@ -41,13 +41,15 @@ class Encoded:
     layout: dict[str, Any]
 
 
-def encode_rows(rows: Sequence[Row], where: str, given: Mapping[str, Column] | None = None) -> Encoded | None:
+def encode_rows(
+    rows: Sequence[Row], where: str, given: Mapping[str, Column] | None = None, depth: int = 0
+) -> Encoded | None:
     """Encode dicts as columns; `given` holds columns that are encoded already.
 
     Returns None where rows differ so much in their keys that columns do not pay: store them as text.
     Raises ConfigError, naming `where`, for a key or value that cannot be kept.
     """
-    encoder = RowsEncoder(where)
+    encoder = RowsEncoder(where, depth=depth)
     encoder.add(rows, given or {})
     return encoder.finish()
 
@@ -55,7 +57,8 @@ def encode_rows(rows: Sequence[Row], where: str, given: Mapping[str, Column] | N
 class RowsEncoder:
     """Encodes rows chunk by chunk, so that only columns are held, not dicts."""
 
-    def __init__(self, where: str, most_keys: int = _MOST_KEYS) -> None:
+    def __init__(self, where: str, most_keys: int = _MOST_KEYS, depth: int = 0) -> None:
+        self._depth = depth
         self._where = where
         self._most_keys = most_keys
         self._keys: dict[str, None] = {}
@@ -81,7 +84,7 @@ class RowsEncoder:
                 columns[key] = given[key]
                 continue
             values = [row[key] for row in rows] if len(here) == 1 else [row.get(key) for row in rows]
-            columns[key] = encode_column(values, f"{self._where}.{key}")
+            columns[key] = encode_column(values, f"{self._where}.{key}", self._depth)
         self._chunks.append((columns, len(rows)))
 
     def finish(self) -> Encoded | None:

@@ -131,7 +131,7 @@ def _windows(values: Sequence[Any]) -> list[_Candidate]:
             continue
         keys = tuple(value)
         if keys not in clocks:
-            clocks[keys] = _clock(value)
+            clocks[keys] = _clock(value) if all(map(_is_column_name, keys)) else None
         clock = clocks[keys]
         if clock is None or type(value[clock]) is not list or not value[clock]:
             continue
@@ -142,6 +142,10 @@ def _windows(values: Sequence[Any]) -> list[_Candidate]:
     found = [window for window in found if type(window.first) is kind and window.clock == found[0].clock]
     found.sort(key=lambda window: window.first)
     return found
+
+
+def _is_column_name(key: Any) -> bool:
+    return isinstance(key, str) and key.isprintable() and key != ""
 
 
 def _clock(value: Window) -> str | None:

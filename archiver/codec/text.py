@@ -15,12 +15,16 @@ from typing import Any
 from archiver.errors import ConfigError
 
 PLAIN = frozenset({str, int, float, bool, type(None)})
+_MOST_LEVELS = 100
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def dumps(value: Any) -> str:
     """Write plain data (see `plain`) as text."""
-    return _encode(value)
+    try:
+        return _encode(value)
+    except ValueError as error:
+        raise ConfigError(f"a number is too long to be kept: {error}") from None
 
 
 def loads(text: str) -> Any:
@@ -28,7 +32,7 @@ def loads(text: str) -> Any:
     return json.loads(text)
 
 
-def plain(value: Any, where: str = "value") -> Any:
+def plain(value: Any, where: str = "value", depth: int = 0) -> Any:
     """Return the value as plain data: None, bool, int, float, str, and lists and str-keyed dicts of these.
 
     Tuples, sets of columns (numpy, pandas, polars, Arrow arrays) become lists; numpy scalars the Python number they
@@ -39,10 +43,12 @@ def plain(value: Any, where: str = "value") -> Any:
     kind = type(value)
     if kind in PLAIN:
         return value
+    if depth > _MOST_LEVELS:
+        raise ConfigError(f"{where[:80]}... is nested more than {_MOST_LEVELS} levels deep: store it flat")
     if kind is list:
         if set(map(type, value)) <= PLAIN:
             return value
-        return [plain(item, f"{where}[{at}]") for at, item in enumerate(value)]
+        return [plain(item, f"{where}[{at}]", depth + 1) for at, item in enumerate(value)]
     if isinstance(value, float):
         return float(value)
     if hasattr(value, "dtype") and getattr(value, "shape", None) == () and hasattr(value, "item"):
@@ -51,13 +57,13 @@ def plain(value: Any, where: str = "value") -> Any:
         for key in value:
             if not isinstance(key, str):
                 raise ConfigError(f"{where} has the key {key!r}: keys must be text, write it as {str(key)!r}")
-        return {str(key): plain(item, f"{where}.{key}") for key, item in value.items()}
-    return _plain_other(value, where)
+        return {str(key): plain(item, f"{where}.{key}", depth + 1) for key, item in value.items()}
+    return _plain_other(value, where, depth)
 
 
-def _plain_other(value: Any, where: str) -> Any:
+def _plain_other(value: Any, where: str, depth: int) -> Any:
     if isinstance(value, list | tuple):
-        return [plain(item, f"{where}[{at}]") for at, item in enumerate(value)]
+        return [plain(item, f"{where}[{at}]", depth + 1) for at, item in enumerate(value)]
     if isinstance(value, str):
         return str.__str__(value)
     if type(value).__name__ in ("NaTType", "NAType"):
@@ -70,7 +76,7 @@ def _plain_other(value: Any, where: str) -> Any:
         return int(value)
     listed = columns_to_lists(value)
     if listed is not None:
-        return plain(listed, where)
+        return plain(listed, where, depth)
     raise ConfigError(f"{where} is a {type(value).__name__}: give a number, text, list or dict instead")
 
 
@@ -99,9 +105,11 @@ def columns_to_lists(value: Any) -> list[Any] | None:
             columns = [_series(value.iloc[:, at]) for at in range(len(names))]
             return _rows(names, columns, len(value))
         return _series(value)
-    if module == "polars":
+    if module == "polars" and (hasattr(value, "to_dicts") or hasattr(value, "to_list")):
         return list(value.to_dicts() if hasattr(value, "to_dicts") else value.to_list())
     if module == "pyarrow" and hasattr(value, "to_pylist"):
+        if hasattr(value, "column_names"):
+            return _rows(value.column_names, [column.to_pylist() for column in value.columns], len(value))
         return list(value.to_pylist())
     if module == "numpy" and getattr(value, "shape", ()) != ():
         if value.dtype.names:

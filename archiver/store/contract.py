@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import islice
@@ -42,6 +43,17 @@ def check_key(key: str) -> None:
             key.encode()
         except UnicodeEncodeError:
             raise ConfigError(f"{key!r} is no key: it is not valid Unicode") from None
+
+
+def _can_run(executor: Executor | None, fn: Callable[..., object]) -> bool:
+    """Tell whether a function can go to where an executor runs it; one of another process takes what pickles."""
+    if not isinstance(executor, ProcessPoolExecutor):
+        return True
+    try:
+        pickle.dumps(fn)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return False
+    return True
 
 
 def check_prefix(prefix: str) -> None:
@@ -144,16 +156,24 @@ class Store(ABC):
         raised in its place; what had not begun by then never does.
         """
         workers = self.workers if at_once is None else min(at_once, self.workers)
-        executor = self.executor or ThreadPoolExecutor(workers, thread_name_prefix="archiver-store")
+        executor = self.executor if _can_run(self.executor, fn) else None
+        executor = executor or ThreadPoolExecutor(workers, thread_name_prefix="archiver-store")
         source = iter(items)
-        pending: deque[Future[R]] = deque()
+        pending: deque[tuple[T, Future[R]]] = deque()
         try:
-            pending.extend(executor.submit(fn, item) for item in islice(source, workers * self.look_ahead))
+            for item in islice(source, workers * self.look_ahead):
+                pending.append((item, executor.submit(fn, item)))
             while pending:
-                yield pending.popleft().result()
-                pending.extend(executor.submit(fn, item) for item in islice(source, 1))
+                item, future = pending.popleft()
+                # A pool whose threads all wait for calls like this one would wait for ever: the caller helps.
+                helps = (
+                    executor is self.executor and isinstance(executor, ThreadPoolExecutor) and future.cancel()
+                )
+                yield fn(item) if helps else future.result()
+                for item in islice(source, 1):
+                    pending.append((item, executor.submit(fn, item)))
         finally:
-            for future in pending:
+            for _, future in pending:
                 future.cancel()
             if executor is not self.executor:
                 executor.shutdown(wait=True, cancel_futures=True)
