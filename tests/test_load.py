@@ -16,9 +16,12 @@ def archive(file_place: Place) -> Archive:
     return archiver.open(file_place.url)
 
 
-def save(archive: Archive, universe: str, kept: dict[str, float], others: dict[str, float] | None = None) -> str:
+def save(
+    archive: Archive, universe: str, kept: dict[str, float], others: dict[str, float] | None = None
+) -> str:
     results: list[dict[str, Any]] = [
-        {"strategy_name": name, "sharpe_ratio": score, "equity_curve": [score]} for name, score in kept.items()
+        {"strategy_name": name, "sharpe_ratio": score, "equity_curve": [score]}
+        for name, score in kept.items()
     ]
     results += [{"strategy_name": name, "sharpe_ratio": score} for name, score in (others or {}).items()]
     return archive.save_universe_results(universe, results, code="none").id

@@ -23,7 +23,9 @@ def browse(ctx: typer.Context) -> None:
     try:
         from archiver.tui import run_app
     except ImportError as error:
-        raise ConfigError(f"browse needs {(error.name or 'textual').partition('.')[0]}: pip install 'archiver[tui]'") from None
+        raise ConfigError(
+            f"browse needs {(error.name or 'textual').partition('.')[0]}: pip install 'archiver[tui]'"
+        ) from None
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError("browse needs a terminal: use ls, top, tree or show where output is piped")
     run_app(archiver.open(call.url, read_only=True))
