@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -158,6 +159,8 @@ class Store(ABC):
         workers = self.workers if at_once is None else min(at_once, self.workers)
         executor = self.executor if _can_run(self.executor, fn) else None
         executor = executor or ThreadPoolExecutor(workers, thread_name_prefix="archiver-store")
+        # A pool whose threads all wait for calls like this one would wait for ever: one of its own threads helps.
+        inside = threading.current_thread() in getattr(executor, "_threads", ())
         source = iter(items)
         pending: deque[tuple[T, Future[R]]] = deque()
         try:
@@ -165,11 +168,7 @@ class Store(ABC):
                 pending.append((item, executor.submit(fn, item)))
             while pending:
                 item, future = pending.popleft()
-                # A pool whose threads all wait for calls like this one would wait for ever: the caller helps.
-                helps = (
-                    executor is self.executor and isinstance(executor, ThreadPoolExecutor) and future.cancel()
-                )
-                yield fn(item) if helps else future.result()
+                yield fn(item) if inside and future.cancel() else future.result()
                 for item in islice(source, 1):
                     pending.append((item, executor.submit(fn, item)))
         finally:
