@@ -24,7 +24,11 @@ _TRADE_COLUMNS = frozenset(
 
 
 def from_backtesting(
-    stats: pd.Series, *, name: str | None = None, params: Mapping[str, Any] | None = None
+    stats: pd.Series,
+    *,
+    name: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    bars: int | None = None,
 ) -> dict[str, Any]:
     """Turn what `Backtest.run()` or `Backtest.optimize()` of backtesting.py returns into one result to save.
 
@@ -38,8 +42,10 @@ def from_backtesting(
         stats: the series that backtesting.py returned.
         name: the strategy's name in the archive; None makes it of the class and its parameters.
         params: the strategy's parameters; None takes those the strategy was run with.
+        bars: how many bars before its entry and after its exit each trade's `price_history` shows; None leaves
+            it out. An archive stores the bars themselves once, however many trades show them.
 
-    Raises ConfigError when `stats` is not such a series.
+    Raises ConfigError when `stats` is not such a series, or `bars` is negative.
     """
     try:
         strategy, equity, trades = stats["_strategy"], stats["_equity_curve"], stats["_trades"]
@@ -59,6 +65,8 @@ def from_backtesting(
     result.update({f"param_{key}": _plain(value) for key, value in params.items()})
     curve = [float(value) for value in equity["Equity"].tolist()]
     result["trades_detailed"] = _trades(trades)
+    if bars is not None:
+        _add_windows(result["trades_detailed"], strategy, bars)
     result["equity_curve"] = curve
     result["drawdown_curve"] = _drawdown(curve)
     return result
@@ -121,6 +129,18 @@ def _trade(row: Mapping[Any, Any], indicators: list[Any]) -> dict[str, Any]:
     if indicators:
         trade["indicators"] = {str(column): _plain(row[column]) for column in indicators}
     return trade
+
+
+def _add_windows(trades: list[dict[str, Any]], strategy: Any, around: int) -> None:
+    """Give each trade the bars from before its entry to after its exit."""
+    if around < 0:
+        raise ConfigError(f"bars is {around}: give the number of bars around each trade, 0 or more")
+    frame = strategy.data.df
+    series = {"timestamps": [_plain(moment) for moment in frame.index]}
+    series |= {str(column).lower(): frame[column].tolist() for column in frame.columns}
+    for trade in trades:
+        window = slice(max(trade["entry_bar"] - around, 0), trade["exit_bar"] + around + 1)
+        trade["price_history"] = {name: values[window] for name, values in series.items()}
 
 
 def _drawdown(equity: list[float]) -> list[float]:

@@ -1,7 +1,6 @@
 """Take the pictures in docs/images: `python docs/screenshots.py [FOLDER]`, with chromium on the PATH.
 
-The archive in them is the demo's search over real prices, saved in three runs a universe as it grew, each trade with
-the bars around it. It is made in FOLDER unless it is there already; None: a folder that is removed afterwards.
+The archive in them is the demo's search over real prices, saved in three runs a universe as it grew. It is made in FOLDER unless it is there already; None: a folder that is removed afterwards.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ import archiver
 from archiver.demo import SOURCE, UNIVERSES, jobs, search
 
 IMAGES = Path(__file__).with_name("images")
-AROUND = 30
 POLICY = """
 [[policy]]
 name = "nightly"
@@ -30,13 +28,10 @@ keep_tags = ["release"]
 
 def build(folder: Path) -> None:
     """Search, and save what was found as three runs a universe; the oldest is what a policy would remove."""
-    from archiver.demo.strategies import UNIVERSES as PRICES
-
     archive = archiver.open(str(folder / "backtests"))
     found: dict[str, list[dict[str, Any]]] = {universe: [] for universe in UNIVERSES}
     tasks = jobs()
     for (universe, _, _), result in zip(tasks, search(tasks), strict=True):
-        add_bars(result, PRICES[universe])
         found[universe].append(result)
     for share, tags, line in (
         (0.5, ["nightly"], "0.95"),
@@ -57,17 +52,6 @@ def build(folder: Path) -> None:
                 params={"grid": "fast x slow, length x width", "share": share},
                 note=f"{share:.0%} of the grid",
             )
-
-
-def add_bars(result: dict[str, Any], prices: Any) -> None:
-    """Give every trade the bars around it, as many systems do."""
-    columns = {
-        "timestamps": [moment.isoformat() for moment in prices.index],
-        **{name.lower(): prices[name].tolist() for name in ("Open", "High", "Low", "Close", "Volume")},
-    }
-    for trade in result["trades_detailed"]:
-        begin, end = max(0, trade["entry_bar"] - AROUND), trade["exit_bar"] + AROUND
-        trade["price_history"] = {name: values[begin:end] for name, values in columns.items()}
 
 
 @contextmanager

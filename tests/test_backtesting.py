@@ -140,3 +140,17 @@ def test_data_without_dates_counts_in_bars() -> None:
 def test_anything_else_is_a_one_line_error(wrong: Any) -> None:
     with pytest.raises(ConfigError, match=r"Backtest\.run"):
         from_backtesting(wrong)
+
+
+def test_trades_show_the_bars_around_them(stats: pd.Series) -> None:
+    trades = from_backtesting(stats, bars=7)["trades_detailed"]
+    assert "price_history" not in from_backtesting(stats)["trades_detailed"][0]
+    for trade in trades:
+        first, last = max(trade["entry_bar"] - 7, 0), min(trade["exit_bar"] + 7, len(GOOG) - 1)
+        window = trade["price_history"]
+        assert list(window) == ["timestamps", "open", "high", "low", "close", "volume"]
+        assert window["timestamps"][0] == GOOG.index[first].isoformat()
+        assert window["close"] == GOOG["Close"].iloc[first : last + 1].tolist()
+        assert {type(value) for value in window["volume"]} == {int}
+    with pytest.raises(ConfigError, match="bars is -1"):
+        from_backtesting(stats, bars=-1)

@@ -48,6 +48,15 @@ def test_demo_saves_a_run_for_each_universe(archive: archiver.Archive) -> None:
     assert sum(run.strategies for run in runs) == len(demo.jobs()) == len(archive.load_metrics())
 
 
+def test_demo_stores_bars_once_for_all_trades(archive: archiver.Archive) -> None:
+    for run in archive.runs():
+        record = archive.record(run.id)
+        assert len(record.tapes) == 1
+        universe, name = archive.detailed_strategies(run=run.id)[0]
+        trades = archive.load_strategy(name, universe=universe)["trades"]
+        assert all(len(trade["price_history"]["close"]) > 20 for trade in trades)
+
+
 def test_saved_code_runs_again_to_the_same_metrics(archive: archiver.Archive, tmp_path: Path) -> None:
     universe, name = archive.detailed_strategies(universe="goog_daily")[0]
     metrics = archive.load_strategy(name, universe=universe)["metrics"]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 UNIVERSES = ("goog_daily", "eurusd_hourly")
 TOP_N = 25
+_BARS = 20
+"""Bars that each trade shows before its entry and after its exit."""
 SOURCE = Path(__file__).with_name("strategies.py")
 
 
@@ -62,7 +64,7 @@ def _one(task: tuple[str, str, dict[str, Any]]) -> dict[str, Any]:
     from archiver.demo.strategies import backtest
 
     universe, strategy, params = task
-    return from_backtesting(backtest(universe, strategy, params), params=params)
+    return from_backtesting(backtest(universe, strategy, params), params=params, bars=_BARS)
 
 
 def run(archive: Archive, *, step: Callable[[], None] = lambda: None) -> Saved:
