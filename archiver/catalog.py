@@ -85,7 +85,7 @@ class Records:
 
 def segment_lines(store: Store) -> Iterator[tuple[Entry, bytes]]:
     """Yield every line of the catalog; a segment that cannot be read is passed over, for nothing depends on it."""
-    keys = [entry.key for entry in store.list(layout.CATALOG)]
+    keys = [entry.key for entry in _segments(store)]
     for lines in store.map(lambda key: _read_segment(store, key), keys):
         yield from lines
 
@@ -127,7 +127,8 @@ def superseded(store: Store, entries: Iterable[Entry]) -> list[Entry]:
 
 def _segments(store: Store) -> list[Entry]:
     """List the segments, newest first."""
-    return sorted(store.list(layout.CATALOG), key=lambda entry: (entry.modified, entry.key), reverse=True)
+    segments = [entry for entry in store.list(layout.CATALOG) if entry.key.endswith(layout.SEGMENT_SUFFIX)]
+    return sorted(segments, key=lambda entry: (entry.modified, entry.key), reverse=True)
 
 
 def _from_segments(store: Store, segments: Sequence[Entry], entries: Sequence[Entry]) -> dict[str, bytes]:
@@ -191,7 +192,7 @@ def _write_segment(store: Store, lines: Sequence[tuple[Entry, bytes]]) -> None:
         for entry, data in lines
     )
     first, last = (layout.run_of_record(lines[at][0].key) for at in (0, -1))
-    key = f"{layout.CATALOG}{first}--{last}--{secrets.token_hex(4)}.jsonl.zst"
+    key = f"{layout.CATALOG}{first}--{last}--{secrets.token_hex(4)}{layout.SEGMENT_SUFFIX}"
     store.put(key, compress(text, 3))
 
 

@@ -22,7 +22,10 @@ TRASH = "trash/"
 BUNDLES = "bundles/"
 QUARANTINE = "quarantine/"
 """Records that `verify --repair` set aside; `gc` keeps what they reach."""
+VERIFIED = "catalog/verified.json"
+"""What the last verify that read data found."""
 RECORD_SUFFIX = ".json.zst"
+SEGMENT_SUFFIX = ".jsonl.zst"
 
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")

@@ -128,6 +128,7 @@ class Upkeep:
         sample: float | None = None,
         resume: str | os.PathLike[str] | None = None,
         repair: bool = False,
+        remember: bool = False,
         step: Callable[[int], object] = lambda _: None,
     ) -> Report:
         """Compare what the records promise with what is stored. `.ok` of what it returns says whether all is well.
@@ -141,6 +142,7 @@ class Upkeep:
             sample=sample,
             resume=None if resume is None else Path(resume),
             repair=repair,
+            remember=remember,
             expires=self._expires(),
             step=step,
         )

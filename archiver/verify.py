@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import chain, islice
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import Any, NamedTuple
 from archiver import layout
 from archiver.catalog import stream
 from archiver.codec.records import decompress
-from archiver.errors import ConfigError, FormatError, IntegrityError, NotFoundError
+from archiver.errors import ConfigError, FormatError, IntegrityError, NotFoundError, StorageError
 from archiver.layout import digest
 from archiver.model import Record, Ref
 from archiver.runs import reachable, reached, read_record, remove
@@ -66,6 +68,21 @@ class Report:
         return not self.problems
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What the last verify that read data found.
+
+    `moment` is aware UTC; `share` says which part of the objects it was to read, 0 to 1; the others are counts.
+    """
+
+    moment: datetime
+    share: float
+    runs: int
+    read: int
+    bytes: int
+    problems: int
+
+
 class _Check(NamedTuple):
     """One object to read, for one run."""
 
@@ -80,6 +97,7 @@ def verify(
     sample: float | None = None,
     resume: Path | None = None,
     repair: bool = False,
+    remember: bool = False,
     expires: Callable[[Record], bool] = lambda _: False,
     step: Callable[[int], object] = lambda _: None,
 ) -> Report:
@@ -91,6 +109,7 @@ def verify(
         sample: read only this part of the objects, 0 to 1, chosen anew each time; implies `read_data`.
         resume: a file that holds how far reading has come; it is continued from, and removed at the end.
         repair: set records aside that cannot be read, or whose metrics are gone. Nothing is deleted.
+        remember: keep what reading the data found, for `last_verified` and the pages.
         expires: tells of a record whether a rule of the bucket removes its details by now.
         step: is told how many objects were read, again and again.
 
@@ -98,18 +117,39 @@ def verify(
     """
     if sample is not None and not 0 < sample <= 1:
         raise ConfigError(f"sample is {sample!r}: give a share above 0 and up to 1 (such as 5%)")
+    share = sample or float(read_data)
     report = Report()
     expected: set[int] = set()
     promised = _promised(store, report, expected)
-    if read_data or sample is not None:
-        _read_data(store, report, promised, 1.0 if sample is None else sample, resume, step)
+    if share:
+        _read_data(store, report, promised, share, resume, step)
     for _ in promised:
         pass
     report.objects = len(expected)
     _structure(store, report, expected, expires)
     if repair:
         _set_aside(store, report)
+    if remember and share and not store.read_only:
+        _remember(store, report, share)
     return report
+
+
+def last_verified(store: Store) -> Verified | None:
+    """Return what the last remembered verify that read data found, or None where none is known."""
+    with suppress(NotFoundError, ValueError, TypeError, KeyError):
+        fields = json.loads(store.get(layout.VERIFIED))
+        return Verified(**fields | {"moment": datetime.fromisoformat(fields["moment"])})
+    return None
+
+
+def _remember(store: Store, report: Report, share: float) -> None:
+    found = Verified(
+        datetime.now(UTC), share, report.runs, report.read, report.bytes, len(report.problems)
+    )
+    fields = asdict(found) | {"moment": found.moment.isoformat()}
+    # Who may only read verifies all the same.
+    with suppress(StorageError):
+        store.put(layout.VERIFIED, json.dumps(fields).encode())
 
 
 # -- structure -----------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from archiver.model import Record
 from archiver.policy import Policy
 from archiver.runs import reachable
 from archiver.store import Store, open_store
-from archiver.verify import Problem, verify
+from archiver.verify import Problem, last_verified, verify
 from tests.faults import FaultyStore, flip, truncate
 from tests.stores import PassingStore, SharedStore, fresh_store, save, snapshot
 
@@ -259,3 +259,30 @@ def test_every_object_is_read_once(local: Store) -> None:
     gets = [key for verb, key in counting.calls if verb == "get" and not key.startswith("runs/")]
     assert len(gets) == len(set(gets)) == 5 + 2
     assert {ref.key for ref in reachable(record)} <= set(gets)
+
+
+def test_what_reading_found_is_remembered_where_asked(store: Store) -> None:
+    record = filled(store)
+    assert last_verified(store) is None
+    verify(store, remember=True)
+    assert last_verified(store) is None  # nothing was read
+    report = verify(store, read_data=True, remember=True)
+    found = last_verified(store)
+    assert found is not None
+    assert (found.share, found.runs, found.read, found.problems) == (1.0, 3, report.read, 0)
+    flip(store, record.tapes[0].key)
+    verify(store, sample=1.0, remember=True)
+    assert (last_verified(store) or found).problems == 1
+    # It stands beside the catalog and must not be taken for a part of it, nor for an orphan.
+    assert compact(store) == 3
+    assert Archive(store).gc("0d", apply=True).objects == 0
+    assert last_verified(store) is not None
+
+
+def test_verifying_needs_no_right_to_write(local: Store) -> None:
+    filled(local)
+    counting = FaultyStore(local)
+    assert verify(counting, read_data=True, remember=True).ok
+    last = len(counting.calls) - 1
+    assert counting.calls[last] == ("put", layout.VERIFIED)
+    assert verify(FaultyStore(local, at=last), read_data=True, remember=True).ok

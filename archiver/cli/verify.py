@@ -36,7 +36,8 @@ def verify(
     """Check that every object a run needs is there in its right size; with --read-data, that no bit has changed.
 
     Exit code 3 means damage. Details that a rule of the bucket removed (expired) or that are in a bundle
-    (archived) are not damage. --repair deletes nothing: what it sets aside is in quarantine/.
+    (archived) are not damage. --repair deletes nothing: what it sets aside is in quarantine/. What reading data found
+    is kept in the archive, where it may be written, for the pages of `archiver serve`.
     """
     from archiver.cli.percent import share
 
@@ -44,7 +45,9 @@ def verify(
     part = None if sample is None else share(sample, "--sample")
     archive = call.archive()
     with call.progress("reading" if read_data or sample else "looking") as step:
-        report = archive.verify(read_data, sample=part, resume=resume, repair=repair, step=step)
+        report = archive.verify(
+            read_data, sample=part, resume=resume, repair=repair, remember=True, step=step
+        )
     if call.json:
         call.print_json(_document(report))
     else:

@@ -14,6 +14,7 @@ from archiver import layout, tree
 from archiver.errors import ArchiverError
 from archiver.model import Run
 from archiver.selection import Ask
+from archiver.verify import last_verified
 from archiver.web import figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.parts import Page
@@ -201,11 +202,19 @@ def _health(site: Site) -> Any:
         html.Ul([*problems, html.Li(f"and {more:,} more") if more > 0 else None], className="warnings")
         if problems
         else None,
-        html.P(
-            ["Sizes are compared here; ", html.Code("archiver verify --read-data"), " reads every byte."],
-            className="note",
-        ),
+        html.P(_last_verified(site), className="note"),
     )
+
+
+def _last_verified(site: Site) -> Any:
+    """Say when data was last read and compared: what is shown above compares sizes only."""
+    last = last_verified(site.data.store)
+    if last is None:
+        return ["No bytes were compared yet: ", html.Code("archiver verify --read-data"), " does."]
+    read = f"{fmt.counted(last.read, 'object')} read and compared {fmt.age(last.moment)}"
+    share = "" if last.share == 1 else f" (a sample of {last.share * 100:.3g}%)"
+    verdict = "all was well" if not last.problems else fmt.counted(last.problems, "problem")
+    return f"Last verify: {read}{share}: {verdict}."
 
 
 def _prune(site: Site) -> Any:
