@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archiver.model import Run
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -98,6 +101,19 @@ def sparkline(values: Sequence[float], width: int = 60) -> str:
     # Of the points that share a column the one farthest from the middle is drawn, so that no peak is lost.
     points = [max(step, key=lambda value: abs(value - middle)) for step in steps]
     return "".join(_BARS[round((point - low) / (high - low) * (len(_BARS) - 1))] for point in points)
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """Return what every JSON document says of a run."""
+    return {
+        "id": run.id,
+        "universe": run.universe,
+        "created": run.created,
+        "strategies": run.strategies,
+        "detailed": run.detailed,
+        "bytes": run.bytes,
+        "tags": list(run.tags),
+    }
 
 
 def json_bytes(document: Any, *, indent: bool = True) -> bytes:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from archiver.errors import ConfigError
 from archiver.expression import Expression, known_column
+from archiver.ranking import RANK_BY
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from archiver.model import Record
 
 KEYS = ("universe", "strategy_name", "run")
 """The first columns of every table of metrics; the others are metrics."""
@@ -38,6 +42,12 @@ class Ask:
     search: str = ""
     where: str = ""
     sort: tuple[tuple[str, bool], ...] = ()
+
+
+def score_of(records: Sequence[Record], names: Collection[str]) -> str | None:
+    """Return the metric to rank by among `names`: what the newest run (first) was ranked by, else the usual ones."""
+    ranked = [record.rank_by for record in records[:1] if record.rank_by]
+    return next((name for name in (*ranked, *RANK_BY) if name in names), None)
 
 
 def parse_sort(text: str) -> tuple[tuple[str, bool], ...]:

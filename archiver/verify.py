@@ -143,9 +143,7 @@ def last_verified(store: Store) -> Verified | None:
 
 
 def _remember(store: Store, report: Report, share: float) -> None:
-    found = Verified(
-        datetime.now(UTC), share, report.runs, report.read, report.bytes, len(report.problems)
-    )
+    found = Verified(datetime.now(UTC), share, report.runs, report.read, report.bytes, len(report.problems))
     fields = asdict(found) | {"moment": found.moment.isoformat()}
     # Who may only read verifies all the same.
     with suppress(StorageError):

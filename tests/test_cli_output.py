@@ -2,26 +2,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.cli import output
-from archiver.errors import ConfigError
 
 NAN, INF = float("nan"), float("inf")
-TABLE = pa.table(
-    {
-        "name": ["a", 'say "hi", b', None],
-        "ratio": pa.array([1.5, NAN, None], from_pandas=False),
-        "count": [1, 2, 3],
-        "nested": [{"x": [1.0, INF]}, {"x": []}, None],
-    }
-)
 
 
 @pytest.mark.parametrize(
@@ -91,52 +79,6 @@ def test_sparkline_takes_any_curve(curve: list[float], width: int) -> None:
     finite = [value for value in curve if abs(value) < INF]
     assert len(line) == min(width, len(finite))
     assert set(line) <= set("▁▂▃▄▅▆▇█")
-
-
-@pytest.mark.parametrize(
-    ("wanted", "file", "as_json", "form"),
-    [
-        (None, None, False, "table"),
-        (None, None, True, "json"),
-        (None, "x.csv", True, "csv"),
-        (None, "x.PARQUET", False, "parquet"),
-        (None, "x.txt", False, "csv"),
-        ("jsonl", "x.csv", False, "jsonl"),
-    ],
-)
-def test_format_follows_the_option_then_the_suffix(
-    wanted: str | None, file: str | None, as_json: bool, form: str
-) -> None:
-    assert output.format_of(wanted, Path(file) if file else None, as_json=as_json) == form
-
-
-def test_unknown_format_is_refused() -> None:
-    with pytest.raises(ConfigError, match="use one of"):
-        output.format_of("xlsx", None, as_json=False)
-
-
-def test_files_hold_what_the_table_holds(tmp_path: Path) -> None:
-    output.write_rows(TABLE, "csv", tmp_path / "t.csv")
-    assert (tmp_path / "t.csv").read_text() == (
-        'name,ratio,count,nested\na,1.5,1,"{""x"":[1.0,null]}"\n"say ""hi"", b",nan,2,"{""x"":[]}"\n,,3,\n'
-    )
-    output.write_rows(TABLE, "json", tmp_path / "t.json")
-    rows = json.loads((tmp_path / "t.json").read_text())
-    assert rows[1] == {"name": 'say "hi", b', "ratio": None, "count": 2, "nested": {"x": []}}
-    output.write_rows(TABLE, "jsonl", tmp_path / "t.jsonl")
-    assert [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()] == rows
-    output.write_rows(TABLE, "parquet", tmp_path / "t.parquet")
-    assert repr(pq.read_table(tmp_path / "t.parquet").to_pylist()) == repr(TABLE.to_pylist())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.csv", "t.json", "t.jsonl", "t.parquet"]
-
-
-def test_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot write"):
-        output.write_rows(TABLE, "csv", tmp_path / "missing" / "t.csv")
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(ConfigError, match="cannot write"):
-        output.write_rows(TABLE, "csv", tmp_path / "folder")
-    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_json_takes_what_plain_json_lacks() -> None:

@@ -20,6 +20,7 @@ from archiver import __version__, layout
 from archiver.bundle.tar import header, header_size, padding
 from archiver.errors import ConfigError, IntegrityError, NotFoundError, RunNotFoundError
 from archiver.model import Record, Ref
+from archiver.readable import run_document
 from archiver.runs import reachable, read_record, run_of
 from archiver.store import Store
 from archiver.store.bundled import FORMAT, MANIFEST
@@ -120,7 +121,7 @@ def survey(store: Store, runs: Sequence[str]) -> Survey:
         run = record.run
         records.append(keeper.item(layout.record_key(run), data))
         found.records[run] = records[-1].sha256
-        found.runs.append(_document(record, labels.get(run, [])))
+        found.runs.append(run_document(run_of(record, labels.get(run, []))))
         for ref in reachable(record):
             if is_shared(ref.key):
                 shared[ref.key] = ref
@@ -223,20 +224,6 @@ def _shared_items(store: Store, shared: Mapping[str, Ref], keeper: _Keeper) -> I
     for key in keys:
         ref = shared[key]
         yield items.get(key) or Item(key, ref.size, ref.sha256, ref)
-
-
-def _document(record: Record, tags: list[str]) -> dict[str, Any]:
-    """Return what `archiver ls --json` says of a run."""
-    run = run_of(record, tags)
-    return {
-        "id": run.id,
-        "universe": run.universe,
-        "created": run.created.astimezone(UTC),
-        "strategies": run.strategies,
-        "detailed": run.detailed,
-        "bytes": run.bytes,
-        "tags": list(run.tags),
-    }
 
 
 def lost(key: str, store: Store) -> IntegrityError:

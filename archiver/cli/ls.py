@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from archiver.cli import complete
 from archiver.cli.call import Call
-
-if TYPE_CHECKING:
-    from archiver.model import Run
 
 
 def ls(
@@ -29,13 +26,16 @@ def ls(
 ) -> None:
     """List the runs, newest first."""
     from archiver.cli.output import age, paged, print_table, size
+    from archiver.readable import run_document
 
     call = Call.of(ctx)
     archive = call.archive()
     runs = [run for run in archive.runs(universe=universe, tag=tag) if run.archived or not archived]
     shown = runs if limit is None else runs[:limit]
     if call.json:
-        call.print_json({"runs": [run_document(run, bundle=archived) for run in shown]})
+        call.print_json(
+            {"runs": [run_document(run) | ({"bundle": run.archived} if archived else {}) for run in shown]}
+        )
         return
     rows = [
         [
@@ -69,17 +69,3 @@ def ls(
         call.say(
             f"no runs{narrowed} in {archive.store.url}" + ("" if narrowed else "; `archiver demo` makes some")
         )
-
-
-def run_document(run: Run, *, bundle: bool = False) -> dict[str, Any]:
-    """Return what `--json` says of a run; bundle: also which bundle its details are in."""
-    return {
-        "id": run.id,
-        "universe": run.universe,
-        "created": run.created,
-        "strategies": run.strategies,
-        "detailed": run.detailed,
-        "bytes": run.bytes,
-        "tags": list(run.tags),
-        **({"bundle": run.archived} if bundle else {}),
-    }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from archiver.cli import complete
 from archiver.cli.call import Call
+from archiver.cli.rows import Format, Output, format_of, give_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,20 +43,14 @@ def metrics(
         str | None,
         typer.Option("--run", "-r", help="Only this run (or its beginning).", autocompletion=complete.runs),
     ] = None,
-    form: Annotated[
-        str | None,
-        typer.Option("--format", "-f", metavar="FORMAT", help="table, csv, json, jsonl or parquet."),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write here; its suffix is the format."),
-    ] = None,
+    form: Format = None,
+    output: Output = None,
 ) -> None:
     """Show the metrics of all strategies, one row per strategy and universe.
 
     The newest run of a universe counts; --history shows all. NaN and missing values sort last.
     """
-    from archiver.cli.output import format_of, paged, print_table, write_rows
+    from archiver.cli.output import paged, print_table
     from archiver.selection import KEYS
 
     call = Call.of(ctx)
@@ -85,12 +79,8 @@ def metrics(
             f"{len(shown):,} of {len(found):,} rows"
             + (f"; {hidden} more columns: --columns, or --format csv" if hidden else "")
         )
-    elif call.json and output is None and chosen == "json":
-        call.print_json({"metrics": shown.to_pylist()})
     else:
-        write_rows(shown, chosen, output)
-        if output is not None:
-            call.say(f"{len(shown):,} rows -> {output}")
+        give_rows(call, shown, chosen, output, lambda: {"metrics": shown.to_pylist()})
 
 
 def _columns_to_read(wanted: list[str] | None, sort: str | None, where: str | None) -> list[str] | None:

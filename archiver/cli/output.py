@@ -1,4 +1,4 @@
-"""What people and programs read: tables, sizes, ages, sparklines; csv, json, jsonl and parquet."""
+"""What people read: tables, pairs, sizes, ages, sparklines."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import StringIO
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from archiver.readable import age, cell, json_bytes, moment, number, printable, size, sparkline
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pyarrow as pa
     from rich.console import Console
 
 __all__ = [
@@ -30,7 +27,6 @@ __all__ = [
 ]  # and all below: what commands print with, under one name
 
 _LONGEST = 48
-FORMATS = ("table", "csv", "json", "jsonl", "parquet")
 
 
 def console() -> Console:
@@ -180,75 +176,3 @@ def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
     out = console()
     for name, text in texts:
         out.print(Text.assemble((name.ljust(width), "bold"), "  ", text))
-
-
-def format_of(wanted: str | None, output: Path | None, *, as_json: bool) -> str:
-    """Choose a format: the one asked for, else the output file's suffix, else json or a table.
-
-    Raises ConfigError for a format that is not known, and for a table or Parquet where it can't go.
-    """
-    from archiver.errors import ConfigError
-
-    suffix = output.suffix.removeprefix(".").lower() if output else ""
-    chosen = wanted or (suffix if suffix in FORMATS else "") or ("json" if as_json else "")
-    chosen = chosen or ("csv" if output else "table")
-    if chosen not in FORMATS:
-        raise ConfigError(f"format {chosen!r} is not known: use one of {', '.join(FORMATS)}")
-    if chosen == "parquet" and output is None and sys.stdout.isatty():
-        raise ConfigError("Parquet is not text: name a file with -o, or pipe the output")
-    return chosen
-
-
-def write_rows(table: pa.Table, form: str, output: Path | None) -> None:
-    """Write an Arrow table as csv, json (one array), jsonl or parquet to a file, or to standard output.
-
-    A file appears whole or not at all. In csv a missing value is empty, NaN is `nan`, an infinity `inf`,
-    and a nested value JSON; in json and jsonl NaN and infinities are null. Parquet keeps every value.
-    """
-    if output is None:
-        _write(table, form, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
-        return
-    from archiver.errors import ConfigError
-
-    part = output.with_name(f".{output.name}.part")
-    try:
-        with part.open("wb") as file:
-            _write(table, form, file)
-        part.replace(output)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ConfigError(f"cannot write {output}: {error.strerror}") from None
-
-
-def _write(table: pa.Table, form: str, file: BinaryIO) -> None:
-    if form == "parquet":
-        from pyarrow import parquet
-
-        parquet.write_table(table, file, compression="zstd")
-    elif form == "csv":
-        _write_csv(table, file)
-    elif form == "jsonl":
-        for batch in table.to_batches(max_chunksize=10_000):
-            file.write(b"".join(json_bytes(row, indent=False) for row in batch.to_pylist()))
-    else:
-        file.write(json_bytes(table.to_pylist()))
-
-
-def _write_csv(table: pa.Table, file: BinaryIO) -> None:
-    import csv
-    import io
-
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.column_names)
-    for batch in table.to_batches(max_chunksize=10_000):
-        columns = [[_csv_value(value) for value in column.to_pylist()] for column in batch.columns]
-        writer.writerows(zip(*columns, strict=True))
-    text.detach()
-
-
-def _csv_value(value: Any) -> Any:
-    if isinstance(value, dict | list):
-        return json_bytes(value, indent=False).decode().strip()
-    return repr(value) if isinstance(value, float) else value

@@ -23,8 +23,8 @@ def show(
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="So many of the best strategies.")] = 10,
 ) -> None:
     """Show one run: what it holds, what it takes, and its best strategies."""
-    from archiver.cli.ls import run_document
     from archiver.cli.output import age, moment, print_pairs, print_table, size
+    from archiver.readable import run_document
 
     call = Call.of(ctx)
     archive = call.archive()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from archiver.cli import complete
 from archiver.cli.call import Call
+from archiver.cli.rows import Format, Output, format_of, give_rows
 
 
 def sql(
@@ -27,14 +27,8 @@ def sql(
     keep_nan: Annotated[
         bool, typer.Option("--keep-nan", help="Leave NaN as it is: DuckDB sorts it above all numbers.")
     ] = False,
-    form: Annotated[
-        str | None,
-        typer.Option("--format", "-f", metavar="FORMAT", help="table, csv, json, jsonl or parquet."),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write here; its suffix is the format."),
-    ] = None,
+    form: Format = None,
+    output: Output = None,
 ) -> None:
     """Query metrics, trades, curves and runs in SQL (extra: sql).
 
@@ -42,7 +36,7 @@ def sql(
     key), curves (universe, strategy_name, run, point, equity, drawdown), runs (id, universe, created, strategies, detailed,
     bytes, tags, top_n, rank_by, note). NaN is NULL.
     """
-    from archiver.cli.output import format_of, print_table, write_rows
+    from archiver.cli.output import print_table
     from archiver.load import Reader, records_of
     from archiver.sql import query
 
@@ -60,9 +54,5 @@ def sql(
     )
     if chosen == "table":
         print_table(table.column_names, [list(row.values()) for row in table.to_pylist()])
-    elif call.json and output is None and chosen == "json":
-        call.print_json({"rows": table.to_pylist()})
     else:
-        write_rows(table, chosen, output)
-        if output is not None:
-            call.say(f"{len(table):,} rows -> {output}")
+        give_rows(call, table, chosen, output, lambda: {"rows": table.to_pylist()})

@@ -70,13 +70,12 @@ def _metric(archive: Archive, by: str | None) -> tuple[str, bool]:
     """Return what to rank by, and whether the greatest comes first."""
     from archiver.errors import ConfigError
     from archiver.ranking import RANK_BY
+    from archiver.selection import score_of
 
     if by and by.strip("-"):
         return by.removeprefix("-"), not by.startswith("-")
     records = archive.records()
-    known = [*(record.rank_by for record in records[:1] if record.rank_by), *RANK_BY]
-    there = {name for record in records for name in record.metrics}
-    found = next((name for name in known if name in there), None)
+    found = score_of(records, {name for record in records for name in record.metrics})
     if found is None and records:
         raise ConfigError("no run was ranked by a metric: name one, as in --by return_pct")
     return found or RANK_BY[0], True

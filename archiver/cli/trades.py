@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from archiver.cli import complete
 from archiver.cli.call import Call
+from archiver.cli.rows import Format, Output, format_of, give_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,17 +56,11 @@ def trades(
     limit: Annotated[
         int | None, typer.Option("--limit", "-n", min=0, help="At most so many trades; a table shows 20.")
     ] = None,
-    form: Annotated[
-        str | None,
-        typer.Option("--format", "-f", metavar="FORMAT", help="table, csv, json, jsonl or parquet."),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write here; its suffix is the format."),
-    ] = None,
+    form: Format = None,
+    output: Output = None,
 ) -> None:
     """Show the trades of a strategy whose details were kept, from the newest run that has it."""
-    from archiver.cli.output import format_of, paged, print_table, write_rows
+    from archiver.cli.output import paged, print_table
 
     call = Call.of(ctx)
     chosen = format_of(form, output, as_json=call.json)
@@ -83,14 +77,14 @@ def trades(
             print_table(narrow.column_names, rows, drop=not columns)
         more = "; --limit for more, --format csv for all of them" if len(shown) < len(table) else ""
         call.say(f"{len(shown):,} of {len(table):,} trades{more}")
-    elif call.json and output is None and chosen == "json":
+        return
+
+    def document() -> dict[str, Any]:
         detail = _outline(archive, strategy, universe, run_id)
         summary = {key: detail[key] for key in ("strategy_name", "universe", "rank", "metrics")}
-        call.print_json({**summary, "trades": shown.to_pylist()})
-    else:
-        write_rows(shown, chosen, output)
-        if output is not None:
-            call.say(f"{len(shown):,} trades -> {output}")
+        return {**summary, "trades": shown.to_pylist()}
+
+    give_rows(call, shown, chosen, output, document)
 
 
 def _outline(archive: Archive, strategy: str, universe: str | None, run: str | None) -> dict[str, Any]:

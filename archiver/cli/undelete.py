@@ -20,7 +20,7 @@ def undelete(
 
     This works until `archiver gc --apply` has freed it, which it does after its grace (7 days).
     """
-    from archiver.cli.ls import run_document
+    from archiver.readable import run_document
 
     call = Call.of(ctx)
     archive = call.archive()

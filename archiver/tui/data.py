@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from archiver.errors import ArchiverError, NotFoundError, NotKeptError
 from archiver.load import Reader, records_of
 from archiver.model import Record, Run
-from archiver.ranking import RANK_BY
 from archiver.runs import run_of
+from archiver.selection import score_of
 from archiver.tree import Folder, Index, Preview, folder, index_of, preview
 
 if TYPE_CHECKING:
@@ -107,8 +107,7 @@ class Source:
         """Return the metrics of all strategies in a scope. Raises RunNotFoundError when the run is gone."""
         records = self._records(scope)
         table = self._reader.metrics(records, None, history=scope.run is not None)
-        names = [*(record.rank_by for record in records[:1] if record.rank_by), *RANK_BY]
-        metric = next((name for name in names if name in table.column_names), None)
+        metric = score_of(records, table.column_names)
         return Strategies(table, metric, frozenset(self._reader.detailed(records)))
 
     def strategy(self, name: str, universe: str, run: str) -> Strategy:

@@ -24,12 +24,12 @@ from archiver.errors import (
 )
 from archiver.expression import known_column
 from archiver.load import FIRST
+from archiver.readable import run_document
 from archiver.runs import reachable
 from archiver.selection import Ask, parse_sort
 from archiver.web.export import TYPES, json_bytes, table_bytes
 
 if TYPE_CHECKING:
-    from archiver.model import Run
     from archiver.web.site import Site
 
 _STATUS: tuple[tuple[type[ArchiverError], int], ...] = (
@@ -119,24 +119,12 @@ def _archive(site: Site) -> Response:
 
 def _runs(site: Site) -> Response:
     runs = site.data.runs(request.args.get("universe") or None, request.args.get("tag") or None)
-    return _json({"runs": [_run_document(run) for run in runs[: _whole("limit", len(runs))]]})
-
-
-def _run_document(run: Run) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "universe": run.universe,
-        "created": run.created,
-        "strategies": run.strategies,
-        "detailed": run.detailed,
-        "bytes": run.bytes,
-        "tags": list(run.tags),
-    }
+    return _json({"runs": [run_document(run) for run in runs[: _whole("limit", len(runs))]]})
 
 
 def _run(site: Site, name: str) -> Response:
     record, run = site.data.run(name)
-    document = _run_document(run) | {
+    document = run_document(run) | {
         "top_n": record.top_n,
         "rank_by": record.rank_by,
         "note": record.note,

@@ -14,6 +14,7 @@ from archiver.archive import Archive
 from archiver.load import Reader
 from archiver.model import Record, Run
 from archiver.runs import run_of
+from archiver.selection import LEADING, score_of
 from archiver.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -23,18 +24,6 @@ T = TypeVar("T")
 
 _FRESH_LOCAL, _FRESH_REMOTE = 1.0, 5.0
 """Seconds for which a listing of records is taken for current."""
-FALLBACK_SCORES = ("composite_score", "sharpe_ratio")
-_HEADLINE = (
-    "sharpe_ratio",
-    "total_return",
-    "return_pct",
-    "max_drawdown",
-    "max_drawdown_pct",
-    "profit_factor",
-    "win_rate",
-    "win_rate_pct",
-    "n_trades",
-)
 _MOST_HEADLINES = 4
 
 
@@ -155,9 +144,7 @@ class Data:
         score = self.score(list(known))
         if score is None:
             return self.metrics(), []
-        columns = list(dict.fromkeys([score, *(name for name in _HEADLINE if name in known)]))[
-            :_MOST_HEADLINES
-        ]
+        columns = list(dict.fromkeys([score, *(name for name in LEADING if name in known)]))[:_MOST_HEADLINES]
         if version in self._latest:
             return self.metrics(), columns
         made = self._narrow.get(
@@ -184,8 +171,7 @@ class Data:
 
     def score(self, names: Sequence[str]) -> str | None:
         """Return the metric to rank by: what the newest run was ranked by, else the usual ones, if there are any."""
-        ranked = [record.rank_by for record in self.records()[:1] if record.rank_by]
-        return next((name for name in (*ranked, *FALLBACK_SCORES) if name in names), None)
+        return score_of(self.records(), names)
 
     def _state(self) -> tuple[str, list[Record]]:
         now = time.monotonic()

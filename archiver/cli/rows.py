@@ -1,0 +1,110 @@
+"""Rows as commands give them: a document of --json, or csv, json, jsonl or Parquet, to a file or standard output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from archiver.cli.call import Call
+from archiver.readable import json_bytes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMATS = ("table", "csv", "json", "jsonl", "parquet")
+
+Format = Annotated[
+    str | None, typer.Option("--format", "-f", metavar="FORMAT", help="table, csv, json, jsonl or parquet.")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write here; its suffix is the format."),
+]
+
+
+def give_rows(
+    call: Call, table: pa.Table, form: str, output: Path | None, document: Callable[[], dict[str, Any]]
+) -> None:
+    """Give rows as what `format_of` chose, but for a table: with --json the document, else the rows alone."""
+    if call.json and output is None and form == "json":
+        call.print_json(document())
+        return
+    write_rows(table, form, output)
+    if output is not None:
+        call.say(f"{len(table):,} rows -> {output}")
+
+
+def format_of(wanted: str | None, output: Path | None, *, as_json: bool) -> str:
+    """Choose a format: the one asked for, else the output file's suffix, else json or a table.
+
+    Raises ConfigError for a format that is not known, and for a table or Parquet where it can't go.
+    """
+    from archiver.errors import ConfigError
+
+    suffix = output.suffix.removeprefix(".").lower() if output else ""
+    chosen = wanted or (suffix if suffix in FORMATS else "") or ("json" if as_json else "")
+    chosen = chosen or ("csv" if output else "table")
+    if chosen not in FORMATS:
+        raise ConfigError(f"format {chosen!r} is not known: use one of {', '.join(FORMATS)}")
+    if chosen == "parquet" and output is None and sys.stdout.isatty():
+        raise ConfigError("Parquet is not text: name a file with -o, or pipe the output")
+    return chosen
+
+
+def write_rows(table: pa.Table, form: str, output: Path | None) -> None:
+    """Write an Arrow table as csv, json (one array), jsonl or parquet to a file, or to standard output.
+
+    A file appears whole or not at all. In csv a missing value is empty, NaN is `nan`, an infinity `inf`,
+    and a nested value JSON; in json and jsonl NaN and infinities are null. Parquet keeps every value.
+    """
+    if output is None:
+        _write(table, form, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return
+    from archiver.errors import ConfigError
+
+    part = output.with_name(f".{output.name}.part")
+    try:
+        with part.open("wb") as file:
+            _write(table, form, file)
+        part.replace(output)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ConfigError(f"cannot write {output}: {error.strerror}") from None
+
+
+def _write(table: pa.Table, form: str, file: BinaryIO) -> None:
+    if form == "parquet":
+        from pyarrow import parquet
+
+        parquet.write_table(table, file, compression="zstd")
+    elif form == "csv":
+        _write_csv(table, file)
+    elif form == "jsonl":
+        for batch in table.to_batches(max_chunksize=10_000):
+            file.write(b"".join(json_bytes(row, indent=False) for row in batch.to_pylist()))
+    else:
+        file.write(json_bytes(table.to_pylist()))
+
+
+def _write_csv(table: pa.Table, file: BinaryIO) -> None:
+    import csv
+    import io
+
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.column_names)
+    for batch in table.to_batches(max_chunksize=10_000):
+        columns = [[_csv_value(value) for value in column.to_pylist()] for column in batch.columns]
+        writer.writerows(zip(*columns, strict=True))
+    text.detach()
+
+
+def _csv_value(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        return json_bytes(value, indent=False).decode().strip()
+    return repr(value) if isinstance(value, float) else value
