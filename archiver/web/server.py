@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -17,6 +18,8 @@ from archiver.web.security import Guard, Rules, is_loopback, rules_for
 _THREADS = 8
 _IN_MEMORY = 32 * 1024 * 1024
 """Larger answers wait in a temporary file until they are fetched."""
+_FIRST_PAGE = 1.5
+"""Seconds for which the processor is left to the first page before all metrics are read."""
 _LOOK_SECONDS = 0.5
 """How long `close` may take to be noticed."""
 
@@ -119,9 +122,10 @@ def make_server(
 
 
 def _warm(data: Data) -> None:
-    """Read what the first page will ask for while the browser loads its scripts."""
+    """Read what the first page will ask for while the browser loads its scripts, and later all there is."""
     try:
         data.headline()
+        time.sleep(_FIRST_PAGE)
         data.metrics()
     except ArchiverError:
         pass  # the page that needs it says what is wrong
