@@ -11,7 +11,7 @@ import base64
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import chain
+from functools import partial
 
 import orjson
 
@@ -23,8 +23,6 @@ from archiver.runs import load_record, read_record
 from archiver.store import Store
 
 _SEGMENT = 4_096
-_AT_ONCE_LOCAL = 32
-"""Of small files on a disk one thread reads so many at a time: handing over each costs more than reading it."""
 _WORTH = 64
 """With fewer unknown records than this, reading them is as fast as reading the catalog."""
 
@@ -46,7 +44,7 @@ class Records:
         if len(missing) >= _WORTH:
             self._read_catalog(missing)
             missing = [entry for entry in missing if not self._has(entry)]
-        for entry, record in zip(missing, self._store.map(self._load, missing), strict=True):
+        for entry, record in zip(missing, self._store.map(self._load, missing, small=True), strict=True):
             if record is not None:
                 self._known[entry.key] = (entry, record)
         records = [self._known[entry.key][1] for entry in entries if self._has(entry)]
@@ -99,13 +97,11 @@ def stream(
     requests; what it holds is what the listing vouches for.
     """
     segments = _segments(store) if catalog and len(entries) >= _WORTH else []
-    many = _AT_ONCE_LOCAL if store.local else 1
     for start in range(0, len(entries), _SEGMENT):
         chunk = entries[start : start + _SEGMENT]
         known = _from_segments(store, segments, chunk)
         missing = [entry.key for entry in chunk if entry.key not in known]
-        parts = [missing[at : at + many] for at in range(0, len(missing), many)]
-        read = chain.from_iterable(store.map(lambda keys: [_bytes(store, key) for key in keys], parts))
+        read = store.map(partial(_bytes, store), missing, small=True)
         for entry in chunk:
             yield entry, known[entry.key] if entry.key in known else next(read)
 
@@ -183,7 +179,7 @@ def _lines(
         # Changed since the listing: what was read may be newer than what the line would vouch for.
         return (entry, data) if store.stat(entry.key) == entry else None
 
-    return (line for line in store.map(load, entries) if line is not None)
+    return (line for line in store.map(load, entries, small=True) if line is not None)
 
 
 def _write_segment(store: Store, lines: Sequence[tuple[Entry, bytes]]) -> None:

@@ -127,7 +127,9 @@ class FaultyStore(Store):
             self._fail()
         return failed
 
-    def map(self, fn: Callable[[T], R], items: Iterable[T], *, at_once: int | None = None) -> Iterator[R]:
+    def map(
+        self, fn: Callable[[T], R], items: Iterable[T], *, at_once: int | None = None, small: bool = False
+    ) -> Iterator[R]:
         return (fn(item) for item in items)
 
     def now(self) -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, timedelta
@@ -395,3 +396,16 @@ def test_a_chain_that_ends_in_a_bucket(moto_place: Place, tmp_path: Path) -> Non
                 "simplecache::s3://no-such-bucket/x", storage_options={"s3": moto_place.options}
             ).list()
         )
+
+
+def test_map_of_small_reads_stays_in_one_thread_until_they_wait(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+
+    def where(seconds: float) -> str:
+        time.sleep(seconds)
+        return threading.current_thread().name
+
+    quick = list(store.map(where, [0.0] * 500, small=True))
+    assert set(quick) == {threading.current_thread().name}
+    slow = list(store.map(where, [0.03] * 20, small=True))
+    assert slow[0] == threading.current_thread().name != slow[-1]

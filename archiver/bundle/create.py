@@ -122,7 +122,7 @@ def _existing(store: Store, runs: Sequence[str], place: Place) -> Bundle | None:
     held = {key: member.sha256 for key, member in manifest.members.items() if key.startswith(layout.RUNS)}
     same = len(held) == len(runs) and all(
         held.get(layout.record_key(record.run)) == sha256 or record.archived == place.name
-        for record, sha256 in store.map(partial(_identity, store), runs)
+        for record, sha256 in store.map(partial(_identity, store), runs, small=True)
     )
     if not same:
         raise ConfigError(f"{place.url} exists and holds something else: choose another name")

@@ -7,7 +7,6 @@ So a copy that was cut while it was unpacked holds no record without its data.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,7 +29,6 @@ from archiver.transfer import check_refs, is_shared, stored_bytes
 README = "README.txt"
 SUMS = "SHA256SUMS"
 _KEPT = 32 << 20
-_AT_ONCE = 32
 _TEXT = """\
 This is a bundle of archiver: results of trading-strategy backtests, complete and verifiable.
 Everything in it is plain: tar, zstd, JSON, Parquet. No program of ours is needed to read it.
@@ -117,7 +115,7 @@ def survey(store: Store, runs: Sequence[str]) -> Survey:
     shared: dict[str, Ref] = {}
     own: list[Item] = []
     records: list[Item] = []
-    for data, record in _read(store, wanted):
+    for data, record in store.map(partial(_read, store), wanted, small=True):
         run = record.run
         records.append(keeper.item(layout.record_key(run), data))
         found.records[run] = records[-1].sha256
@@ -180,28 +178,15 @@ def load_bytes(store: Store, run: str) -> bytes:
         raise RunNotFoundError(f"no run {run}: `archiver ls` shows the runs there are") from None
 
 
-def _read(store: Store, runs: Sequence[str]) -> Iterator[tuple[bytes, Record]]:
-    """Read records, some at a time: handing each one to a thread would cost more than reading it from a disk."""
-    count = max(1, min(_AT_ONCE, len(runs) // (4 * store.workers)))
-    groups = [runs[at : at + count] for at in range(0, len(runs), count)]
-    for group in store.map(
-        partial(_read_group, store), groups, at_once=os.cpu_count() if store.local else None
-    ):
-        yield from group
-
-
-def _read_group(store: Store, runs: Sequence[str]) -> list[tuple[bytes, Record]]:
-    found = []
-    for run in runs:
-        data = load_bytes(store, run)
-        record = read_record(layout.record_key(run), data)
-        check_refs(record)
-        if record.archived:
-            raise ConfigError(
-                f"the details of {run} are in a bundle already: `archiver bundle restore {record.archived}` first"
-            )
-        found.append((data, record))
-    return found
+def _read(store: Store, run: str) -> tuple[bytes, Record]:
+    data = load_bytes(store, run)
+    record = read_record(layout.record_key(run), data)
+    check_refs(record)
+    if record.archived:
+        raise ConfigError(
+            f"the details of {run} are in a bundle already: `archiver bundle restore {record.archived}` first"
+        )
+    return data, record
 
 
 def _labels(store: Store, runs: Sequence[str]) -> Mapping[str, list[str]]:
@@ -219,7 +204,7 @@ def _shared_items(store: Store, shared: Mapping[str, Ref], keeper: _Keeper) -> I
     plain = [shared[key] for key in keys if shared[key].plain]
     items = {
         ref.key: keeper.item(ref.key, data, ref)
-        for ref, data in zip(plain, store.map(partial(stored_bytes, store), plain), strict=True)
+        for ref, data in zip(plain, store.map(partial(stored_bytes, store), plain, small=True), strict=True)
     }
     for key in keys:
         ref = shared[key]

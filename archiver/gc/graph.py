@@ -128,7 +128,7 @@ class Copies:
     def take(self, entries: Iterable[Entry]) -> None:
         """Copy these objects; one that is gone already is left out."""
         wanted = list(entries)
-        for entry, data in zip(wanted, self._store.map(self._get, wanted), strict=True):
+        for entry, data in zip(wanted, self._store.map(self._get, wanted, small=True), strict=True):
             if data is not None:
                 self._places[entry.key] = (self._file.tell(), len(data))
                 self._file.write(data)
