@@ -9,6 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import archiver
@@ -112,6 +113,75 @@ def test_seed_and_data(project: Path) -> None:
         found = capture("a.py", seed=math.nan).code
     assert found.provenance["seed"] == "nan"
     assert capture("none", seed=0).code.provenance["seed"] == 0
+
+
+def _deep(levels: int) -> object:
+    value: object = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+class _Hostile:
+    def __repr__(self) -> str:
+        raise RuntimeError("no text of me")
+
+    def __len__(self) -> int:
+        raise RuntimeError("no length of me")
+
+
+@pytest.mark.parametrize(
+    ("value", "kept", "warned"),
+    [
+        (2**64 - 1, 2**64 - 1, False),
+        (2**64, str(2**64), True),
+        (-(2**63) - 1, str(-(2**63) - 1), True),
+        (np.random.SeedSequence(2**100).entropy, str(2**100), True),
+        ({"a": 2**64, "b": 5}, {"a": str(2**64), "b": 5}, True),
+        ({1: "x", "y": {(1, 2): math.inf}}, {"1": "x", "y": {"(1, 2)": "inf"}}, True),
+        ({"set": {3}}, {"set": "{3}"}, True),
+        (np.int64(5), 5, False),
+        (np.array([1, 2]), [1, 2], False),
+        ("\udcff", "\\udcff", False),
+        (_deep(400), "[" * 256, True),
+        (_deep(100_000), "<list>", True),
+        (_Hostile(), "<_Hostile>", True),
+        (np.zeros(10**7), None, True),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_any_seed_and_data_can_be_saved(project: Path, value: object, kept: object, warned: bool) -> None:
+    archive = archiver.open(str(project / "archive"))
+    rows = [{"strategy_name": "s", "sharpe_ratio": 1.0}]
+    saved = archive.save_universe_results("u", rows, code="a.py", seed=value, data=value)
+    told = archive.code(saved.id)
+    assert [file.path for file in told.files] == ["a.py"]
+    assert (told.provenance["seed"], told.provenance["data"]) == (kept, kept)
+    assert any("seed is" in text for text in told.warnings) is warned
+
+
+def test_failure_keeps_what_else_is_known(project: Path) -> None:
+    write(
+        project,
+        {"strategy.yaml": "files: a.py\n", "run.py": show("seed=7, data='ab'"), ".git/HEAD": "1" * 40},
+    )
+    shown = run("run.py", "--fast", cwd=project)
+    assert (shown.code["how"], shown.files) == ("none", {})
+    assert "files must be a list of paths" in shown.code["reason"]
+    told = shown.code["provenance"]
+    assert (told["seed"], told["data"], told["argv"]) == (7, "ab", ["run.py", "--fast"])
+    assert (told["context"], told["entry"], told["git"]["commit"]) == ("script", "run.py", "1" * 40)
+    assert shown.root == str(project)
+
+
+def test_failure_of_everything_still_ends_in_a_record(project: Path) -> None:
+    spoil = "import archiver.capture.PART as part\npart.NAME = None\n"
+    for part, name, kept in (("frames", "walk", True), ("provenance", "argv", False)):
+        write(project, {"run.py": spoil.replace("PART", part).replace("NAME", name) + show("seed=7")})
+        shown = run("run.py", cwd=project)
+        assert shown.code["reason"] == "TypeError: 'NoneType' object is not callable"
+        assert ("seed" in shown.code["provenance"]) is kept
 
 
 def test_many_threads_at_once(project: Path) -> None:

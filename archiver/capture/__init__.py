@@ -56,6 +56,7 @@ def capture(
         from archiver.capture.choose import choose
         from archiver.capture.collect import collect, without_code
         from archiver.capture.frames import walk
+        from archiver.codec.records import encode_code
 
         mode, otherwise = _asked(code, configured)
         if mode == "none":
@@ -64,6 +65,7 @@ def capture(
         depth = stack.depth
         choice = choose(mode, otherwise, stack)
         found, blobs, problems = collect(choice, seed, data)
+        encode_code(found)  # what no record can hold must fail here, not in the save
         wanted = strict or (choice.yaml is not None and choice.yaml.strict)
         failed = found.reason if found.how == "none" else problems[0] if problems else None
         if wanted and failed:
@@ -78,7 +80,34 @@ def capture(
         if strict or (isinstance(error, WrongYamlError) and error.strict):
             raise CaptureError(f"code is not captured as strict asks: {reason}") from error
         _warn([f"code: not captured ({reason})"], depth)
+        return _without_files(reason, seed, data)
+
+
+def _without_files(reason: str, seed: Any, data: Any) -> Capture:
+    """Return what can be said of a run whose code could not be captured: as much as does not fail, too."""
+    try:
+        from archiver.capture.choose import nothing
+        from archiver.capture.collect import collect
+        from archiver.capture.frames import walk
+        from archiver.codec.records import encode_code
+
+        found, blobs, _ = collect(nothing(walk(), reason), seed, data)
+        encode_code(found)
+        return Capture(found, blobs)
+    except Exception:  # noqa: BLE001  # the reason that counts is the first one
+        return _without_anything(reason, seed, data)
+
+
+def _without_anything(reason: str, seed: Any, data: Any) -> Capture:
+    try:
+        from archiver.capture.collect import without_code
+        from archiver.codec.records import encode_code
+
+        code = without_code(reason, seed, data)
+        encode_code(code)
+    except Exception:  # noqa: BLE001
         return Capture(Code("none", reason=reason))
+    return Capture(code)
 
 
 def _asked(code: _Wanted | None, configured: _Wanted) -> tuple[_Wanted, str]:

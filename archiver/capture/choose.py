@@ -57,6 +57,11 @@ def choose(code: str | Path | Sequence[str | Path], otherwise: str, stack: Stack
     return choice
 
 
+def nothing(stack: Stack, reason: str) -> Choice:
+    """Return the choice of no file, for which all else is recorded."""
+    return Choice(_root(stack.sources(), stack), "none", context_of(stack), entry=stack.main, reason=reason)
+
+
 def context_of(stack: Stack) -> str:
     """Say in a word or two how Python was started."""
     main = main_module()

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from archiver.capture import git
 from archiver.capture.frames import kind
 from archiver.capture.secrets import masked
+from archiver.codec.text import plain
+from archiver.errors import ConfigError
 
 _ARGV_LIMIT = 4096
 _GIVEN_LIMIT = 16_384
+_GIVEN_LEVELS = 100
 
 Stamps = tuple[tuple[str, int], ...]
 _packages: tuple[Stamps, str] | None = None
@@ -99,15 +105,62 @@ def argv() -> list[str]:
     return out
 
 
+class _TooMuchError(Exception):
+    pass
+
+
 def given(value: Any, what: str) -> tuple[Any, str | None]:
-    """Return what the user gave (`seed`, `data`) as plain JSON data, and a warning where it is not that."""
+    """Return what the user gave (`seed`, `data`) as data that a record can hold, and a warning where it differs.
+
+    What JSON cannot hold, such as an integer of more than 64 bits, becomes text where it stands.
+    """
+    changed: list[str] = []
     try:
-        text = json.dumps(value, allow_nan=False)
-        if len(text) <= _GIVEN_LIMIT:
-            return json.loads(text), None
+        kept = _keepable(value, what, changed)
+        if len(orjson.dumps(kept)) > _GIVEN_LIMIT:
+            raise _TooMuchError
+    except _TooMuchError:
         return None, f"{what} is not kept: give a fingerprint of at most {_GIVEN_LIMIT:,} bytes, not the data"
-    except (TypeError, ValueError, RecursionError):
-        return repr(value)[:256], f"{what} is kept as text: it is not plain JSON data"
+    except Exception:  # noqa: BLE001  # a value of the user's may do anything when it is looked at
+        changed.append(what)
+        kept = _as_text(value)
+    return kept, f"{what} is kept as text where it is not plain JSON data" if changed else None
+
+
+def _keepable(value: Any, where: str, changed: list[str], depth: int = 0) -> Any:
+    if depth > _GIVEN_LEVELS:
+        raise ValueError(f"{where} is nested too deep")
+    if hasattr(value, "__len__") and len(value) > _GIVEN_LIMIT:
+        raise _TooMuchError  # before a table of millions of rows is turned into lists
+    if isinstance(value, Mapping):
+        if any(not isinstance(key, str) for key in value):
+            changed.append(where)
+        return {_unicode(key): _keepable(item, where, changed, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_keepable(item, where, changed, depth + 1) for item in value]
+    try:
+        value = plain(value, where)
+    except ConfigError:
+        changed.append(where)
+        return _as_text(value)
+    if isinstance(value, list | dict):  # a table or an array
+        return _keepable(value, where, changed, depth + 1)
+    wide = isinstance(value, int) and not -(2**63) <= value < 2**64
+    if wide or (isinstance(value, float) and not math.isfinite(value)):
+        changed.append(where)
+        return _as_text(value)
+    return _unicode(value) if isinstance(value, str) else value
+
+
+def _unicode(value: object) -> str:
+    return str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def _as_text(value: object) -> str:
+    try:
+        return _unicode(repr(value))[:256]
+    except Exception:  # noqa: BLE001  # a repr of the user's own
+        return f"<{type(value).__name__}>"
 
 
 class _Known:

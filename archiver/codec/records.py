@@ -28,7 +28,7 @@ def decompress(data: bytes, key: str) -> bytes:
     try:
         if zstandard.frame_content_size(data) > _MOST_BYTES:
             raise IntegrityError(f"{key} is damaged: it claims to hold more than {_MOST_BYTES} bytes")
-        return bytes(_decompressor().decompress(data, max_output_size=_MOST_BYTES))
+        return bytes(_decompressor().decompress(data, max_output_size=_MOST_BYTES, allow_extra_data=False))
     except zstandard.ZstdError as error:
         raise IntegrityError(f"{key} is damaged: {error}; run `archiver verify --read-data`") from None
 
@@ -64,6 +64,11 @@ def encode_record(record: Record) -> bytes:
         "archived": record.archived,
     }
     return compress(_json({key: value for key, value in fields.items() if value not in (None, [], {}, "")}))
+
+
+def encode_code(code: Code) -> bytes:
+    """Write the part of a record that tells of its code. Raises what `encode_record` would raise for it."""
+    return _json(_code(code) or {})
 
 
 def _json(fields: dict[str, Any]) -> bytes:
