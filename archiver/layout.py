@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from datetime import UTC, datetime
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from urllib.parse import unquote
 
 from archiver.errors import ConfigError
@@ -41,6 +41,28 @@ def quote(name: str) -> str:
 
     Raises ConfigError for an empty name, text that is not valid Unicode, or one too long for a file name.
     """
+    quoted = _quoted(name)
+    if len(quoted) > _MAX_QUOTED:
+        raise ConfigError(f"name {name[:40]!r}... is too long: at most {_MAX_QUOTED} bytes once quoted")
+    return quoted
+
+
+def universe_part(universe: str) -> str:
+    """Return the part of a key that stands for a universe: its quoted name.
+
+    One too long for a file name is cut, and ends in `~` and 16 hex digits of its sha256: records have it whole.
+    Raises ConfigError for an empty name, or text that is not valid Unicode.
+    """
+    quoted = _quoted(universe)
+    if len(quoted) <= _MAX_QUOTED:
+        return f"universe={quoted}"
+    kept = _MAX_QUOTED - 17
+    while len(_quoted(universe[:kept])) > _MAX_QUOTED - 17:
+        kept -= 1
+    return f"universe={_quoted(universe[:kept])}~{sha256(universe.encode()).hexdigest()[:16]}"
+
+
+def _quoted(name: str) -> str:
     try:
         raw = name.encode()
     except AttributeError:
@@ -49,13 +71,10 @@ def quote(name: str) -> str:
         raise ConfigError(f"name {name!r} is not valid Unicode: use another name") from None
     if not raw:
         raise ConfigError("a name must not be empty")
-    quoted = "".join(
+    return "".join(
         chr(byte) if byte in _SAFE and not (byte == 0x2E and at == 0) else f"%{byte:02X}"
         for at, byte in enumerate(raw)
     )
-    if len(quoted) > _MAX_QUOTED:
-        raise ConfigError(f"name {name[:40]!r}... is too long: at most {_MAX_QUOTED} bytes once quoted")
-    return quoted
 
 
 def unquote_name(quoted: str) -> str:
@@ -93,12 +112,12 @@ def run_of_record(key: str) -> str | None:
 
 def tier1_key(universe: str, run: str) -> str:
     """Return the key of the metrics of a larger run."""
-    return f"{TIER1}universe={quote(universe)}/{run}.parquet"
+    return f"{TIER1}{universe_part(universe)}/{run}.parquet"
 
 
 def tier2_key(universe: str, run: str) -> str:
     """Return the key of a run's details."""
-    return f"{TIER2}universe={quote(universe)}/{run}/detail.parquet"
+    return f"{TIER2}{universe_part(universe)}/{run}/detail.parquet"
 
 
 def tape_key(sha256: str) -> str:

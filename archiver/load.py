@@ -21,6 +21,7 @@ from archiver.codec.metrics import (
     table_metrics,
 )
 from archiver.codec.parquet import ParquetObject
+from archiver.codec.rows import free_name
 from archiver.codec.tapes import Tape, cut_windows, decode_tape
 from archiver.errors import ConfigError, IntegrityError, NotFoundError, NotKeptError
 from archiver.model import Detail, Record, Ref
@@ -64,7 +65,7 @@ class Reader:
         records: newest first; columns: metrics to read, None for all. Rows are in order of universe, then newest
         run first, then as they were saved. Raises ConfigError for a column that no run has.
         """
-
+        columns = _names(columns)
         wanted = None if columns is None else [name for name in columns if name not in FIRST]
         chosen = sorted(records, key=lambda record: record.universe)
         if not history:
@@ -133,7 +134,7 @@ class Reader:
         return trades_table(
             self._detail(record, detail),
             detail,
-            columns,
+            _names(columns),
             lambda _, places: cut_windows(self.tapes(record), places),
         )
 
@@ -256,7 +257,7 @@ class Reader:
             text += "; it was saved without trades and curves"
         for other in older:
             if any(detail.strategy == strategy for detail in other.details):
-                return NotKeptError(f"{text}; run {other.run} kept it: give run={other.run!r}")
+                return NotKeptError(f"{text}; run {other.run} kept it: give run={other.run!r} (--run)")
         return NotKeptError(text)
 
     def _rank(self, record: Record, strategy: str) -> str:
@@ -302,8 +303,14 @@ def _small(records: Sequence[Record], columns: Sequence[str] | None) -> pa.Table
     )
 
 
+def _names(columns: Sequence[str] | None) -> Sequence[str] | None:
+    """Take one name for a list of it, not for its letters."""
+    return [columns] if isinstance(columns, str) else columns
+
+
 def _first_columns(table: pa.Table, universes: pa.Array, runs: pa.Array) -> pa.Table:
-    names = [f"metrics.{name}" if name in ("universe", "run") else name for name in table.column_names]
+    there = table.column_names
+    names = [free_name(f"metrics.{name}", there) if name in ("universe", "run") else name for name in there]
     table = table.rename_columns(names)
     table = table.add_column(0, "universe", universes)
     return table.add_column(2, "run", runs)
@@ -334,8 +341,9 @@ def _select(table: pa.Table, wanted: Sequence[str], records: Sequence[Record]) -
     if missing and table.num_rows:
         known = sorted({name for record in records for name in record.metrics} | set(table.column_names))
         near = get_close_matches(missing[0], known, 1)
+        where = f" of {records[0].universe!r}" if len({record.universe for record in records}) == 1 else ""
         raise ConfigError(
-            f"no run has a metric {missing[0]!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+            f"no run{where} has a metric {missing[0]!r}" + (f"; did you mean {near[0]!r}?" if near else "")
         )
     for name in missing:
         table = table.append_column(name, pa.nulls(0, pa.string()))

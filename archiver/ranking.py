@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import heapq
 import math
+import warnings
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from operator import index
 from typing import Any
 
 from archiver.codec.detail import Kept
@@ -32,16 +34,21 @@ class Ranking:
     """Takes results one by one; holds a score for each, and no more than the best N details."""
 
     def __init__(self, top_n: int, rank_by: str | None) -> None:
-        if isinstance(top_n, bool) or not isinstance(top_n, int) or top_n < 0:
+        try:
+            count = -1 if isinstance(top_n, bool) else index(top_n)
+        except TypeError:
+            count = -1
+        if count < 0:
             raise ConfigError(f"top_n is {top_n!r}: give a whole number, 0 or more")
         if rank_by is not None and str(rank_by) != rank_by:
             raise ConfigError(f"rank_by is {rank_by!r}: give the name of a metric")
-        self.top_n = top_n
+        self.top_n = count
         self.names: set[str] = set()
         self._named = rank_by is not None
         self._boards = [_Board(metric) for metric in ([rank_by] if rank_by is not None else RANK_BY)]
         self._with_detail = 0
         self._metrics: set[str] = set()
+        self._lacking = True
 
     def add(self, result: Any) -> dict[str, Any]:
         """Take one result; return its row: strategy_name first, then its metrics in their order.
@@ -57,6 +64,8 @@ class Ranking:
         self.names.add(name)
         if self._named:
             self._metrics.update(row)
+        else:
+            self._lacking = self._lacking and not any(metric in row for metric in RANK_BY)
         self._with_detail += bool(detail)
         for board in self._boards:
             score = _score(row.get(board.metric))
@@ -72,11 +81,12 @@ class Ranking:
     def finish(self) -> tuple[str | None, list[Kept]]:
         """Return the metric that ranked, or None, and the details of the best N, best first, with their ranks.
 
-        Raises ConfigError when a choice is to be made and no strategy has a rank metric.
+        Where no strategy has a number to rank by, they rank as they came. Raises ConfigError for a metric to rank
+        by, named by the caller, that no strategy has.
         """
         board = next((board for board in self._boards if board.used), self._boards[0])
         if not board.used and self.names:
-            self._check_choice(board.metric)
+            self._check_metric(board.metric)
         order = sorted(range(len(board.scores)), key=lambda at: (*_order(board.scores[at]), at))
         rank_of = {at: rank for rank, at in enumerate(order, 1)}
         kept = []
@@ -85,16 +95,17 @@ class Ranking:
             kept.append(one)
         return (board.metric if board.used else None), kept
 
-    def _check_choice(self, metric: str) -> None:
+    def _check_metric(self, metric: str) -> None:
         if self._named and metric not in self._metrics:
             near = get_close_matches(metric, self._metrics - {"strategy_name"}, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"no result has the metric {metric!r} to rank by{hint}")
-        if self._with_detail > self.top_n > 0:
-            looked = " or ".join(repr(board.metric) for board in self._boards)
-            raise ConfigError(
-                f"no result has a number as {looked}, so the best {self.top_n} of {self._with_detail} details cannot"
-                " be told: give rank_by=, or a top_n that keeps all"
+        if not self._named and self._lacking and self._with_detail > self.top_n > 0:
+            looked = " or ".join(map(repr, RANK_BY))
+            warnings.warn(
+                f"no result has {looked} to rank by: the details of the first {self.top_n} of {self._with_detail}"
+                " are kept; give rank_by=",
+                stacklevel=5,
             )
 
     def _keep(self, board: _Board, score: float, row: Mapping[str, Any], detail: Mapping[str, Any]) -> None:
@@ -157,8 +168,7 @@ def _held(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _held(item) for key, item in value.items()}
     copy = getattr(value, "copy", None)
-    mutable = hasattr(value, "dtype") or hasattr(value, "columns")
-    return copy() if mutable and callable(copy) else value
+    return copy() if _is_array(value) and callable(copy) else value
 
 
 def _is_unicode(text: str) -> bool:
@@ -171,12 +181,20 @@ def _is_unicode(text: str) -> bool:
 
 def _is_table(value: Any) -> bool:
     # `trades` is often the number of trades; only what has rows is detail.
-    return (
-        (isinstance(value, dict) and bool(value) and all(isinstance(item, list) for item in value.values()))
-        or (isinstance(value, Sequence) and not isinstance(value, str))
-        or hasattr(value, "columns")
-        or (hasattr(value, "dtype") and getattr(value, "shape", ()) != ())
-    )
+    if isinstance(value, dict):
+        return all(_is_column(item) for item in value.values())
+    return (isinstance(value, Sequence) and not isinstance(value, str)) or _is_array(value)
+
+
+def _is_column(value: Any) -> bool:
+    return isinstance(value, list | tuple) or _is_array(value)
+
+
+def _is_array(value: Any) -> bool:
+    """Tell whether a value is an array, series or table of numpy, pandas, polars or Arrow."""
+    module = type(value).__module__.partition(".")[0]
+    named = module in ("pandas", "polars", "pyarrow") and hasattr(value, "__len__")
+    return named or (hasattr(value, "dtype") and getattr(value, "shape", ()) != ())
 
 
 def _score(value: Any) -> float:

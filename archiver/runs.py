@@ -85,7 +85,7 @@ def draft_run(
     `kept` are details that were ranked elsewhere, best first; results are then metrics only. `created` and `run` are
     those of a run that was made elsewhere. Raises ConfigError, naming the place, for results that cannot be kept.
     """
-    layout.quote(universe)
+    layout.universe_part(universe)
     if params is not None and not hasattr(params, "keys"):
         raise ConfigError(f"params is a {type(params).__name__}: give a dict")
     params_text = None if params is None else dumps(plain(dict(params), "params"))
@@ -106,7 +106,7 @@ def draft_run(
             universe=universe,
             created=created,
             strategies=len(ranking.names),
-            top_n=top_n,
+            top_n=ranking.top_n,
             rank_by=ranked_by,
             inline=inline,
             metrics=metrics,

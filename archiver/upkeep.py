@@ -15,6 +15,7 @@ from archiver.errors import (
     ArchiveNotFoundError,
     ConfigError,
     FormatError,
+    IntegrityError,
     NotFoundError,
     PolicyError,
     RunNotFoundError,
@@ -205,12 +206,21 @@ class Upkeep:
             facts = json.loads(data)
             version = facts["format"]
         except (ValueError, KeyError, TypeError):
+            if any(self.store.list(layout.RUNS)):
+                raise IntegrityError(
+                    f"{layout.ARCHIVE} at {self.store.url} is damaged: put it back from a copy of the archive, or"
+                    ' write {"format": 1} into it'
+                ) from None
             raise FormatError(
                 f"{layout.ARCHIVE} at {self.store.url} is not archiver's: choose another URL"
             ) from None
-        if not isinstance(version, int) or version > FORMAT:
+        if type(version) is int and version > FORMAT:
             raise FormatError(
                 f"the archive at {self.store.url} is of format {version}: upgrade archiver to use it"
+            )
+        if type(version) is not int or version < 1:
+            raise IntegrityError(
+                f"{layout.ARCHIVE} at {self.store.url} is damaged: its format is {version!r}"
             )
         self._checked = True
 

@@ -462,10 +462,6 @@ BAD: dict[str, tuple[Any, dict[str, Any]]] = {
     "top_n below 0": ([{"strategy_name": "s"}], {"top_n": -1}),
     "top_n no number": ([{"strategy_name": "s"}], {"top_n": "5"}),
     "a rank metric nobody has": ([{"strategy_name": "s", "sharpe": 1.0}], {"rank_by": "sharp"}),
-    "nothing to rank by, and a choice to make": (
-        [{"strategy_name": f"s{at}", "sharpe_ratio": math.nan, "trades": [{"a": 1}]} for at in range(3)],
-        {"top_n": 2},
-    ),
     "a metric that cannot be kept": ([{"strategy_name": "s", "x": {1, 2}}], {}),
     "a trade that cannot be kept": ([{"strategy_name": "s", "trades": [{"x": b"1"}]}], {}),
     "a key that is no text": ([{"strategy_name": "s", 3: 1}], {}),

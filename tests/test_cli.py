@@ -214,3 +214,43 @@ def test_shell_completes_commands_and_options() -> None:
     done = shell(_ARCHIVER_COMPLETE="complete_bash", COMP_WORDS="archiver ls --un", COMP_CWORD="2")
     assert done.stdout.split() == ["--universe"]
     assert shell("--show-completion", "bash").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words", [["metrics", "--format", "csv"], ["metrics", "--format", "jsonl"], ["--json", "ls"]]
+)
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path, words: list[str]) -> None:
+    archive = archiver.open(str(tmp_path))
+    rows = [{"strategy_name": f"s{at}", "x": float(at)} for at in range(20_000)]
+    archive.save_universe_results("u", rows, code="none")
+    command = [sys.executable, "-c", "from archiver.cli import main; raise SystemExit(main())"]
+    with subprocess.Popen(
+        [*command, "--url", str(tmp_path), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as done:
+        assert done.stdout is not None
+        assert done.stderr is not None
+        done.stdout.read(1)
+        done.stdout.close()
+        assert done.stderr.read() == b""
+    assert done.returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_to_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    archive = archiver.open(str(tmp_path))
+    archive.save_universe_results("u", [{"strategy_name": "s", "x": 1.0}], code="none")
+    command = [sys.executable, "-c", "from archiver.cli import main; raise SystemExit(main())"]
+    for words in (["ls"], ["metrics", "--format", "csv"], ["--json", "du"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                [*command, "--url", str(tmp_path), *words],
+                check=False,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        assert done.returncode == 14
+        assert done.stderr.splitlines()[-1].startswith(
+            "archiver: the output cannot be written (No space left"
+        )
+        assert "Traceback" not in done.stderr

@@ -59,7 +59,7 @@ def test_names_that_are_not_unicode_do_not_stop_a_save() -> None:
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"nonsense", b'{"format":1}', b'{"format":"x"}'])
 def test_what_is_no_record_is_damage(text: bytes) -> None:
-    with pytest.raises(IntegrityError, match="runs/x is no record"):
+    with pytest.raises(IntegrityError, match="runs/x is damaged: it holds no record"):
         decode_record(compress(text), "runs/x")
 
 
@@ -88,3 +88,8 @@ def test_a_bomb_does_not_fill_memory() -> None:
     bomb = zstandard.ZstdCompressor(level=1).compress(bytes(2 << 30))
     with pytest.raises(IntegrityError):
         decompress(bomb, "runs/x")
+
+
+def test_bytes_behind_the_frame_are_damage() -> None:
+    with pytest.raises(IntegrityError, match="runs/x is damaged"):
+        decompress(compress(b"{}") + b"garbage", "runs/x")

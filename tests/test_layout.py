@@ -35,6 +35,17 @@ def test_names_that_cannot_be_keys_are_one_line(name: str) -> None:
         layout.quote(name)
 
 
+@pytest.mark.parametrize("universe", ["ü" * 200, "日本" * 150, "x" * 300, "%" * 77, "a" * 212 + "é" * 9])
+def test_long_universes_are_cut_and_told_apart(universe: str) -> None:
+    run = "20250101T000000Z-00000000"
+    keys = {layout.tier2_key(name, run) for name in (universe, universe + "x", universe[:-1])}
+    assert len(keys) == 3
+    for key in keys:
+        check_key(key)
+        assert max(map(len, key.split("/"))) <= 240
+        assert universe.startswith(layout.unquote_name(key.split("/")[1].removeprefix("universe="))[:20])
+
+
 def test_run_ids_sort_by_time_and_differ() -> None:
     early, late = datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, 0, 0, 1, tzinfo=UTC)
     assert layout.new_run_id(early) < layout.new_run_id(late)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,3 +124,44 @@ def test_rows_come_universe_by_universe_newest_first(archive: Archive) -> None:
     save(archive, "b", {"z": 1.0})
     rows = archive.load_metrics().select(["universe", "strategy_name"]).to_pylist()
     assert [tuple(row.values()) for row in rows] == [("a", "x"), ("a", "y"), ("b", "z"), ("b", "x")]
+
+
+def test_dicts_in_a_table_of_trades_show_no_column_of_ours(tmp_path: Path) -> None:
+    archive = archiver.open(str(tmp_path))
+    trades = [{"context": {"a": 1, "in": {"x": 1.0}}}, {"context": {"b": "t", "in": {}}}, {"context": None}]
+    archive.save_universe_results("u", [{"strategy_name": "s", "trades": trades}], code="none")
+    assert archive.load_trades("s").to_pylist() == [
+        {"context": {"a": 1, "in": {"x": 1.0}, "b": None}},
+        {"context": {"a": None, "in": {"x": None}, "b": "t"}},
+        {"context": None},
+    ]
+    assert archive.load_strategy("s")["trades"] == trades
+
+
+def test_columns_of_a_table_have_names_of_their_own(tmp_path: Path) -> None:
+    archive = archiver.open(str(tmp_path))
+    rows = [
+        {
+            "strategy_name": f"s{at}",
+            "x": "t" if at == 3 else 1.5,
+            "x.text": 2.0,
+            "universe": 7,
+            "metrics.universe": 8,
+        }
+        for at in range(20)
+    ]
+    archive.save_universe_results("u", rows, code="none")
+    names = archive.load_metrics().column_names
+    assert len(set(names)) == len(names)
+    assert {"x", "x.text", "x.text_", "metrics.universe", "metrics.universe_"} <= set(names)
+
+
+def test_one_column_may_be_given_as_text(tmp_path: Path) -> None:
+    archive = archiver.open(str(tmp_path))
+    for universe, metric in (("u", "x"), ("v", "y")):
+        rows = [{"strategy_name": "s", metric: 1.0, "trades": [{"pnl": 1.0, "b": 2}]}]
+        archive.save_universe_results(universe, rows, code="none")
+    assert archive.load_metrics(columns="x").column_names == ["universe", "strategy_name", "run", "x"]
+    assert archive.load_trades("s", columns="pnl").column_names == ["pnl"]
+    with pytest.raises(archiver.ConfigError, match="no run of 'u' has a metric 'y'"):
+        archive.load_metrics("u", columns=["y"])

@@ -3,6 +3,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,8 +58,30 @@ def test_details_that_were_given_are_kept_with_their_rank_among_all() -> None:
 def test_no_choice_needs_no_rank() -> None:
     assert rank([one("a"), one("b", sharpe_ratio=math.nan)], 2) == [("a", 1), ("b", 2)]
     assert rank([one("a"), one("b")], 0) == []
-    with pytest.raises(ConfigError, match="rank_by="):
-        rank([one("a"), one("b")], 1)
+
+
+def test_without_a_number_to_rank_by_the_first_are_kept() -> None:
+    nothing = [one(name, sharpe_ratio=math.nan, composite_score=None) for name in "abc"]
+    assert rank(nothing, 2) == [("a", 1), ("b", 2)]
+    assert rank([one("a", x=math.nan), one("b", x=None)], 1, "x") == [("a", 1)]
+    with pytest.warns(
+        UserWarning, match="no result has 'composite_score' or 'sharpe_ratio' .* give rank_by="
+    ):
+        assert rank([one("a"), one("b")], 1) == [("a", 1)]
+
+
+@pytest.mark.parametrize(
+    "trades", [{}, [], {"a": np.array([1.0])}, {"a": (1, 2)}, pd.DataFrame({"a": [1]}), pl.Series("a", [1])]
+)
+def test_what_has_rows_is_detail(trades: Any) -> None:
+    row = Ranking(1, None).add({"strategy_name": "s", "trades": trades})
+    assert list(row) == ["strategy_name"]
+
+
+@pytest.mark.parametrize("trades", [7, 7.5, None, "none", {"long": 3}, np.int64(7), pl.LazyFrame({"a": [1]})])
+def test_what_has_no_rows_is_a_metric(trades: Any) -> None:
+    row = Ranking(np.int64(1), None).add({"strategy_name": "s", "trades": trades})  # type: ignore[arg-type]
+    assert list(row) == ["strategy_name", "trades"]
 
 
 def test_a_misspelt_metric_is_told() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
+import archiver
 from archiver import layout
 from archiver.archive import Archive
-from archiver.errors import AccessError, NotKeptError
+from archiver.errors import AccessError, FormatError, IntegrityError, NotKeptError
 from archiver.policy import Policy, decide
 from tests.conftest import Place
 from tests.faults import DiedError, FaultyStore
@@ -308,3 +310,22 @@ def test_details_that_a_rule_of_the_bucket_covers_are_expired(moto_place: Place)
         archive.load_strategy("s0")
     store.delete([layout.tier1_key("u", record.run)])
     assert not archive.verify().ok
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        ('{"format": 0}', IntegrityError, "its format is 0"),
+        ('{"format": true}', IntegrityError, "its format is True"),
+        ('{"format": "1"}', IntegrityError, "its format is '1'"),
+        ('{"form', IntegrityError, "put it back"),
+        ('{"format": 2}', FormatError, "upgrade archiver"),
+    ],
+)
+def test_a_damaged_archive_json_is_told_from_a_foreign_one(
+    tmp_path: Path, text: str, error: type[Exception], says: str
+) -> None:
+    archiver.open(str(tmp_path)).save_universe_results("u", [{"strategy_name": "s"}], code="none")
+    (tmp_path / "archive.json").write_text(text)
+    with pytest.raises(error, match=says):
+        archiver.open(str(tmp_path)).runs()

@@ -95,13 +95,16 @@ def _write_csv(table: pa.Table, file: BinaryIO) -> None:
     import csv
     import io
 
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+    # No wrapper over the file: it would close standard output when a reader leaves early.
+    text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table.column_names)
     for batch in table.to_batches(max_chunksize=10_000):
         columns = [[_csv_value(value) for value in column.to_pylist()] for column in batch.columns]
         writer.writerows(zip(*columns, strict=True))
-    text.detach()
+        file.write(text.getvalue().encode())
+        text.seek(text.truncate(0))
+    file.write(text.getvalue().encode())
 
 
 def _csv_value(value: Any) -> Any:

@@ -132,6 +132,9 @@ def trades_table(
         table = pa.Table.from_arrays(encoded.arrays, encoded.names)
     else:
         table = pa.Table.from_struct_array(row["trades"][0].values)
+        for name, inner in layout.get("dicts", {}).items():
+            plain_structs = _without_shapes(table[name].combine_chunks(), inner)
+            table = table.set_column(table.schema.get_field_index(name), name, plain_structs)
         for name in windows:
             if columns is not None and name in columns:
                 at = table.schema.get_field_index(name)
@@ -155,6 +158,20 @@ def _as_rows(trades: Any) -> list[Any]:
     if set(map(type, columns)) == {list} and len(set(map(len, columns))) == 1:
         return [dict(zip(trades, row, strict=True)) for row in zip(*columns, strict=True)]
     return trades if type(trades) is list else [trades]
+
+
+def _without_shapes(array: pa.StructArray, layout: Mapping[str, Any]) -> pa.StructArray:
+    """Return dicts without the column that says each one's shape, which is ours."""
+    import pyarrow as pa
+
+    inner = layout.get("dicts", {})
+    names = [field.name for field in array.type if field.name != layout.get("shape")]
+    parts = [
+        _without_shapes(part, inner[name]) if name in inner else part
+        for name, part in zip((field.name for field in array.type), array.flatten(), strict=True)
+        if name in names
+    ]
+    return pa.StructArray.from_arrays(parts, names, mask=array.is_null())
 
 
 def _never_there(table: pa.Table, layout: Mapping[str, Any]) -> set[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from archiver.codec.columns import EXACT
 from archiver.codec.parquet import ParquetObject, write_parquet
-from archiver.codec.rows import Encoded, RowsEncoder, decode_rows, encode_rows
+from archiver.codec.rows import Encoded, RowsEncoder, decode_rows, encode_rows, free_name
 from archiver.codec.text import dumps, loads, plain
 from archiver.errors import ConfigError
 from archiver.model import Ref
@@ -230,7 +230,8 @@ def _numbers_apart(table: pa.Table, names: set[str], *, elsewhere: bool = False)
         table = table.set_column(at, name, column)
         rest = [None if fits else text for text, fits in zip(texts, exact, strict=True)]
         if any(text is not None for text in rest):
-            field = pa.field(f"{name}.text", pa.string(), metadata={_KIND: _JSON})
+            apart = free_name(f"{name}.text", table.column_names)
+            field = pa.field(apart, pa.string(), metadata={_KIND: _JSON})
             table = table.add_column(at + 1, field, pa.array(rest, pa.string()))
     return table
 

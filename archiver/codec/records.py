@@ -98,7 +98,9 @@ def decode_record(data: bytes, key: str) -> Record:
             raise FormatError(f"{key} is of format {fields['format']}: upgrade archiver to read it")
         return _record(fields, len(data))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IntegrityError(f"{key} is no record: {error!r}; run `archiver verify`") from None
+        raise IntegrityError(
+            f"{key} is damaged: it holds no record ({type(error).__name__}); run `archiver verify`"
+        ) from None
 
 
 def _record(fields: dict[str, Any], size: int) -> Record:

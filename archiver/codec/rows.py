@@ -14,7 +14,7 @@ shapes  the shapes that rows have; null for all columns in order
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -210,7 +210,11 @@ def _assemble(columns: Mapping[str, Column], shapes: list[list[int]], shape_of: 
 def _physical(key: str, taken: Sequence[str]) -> str:
     """Return a column name for the key: itself where Parquet can hold it and nothing has it yet."""
     name = key.encode("ascii", "backslashreplace").decode() if not _encodable(key) else key
-    name = name or "_"
+    return free_name(name or "_", taken)
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return the name, with as many `_` behind it as make it differ from those taken."""
     while name in taken:
         name += "_"
     return name

@@ -167,7 +167,7 @@ def _scope(pattern: str) -> str | None:
     """Return the beginning of keys that a pattern of universes means, or None when it is more than a beginning."""
     wild = _WILD.search(pattern)
     if wild is None:
-        return f"{layout.TIER2}universe={layout.quote(pattern)}/"
+        return f"{layout.TIER2}{layout.universe_part(pattern)}/"
     if wild.start() != len(pattern) - 1 or pattern[-1] != "*":
         return None
     head = pattern[:-1]
