@@ -24,10 +24,10 @@ from archiver.errors import (
 )
 from archiver.expression import known_column
 from archiver.load import FIRST
-from archiver.readable import run_document
+from archiver.readable import json_bytes, run_document
 from archiver.runs import reachable
 from archiver.selection import Ask, parse_sort
-from archiver.web.export import TYPES, json_bytes, table_bytes
+from archiver.web.export import TYPES, table_bytes
 
 if TYPE_CHECKING:
     from archiver.web.site import Site
@@ -98,7 +98,7 @@ def _answering(answer: Callable[..., Response]) -> Callable[..., Response]:
 
 
 def _json(document: Any, status: int = 200) -> Response:
-    return Response(json_bytes(document), status, content_type=TYPES["json"])
+    return Response(json_bytes(document, indent=False), status, content_type=TYPES["json"])
 
 
 def _absent(rest: str) -> Response:
@@ -190,7 +190,9 @@ def _metrics(site: Site) -> Response:
 def _strategy(site: Site) -> Response:
     name, universe, run = _named(None, None)
     found = site.data.archive.load_strategy(name, universe=universe, run=run)
-    return download(json_bytes(found), f"{name}.json", TYPES["json"], inline=not _yes("download"))
+    return download(
+        json_bytes(found, indent=False), f"{name}.json", TYPES["json"], inline=not _yes("download")
+    )
 
 
 def _trades(site: Site, universe: str | None, strategy: str | None) -> Response:
@@ -261,7 +263,9 @@ def _table(table: Any, key: str, name: str) -> Response:
     part = table.slice(start, _whole("limit", table.num_rows))
     if form == "json":
         document = {key: part.to_pylist(), "count": part.num_rows, "total": table.num_rows}
-        return download(json_bytes(document), f"{name}.json", TYPES["json"], inline=not _yes("download"))
+        return download(
+            json_bytes(document, indent=False), f"{name}.json", TYPES["json"], inline=not _yes("download")
+        )
     return download(table_bytes(part, form, key), f"{name}.{form}", TYPES[form])
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from archiver.errors import ConfigError
+from archiver.readable import json_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,27 +20,15 @@ TYPES = {
 }
 
 
-def json_bytes(document: Any) -> bytes:
-    """Write a document as JSON: NaN and infinities, which JSON lacks, are null."""
-    import orjson
-
-    try:
-        return orjson.dumps(document, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE, default=str)
-    except TypeError:  # integers beyond 64 bits, lone surrogates
-        import json
-
-        return json.dumps(_finite(document), default=str).encode() + b"\n"
-
-
 def table_bytes(table: pa.Table, form: str, key: str = "rows") -> bytes:
     """Write a table in one of the formats of TYPES; as JSON it stands under `key`.
 
     Raises ConfigError for another format.
     """
     if form == "json":
-        return json_bytes({key: table.to_pylist(), "count": table.num_rows})
+        return json_bytes({key: table.to_pylist(), "count": table.num_rows}, indent=False)
     if form == "jsonl":
-        return b"".join(json_bytes(row) for row in table.to_pylist())
+        return b"".join(json_bytes(row, indent=False) for row in table.to_pylist())
     out = io.BytesIO()
     if form == "csv":
         import pyarrow.csv as csv
@@ -66,7 +55,7 @@ def _flat(table: pa.Table) -> pa.Table:
     for at, item in enumerate(table.schema):
         if pa.types.is_nested(item.type):
             texts = [
-                None if value is None else json_bytes(value).decode().strip()
+                None if value is None else json_bytes(value, indent=False).decode().strip()
                 for value in table[item.name].to_pylist()
             ]
             table = table.set_column(at, item.name, pa.array(texts, pa.string()))
@@ -83,11 +72,3 @@ def _storable(table: pa.Table) -> pa.Table:
         if not (pa.types.is_struct(item.type) and item.type.num_fields == 0)
     ]
     return table.select(kept)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if value - value == 0 else None
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
