@@ -12,6 +12,7 @@ from typing import Any
 from archiver.errors import PolicyError
 from archiver.model import Record
 from archiver.policy import KEEP, REMOVE, Decision, Policy
+from archiver.readable import size
 
 
 @dataclass(frozen=True)
@@ -134,16 +135,6 @@ def fingerprint(records: Iterable[Record], tags: Mapping[str, Sequence[str]]) ->
     for item in seen:
         digest.update(repr(item).encode())
     return digest.hexdigest()
-
-
-def size(amount: float) -> str:
-    """Write bytes as people do: `812 B`, `4.7 MB` (powers of 1000)."""
-    value = float(amount)
-    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
-        if abs(value) < 999.5 or unit == "PB":
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" or abs(value) >= 99.95 else f"{value:.1f} {unit}"
 
 
 def count(number: int, noun: str) -> str:

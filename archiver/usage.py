@@ -16,7 +16,7 @@ from archiver.catalog import stream
 from archiver.errors import ConfigError, IntegrityError, StorageFullError
 from archiver.layout import digest
 from archiver.model import Record
-from archiver.plan import size
+from archiver.readable import size
 from archiver.runs import reached, read_record
 from archiver.store import Store
 

@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from archiver.readable import size as size  # as a terminal shows them
+
 NONE = "–"
 _UNITS = (
     (re.compile(r"(_pct|_percent|^pnl_pct)$"), "%"),
@@ -22,17 +24,6 @@ _UNITS = (
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d:\d\d|Z)?")
 _SAID_BY_UNIT = frozenset({"pct", "percent", "usd", "pips", "days", "minutes", "hours"})
 _UPPER = {"pnl": "P&L", "sqn": "SQN", "cagr": "CAGR", "var": "VaR", "cvar": "CVaR", "dd": "DD", "id": "ID"}
-
-
-def size(count: float) -> str:
-    """Write a number of bytes: `812 B`, `4.7 MB` (powers of 1000)."""
-    value = float(count)
-    unit = "B"
-    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
-        if abs(value) < 999.5 or unit == "PB":
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" or abs(value) >= 99.95 else f"{value:.1f} {unit}"
 
 
 def age(then: datetime, now: datetime | None = None) -> str:
