@@ -7,23 +7,25 @@ are gone, that their copies are there; after a prune, that nobody pinned what it
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from archiver import layout
-from archiver.codec.records import compress, decompress, encode_record
 from archiver.errors import IntegrityError, NotFoundError, RunNotFoundError, StorageError
 from archiver.model import Record
 from archiver.pause import collector_paused
 from archiver.plan import Plan, fingerprint
 from archiver.policy import PINNED, REMOVE, REMOVE_DETAILS, Decision, Policy, decide, refuse_empty
+from archiver.reduced import encode_unlike, without_details
 from archiver.runs import reachable, reached, read_record, remove
 from archiver.store import Store
 
 _BATCH = 500
 MOST = 0.5
 """Which part of the runs a prune removes at most, unless told otherwise."""
+_ELSEWHERE = "something else than archiver, such as a rule of the bucket"
 
 State = tuple[Sequence[Record], Mapping[str, Sequence[str]]]
 """All records and the tags of each run."""
@@ -66,7 +68,7 @@ def _plan(store: Store, state: State, policies: Sequence[Policy], now: datetime,
     actions = {one.run: one.action for one in decisions}
     gone = [_lost(record, actions[record.run]) for record in records if actions[record.run] != "keep"]
     kept = [
-        record if actions[record.run] == "keep" else _reduced(record, "")
+        record if actions[record.run] == "keep" else without_details(record, "")
         for record in records
         if actions[record.run] != REMOVE
     ]
@@ -125,9 +127,18 @@ def apply_plan(
 def undelete(store: Store, run: str) -> Record:
     """Bring a pruned run back, or the details of one: its record becomes again what it was.
 
-    Returns the record. Raises RunNotFoundError when it is not in the trash (any more), IntegrityError when its record
-    is damaged or data that it needs is gone; nothing changes then.
+    Where nothing but details is gone meanwhile, the run comes back without them, and a warning says so. Returns the
+    record. Raises RunNotFoundError when it is not in the trash (any more), IntegrityError when its record is damaged
+    or other data that it needs is gone; nothing changes then.
     """
+    record, whole = _bring_back(store, run)
+    if not whole:
+        warnings.warn(f"run {run} is back without its details: they are gone from the store", stacklevel=3)
+    return record
+
+
+def _bring_back(store: Store, run: str) -> tuple[Record, bool]:
+    """Bring a run back from the trash. Return its record, and whether its details came with it."""
     key, place = layout.trash_key(run), layout.record_key(run)
     try:
         data = store.get(key)
@@ -136,17 +147,24 @@ def undelete(store: Store, run: str) -> Record:
     record = read_record(key, data)
     # A fresh copy, so that a gc that finds the old one's grace over sees that it no longer is.
     store.put(key, data)
-    _require_data(store, record)
+    left = _what_is_left(store, record)
+    if left is not record and store.stat(place) is not None:
+        raise IntegrityError(f"the details of run {run} are gone from the store: only its metrics are left")
+    if left is not record:
+        data = encode_unlike(left, len(data))
     store.put(place, data)
     if store.stat(key) is None:
         # gc took it at this very moment, or another undelete was quicker: is the data still there?
-        _require_data(store, record)
+        less = _what_is_left(store, left)
+        if less is not left:
+            left, data = less, encode_unlike(less, len(data))
+            store.put(place, data)
     for error in remove(store, [key]).values():
         raise error
     if store.stat(place) is None:
         # A prune that began before us took the record away once more.
         store.put(place, data)
-    return record
+    return left, left is record
 
 
 def _remove_runs(store: Store, removals: Sequence[Decision], done: Pruned) -> None:
@@ -218,7 +236,9 @@ def _remove_details(store: Store, removals: Sequence[Decision], done: Pruned) ->
             return None
         record = read_record(layout.record_key(one.run), copies[0])
         try:
-            store.put(layout.record_key(one.run), _encode(_reduced(record, one.policy), len(copies[0])))
+            store.put(
+                layout.record_key(one.run), encode_unlike(without_details(record, one.policy), len(copies[0]))
+            )
         except StorageError as error:
             done.failed[one.run] = error
             return None
@@ -238,38 +258,44 @@ def _spare_pinned(store: Store, done: Pruned) -> None:
     marker = layout.tag_key(PINNED, "")
     for entry in list(store.list(marker)):
         run = entry.key.removeprefix(marker)
-        if run in taken:
-            undelete(store, run)
+        if run not in taken:
+            continue
+        try:
+            _spare(store, run)
             done.spared.append(run)
+        except (IntegrityError, StorageError) as error:
+            done.failed[run] = StorageError(f"it was pinned meanwhile and is in the trash still: {error}")
     done.removed = [run for run in done.removed if run not in done.spared]
     done.reduced = [run for run in done.reduced if run not in done.spared]
 
 
-def _require_data(store: Store, record: Record) -> None:
-    """Raise IntegrityError when data that a record needs is gone, so that it must not come back."""
+def _spare(store: Store, run: str) -> None:
+    try:
+        _bring_back(store, run)
+    except RunNotFoundError:
+        pass  # somebody else was quicker
+    except IntegrityError:
+        # What it lacks it lacked before: nobody may free the rest of a pinned run.
+        key = layout.trash_key(run)
+        data = store.get(key)
+        read_record(key, data)
+        store.put(layout.record_key(run), data)
+
+
+def _what_is_left(store: Store, record: Record) -> Record:
+    """Return a record of what is still there. Raises IntegrityError when that is not worth bringing back."""
     refs = list({ref.key: ref for ref in reachable(record)}.values())
-    for ref, entry in zip(refs, store.map(lambda ref: store.stat(ref.key), refs), strict=True):
-        if entry is None:
+    found = zip(refs, store.map(lambda ref: store.stat(ref.key), refs), strict=True)
+    gone = {ref.key for ref, entry in found if entry is None}
+    for key in sorted(gone):
+        # Rules of buckets remove details, and those alone. A tape is worth nothing without them.
+        if not key.startswith((layout.TIER2, layout.TAPES)):
             raise IntegrityError(
-                f"run {record.run} cannot be brought back whole: {ref.key} is gone; `archiver verify` tells more"
+                f"run {record.run} cannot be brought back whole: {key} is gone; `archiver verify` tells more"
             )
-
-
-def _reduced(record: Record, policy: str) -> Record:
-    """Return the record without its details; the names of the strategies that had some stay."""
-    return replace(record, tier2=None, tapes=(), detail_removed=policy)
-
-
-def _encode(record: Record, unlike: int) -> bytes:
-    """Encode a record to another size than the one it replaces: the catalog tells records apart by size and time."""
-    data = encode_record(record)
-    if len(data) != unlike:
-        return data
-    text = decompress(data, layout.record_key(record.run))
-    while len(data) == unlike:
-        text += b" "
-        data = compress(text)
-    return data
+    if record.tier2 is not None and record.tier2.key in gone:
+        return without_details(record, _ELSEWHERE)
+    return record
 
 
 def _lost(record: Record, action: str) -> Record:

@@ -123,6 +123,9 @@ def test_prune_refuses_what_may_be_a_mistake(run: Cli, store: Store, runs: list[
         assert err.strip().splitlines()[-1].startswith("archiver: ")
     assert "--apply would refuse" in run("prune", "--keep-last", "1")[2]
     assert snapshot(store) == before
+    # No rule means the configured policies, whatever else is allowed.
+    code, _, err = run("prune", "--allow-empty")
+    assert (code, "no policy" in err) == (13, True)
     assert run("prune", "--keep-last", "1", "--apply", "--max-remove", "75%")[0] == 0
     assert run("prune", "--keep-last", "0", "--allow-empty", "--apply", "--max-remove", "1")[0] == 0
     assert run("ls", "--json")[1] == '{\n  "runs": []\n}\n'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -18,7 +19,7 @@ from archiver.policy import Policy
 from archiver.runs import load_record
 from archiver.store import Store, open_store
 from tests.faults import DiedError, FaultyStore, flip
-from tests.stores import SharedStore, StubbornStore, fresh_store, save, snapshot
+from tests.stores import PassingStore, SharedStore, StubbornStore, fresh_store, save, snapshot
 
 OLD = Policy(keep_within="30d")
 DETAILS = Policy(keep_within="30d", tiers=2)
@@ -115,11 +116,11 @@ def test_a_run_without_details_is_pruned_and_comes_back_with_them(local: Store) 
 
 
 def test_a_reduced_record_never_has_the_size_of_the_one_it_replaces(local: Store) -> None:
-    from archiver.prune import _encode
+    from archiver.reduced import encode_unlike
 
     record = save(local)
     whole = encode_record(record)
-    assert len(_encode(record, len(whole))) != len(whole)
+    assert len(encode_unlike(record, len(whole))) != len(whole)
     assert load_record(local, record.run) == record
 
 
@@ -223,10 +224,71 @@ def test_undelete_refuses_what_cannot_come_back_whole(local: Store) -> None:
     with pytest.raises(IntegrityError, match=rf"trash/{runs[0]}"):
         archive.undelete(runs[0])
     assert snapshot(local) == before
-    local.delete([layout.tier2_key("u1", runs[1])])
+    local.delete([entry.key for entry in local.list(layout.CODE)])
     with pytest.raises(IntegrityError, match="cannot be brought back whole"):
         archive.undelete(runs[1])
     assert runs[1] not in ids(archive)
+
+
+def test_a_run_whose_details_are_gone_comes_back_without_them(local: Store) -> None:
+    runs = filled(local)
+    archive = Archive(local)
+    archive.apply(archive.plan_prune(OLD))
+    local.delete([layout.tier2_key("u1", runs[1])])
+    with pytest.warns(UserWarning, match=f"{runs[1]} is back without its details"):
+        assert archive.undelete(runs[1]).detailed == 0
+    assert archive.load_metrics(run=runs[1]).num_rows == 1
+    with pytest.raises(NotKeptError, match="was removed by something else than archiver"):
+        archive.load_strategy("s0", run=runs[1])
+    assert archive.verify(read_data=True).ok
+    assert {run.id for run in archive.trash()} == {runs[0]}
+
+
+def test_details_that_are_gone_do_not_come_back_but_the_metrics_stay(local: Store) -> None:
+    runs = filled(local)
+    archive = Archive(local)
+    archive.apply(archive.plan_prune(DETAILS))
+    local.delete([layout.tier2_key("u1", runs[1])])
+    before = local.get(layout.record_key(runs[1]))
+    with pytest.raises(IntegrityError, match=r"details of run .* are gone"):
+        archive.undelete(runs[1])
+    assert local.get(layout.record_key(runs[1])) == before
+
+
+@pytest.mark.parametrize("lost", [layout.TIER2, layout.CODE], ids=["details", "code"])
+def test_a_pin_brings_back_what_is_left_of_a_run(local: Store, lost: str) -> None:
+    runs = filled(local)
+    local.delete([entry.key for entry in local.list(lost)])
+    trashed = layout.trash_key(runs[1])
+
+    class Pinning(PassingStore):
+        def put(self, key: str, data: bytes, *, create: bool = False) -> None:
+            super().put(key, data, create=create)
+            if key == trashed:
+                for run in runs[:2]:
+                    super().put(layout.tag_key("pinned", run), b"")
+
+    archive = Archive(Pinning(local))
+    done = archive.apply(archive.plan_prune(OLD))
+    assert (sorted(done.spared), done.failed) == (sorted(runs[:2]), {})
+    assert ids(Archive(local)) == set(runs)
+
+
+def test_a_pinned_run_that_cannot_come_back_is_named(local: Store) -> None:
+    runs = filled(local)
+    trashed = layout.trash_key(runs[1])
+
+    class Failing(PassingStore):
+        def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
+            failed = super().delete(keys)
+            super().put(layout.tag_key("pinned", runs[1]), b"")
+            flip(self.inner, trashed)
+            return failed
+
+    archive = Archive(Failing(local))
+    done = archive.apply(archive.plan_prune(OLD))
+    assert "pinned meanwhile" in str(done.failed[runs[1]])
+    assert sorted(done.removed) == sorted(runs[:2])
 
 
 def test_a_damaged_record_aborts_the_plan_and_is_named(local: Store) -> None:

@@ -63,7 +63,7 @@ def prune(
 
     call = Call.of(ctx)
     most = share(max_remove, "--max-remove")
-    given = _policy(keep_within, keep_last, keep_best, keep_tag, tiers, universe, allow_empty)
+    given = _policy(keep_within, keep_last, keep_best, keep_tag, tiers, universe)
     archive = call.archive()
     plan = archive.plan_prune(*given, allow_empty=allow_empty)
     if not call.json:
@@ -94,7 +94,6 @@ def _policy(
     keep_tag: list[str] | None,
     tiers: str,
     universe: str,
-    allow_empty: bool,
 ) -> list[Policy]:
     """Return the policy that the options make, or none when no rule is among them."""
     from archiver.errors import ConfigError
@@ -102,7 +101,7 @@ def _policy(
 
     if tiers not in ("all", "2"):
         raise ConfigError(f"--tiers is {tiers!r}: give all, or 2 for details only")
-    if keep_within is None and keep_last is None and not keep_best and not keep_tag and not allow_empty:
+    if keep_within is None and keep_last is None and not keep_best and not keep_tag:
         if tiers != "all" or universe != "*":
             raise ConfigError("--tiers and --universe need a rule beside them, such as --keep-within 30d")
         return []
@@ -141,6 +140,7 @@ def _report(call: Call, plan: Plan, done: Pruned) -> None:
     from archiver.plan import count
 
     failed = {run: str(error) for run, error in done.failed.items()}
+    gone = {*done.removed, *done.reduced}
     if call.json:
         call.print_json(
             {
@@ -154,7 +154,7 @@ def _report(call: Call, plan: Plan, done: Pruned) -> None:
         )
     else:
         for run, text in failed.items():
-            call.say(f"run {run} stays: {text}")
+            call.say(f"run {run}{' stays' if run not in gone else ''}: {text}")
         for run in done.spared:
             call.say(f"run {run} stays: it was pinned meanwhile")
         are = "is" if len(done.removed) == 1 else "are"

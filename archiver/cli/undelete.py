@@ -18,7 +18,8 @@ def undelete(
 ) -> None:
     """Bring back a run that was pruned, or the details of one that lost them.
 
-    This works until `archiver gc --apply` has freed it, which it does after its grace (7 days).
+    This works until `archiver gc --apply` has freed it, which it does after its grace (7 days). A run whose details are
+    gone from the store meanwhile comes back without them.
     """
     from archiver.readable import run_document
 
