@@ -208,7 +208,9 @@ def read_record(key: str, data: bytes) -> Record:
     """Decode a record, and make sure that it is the one its key says. Raises IntegrityError."""
     record = decode_record(data, key)
     if record.run != layout.run_of_record(key):
-        raise IntegrityError(f"{key} holds the record of {record.run}; run `archiver verify`")
+        raise IntegrityError(
+            f"{key} holds the record of {record.run}; `archiver verify --repair` sets it aside"
+        )
     return record
 
 

@@ -108,9 +108,7 @@ def stored_bytes(store: Store, ref: Ref) -> bytes:
     try:
         data = store.get(ref.key)
     except NotFoundError:
-        raise IntegrityError(
-            f"{ref.key} is gone from {store.url} although a record needs it; run `archiver verify`"
-        ) from None
+        raise gone(ref.key, store) from None
     if not ref.plain:
         return check(ref, data)
     if _plain_digest(data, ref) != ref.sha256:
@@ -141,10 +139,19 @@ def pieces(store: Store, key: str, size: int) -> Iterator[bytes]:
         try:
             data = store.get(key, start, end)
         except NotFoundError:
-            data = b""
+            raise gone(key, store) from None
         if len(data) != end - start:
-            raise IntegrityError(f"{key} in {store.url} is gone or cut; run `archiver verify`")
+            raise IntegrityError(f"{key} in {store.url} is cut; run `archiver verify`")
         yield data
+
+
+def gone(key: str, store: Store) -> IntegrityError:
+    """Return the error for an object that is not where a record says."""
+    # Details may have expired, which is no damage: once the record says so, the rest of the run moves.
+    advice = " --repair`, then try again" if key.startswith(layout.TIER2) else "`"
+    return IntegrityError(
+        f"{key} is gone from {store.url} although a record needs it; run `archiver verify{advice}"
+    )
 
 
 class _Transfer:

@@ -163,14 +163,18 @@ class Upkeep:
         from archiver.rules import simulate
 
         @cache
-        def rules() -> lifecycle.BucketRules | None:
+        def rules() -> lifecycle.BucketRules | StorageError | None:
             try:
                 return lifecycle.read(self.store)
-            except (ConfigError, StorageError):
-                return None  # no bucket, or one that does not show its rules: what is missing is damage
+            except ConfigError:
+                return None  # no bucket, or one without rules: what is missing is damage
+            except StorageError as error:
+                return error  # asked once, told of every run
 
         def expires(record: Record) -> bool:
             found = rules()
+            if isinstance(found, StorageError):
+                raise found
             if found is None or record.tier2 is None:
                 return False
             # Whatever its age: the rule may have been stricter before, and days are the server's.

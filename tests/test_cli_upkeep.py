@@ -162,6 +162,32 @@ def test_verify_names_damage_and_repair_sets_aside(run: Cli, store: Store, runs:
     assert len(json.loads(run("ls", "--json")[1])["runs"]) == 3
 
 
+def test_what_is_only_newer_is_no_damage_but_needs_an_upgrade(
+    run: Cli, store: Store, runs: list[str]
+) -> None:
+    from archiver.codec.records import compress, decompress
+
+    key = layout.record_key(runs[0])
+    store.put(key, compress(decompress(store.get(key), key).replace(b'{"format":1', b'{"format":2')))
+    code, out, _ = run("verify")
+    assert (code, "upgrade archiver" in out) == (11, True)
+    flip(store, layout.record_key(runs[1]))
+    assert run("verify")[0] == 3
+
+
+def test_a_damaged_record_in_the_trash_does_not_stop_gc_for_good(
+    run: Cli, store: Store, runs: list[str]
+) -> None:
+    run("prune", "--keep-within", "30d", "--apply")
+    flip(store, layout.trash_key(runs[0]))
+    for command in ("gc", "undelete"):
+        code, _, err = run(command)
+        assert (code, "`archiver verify --repair` sets it aside" in err) == (3, True)
+    assert run("verify", "--repair")[0] == 3
+    assert run("gc")[0] == 0
+    assert run("undelete")[0] == 0
+
+
 def test_a_damaged_record_ends_gc_and_prune_with_its_name(run: Cli, store: Store, runs: list[str]) -> None:
     flip(store, layout.record_key(runs[1]))
     for command in (("gc", "--apply"), ("prune", "--keep-last", "3", "--apply")):

@@ -13,7 +13,7 @@ from archiver import layout
 from archiver.archive import Archive
 from archiver.catalog import compact
 from archiver.codec.records import compress, decompress, encode_record
-from archiver.errors import ConfigError, StorageError
+from archiver.errors import AccessError, ConfigError, IntegrityError, NotKeptError, StorageError
 from archiver.model import Record
 from archiver.policy import Policy
 from archiver.runs import reachable
@@ -68,6 +68,8 @@ def test_damage_is_found_and_named(local: Store, choose: Callable[[Record], str]
         local.put(layout.trash_key(record.run), local.get(layout.record_key(record.run)))
         local.delete([layout.record_key(record.run)])
     clean = local.get(key)
+    # Who brings a run back from the trash is told that its details are gone, and that rules of buckets do so.
+    damage = not (in_trash and key.startswith(layout.TIER2))
 
     flip(local, key)
     assert verify(local).ok  # a listing cannot show this
@@ -86,8 +88,8 @@ def test_damage_is_found_and_named(local: Store, choose: Callable[[Record], str]
     local.delete([key])
     for read_data in (False, True):
         problems = verify(local, read_data=read_data).problems
-        assert Problem(record.run, key, "is missing") in problems
-        assert {problem.key for problem in problems} == {key}
+        assert (Problem(record.run, key, "is missing") in problems) == damage
+        assert {problem.key for problem in problems} == ({key} if damage else set())
     local.put(key, clean)
     assert verify(local, read_data=True).ok
 
@@ -116,9 +118,15 @@ def test_records_that_cannot_be_read_are_named_and_the_rest_is_checked(local: St
     assert [(one.run, one.key) for one in report.problems] == [(record.run, key)]
     newer = compress(decompress(clean, key).replace(b'{"format":1', b'{"format":2'))
     local.put(key, newer)
-    (problem,) = verify(local, repair=True).problems
+    report = verify(local, repair=True)
+    (problem,) = report.problems
     assert "upgrade archiver" in problem.what
+    assert report.newer
     assert local.get(key) == newer
+    flip(local, record.tier2.key)  # type: ignore[union-attr]
+    save(local)
+    flip(local, layout.record_key(save(local).run))
+    assert not verify(local).newer
 
 
 def test_repair_sets_aside_what_points_to_nothing_and_deletes_nothing(local: Store) -> None:
@@ -134,11 +142,18 @@ def test_repair_sets_aside_what_points_to_nothing_and_deletes_nothing(local: Sto
     assert {problem.run for problem in report.problems} == {lost.run, torn.run, no_detail.run}
     assert sorted(report.quarantined) == sorted(layout.record_key(one.run) for one in (lost, torn))
     moved = {f"quarantine/{key}" if key in report.quarantined else key: data for key, data in before.items()}
-    assert snapshot(local) == moved
+    whole = layout.record_key(no_detail.run)
+    after = snapshot(local)
+    assert after.pop(f"quarantine/{whole}") == before[whole]
+    assert after == {**moved, whole: after[whole]}
+    assert report.reduced == [no_detail.run]
     archive = Archive(local)
     assert record.run in {run.id for run in archive.runs()}
     assert archive.load_metrics(run=no_detail.run).num_rows == 100
-    assert [problem.run for problem in verify(local).problems] == [no_detail.run]
+    with pytest.raises(NotKeptError, match="removed by damage"):
+        archive.load_strategy("s0", run=no_detail.run)
+    again = verify(local, repair=True)
+    assert (again.ok, again.reduced, again.quarantined) == (True, [], [])
 
 
 def test_details_that_a_bucket_rule_removed_are_expired(local: Store) -> None:
@@ -150,6 +165,38 @@ def test_details_that_a_bucket_rule_removed_are_expired(local: Store) -> None:
     assert [problem.run for problem in report.problems] == [other.run]
     local.delete([OBJECTS[0](record)])
     assert not verify(local, expires=lambda _: True).ok  # rules never remove metrics
+
+
+def test_repair_writes_down_what_expired_so_that_the_rest_can_be_used(local: Store, tmp_path: Path) -> None:
+    run = save(local, strategies=100, bars=60).run
+    local.delete([layout.tier2_key("u", run)])
+    archive, target = Archive(local), Archive(open_store(tmp_path / "target"))
+    for use in (lambda: archive.copy_to(target), lambda: archive.bundle([run], "b")):
+        with pytest.raises(IntegrityError, match=r"`archiver verify --repair`"):
+            use()
+    report = verify(local, repair=True, expires=lambda _: True)
+    assert (report.ok, report.expired, report.reduced) == (True, [run], [run])
+    # From here on the record tells, whatever becomes of the rule.
+    assert (verify(local).ok, verify(local).expired) == (True, [])
+    assert [one.id for one in archive.trash()] == [run]
+    with pytest.raises(NotKeptError, match="removed by a rule of the bucket"):
+        archive.load_strategy("s0", run=run)
+    assert archive.copy_to(target).runs == (run,)
+    assert archive.bundle([run], "b").runs == (run,)
+    assert target.load_metrics(run=run).num_rows == 100
+
+
+def test_says_when_the_rules_of_the_bucket_cannot_be_read(local: Store) -> None:
+    record = save(local)
+    local.delete([layout.tier2_key("u", record.run)])
+
+    def expires(_record: Record) -> bool:
+        raise AccessError("access denied")
+
+    (problem,) = verify(local, expires=expires).problems
+    assert problem.what == (
+        "is missing; the bucket's rules could not be read, which may have removed it: access denied"
+    )
 
 
 def test_details_in_a_bundle_are_archived(local: Store) -> None:
@@ -178,7 +225,7 @@ def test_a_sample_reads_some_by_chance(local: Store) -> None:
 def test_reading_goes_on_where_it_was_interrupted(
     local: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("archiver.verify._SAVE_EVERY", 5)
+    monkeypatch.setattr("archiver.verify.progress.SAVE_EVERY", 5)
     records = [save(local, code=bytes([at]), strategies=100) for at in range(20)]
     records.sort(key=lambda record: record.run)
     flip(local, OBJECTS[1](records[0]))
@@ -206,10 +253,61 @@ def test_reading_goes_on_where_it_was_interrupted(
 
     state.write_text("{}")
     with pytest.raises(ConfigError, match="does not tell"):
-        verify(local, read_data=True, resume=state)
+        verify(local, resume=state)
+    for wrong in (tmp_path, tmp_path / "no" / "file"):
+        with pytest.raises(ConfigError, match="name a file"):
+            verify(local, resume=wrong)
     state.write_text(json.dumps({**first, "url": "s3://other"}))
     with pytest.raises(ConfigError, match="s3://other"):
         verify(local, read_data=True, resume=state)
+
+
+@pytest.mark.parametrize(
+    "error", [StorageError("the cable is out"), KeyboardInterrupt()], ids=["raised", "stopped"]
+)
+def test_an_interruption_saves_how_far_reading_came(
+    local: Store, tmp_path: Path, error: BaseException
+) -> None:
+    records = sorted(
+        (save(local, code=bytes([at]), strategies=100) for at in range(20)), key=lambda one: one.run
+    )
+    flip(local, layout.record_key(records[2].run))
+    flip(local, OBJECTS[1](records[15]))
+    state = tmp_path / "state"
+
+    def stop(_count: int, seen: list[int] = []) -> None:  # noqa: B006 - it counts over calls
+        seen.append(1)
+        if len(seen) == 50:
+            raise error
+
+    with pytest.raises(type(error)):
+        verify(local, resume=state, step=stop)
+    first = json.loads(state.read_text())
+    assert 0 < first["read"] < 50
+    assert not list(tmp_path.glob("*.part"))
+
+    counting = FaultyStore(local)
+    report = verify(counting, resume=state)
+    read = {key for verb, key in counting.calls if verb == "get" and not key.startswith("runs/")}
+    assert (report.read, len(read)) == (19 * 3, 19 * 3 - first["read"])
+    # What was found before and after is told once.
+    assert [problem.run for problem in report.problems] == [records[2].run, records[15].run]
+    assert not state.exists()
+
+
+def test_progress_is_saved_after_a_while_too(
+    local: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at in range(3):
+        save(local, code=bytes([at]))
+    state = tmp_path / "state"
+    for limit in ("SAVE_SECONDS", "SAVE_BYTES"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"archiver.verify.progress.{limit}", 0)
+            seen: list[bool] = []
+            verify(local, resume=state, step=lambda _, seen=seen: seen.append(state.exists()))  # type: ignore[misc]
+            assert any(seen)
+            assert not state.exists()
 
 
 def test_runs_that_come_and_go_meanwhile_are_no_damage() -> None:

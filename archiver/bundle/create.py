@@ -23,7 +23,7 @@ from archiver.pause import collector_paused
 from archiver.runs import read_record
 from archiver.store import Store
 from archiver.store.seekable import seek_table
-from archiver.transfer import Step
+from archiver.transfer import Step, gone
 
 LEVEL = 1
 """Most of what goes in is compressed already: harder work saves two percent."""
@@ -246,7 +246,7 @@ def _get(store: Store, key: str, start: int, end: int) -> bytes:
     try:
         data = store.get(key, start, end)
     except NotFoundError:
-        raise lost(key, store) from None
+        raise gone(key, store) from None
     if len(data) != end - start:
         raise lost(key, store)
     return data

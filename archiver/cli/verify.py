@@ -25,26 +25,31 @@ def verify(
     resume: Annotated[
         Path | None,
         typer.Option(
-            "--resume", metavar="FILE", help="Keep in FILE how far reading came, and go on from there."
+            "--resume",
+            metavar="FILE",
+            help="Read all data, keep in FILE how far reading came, and go on from there.",
         ),
     ] = None,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Set records aside that cannot be read or whose metrics are gone."),
+        typer.Option(
+            "--repair", help="Set broken records aside, and write down in the others which details are gone."
+        ),
     ] = False,
 ) -> None:
     """Check that every object a run needs is there in its right size; with --read-data, that no bit has changed.
 
-    Exit code 3 means damage. Details that a rule of the bucket removed (expired) or that are in a bundle
-    (archived) are not damage. --repair deletes nothing: what it sets aside is in quarantine/. What reading data found
-    is kept in the archive, where it may be written, for the pages of `archiver serve`.
+    Exit code 3 means damage, 11 that all would be well for a later version of archiver. Details that a rule of the
+    bucket removed (expired) or that are in a bundle (archived) are not damage. --repair deletes nothing: records that
+    cannot be read or whose metrics are gone are set aside in quarantine/; where only details are gone, the run's record
+    says so from then on, and copies and bundles of the run go on without them. What reading data found is kept in the archive, where it may be written, for the pages of `archiver serve`.
     """
     from archiver.cli.percent import share
 
     call = Call.of(ctx)
     part = None if sample is None else share(sample, "--sample")
     archive = call.archive()
-    with call.progress("reading" if read_data or sample else "looking") as step:
+    with call.progress("reading" if read_data or sample or resume else "looking") as step:
         report = archive.verify(
             read_data, sample=part, resume=resume, repair=repair, remember=True, step=step
         )
@@ -53,7 +58,7 @@ def verify(
     else:
         _show(call, report)
     if not report.ok:
-        raise typer.Exit(3)
+        raise typer.Exit(11 if report.newer else 3)
 
 
 def _show(call: Call, report: Report) -> None:
@@ -69,6 +74,8 @@ def _show(call: Call, report: Report) -> None:
         call.say(f"{run}: details archived in a bundle")
     for key in report.quarantined:
         call.say(f"{key} was set aside in quarantine/")
+    for run in report.reduced:
+        call.say(f"{run}: its record says now that its details are gone")
     read = f", {report.read:,} of them read ({size(report.bytes)})" if report.read else ""
     verdict = "all is well" if report.ok else count(len(report.problems), "problem")
     call.say(f"{report.runs:,} runs, {report.objects:,} objects{read}: {verdict}")
@@ -85,4 +92,5 @@ def _document(report: Report) -> dict[str, object]:
         "expired": report.expired,
         "archived": report.archived,
         "quarantined": report.quarantined,
+        "reduced": report.reduced,
     }

@@ -16,6 +16,8 @@ FORMAT = 1
 _LEVEL = 9
 _contexts = threading.local()
 _MOST_BYTES = 1 << 30
+# One damaged record ends what must know all of them; verifying alone would only say so again.
+_ASIDE = "`archiver verify --repair` sets it aside"
 
 
 def compress(data: bytes, level: int = _LEVEL) -> bytes:
@@ -23,14 +25,14 @@ def compress(data: bytes, level: int = _LEVEL) -> bytes:
     return bytes(zstandard.ZstdCompressor(level=level, write_checksum=True).compress(data))
 
 
-def decompress(data: bytes, key: str) -> bytes:
-    """Return the content of a zstd frame. Raises IntegrityError, naming the key, when it is damaged."""
+def decompress(data: bytes, key: str, advice: str = "run `archiver verify --read-data`") -> bytes:
+    """Return the content of a zstd frame. Raises IntegrityError, naming the key and what to do, when it is damaged."""
     try:
         if zstandard.frame_content_size(data) > _MOST_BYTES:
             raise IntegrityError(f"{key} is damaged: it claims to hold more than {_MOST_BYTES} bytes")
         return bytes(_decompressor().decompress(data, max_output_size=_MOST_BYTES, allow_extra_data=False))
     except zstandard.ZstdError as error:
-        raise IntegrityError(f"{key} is damaged: {error}; run `archiver verify --read-data`") from None
+        raise IntegrityError(f"{key} is damaged: {error}; {advice}") from None
 
 
 def _decompressor() -> zstandard.ZstdDecompressor:
@@ -91,7 +93,7 @@ def _escaped(value: Any) -> Any:
 
 def decode_record(data: bytes, key: str) -> Record:
     """Read a record. Raises IntegrityError when it is damaged, FormatError when it is of a newer format."""
-    text = decompress(data, key)
+    text = decompress(data, key, _ASIDE)
     try:
         fields = orjson.loads(text)
         if fields["format"] > FORMAT:
@@ -99,7 +101,7 @@ def decode_record(data: bytes, key: str) -> Record:
         return _record(fields, len(data))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(
-            f"{key} is damaged: it holds no record ({type(error).__name__}); run `archiver verify`"
+            f"{key} is damaged: it holds no record ({type(error).__name__}); {_ASIDE}"
         ) from None
 
 
