@@ -16,7 +16,7 @@ from archiver.store.request import digest
 if TYPE_CHECKING:
     from archiver.store.s3 import S3Store
 
-_AT_ONCE = 4
+_AT_ONCE = 3
 _GROW_AFTER = 5000
 """Parts after which they get larger, as 10,000 are allowed; some stores want equal ones, so not sooner."""
 

@@ -36,6 +36,9 @@ _MOST_RATIO, _SLACK = 256, 64 << 20
 _CACHED = 8 << 20
 _RESERVED_BITS = 0x18
 
+_STRIDE = 8 << 20
+"""Bytes that are fetched at a time where all of a file is read: far away a request costs as much as a megabyte."""
+
 Fetch = Callable[[int, int], bytes]
 
 
@@ -102,7 +105,7 @@ class Frames:
         """Unpack all frames in order, in bounded memory, without keeping any."""
         at = 0
         while at < len(self._plain) - 1:
-            stop = max(at + 1, bisect_right(self._packed, self._packed[at] + (1 << 20)) - 1)
+            stop = max(at + 1, bisect_right(self._packed, self._packed[at] + _STRIDE) - 1)
             while stop > at + 1 and self._plain[stop] - self._plain[at] > MOST_PLAIN:
                 stop -= 1
             yield from self._load(range(at, stop))
