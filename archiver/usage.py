@@ -150,7 +150,7 @@ def df(store: Store, budget: int | None) -> list[Space]:
 
 
 class Guard:
-    """Looks before a save whether it will fit; lists a bucket at most every quarter of an hour."""
+    """Looks before a save whether it will fit; lists a bucket every quarter of an hour, and before it refuses."""
 
     def __init__(self, store: Store, min_free: int, budget: int | None) -> None:
         self._store, self._min_free, self._budget = store, min_free, budget
@@ -178,26 +178,36 @@ class Guard:
         if left < 0:
             raise StorageFullError(
                 f"{where}, the save needs {size(needed)} and {size(self._min_free)} must stay (min_free): nothing was"
-                " written; free some space, or `archiver prune`"
+                " written; free some space, or `archiver prune` and `archiver gc`"
             )
         if left < max(_SCARCE * needed, self._min_free):
             warnings.warn(
-                f"{where}, the save takes {size(needed)}: free some, or `archiver prune`", stacklevel=4
+                f"{where}, the save takes {size(needed)}: free some, or `archiver prune` and `archiver gc`",
+                stacklevel=4,
             )
 
     def _check_budget(self, budget: int, needed: int) -> None:
         with self._lock:
-            now = time.monotonic()
-            if self._listed is None or now - self._listed > _LISTED_SECONDS:
-                self._used, self._listed = _stored(self._store), now
+            listed = self._listed is None or time.monotonic() - self._listed > _LISTED_SECONDS
+            if listed:
+                self._list()
             after = self._used + needed
+            if after > budget and not listed:
+                # Somebody may have made room: that ends the refusals at once.
+                self._list()
+                after = self._used + needed
             if after <= budget:
                 self._used = after
         text = f"{self._store.url} would take {size(after)} of its budget of {size(budget)}"
         if after > budget:
-            raise StorageFullError(f"{text}: nothing was written; `archiver prune`, or raise the budget")
+            raise StorageFullError(
+                f"{text}: nothing was written; `archiver prune` and `archiver gc`, or raise the budget"
+            )
         if after > _NEARLY * budget:
-            warnings.warn(f"{text}: `archiver prune`, or raise the budget", stacklevel=4)
+            warnings.warn(f"{text}: `archiver prune` and `archiver gc`, or raise the budget", stacklevel=4)
+
+    def _list(self) -> None:
+        self._used, self._listed = _stored(self._store), time.monotonic()
 
 
 def level(space: Space, warn: float | None, fail: float | None) -> str:
