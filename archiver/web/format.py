@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from archiver.readable import price
 from archiver.readable import size as size  # as a terminal shows them
 
 NONE = "–"
@@ -21,6 +22,7 @@ _UNITS = (
     (re.compile(r"(_ratio|^omega|_factor|^sqn|^beta)$"), "ratio"),
     (re.compile(r"^(n_|max_consecutive_)|_count$"), "count"),
 )
+_MONEY = ("$", "€")
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d:\d\d|Z)?")
 _SAID_BY_UNIT = frozenset({"pct", "percent", "usd", "pips", "days", "minutes", "hours"})
 _UPPER = {"pnl": "P&L", "sqn": "SQN", "cagr": "CAGR", "var": "VaR", "cvar": "CVaR", "dd": "DD", "id": "ID"}
@@ -97,8 +99,12 @@ def shown(name: str, value: Any) -> str:
     text = number(value)
     if not isinstance(value, int | float) or isinstance(value, bool) or value != value:
         return text
+    if "price" in name:
+        return price(value).replace("-", "−")
     own = unit(name)
-    if own in ("$", "€"):
+    if own in _MONEY:
+        if 0.005 <= abs(value) < 10_000:
+            text = f"{value:,.2f}".replace("-", "−")
         return f"−{own}{text[1:]}" if text.startswith("−") else f"{own}{text}"
     return f"{text} {own}" if own in ("%", "days", "min", "h", "pips", "bars") else text
 

@@ -37,7 +37,10 @@ def test_numbers_are_written_for_people(value, text):
     ("name", "value", "text"),
     [
         ("return_pct", 12.5, "12.50 %"),
-        ("pnl_usd", -4.25, "−$4.250"),
+        ("pnl_usd", -4.25, "−$4.25"),
+        ("net_pnl_usd", 12_345.678, "$12,346"),
+        ("entry_price", 1.08612, "1.08612"),
+        ("exit_price", 186.0, "186.000"),
         ("duration_days", 3, "3 days"),
         ("sharpe_ratio", 1.5, "1.500"),
         ("n_trades", 12, "12"),

@@ -37,6 +37,19 @@
     return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
   };
 
+  /* The digits that a pip needs. */
+  functions.priceText = function (value) {
+    if (typeof value !== "number" || Math.abs(value) >= 20) return functions.metricText(value);
+    return value.toFixed(5).replace("-", "−");
+  };
+
+  /* Cents, as long as they are seen. */
+  functions.moneyText = function (value) {
+    var size = Math.abs(value);
+    if (typeof value !== "number" || size < 0.005 || size >= 10000) return functions.metricText(value);
+    return value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).replace("-", "−");
+  };
+
   /* Green above and red below zero where a metric has both; else one hue from its low to its high values. */
   functions.metricShade = function (value, low, high) {
     if (typeof value !== "number") return { backgroundColor: "transparent" };

@@ -82,7 +82,7 @@ def _trade_column(item: Any) -> dict[str, Any]:
     if is_number(item.type):
         column |= {
             "type": "rightAligned",
-            "valueFormatter": {"function": "metricText(params.value)"},
+            "valueFormatter": {"function": f"{_text_of(item.name, own)}(params.value)"},
             "cellClass": ["figure", "ag-right-aligned-cell"],
         }
         if any(word in item.name for word in ("pnl", "profit", "return")):
@@ -90,6 +90,13 @@ def _trade_column(item: Any) -> dict[str, Any]:
     if item.name.endswith(("_time", "_date")):
         column["width"] = 165
     return column
+
+
+def _text_of(name: str, unit: str) -> str:
+    """Return the function of assets/grid.js that writes a number of a column."""
+    if "price" in name:
+        return "priceText"
+    return "moneyText" if unit in ("$", "€") else "metricText"
 
 
 def _rows(site: Site, request: dict[str, Any] | None, of: dict[str, str]) -> dict[str, Any]:
