@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from archiver import layout
 from archiver.errors import ConfigError, NotFoundError, PolicyError
+from archiver.plan import check_most
 from archiver.policy import PINNED, before
 from archiver.runs import read_record, remove
 from archiver.store import Store
@@ -101,6 +102,7 @@ def apply_extras(
 
     Returns their ids. Raises PolicyError for a stale plan, or one that removes more than a share of the runs.
     """
+    check_most(max_remove)
     if len(plan.removed) > max_remove * plan.total:
         raise PolicyError(
             f"{len(plan.removed)} of {plan.total} runs of {target.url} would go, more than {max_remove:.0%}:"

@@ -123,7 +123,7 @@ def plan(
     change = merge(before.document, wanted, before.root)
     refuse(change)
     known = list(records)
-    hit = at_risk(change.wanted, known, tags, before.root, protected_tags(policies, PINNED))
+    hit = _kept_by_tag(change, known, tags, policies)
     safe = bundled() if hit else {}
     refuse_pins(
         [record for record in hit if record.run not in safe], now=any(pins_at_risk(before, known, tags))
@@ -138,6 +138,17 @@ def plan(
         *_costs(estimates, change),
     ]
     return RulesPlan(before, change, tuple(dict.fromkeys(warnings)), tuple(estimates))
+
+
+def _kept_by_tag(
+    change: Change, records: Sequence[Record], tags: Mapping[str, Sequence[str]], policies: Sequence[Policy]
+) -> list[Record]:
+    """Return the runs with details that the wanted rules would remove and a policy on their universe keeps by tag."""
+    hit = []
+    for universe in dict.fromkeys(record.universe for record in records):
+        own = [record for record in records if record.universe == universe]
+        hit += at_risk(change.wanted, own, tags, change.root, protected_tags(policies, PINNED, universe))
+    return hit
 
 
 def pins_at_risk(

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
 from itertools import groupby
 from typing import Any
 
@@ -49,6 +50,13 @@ class Plan:
     def share(self) -> float:
         """Which part of all runs something is removed of, 0 to 1."""
         return len(self.removals) / len(self.decisions) if self.decisions else 0.0
+
+    @property
+    def unmatched(self) -> list[str]:
+        """The patterns of policies that no universe matches, which may be misspelt."""
+        universes = {decision.universe for decision in self.decisions}
+        patterns = dict.fromkeys(policy.universe for policy in self.policies)
+        return [pattern for pattern in patterns if not any(fnmatchcase(name, pattern) for name in universes)]
 
     def summary(self) -> list[str]:
         """Return lines that say, universe by universe, how many runs stay and go, and what that frees."""
@@ -97,6 +105,7 @@ class Plan:
 
     def check_share(self, most: float) -> None:
         """Raise PolicyError when more than a share of all runs (0 to 1) would lose something."""
+        check_most(most)
         if self.share > most:
             raise PolicyError(
                 f"the plan removes {self.share:.0%} of the runs ({len(self.removals)} of {len(self.decisions)}), more than"
@@ -140,6 +149,12 @@ def fingerprint(records: Iterable[Record], tags: Mapping[str, Sequence[str]]) ->
 def count(number: int, noun: str) -> str:
     """Write a number of things: `1 run`, `2 runs`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def check_most(most: float) -> None:
+    """Raise PolicyError for a limit that is no share: 80 would be none at all."""
+    if isinstance(most, bool) or not isinstance(most, int | float) or not 0 <= most <= 1:
+        raise PolicyError(f"max_remove is {most!r}: give a share of the runs, 0 to 1 (0.8 for 80%)")
 
 
 def max_remove_option(share: float) -> str:

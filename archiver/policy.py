@@ -115,6 +115,10 @@ class Decision:
     action: Literal["keep", "remove", "remove details"]
     reasons: tuple[str, ...]
     policy: str = ""
+    spared: Literal["", "remove", "remove details"] = ""
+    """What the policies say of a run that only the tag `pinned` keeps."""
+    detailed: bool = True
+    """Whether the run has details."""
 
 
 class _Verdict(NamedTuple):
@@ -204,13 +208,20 @@ def refuse_empty(decisions: Sequence[Decision], policies: Sequence[Policy]) -> N
             raise PolicyError(
                 "a policy without rules keeps nothing: add one, or say allow_empty (--allow-empty)"
             )
-        covered = [one for one in decisions if fnmatchcase(one.universe, policy.universe)]
-        gone = [one for one in covered if one.action == REMOVE or (policy.tiers == 2 and one.action != KEEP)]
-        if covered and len(gone) == len(covered):
+        covered = [
+            one
+            for one in decisions
+            if fnmatchcase(one.universe, policy.universe) and (one.detailed or policy.tiers != 2)
+        ]
+        losing = (REMOVE,) if policy.tiers == "all" else (REMOVE, REMOVE_DETAILS)
+        gone = sum(one.action in losing for one in covered)
+        spared = sum(one.spared in losing for one in covered)
+        # What somebody pinned does not show that the policy is meant so.
+        if gone and gone + spared == len(covered):
             what = "details" if policy.tiers == 2 else "runs"
             raise PolicyError(
-                f"{policy} keeps none of the {len(covered)} {what} it covers: loosen it, or say allow_empty"
-                " (--allow-empty)"
+                f"{policy} keeps none of the {len(covered)} {what} it covers{' but what is pinned' if spared else ''}:"
+                " loosen it, or say allow_empty (--allow-empty)"
             )
 
 
@@ -222,17 +233,24 @@ def _decision(
     default: str,
 ) -> Decision:
     about = (record.run, record.universe, record.created)
+    detailed = record.tier2 is not None
+    action = (
+        REMOVE
+        if whole is not None and not whole.keeps
+        else REMOVE_DETAILS
+        if details is not None and not details.keeps
+        else None
+    )
     if PINNED in tags.get(record.run, ()):
-        return Decision(*about, KEEP, (PINNED,))
-    if whole is not None and not whole.keeps:
-        return Decision(*about, REMOVE, whole.fails, whole.policy)
-    if details is not None and not details.keeps:
-        return Decision(*about, REMOVE_DETAILS, details.fails, details.policy)
+        return Decision(*about, KEEP, (PINNED,), spared=action or "", detailed=detailed)
+    verdict = whole if action == REMOVE else details
+    if action is not None and verdict is not None:
+        return Decision(*about, action, verdict.fails, verdict.policy, detailed=detailed)
     reasons = [
         *(whole.keeps if whole else ()),
         *(f"details {text}" for text in (details.keeps if details else ())),
     ]
-    return Decision(*about, KEEP, tuple(dict.fromkeys(reasons)) or (default,))
+    return Decision(*about, KEEP, tuple(dict.fromkeys(reasons)) or (default,), detailed=detailed)
 
 
 def _judge(
@@ -360,6 +378,8 @@ def _best(value: Any) -> tuple[tuple[str, int], ...]:
 
 
 def _tags(value: Any) -> tuple[str, ...]:
+    if value is not None and (isinstance(value, Mapping) or not isinstance(value, Iterable)):
+        raise PolicyError(f'keep_tags is {value!r}: give tags as texts, such as ["release"]')
     tags = (value,) if isinstance(value, str) else tuple(value or ())
     for tag in tags:
         if not isinstance(tag, str) or not tag:

@@ -70,6 +70,8 @@ class Upkeep:
             return found[0]
         if found:
             raise RunNotFoundError(f"{run!r} is the beginning of {len(found)} runs: give more of it")
+        if prefix == layout.TRASH:
+            raise RunNotFoundError(f"no run {run!r} in the trash: `archiver undelete` shows those there are")
         raise RunNotFoundError(f"no run {run!r}: `archiver ls` shows the runs there are")
 
     def plan_prune(self, *policies: Policy, allow_empty: bool = False) -> Plan:
@@ -78,6 +80,11 @@ class Upkeep:
         allow_empty: let a policy keep nothing. Returns the plan: `print(plan)` shows what goes and why. Raises
         PolicyError for a policy that cannot be meant.
         """
+        for policy in policies:
+            if not isinstance(policy, Policy):
+                raise PolicyError(
+                    f"{policy!r} is no policy: give archiver.Policy(...), several one after the other"
+                )
         chosen = policies or parse_policies(self._policies)
         if not chosen:
             raise PolicyError("no policy: give one, or write [[policy]] tables into archiver.toml")
@@ -155,6 +162,7 @@ class Upkeep:
 
     def df(self) -> list[Space]:
         """Tell how full the disk of a local archive is, and how much of a configured budget is used."""
+        self._require()
         return df(self.store, self._budget)
 
     def _expires(self) -> Callable[[Record], bool]:

@@ -215,6 +215,8 @@ def level(space: Space, warn: float | None, fail: float | None) -> str:
     for name, value in (("--warn", warn), ("--fail", fail)):
         if value is not None and not 0 <= value <= 100:
             raise ConfigError(f"{name} is {value:g}: give a percentage, 0 to 100")
+    if warn is not None and fail is not None and warn > fail:
+        raise ConfigError(f"--warn is {warn:g} and --fail {fail:g}: warn below what fails")
     if fail is not None and space.percent >= fail:
         return "critical"
     return "warning" if warn is not None and space.percent >= warn else "ok"

@@ -117,12 +117,16 @@ def test_prune_refuses_what_may_be_a_mistake(run: Cli, store: Store, runs: list[
         (2, "share such as", "verify", "--sample", "200%"),
         (13, "no duration", "gc", "--grace", "x"),
         (2, "percentage", "df", "--warn", "120"),
+        (2, "percentage", "df", "--fail", "many"),
+        (2, "warn below", "df", "--warn", "90%", "--fail", "1"),
+        (10, "`archiver undelete` shows", "undelete", "zzz"),
     ):
         found, _, err = run(*args)  # type: ignore[misc]
         assert (found, text in err) == (code, True), err
         assert err.strip().splitlines()[-1].startswith("archiver: ")
     assert "--apply would refuse" in run("prune", "--keep-last", "1")[2]
     assert snapshot(store) == before
+    assert "no universe matches 'x*'" in run("prune", "--keep-last", "1", "--universe", "x*")[2]
     # No rule means the configured policies, whatever else is allowed.
     code, _, err = run("prune", "--allow-empty")
     assert (code, "no policy" in err) == (13, True)
@@ -221,8 +225,10 @@ def test_df_is_one_line_for_cron(run: Cli, store: Store, runs: list[str]) -> Non
     assert run("df", "--warn", "0", "--fail", "100")[::2] == (4, "")
     assert run("df", "--warn", "0")[1].startswith("WARNING ")
     assert run("df", "--fail", "0")[1].startswith("CRITICAL ")
+    code, out, err = run("--url", "typo", "df", "--warn", "80")
+    assert (code, out, "no archive at" in err) == (10, "", True)
     Path("archiver.toml").write_text('budget = "1GB"\n')
-    code, out, _ = run("df", "--warn", "100", "--fail", "100")
+    code, out, _ = run("df", "--warn", "100%", "--fail", "100")
     assert (code, "of the budget used" in out.splitlines()[0], out.count("\n")) == (0, True, 2)
 
 

@@ -244,6 +244,15 @@ def test_a_pinned_run_stops_the_rule_until_it_is_untagged(archive: Archive, buck
     assert bucket.rules() is None
 
 
+def test_a_tag_that_a_policy_on_other_universes_keeps_stops_nothing(archive: Archive) -> None:
+    archive.tag(archive.runs()[0].id, "paper")
+    elsewhere = Policy(keep_within="30d", keep_tags=["paper"], tiers=2, universe="v*")
+    planned(archive, Policy(keep_within="30d", tiers=2, universe="u*"), elsewhere)
+    here = Policy(keep_within="30d", keep_tags=["paper"], tiers=2, universe="u*")
+    with pytest.raises(PolicyError, match="kept by tag"):
+        planned(archive, here, elsewhere)
+
+
 def test_an_unreadable_record_stops_the_plan(archive: Archive) -> None:
     (run,) = archive.runs()
     archive.store.put(f"runs/{run.id}.json.zst", b"damaged")

@@ -100,6 +100,10 @@ def test_durations_go_by_the_calendar(duration: str, moment: str) -> None:
         {"keep_best": 3},
         {"keep_tags": [""]},
         {"keep_tags": [3]},
+        {"keep_tags": 5},
+        {"keep_tags": True},
+        {"keep_tags": False},
+        {"keep_tags": {"release": True}},
         {"tiers": 1},
         {"tiers": "2"},
         {"tiers": True},
@@ -153,8 +157,30 @@ def test_a_policy_that_keeps_nothing_is_refused() -> None:
     ):
         with pytest.raises(PolicyError, match="keeps none of the"):
             refuse_empty(decide(records, {}, [policy], NOW), [policy])
-        refuse_empty(decide(records, {"a": ["pinned"]}, [policy], NOW), [policy])
+        # A pin does not show that the rest may go, but where nothing goes there is nothing to refuse.
+        pinned = decide(records, {"a": ["pinned"]}, [policy], NOW)
+        if policy.universe == "u":
+            refuse_empty(pinned, [policy])
+        else:
+            with pytest.raises(PolicyError, match="but what is pinned"):
+                refuse_empty(pinned, [policy])
     refuse_empty(decide(records, {}, [Policy(keep_within="1d")], NOW), [Policy(keep_within="1d")])
+
+
+def test_runs_without_details_are_not_what_a_policy_on_details_keeps() -> None:
+    records = [record("a", created=NOW - timedelta(days=3)), record("b", detail=False)]
+    policy = Policy(keep_within="1d", tiers=2)
+    with pytest.raises(PolicyError, match="keeps none of the 1 details"):
+        refuse_empty(decide(records, {}, [policy], NOW), [policy])
+    # Whole runs are another matter: the newest stays.
+    whole = Policy(keep_within="1d")
+    refuse_empty(decide(records, {}, [whole], NOW), [whole])
+
+
+def test_a_pinned_run_that_a_rule_keeps_too_counts() -> None:
+    records = [record("a"), record("b", created=NOW - timedelta(days=3))]
+    for policy in (Policy(keep_last=1), Policy(keep_tags=["pinned"])):
+        refuse_empty(decide(records, {"a": ["pinned"]}, [policy], NOW), [policy])
 
 
 RUNS = st.lists(

@@ -154,6 +154,9 @@ def test_refuses_to_remove_more_than_allowed(local: Store) -> None:
     with pytest.raises(PolicyError, match=r"75% of the runs \(3 of 4\).*--max-remove 76%"):
         archive.apply(plan)
     assert snapshot(local) == before
+    for wrong in ("50%", 80, -0.1, True, None):
+        with pytest.raises(PolicyError, match="share of the runs, 0 to 1"):
+            archive.apply(plan, max_remove=wrong)  # type: ignore[arg-type]
     archive.apply(plan, max_remove=0.75)
     assert len(archive.runs()) == 1
 
@@ -190,6 +193,8 @@ def test_configured_policies_count_where_none_is_given(local: Store) -> None:
     runs = filled(local)
     with pytest.raises(PolicyError, match="no policy"):
         Archive(local).plan_prune()
+    with pytest.raises(PolicyError, match="is no policy"):
+        Archive(local).plan_prune([OLD])  # type: ignore[arg-type]
     archive = Archive(
         local, policies=[{"keep_within": "30d"}, {"keep_within": "1d", "tiers": 2, "name": "day"}]
     )

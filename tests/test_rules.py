@@ -108,6 +108,12 @@ def test_an_age_in_days_is_never_shorter_than_by_the_calendar(duration: str, day
     assert days_of(duration) == days
 
 
+def test_a_rule_that_keeps_nothing_is_not_made() -> None:
+    for age in ("0", "0d"):
+        with pytest.raises(PolicyError, match="keeps no details at all"):
+            build_rules(ROOT, [Policy(keep_within=age, tiers=2)], Wishes())
+
+
 @pytest.mark.parametrize(
     ("policy", "reason"),
     [
@@ -156,6 +162,9 @@ def test_a_policy_by_rank_over_the_same_universes_stops_a_rule_by_age() -> None:
         ({"tier2": "STANDARD_IA:7d"}, "before 30 days"),
         ({"bundles": "GLACIER:soon"}, "no duration"),
         ({"abort_uploads": True}, "no age"),
+        ({"abort_uploads": 7}, "no duration"),
+        ({"old_versions": 30}, "no duration"),
+        ({"old_versions": ["30d"]}, "no duration"),
         ({"min_size": "big"}, "no size"),
         ({"prices": {"storage": {"GLACIER": 1}}}, "of when"),
         ({"prices": {"date": "2027-01", "storage": {"GLACIER": "cheap"}}}, "a price for each"),
@@ -396,7 +405,8 @@ def test_a_pinned_run_without_details_there_or_in_a_bundle_is_no_obstacle(one: R
 
 def test_what_a_policy_keeps_by_tag_is_protected_like_pinned() -> None:
     policy = replace(MONTH, keep_tags=["paper"])
-    tags = protected_tags([policy, Policy(keep_tags=["whole"])], PINNED)
+    other = replace(MONTH, keep_tags=["other"], universe="v*")
+    tags = protected_tags([policy, other, Policy(keep_tags=["whole"])], PINNED, "u")
     assert tags == {"pinned", "paper"}
     rules = build_rules(ROOT, [policy], Wishes())
     assert at_risk(rules, [record("r")], {"r": ["paper", "x"]}, ROOT, tags) == [record("r")]

@@ -217,9 +217,9 @@ def test_a_sample_reads_some_by_chance(local: Store) -> None:
     assert every.read == every.objects == 121
     assert all(5 < report.read < 80 for report in some)
     assert len({report.bytes for report in some}) > 1
-    for wrong in (0.0, -1.0, 1.5):
+    for wrong in (0.0, -1.0, 1.5, "5%"):
         with pytest.raises(ConfigError, match="share"):
-            verify(local, sample=wrong)
+            verify(local, sample=wrong)  # type: ignore[arg-type]
 
 
 def test_reading_goes_on_where_it_was_interrupted(

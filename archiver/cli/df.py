@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 def df(
     ctx: typer.Context,
     warn: Annotated[
-        float | None, typer.Option("--warn", metavar="PERCENT", help="Exit with 4 from this on.")
+        str | None, typer.Option("--warn", metavar="PERCENT", help="Exit with 4 from this on.")
     ] = None,
     fail: Annotated[
-        float | None,
+        str | None,
         typer.Option("--fail", metavar="PERCENT", help="Exit with 4 and say CRITICAL from this on."),
     ] = None,
 ) -> None:
@@ -28,15 +28,18 @@ def df(
     crossed.
     """
     from archiver.cli.output import size
+    from archiver.cli.percent import percentage
     from archiver.usage import level
 
     call = Call.of(ctx)
+    warning = None if warn is None else percentage(warn, "--warn")
+    critical = None if fail is None else percentage(fail, "--fail")
     archive = call.archive()
     spaces = archive.df()
     if not spaces:
         _no_space_known(call, archive.store.url, needed=warn is not None or fail is not None)
         return
-    levels = [level(space, warn, fail) for space in spaces]
+    levels = [level(space, warning, critical) for space in spaces]
     if call.json:
         documents = [_document(space, found) for space, found in zip(spaces, levels, strict=True)]
         call.print_json({"url": archive.store.url, "spaces": documents})

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
@@ -85,7 +86,9 @@ def days_of(duration: str) -> int:
 
     Raises PolicyError for a text that is no duration.
     """
-    return _days_of(duration.replace(" ", "") if isinstance(duration, str) else duration)
+    if not isinstance(duration, str):
+        raise PolicyError(f"{duration!r} is no duration: write a text such as 30d")
+    return _days_of(duration.replace(" ", ""))
 
 
 @lru_cache(maxsize=64)
@@ -142,9 +145,10 @@ def inexpressible(policy: Policy, policies: Sequence[Policy] = ()) -> str | None
     return None
 
 
-def protected_tags(policies: Sequence[Policy], pinned: str) -> frozenset[str]:
-    """Return the tags whose runs no rule may touch: pinned, and what the policies on details keep by tag."""
-    return frozenset({pinned, *(tag for policy in policies if policy.tiers == 2 for tag in policy.keep_tags)})
+def protected_tags(policies: Sequence[Policy], pinned: str, universe: str) -> frozenset[str]:
+    """Return the tags whose runs no rule may touch in a universe: pinned, and those that policies on details keep."""
+    meant = (policy for policy in policies if policy.tiers == 2 and fnmatchcase(universe, policy.universe))
+    return frozenset({pinned, *(tag for policy in meant for tag in policy.keep_tags)})
 
 
 def _expiries(policies: Sequence[Policy]) -> list[tuple[str, int]]:
@@ -154,6 +158,13 @@ def _expiries(policies: Sequence[Policy]) -> list[tuple[str, int]]:
         scope = _scope(policy.universe)
         if scope is None or inexpressible(policy, policies) is not None:
             continue
+        now = datetime.now(UTC)
+        if before(now, policy.keep_within or "0") == now:
+            # Days of buckets begin at 1, but what is asked for is to keep nothing.
+            raise PolicyError(
+                f"{policy.title} keeps no details at all: give an age, or remove them once with"
+                " `archiver prune --tiers 2 --keep-last 0 --allow-empty --apply`"
+            )
         ages = [
             days_of(other.keep_within)
             for other in policies

@@ -70,8 +70,8 @@ def verify(
     Returns what was found. Raises StorageError when the store fails, ConfigError for a sample that is no share, or
     a file for `resume` that cannot be written.
     """
-    if sample is not None and not 0 < sample <= 1:
-        raise ConfigError(f"sample is {sample!r}: give a share above 0 and up to 1 (such as 5%)")
+    if sample is not None and not (isinstance(sample, int | float) and 0 < sample <= 1):
+        raise ConfigError(f"sample is {sample!r}: give a share above 0 and up to 1 (0.05 for 5%)")
     share = sample or float(read_data or resume is not None)
     report = Report()
     expected: set[int] = set()
