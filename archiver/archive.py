@@ -23,7 +23,7 @@ from archiver.load import Reader, records_of
 from archiver.model import Record, Run
 from archiver.runs import Draft, KnownSeries, Writer, add_code, draft_run, remove, run_of
 from archiver.store import Store, open_store
-from archiver.upkeep import FORMAT, Upkeep
+from archiver.upkeep import FORMAT, Configured, Upkeep
 from archiver.usage import Guard
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def open_archive(
         store,
         code=settings.code,
         guard=guard,
-        policies=settings.policy,
+        policies=Configured.of(settings),
         budget=settings.budget,
         storage_options=settings.storage_options,
     )
@@ -88,7 +88,7 @@ class Archive(Upkeep):
         *,
         code: Any = "auto",
         guard: Guard | None = None,
-        policies: Sequence[Mapping[str, Any]] = (),
+        policies: Configured | Sequence[Mapping[str, Any]] = (),
         budget: int | None = None,
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:

@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     """What a bucket's own rules do beside the policies: moves, ages of uploads and old versions, prices."""
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _elsewhere: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @field_validator("budget", "min_free", mode="before")
     @classmethod
@@ -103,6 +104,10 @@ class Settings(BaseSettings):
     def url_is_default(self) -> bool:
         """Whether nobody said where the archive is."""
         return self._origins.get("url") == DEFAULT
+
+    def elsewhere(self, name: str) -> str | None:
+        """Return the URL that stands beside a value in its source, where it is not the one that won; else None."""
+        return self._elsewhere.get(name)
 
     def shown(self) -> list[tuple[str, str, str]]:
         """Return (name, value as text without secrets, origin) of every setting."""
@@ -139,7 +144,7 @@ def load_settings(
     url, storage_options: what the call says; folder: where to look for the project, upwards from there. The
     project's file is the nearest `archiver.toml`, or `pyproject.toml` with a table `[tool.archiver]`.
     Storage options that stand beside another kind of URL than the one that won are left out: they would not
-    fit.
+    fit. So is a budget beside another URL. `elsewhere` tells of policies and rules that are for another.
 
     Raises ConfigError for a file that cannot be read, a name that is not known, or a value that does not fit.
     """
@@ -160,10 +165,16 @@ def load_settings(
     try:
         settings = Settings(**values)
         options, origin = _options(settings.url, layers)
-        settings = settings.model_copy(update={"storage_options": options})
+        elsewhere = _elsewhere(settings.url, layers)
+        settings = settings.model_copy(
+            update={"storage_options": options, **({"budget": None} if "budget" in elsewhere else {})}
+        )
     except ValidationError as error:
         raise _invalid(error, origins) from None
     settings._origins = {**origins, "storage_options": origin}
+    settings._elsewhere = elsewhere
+    if "budget" in elsewhere:
+        settings._origins["budget"] = DEFAULT
     return settings
 
 
@@ -196,6 +207,24 @@ def _options(url: str, layers: list[_Layer]) -> tuple[dict[str, Any], str]:
 
 def _fits(url: str, beside: Any) -> bool:
     return scheme_of(url) == scheme_of(beside) if isinstance(beside, str) else not is_local(url)
+
+
+def _elsewhere(url: str, layers: list[_Layer]) -> dict[str, str]:
+    """Return what stands beside another URL than the one that won: what to keep of one archive is not for all."""
+    found = {}
+    for name in ("policy", "lifecycle", "budget"):
+        layer = next((layer for layer in layers if name in layer.values), None)
+        beside = layer.values.get("url") if layer is not None else None
+        if isinstance(beside, str) and _place(beside) != _place(url):
+            found[name] = shown_url(beside)
+    return found
+
+
+def _place(url: str) -> str:
+    """Return a URL in one of the ways to write it."""
+    if is_local(url):
+        return os.path.realpath(Path(re.sub(r"^\w+://", "", url)).expanduser())
+    return url.rstrip("/")
 
 
 # -- sources -------------------------------------------------------------------------------------------------

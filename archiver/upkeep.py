@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archiver import layout
 from archiver.catalog import Records
@@ -31,17 +32,52 @@ from archiver.store import Store
 from archiver.usage import Space, Usage, df, du
 from archiver.verify import Report, verify
 
+if TYPE_CHECKING:
+    from archiver.config import Settings
+
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Configured:
+    """The policies of the configuration: their tables, where they stand, and for which archive if for another one."""
+
+    tables: Sequence[Mapping[str, Any]] = ()
+    origin: str = "the configuration"
+    other: str | None = None
+
+    @staticmethod
+    def of(settings: Settings) -> Configured:
+        """Take them from settings."""
+        return Configured(settings.policy, settings.origins["policy"], settings.elsewhere("policy"))
+
+    @property
+    def place(self) -> str:
+        """Where they stand, as short as can be."""
+        here = f"{Path.cwd()}{os.sep}"
+        return f".{os.sep}{self.origin.removeprefix(here)}" if self.origin.startswith(here) else self.origin
+
+    def read(self, url: str) -> list[Policy]:
+        """Read them for an archive. Raises PolicyError when they are for another, or cannot be meant."""
+        if self.tables and self.other is not None:
+            raise PolicyError(
+                f"the policies of {self.place} are for {self.other}, not for {url}: give rules in the call, or write"
+                " policies without a url beside them"
+            )
+        return parse_policies(self.tables)
 
 
 class Upkeep:
     """The part of an archive that knows its records and tags, and keeps what is stored in shape."""
 
     def __init__(
-        self, store: Store, policies: Sequence[Mapping[str, Any]] = (), budget: int | None = None
+        self,
+        store: Store,
+        policies: Configured | Sequence[Mapping[str, Any]] = (),
+        budget: int | None = None,
     ) -> None:
         self.store = store
-        self._policies = policies
+        self._policies = policies if isinstance(policies, Configured) else Configured(policies)
         self._budget = budget
         self._records = Records(store)
         self._checked = False
@@ -85,12 +121,17 @@ class Upkeep:
                 raise PolicyError(
                     f"{policy!r} is no policy: give archiver.Policy(...), several one after the other"
                 )
-        chosen = policies or parse_policies(self._policies)
+        chosen = policies or self._policies.read(self.store.url)
         if not chosen:
             raise PolicyError("no policy: give one, or write [[policy]] tables into archiver.toml")
         return plan_prune(
             self.store, self._state(), chosen, look_at_clock(self.store), allow_empty=allow_empty
         )
+
+    @property
+    def policies_from(self) -> str:
+        """Where the configured policies stand: a file, or a variable."""
+        return self._policies.place
 
     def apply(
         self, plan: Plan, *, max_remove: float = MOST, step: Callable[[int], object] = lambda _: None

@@ -148,6 +148,20 @@ def test_details_go_by_the_configured_policy(run: Cli, store: Store, runs: list[
     assert (code, "did you mean keep_last" in err) == (13, True)
 
 
+def test_policies_are_not_for_another_archive_than_the_one_beside_them(
+    run: Cli, store: Store, runs: list[str]
+) -> None:
+    before = snapshot(store)
+    Path("archiver.toml").write_text('url = "other"\n[[policy]]\nkeep_last = 2\n')
+    code, _, err = run("prune", "--apply")
+    assert (code, "policies of ./archiver.toml are for" in err, err.count("\n")) == (13, True, 1)
+    assert snapshot(store) == before
+    Path("archiver.toml").write_text('url = "archive"\n[[policy]]\nkeep_last = 2\n')
+    code, _, err = run("prune")
+    assert (code, err.splitlines()[0]) == (0, "policies of ./archiver.toml")
+    assert "policies of" not in run("prune", "--keep-last", "2")[2]
+
+
 def test_verify_names_damage_and_repair_sets_aside(run: Cli, store: Store, runs: list[str]) -> None:
     assert run("verify") == (0, "", "4 runs, 5 objects: all is well\n")
     assert "5 of them read" in run("verify", "--read-data")[2]

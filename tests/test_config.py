@@ -41,7 +41,7 @@ def test_nothing_configured_is_the_folder_archive_and_one_can_tell(project: Path
 
 
 def test_each_source_beats_the_next(project: Path, user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    user.write_text('url = "s3://user/x"\ncode = "none"\nbudget = "1GB"\n')
+    user.write_text('url = "s3://user/x"\ncode = "none"\nmin_free = "1GB"\n')
     settings = load_settings(folder=project)
     assert (settings.url, settings.origins["url"]) == ("s3://user/x", str(user))
     (project / "pyproject.toml").write_text('[tool.archiver]\nurl = "s3://project/x"\ncode = "imports"\n')
@@ -50,8 +50,8 @@ def test_each_source_beats_the_next(project: Path, user: Path, monkeypatch: pyte
         "s3://project/x",
         f"{project}/pyproject.toml [tool.archiver]",
     )
-    assert (settings.code, settings.budget) == ("imports", 10**9)
-    assert settings.origins["budget"] == str(user)
+    assert (settings.code, settings.min_free) == ("imports", 10**9)
+    assert settings.origins["min_free"] == str(user)
     monkeypatch.setenv("ARCHIVER_URL", "s3://variable/x")
     settings = load_settings(folder=project)
     assert (settings.url, settings.origins["url"]) == ("s3://variable/x", "ARCHIVER_URL")
@@ -143,6 +143,27 @@ def test_options_go_with_the_kind_of_url_they_stand_beside(project: Path, user: 
     user.write_text('[storage_options]\nprofile = "mine"\n')
     assert load_settings(folder=project).storage_options["profile"] == "mine"
     assert load_settings("./here", folder=project).storage_options == {}
+
+
+def test_what_is_to_be_kept_of_one_archive_is_not_for_another(
+    project: Path, user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    (project / "archiver.toml").write_text('url = "here"\nbudget = "1GB"\n[[policy]]\nkeep_last = 10\n')
+    for same in (None, "here", "./here/", f"file://{project}/here"):
+        settings = load_settings(same, folder=project)
+        assert (settings.elsewhere("policy"), settings.budget) == (None, 10**9)
+    other = load_settings("there", folder=project)
+    assert other.elsewhere("policy") == str(project / "here")
+    assert other.elsewhere("lifecycle") is None
+    assert (other.budget, other.origins["budget"]) == (None, DEFAULT)
+    # Without a URL beside them they are for all.
+    (project / "archiver.toml").write_text('budget = "1GB"\n[[policy]]\nkeep_last = 10\n')
+    user.write_text('url = "s3://user:secret@bucket/x/"\n[lifecycle]\nold_versions = "never"\n')
+    other = load_settings("there", folder=project)
+    assert (other.elsewhere("policy"), other.budget) == (None, 10**9)
+    assert other.elsewhere("lifecycle") == "s3://bucket/x"
+    assert load_settings("s3://user:secret@bucket/x", folder=project).elsewhere("lifecycle") is None
 
 
 @pytest.mark.parametrize(

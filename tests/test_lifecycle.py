@@ -365,6 +365,18 @@ def test_plan_apply_show_by_the_configuration(run: Cli, bucket: BucketApi, tmp_p
     assert "archiver-expire-tier2" in run("show")[1]
 
 
+def test_what_is_configured_for_another_archive_is_refused(
+    run: Cli, bucket: BucketApi, tmp_path: Path
+) -> None:
+    file = tmp_path / "archiver.toml"
+    for text, wanted in (("[[policy]]\nkeep_last = 3\n", 13), ('[lifecycle]\nold_versions = "9d"\n', 2)):
+        file.write_text('url = "s3://other/x"\n' + text)
+        code, _, err = run("plan")
+        assert (code, "s3://other/x" in err, err.count("\n")) == (wanted, True, 1)
+    file.write_text('url = "s3://other/x"\n[[policy]]\nkeep_last = 3\n')
+    assert run("plan", "--keep-within", "30d")[0] == 0
+
+
 def test_plan_as_json_holds_the_diff_and_the_estimate(run: Cli) -> None:
     code, out, _ = run(
         "plan", "--keep-within", "30d", "--universe", "u*", "--tier2", "GLACIER_IR:7d", "--json"

@@ -235,9 +235,11 @@ def _totals(events: list[Event]) -> str:
 
 
 def _policies(call: Call, within: str | None, universe: str, tags: list[str] | None) -> list[Policy]:
+    from archiver.address import shown_url
     from archiver.config import load_settings
     from archiver.errors import ConfigError
-    from archiver.policy import Policy, parse_policies
+    from archiver.policy import Policy
+    from archiver.upkeep import Configured
 
     if within == "never":
         return []
@@ -245,7 +247,8 @@ def _policies(call: Call, within: str | None, universe: str, tags: list[str] | N
         return [Policy(keep_within=within, tiers=2, universe=universe, keep_tags=tags or ())]
     if tags or universe != "*":
         raise ConfigError("--keep-tag and --universe narrow --keep-within: give that too")
-    return parse_policies(load_settings(call.url).policy)
+    settings = load_settings(call.url)
+    return Configured.of(settings).read(shown_url(settings.url))
 
 
 def _wishes(
@@ -257,9 +260,17 @@ def _wishes(
     min_size: str | None,
 ) -> Wishes:
     from archiver.config import load_settings
+    from archiver.errors import ConfigError
     from archiver.rules import Wishes
 
-    return Wishes.of(load_settings(call.url).lifecycle).changed(
+    settings = load_settings(call.url)
+    other = settings.elsewhere("lifecycle")
+    if settings.lifecycle and other is not None:
+        raise ConfigError(
+            f"[lifecycle] in {settings.origins['lifecycle']} is for {other}: call this from another folder, or write it"
+            " without a url beside it"
+        )
+    return Wishes.of(settings.lifecycle).changed(
         tier2=tier2 or None,
         bundles=bundles or None,
         abort_uploads=abort_uploads,

@@ -66,6 +66,8 @@ def prune(
     given = _policy(keep_within, keep_last, keep_best, keep_tag, tiers, universe)
     archive = call.archive()
     plan = archive.plan_prune(*given, allow_empty=allow_empty)
+    if not given:
+        call.say(f"policies of {archive.policies_from}")
     for pattern in plan.unmatched:
         call.say(f"no universe matches {pattern!r}: `archiver ls` shows those there are")
     if not call.json:
