@@ -114,6 +114,73 @@ def test_ignored_files_only_by_name(project: Path, listed: str) -> None:
         assert any("scratch/run.py is ignored by git" in text for text in said)
 
 
+def _with_submodule(project: Path) -> None:
+    lib = write(
+        project.parent / "lib",
+        {"helpful.py": "", ".gitignore": "keys.py\n", "z.py": ""},
+    )
+    git(lib, "init", "-q")
+    git(lib, "add", ".")
+    git(lib, "commit", "-qm", "lib")
+    git(project, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(lib), "a_sub")
+    git(project, "commit", "-qm", "sub")
+    write(project, {"a_sub/keys.py": "K = 1\n", "scratch/own.py": "S = 1\n", "z.log": ""})
+
+
+@pytest.mark.parametrize("listed", ["files: ['**/*.py', '*.log']\n", ""])
+def test_submodules_judge_their_own_files(project: Path, listed: str) -> None:
+    _with_submodule(project)
+    loads = "import sys; sys.path += ['a_sub', 'scratch']; import helpful, keys, own, z\n"
+    write(project, {"run.py": loads + show("configured='imports'"), "strategy.yaml": listed})
+    shown = run("run.py", cwd=project)
+    assert set(shown.files) - {"strategy.yaml"} == {"a_sub/helpful.py", "a_sub/z.py", "run.py"}
+    for name in ("a_sub/keys.py", "scratch/own.py"):
+        assert any(f"{name} is ignored by git" in text for text in shown.code["warnings"])
+
+
+def test_a_clone_that_the_project_ignores(project: Path) -> None:
+    write(project, {"scratch/clone/own.py": ""})
+    git(project / "scratch/clone", "init", "-q")
+    write(project, {"strategy.yaml": "files: [run.py, 'scratch/**/*.py']\n"})
+    assert sorted(run("run.py", cwd=project).files) == ["run.py", "strategy.yaml"]
+
+
+@pytest.mark.parametrize("broken", ["missing", "fails", "hangs"])
+def test_where_git_cannot_tell_only_what_ran_is_kept(project: Path, tmp_path: Path, broken: str) -> None:
+    loads = "import sys; sys.path.append('scratch'); import archiver.capture.git as g; g._PATIENCE = 0.2\n"
+    write(
+        project,
+        {
+            "scratch/keys.py": "", "near.py": f"def go():\n    {show(repr('imports'))}\n", "listed.py": "",
+            "run.py": f"{loads}import keys, near, listed\nnear.go()\n",
+        },
+    )  # fmt: skip
+    text = {"missing": "", "fails": "#!/bin/sh\nexit 128\n", "hangs": "#!/bin/sh\nexec sleep 60\n"}[broken]
+    write(tmp_path / "bin", {"git": text} if text else {"none": ""})
+    for tool in (tmp_path / "bin").iterdir():
+        tool.chmod(0o755)
+    path = f"{tmp_path / 'bin'}:/usr/bin:/bin" if text else str(tmp_path / "bin")
+    shown = run("run.py", cwd=project, PATH=path)
+    assert sorted(shown.files) == ["near.py", "run.py"]
+    assert any(
+        "git could not tell whether it ignores listed.py, scratch/keys.py" in text
+        for text in shown.code["warnings"]
+    )
+
+
+def test_a_git_that_failed_is_asked_again(project: Path, tmp_path: Path) -> None:
+    write(project, {"scratch/keys.py": "", "lib.py": ""})
+    loads = (
+        "import os, sys; sys.path.append('scratch'); import keys, lib\n"
+        "import archiver.capture.provenance as p; p._GIVEN_UP = 0\n"
+    )
+    lines = f"def go():\n    {show(repr('imports'))}\ngo()\nos.environ['PATH'] = '/usr/bin:/bin'\ngo()\n"
+    write(project, {"run.py": loads + lines})
+    (tmp_path / "empty").mkdir()
+    found = run_all("run.py", cwd=project, PATH=str(tmp_path / "empty"))
+    assert [sorted(shown.files) for shown in found] == [["run.py"], ["lib.py", "run.py"]]
+
+
 def test_ignored_files_behind_links(project: Path) -> None:
     write(
         project,

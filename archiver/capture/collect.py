@@ -10,7 +10,7 @@ from archiver.capture import git, globs, provenance
 from archiver.capture.choose import Choice
 from archiver.capture.files import Kept, take, text
 from archiver.capture.frames import Source, kind
-from archiver.capture.project import name_in
+from archiver.capture.project import few, name_in
 from archiver.capture.secrets import credential
 from archiver.model import Code
 
@@ -105,15 +105,27 @@ def _made(choice: Choice, kept: dict[str, tuple[Source, Kept]]) -> list[Kept]:
 def _leave_out_ignored(
     choice: Choice, kept: dict[str, tuple[Source, Kept]], repo: git.Repo, facts: provenance.GitFacts
 ) -> None:
-    """Drop the files that git ignores, unless they are listed by name."""
+    """Drop the files that git ignores, unless they are listed by name.
+
+    Where git cannot tell, only what is known to run stays: the entry and the files on the way to the call.
+    """
     unnamed = [name for name, (source, _) in kept.items() if not source.named]
-    asked = {name: git.name_of(choice.root, name, repo) for name in unnamed}
-    ignored = facts.ignored(asked.values())
-    for name in unnamed:
-        if asked[name] in ignored:
-            del kept[name]
-            note = f"{name} is ignored by git: list it in strategy.yaml if it must be kept"
-            (choice.notes if choice.how == "listed" else choice.problems).append(note)
+    ignored, unknown = provenance.ignored(choice.root, unnamed, repo, facts)
+    for name in sorted(ignored):
+        del kept[name]
+        note = f"{name} is ignored by git: list it in strategy.yaml if it must be kept"
+        (choice.notes if choice.how == "listed" else choice.problems).append(note)
+    doubtful = [name for name in unnamed if name in unknown and not _has_run(kept[name][0], choice)]
+    for name in doubtful:
+        del kept[name]
+    if doubtful:
+        choice.problems.append(
+            f"git could not tell whether it ignores {few(doubtful)}: list in strategy.yaml what must be kept"
+        )
+
+
+def _has_run(source: Source, choice: Choice) -> bool:
+    return bool(source.codes) or source.path == choice.entry
 
 
 def _said(choice: Choice, facts: provenance.GitFacts | None) -> dict[str, Any]:

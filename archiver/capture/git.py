@@ -69,12 +69,23 @@ def _line(path: Path) -> str:
 
 
 @lru_cache(maxsize=4096)
-def name_of(root: Path, name: str, repo: Repo) -> str:
-    """Return what git calls a file below the root: links resolved, for git looks beyond none."""
+def judges(root: Path, name: str, repo: Repo) -> tuple[tuple[Repo, str], ...]:
+    """Return who may ignore a file below the root, and what each calls it, from the innermost repository out.
+
+    Links are resolved, for git looks beyond none. Outside of `repo` nobody judges.
+    """
     try:
-        return (root / name).resolve().relative_to(repo.top.resolve()).as_posix()
-    except (OSError, RuntimeError, ValueError):
-        return name
+        path, top = (root / name).resolve(), repo.top.resolve()
+    except (OSError, RuntimeError):
+        return ((repo, name),)
+    found: list[tuple[Repo, str]] = []
+    while path != top and path.is_relative_to(top):
+        inner = repo_of(path.parent)
+        if inner is None or inner.top == top:
+            return (*found, (repo, path.relative_to(top).as_posix()))
+        found.append((inner, path.relative_to(inner.top).as_posix()))
+        path = inner.top
+    return tuple(found) or ((repo, name),)
 
 
 def state(repo: Repo) -> State:
@@ -142,16 +153,17 @@ class Questions:
             self._failed = f"git could not be started ({error.strerror}): {what}"
             return None
 
-    def ignored(self, names: Iterable[str]) -> frozenset[str]:
-        """Return those of the names (relative to the work tree) that git ignores."""
+    def ignored(self, names: Iterable[str]) -> frozenset[str] | None:
+        """Return those of the names (relative to the work tree) that git ignores; None where it cannot tell."""
         process = self._start(["check-ignore", "-z", "--stdin"], stdin=True)
         if process is None:
-            return frozenset()
+            return None
         with _deadline(process):
             answer, _ = process.communicate(b"".join(os.fsencode(name) + b"\0" for name in names))
         if process.returncode not in (0, 1):
             what = "see what `git status` says in the project"
             self._failed = f"git could not tell which files it ignores: {what}"
+            return None
         return frozenset(os.fsdecode(name) for name in answer.split(b"\0") if name)
 
     def diff(self) -> Diff:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -40,6 +41,12 @@ def import_root(file: Path, module: str | None = None) -> Path:
     while (folder / "__init__.py").exists() and folder.parent != folder:
         folder = folder.parent
     return folder
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """Return names as a warning shows them: the first ones, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def too_wide(folder: Path) -> bool:

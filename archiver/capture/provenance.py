@@ -7,6 +7,7 @@ import math
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from archiver.errors import ConfigError
 _ARGV_LIMIT = 4096
 _GIVEN_LIMIT = 16_384
 _GIVEN_LEVELS = 100
+_GIVEN_UP = 60.0
+"""Seconds after which a git that failed is asked again."""
 
 Stamps = tuple[tuple[str, int], ...]
 _packages: tuple[Stamps, str] | None = None
@@ -169,6 +172,7 @@ class _Known:
     def __init__(self, state: git.State, commit: str | None, branch: str | None) -> None:
         self.state, self.commit, self.branch = state, commit, branch
         self.ignored: dict[str, bool] = {}
+        self.ask_again = 0.0
         self.contents: tuple[str, ...] | None = None
         self.diff = git.Diff(None)
 
@@ -179,26 +183,29 @@ _known: dict[git.Repo, _Known] = {}
 class GitFacts:
     """What a record says of git. While a repository and the captured files stay as they are, git is not asked."""
 
-    def __init__(self, repo: git.Repo) -> None:
-        """Start what needs no list of files."""
+    def __init__(self, repo: git.Repo, *, diff: bool = True) -> None:
+        """Start what needs no list of files; `diff`: the diff too."""
         state = git.state(repo)
         known = _known.get(repo)
         if known is None or known.state != state:
             known = _known[repo] = _Known(state, *git.head(repo))
         self._known = known
         self._questions = git.Questions(repo, commit=known.commit is not None)
-        if known.contents is None:
+        if diff and known.contents is None:
             self._questions.start_diff()
 
-    def ignored(self, names: Iterable[str]) -> set[str]:
-        """Return which of the names (relative to the work tree) git ignores."""
+    def ignored(self, names: Iterable[str]) -> dict[str, bool]:
+        """Tell of each name (relative to the work tree) whether git ignores it; of none that git cannot tell."""
         answers = self._known.ignored
         names = list(names)
         unknown = [name for name in names if name not in answers]
-        if unknown:
+        if unknown and time.monotonic() >= self._known.ask_again:
             hits = self._questions.ignored(unknown)
-            answers.update({name: name in hits for name in unknown})
-        return {name for name in names if answers[name]}
+            if hits is None:
+                self._known.ask_again = time.monotonic() + _GIVEN_UP
+            else:
+                answers.update({name: name in hits for name in unknown})
+        return {name: answers[name] for name in names if name in answers}
 
     def diff(self, contents: tuple[str, ...]) -> git.Diff:
         """Return the changes of tracked files; `contents`, the hashes of what is captured, tell of new ones."""
@@ -211,3 +218,22 @@ class GitFacts:
         about: dict[str, Any] = {"commit": self._known.commit, "branch": self._known.branch}
         about["dirty"] = self._known.diff.dirty
         return {**about, "diff_cut": True} if self._known.diff.cut else about
+
+
+def ignored(root: Path, names: Iterable[str], repo: git.Repo, facts: GitFacts) -> tuple[set[str], set[str]]:
+    """Return which files below the root git ignores, and of which it cannot tell.
+
+    A file in a work tree within `repo` (a submodule, a clone) is that repository's to judge, and its folder is
+    the outer one's.
+    """
+    asked = {name: list(git.judges(root, name, repo)) for name in names}
+    wanted: dict[git.Repo, dict[str, None]] = {}
+    for judge, path in (pair for pairs in asked.values() for pair in pairs):
+        wanted.setdefault(judge, {})[path] = None
+    answers = {
+        judge: (facts if judge == repo else GitFacts(judge, diff=False)).ignored(paths)
+        for judge, paths in wanted.items()
+    }
+    said = {name: [answers[judge].get(path) for judge, path in pairs] for name, pairs in asked.items()}
+    hits = {name for name, told in said.items() if True in told}
+    return hits, {name for name, told in said.items() if None in told} - hits
