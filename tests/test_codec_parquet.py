@@ -60,12 +60,22 @@ def test_other_tools_read_the_same(written: tuple[bytes, Ref]) -> None:
     assert duck.execute("select count(*), sum(m0) > 0 from t").fetchall() == [(20_000, True)]
 
 
-def test_a_column_is_read_without_the_others(written: tuple[bytes, Ref]) -> None:
-    data, ref = written
+def test_a_column_is_read_without_the_others() -> None:
+    data, ref = write_parquet([TABLE], {}, parts="column")
     source = Source(data)
     table = ParquetObject(ref, source).read(columns=["m3"])
     assert table["m3"].to_pylist() == TABLE["m3"].to_pylist()
     assert source.bytes < ref.size / 4
+
+
+def test_columns_near_each_other_come_in_one_request() -> None:
+    data, ref = write_parquet([TABLE], {}, parts="column")
+    source = Source(data)
+    found = ParquetObject(ref, source)
+    assert found.read(columns=["m1", "m3"]).equals(TABLE.select(["m1", "m3"]))
+    assert len(source.ranges) == 2
+    assert found.read(columns=["m2"]).equals(TABLE.select(["m2"]))  # came with the others, and was verified
+    assert len(source.ranges) == 2
 
 
 def test_a_row_group_is_read_without_the_others(written: tuple[bytes, Ref]) -> None:

@@ -148,9 +148,9 @@ class ParquetObject:
         self._load(sorted(needed - self._have))
 
     def _load(self, numbers: Sequence[int]) -> None:
-        """Fetch parts, neighbours in one request, and verify each."""
+        """Fetch parts, neighbours and near ones in one request, and verify each."""
         parts = self._ref.parts
-        for first, last in _runs(numbers):
+        for first, last in _near(numbers, [end for end, _ in parts]):
             start = parts[first - 1][0] if first else 0
             data = memoryview(self._fetch(start, parts[last][0]))
             for number in range(first, last + 1):
@@ -162,17 +162,18 @@ class ParquetObject:
                         " record's; run `archiver verify --read-data`"
                     )
             self._image[start : start + len(data)] = data  # type: ignore[index]
-        self._have.update(numbers)
+            self._have.update(range(first, last + 1))
 
 
-def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    runs: list[tuple[int, int]] = []
+def _near(numbers: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int]]:
+    """Join ascending parts to (first, last) where less than a request's worth of bytes lies between."""
+    joined: list[tuple[int, int]] = []
     for number in numbers:
-        if runs and runs[-1][1] == number - 1:
-            runs[-1] = (runs[-1][0], number)
+        if joined and ends[number - 1] - ends[joined[-1][1]] <= _WHOLE:
+            joined[-1] = (joined[-1][0], number)
         else:
-            runs.append((number, number))
-    return runs
+            joined.append((number, number))
+    return joined
 
 
 def _chunk_start(chunk: Any) -> int:
