@@ -128,7 +128,9 @@ def du(store: Store, *, runs: bool = False) -> Usage:
     for entry in store.list():
         _count(entry.key, entry.size, usage, by_run, by_trash)
     for entry in store.leftovers():
-        usage.part("unfinished writes").add(entry.size)
+        # What an unfinished upload takes a bucket does not tell.
+        if entry.size:
+            usage.part("unfinished writes").add(entry.size)
     return usage
 
 

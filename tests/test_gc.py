@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -14,11 +15,24 @@ from archiver.catalog import compact
 from archiver.codec.records import compress, decompress
 from archiver.errors import FormatError, IntegrityError, PolicyError, StorageError
 from archiver.gc import collect
+from archiver.model import Entry
 from archiver.policy import Policy
 from archiver.runs import draft_run
 from archiver.store import Store, open_store
+from archiver.usage import du
+from tests.conftest import Place
 from tests.faults import DiedError, FaultyStore, flip
-from tests.stores import MovedStore, SharedStore, StubbornStore, fresh_store, result, save, snapshot
+from tests.stores import (
+    MovedStore,
+    PassingStore,
+    SharedStore,
+    StubbornStore,
+    fresh_store,
+    result,
+    save,
+    snapshot,
+)
+from tests.wire import Wire
 
 OLD = Policy(keep_within="30d")
 
@@ -374,3 +388,39 @@ def test_grace_is_a_duration(moved: MovedStore) -> None:
     with pytest.raises(PolicyError, match="no duration"):
         collect(moved, grace="soon")
     assert collect(moved, grace="1mo").before < moved.now() - timedelta(days=27)
+
+
+@pytest.mark.parametrize("kind", ["moto", "rclone"])
+def test_uploads_that_nobody_finished_are_aborted_below_our_own_prefixes(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    store = request.getfixturevalue(f"{kind}_place").open()
+    save(store)
+    for key in ("bundles/b.tar.zst", "notes/mine.bin", "tier2/universe=u/x/y z.parquet"):
+        store.request("create_multipart_upload", "begin", Key=store.object_name(key))
+
+    class Now(PassingStore):
+        """moto says of every upload that it began in 2010."""
+
+        def leftovers(self) -> Iterator[Entry]:
+            return (entry._replace(modified=self.now()) for entry in super().leftovers())
+
+    assert collect(Now(store), apply=True).kinds["leftovers"].objects == 0  # somebody may be at it
+    assert len(list(store.leftovers())) == 2
+    assert "unfinished writes" not in du(store).parts
+    assert collect(store, grace="0d").kinds["leftovers"].objects == 2
+    done = collect(store, grace="0d", apply=True)
+    assert (done.kinds["leftovers"].objects, done.failed) == (2, {})
+    assert list(store.leftovers()) == []
+    left = store.request("list_multipart_uploads", "list")["Uploads"]
+    assert [upload["Key"] for upload in left] == [store.object_name("notes/mine.bin")]
+
+
+@pytest.mark.parametrize(("status", "code"), [(501, "NotImplemented"), (403, "AccessDenied")])
+def test_uploads_that_cannot_be_listed_are_left_alone(
+    wired_place: Place, wire: Wire, status: int, code: str
+) -> None:
+    store = wired_place.open()
+    save(store)
+    wire.fault("answer", "GET", status=status, code=code)
+    assert list(store.leftovers()) == []

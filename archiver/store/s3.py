@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, BinaryIO, TypeVar
 
 from archiver.errors import ConfigError, NotFoundError, StorageError
@@ -19,6 +20,7 @@ from archiver.store.failures import code_of, judge_response, response_of, status
 from archiver.store.ranges import check_range, open_ranges, probe_clock
 from archiver.store.request import WORKERS, Client, add_digest, complete, digest, forget_dead_loop, s3_options
 from archiver.store.retry import DEADLINE, Retry
+from archiver.store.unfinished import abort, is_upload, uploads
 
 T = TypeVar("T")
 
@@ -155,9 +157,12 @@ class S3Store(Store):
     def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
         self.refuse_when_read_only("delete")
         wanted = list(dict.fromkeys(keys))
+        unfinished = [key for key in wanted if is_upload(key)]
+        wanted = [key for key in wanted if not is_upload(key)]
         for key in wanted:
             check_key(key)
-        failed: dict[str, StorageError] = {}
+        aborted = zip(unfinished, self.map(partial(abort, self), unfinished), strict=True)
+        failed = {key: error for key, error in aborted if error is not None}
         for at in range(0, len(wanted), _PAGE):
             try:
                 failed.update(self._delete_page(wanted[at : at + _PAGE]))
@@ -166,6 +171,9 @@ class S3Store(Store):
                 failed.update(dict.fromkeys(wanted[at:], error))
                 break
         return failed
+
+    def leftovers(self) -> Iterator[Entry]:
+        return uploads(self)
 
     def now(self) -> datetime:
         return self._date() if self.read_only else probe_clock(self)

@@ -1,0 +1,83 @@
+"""Uploads in parts that nobody finished: S3 keeps them, and takes money for them, and no listing of objects shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from archiver.errors import AccessError, NotFoundError, StorageError
+from archiver.model import Entry
+from archiver.store.failures import status_of
+
+if TYPE_CHECKING:
+    from archiver.store.s3 import S3Store
+
+_MARK = "//upload="
+"""Between the key and the id of an upload: no object can have such a key."""
+_PLACES = ("tier1/", "tier2/", "tapes/", "bundles/", "catalog/")
+"""What archiver may write in parts. Whatever else is uploaded beside it belongs to others."""
+_PAGE = 1_000
+_UNKNOWN = (400, 404, 405, 501)
+"""How servers answer that do not list uploads; rclone does only while there are some."""
+
+
+def uploads(store: S3Store) -> Iterator[Entry]:
+    """Yield the unfinished uploads below archiver's own prefixes, of size 0; none where the server does not list them."""
+    try:
+        for place in _PLACES:
+            yield from _below(store, place)
+    except (AccessError, NotFoundError):
+        return  # listing these is a right of its own, which gc does not need otherwise
+    except StorageError as error:
+        if error.__cause__ is None or status_of(error.__cause__) not in _UNKNOWN:
+            raise
+
+
+def is_upload(key: str) -> bool:
+    """Tell whether a key is one that `uploads` gave."""
+    return _MARK in key
+
+
+def abort(store: S3Store, key: str) -> StorageError | None:
+    """Abort an upload; one that is gone already is fine. Return what failed."""
+    name, _, upload = key.partition(_MARK)
+    try:
+        store.request(
+            "abort_multipart_upload",
+            f"abort the upload of {name}",
+            Key=store.object_name(name),
+            UploadId=upload,
+        )
+    except NotFoundError:
+        pass
+    except StorageError as error:
+        if error.__cause__ is None or status_of(error.__cause__) != 404:
+            return error
+    return None
+
+
+def _below(store: S3Store, place: str) -> Iterator[Entry]:
+    root = store.object_name("")
+    token: dict[str, Any] = {}
+    while True:
+        page = store.request(
+            "list_multipart_uploads",
+            "list unfinished uploads",
+            Prefix=root + place,
+            MaxUploads=_PAGE,
+            **token,
+        )
+        for item in page.get("Uploads", ()):
+            name = str(item["Key"])
+            # Some servers do not heed the prefix.
+            if name.startswith(root + place):
+                key = f"{name.removeprefix(root)}{_MARK}{item['UploadId']}"
+                yield Entry(key, 0, item["Initiated"].astimezone(UTC).replace(microsecond=0))
+        following = {
+            "KeyMarker": page.get("NextKeyMarker"),
+            "UploadIdMarker": page.get("NextUploadIdMarker"),
+        }
+        if not page.get("IsTruncated") or not all(following.values()) or following == token:
+            return
+        token = following
