@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import random
 import struct
 import tarfile
@@ -24,6 +25,7 @@ from archiver.bundle.tar import END, header, padding
 from archiver.codec.records import decode_record, encode_record
 from archiver.errors import FormatError, IntegrityError
 from archiver.model import Record
+from archiver.store.bundled import read_manifest
 from archiver.store.seekable import seek_table
 from tests.benchmarks import workload
 from tests.runs_made import everything, opened, seen
@@ -318,3 +320,32 @@ def test_everything_outside_the_bundle_is_left_alone(archive: Archive, sound: by
     before = everything(archive.store)
     archive.bundles.restore("sound")
     assert everything(archive.store) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"universe": None},
+        {"id": "../../etc"},
+        {"bytes": "many"},
+        {"strategies": {}},
+        {"detailed": -1},
+        {"created": "2025-01-01T00:00:00"},
+        {"tags": [1, {}]},
+        {"tags": None},
+    ],
+)
+def test_a_manifest_with_a_run_that_is_none_is_damage(change: dict[str, object]) -> None:
+    run = {
+        "id": "20250101T000000Z-00000000",
+        "universe": "u",
+        "created": "2025-01-01T00:00:00Z",
+        "strategies": 1,
+        "detailed": 0,
+        "bytes": 9,
+        "tags": ["t"],
+    }
+    fields = {"bundle": 1, "archiver": "0", "modified": 0, "members": []}
+    assert read_manifest(json.dumps({**fields, "runs": [run]}).encode(), "x").runs[0]["universe"] == "u"
+    with pytest.raises(IntegrityError, match="x is damaged"):
+        read_manifest(json.dumps({**fields, "runs": [run | change]}).encode(), "x")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import archiver
 from archiver import cli
 from tests.conftest import Place
 from tests.faults import flip
@@ -186,3 +187,16 @@ def test_a_frozen_bundle_is_read_back_before_it_freezes(
     assert (code, err.count("\n"), "cold storage" in err) == (14, 1, True)
     assert call("bundle", "restore", "deep", "--wait")[0] == 0
     assert not [run for run in opened(moto_place.url).runs() if run.archived]
+
+
+def test_a_filter_leaves_out_what_lies_in_another_bundle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = archiver.open(tmp_path / "a")
+    for at in range(2):
+        rows = [{"strategy_name": "s", "x": 1.0, "trades": [{"pnl": 1.0}]}]
+        archive.save_universe_results(f"u{at}", rows, tags=["keep"], code="none")
+        words = ["bundle", "create", f"month{at}", "--tag", "keep", "--remove", "--apply"]
+        assert cli.main(["--url", str(tmp_path / "a"), *words]) == 0
+    assert "1 run left out: the details are in other bundles already" in capsys.readouterr().err
+    assert {run.archived for run in archiver.open(tmp_path / "a").runs()} == {"month0", "month1"}

@@ -83,7 +83,12 @@ def create(
     archive = call.archive()
     chosen = [archive.run_id(run) for run in runs or ()]
     if tag or universe or since or where:
-        chosen += _selected(archive, universe, tag, since, where)
+        found = _selected(archive, universe, tag, since, where)
+        own = archive.bundles.place(name, to=to).name
+        elsewhere = {run.id for run in archive.runs() if run.archived and run.archived != own}
+        if left := elsewhere.intersection(found):
+            call.say(f"{runs_text(len(left))} left out: the details are in other bundles already")
+        chosen += [run for run in found if run not in elsewhere]
     # What is to be read back must not be frozen before that.
     late = storage_class if (verify or remove) and _frozen(storage_class) else None
     with call.progress(f"bundle {name}", unit="bytes") as step:

@@ -149,6 +149,9 @@ class _Importer:
             self.outcomes.append(Outcome(name, DAMAGED, f"{name} is nested too deeply to be results"))
         except OSError as error:
             self.outcomes.append(Outcome(name, DAMAGED, f"{name} cannot be read: {error.strerror}"))
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
+            # Whatever else a stranger's file may hold: the others are imported all the same.
+            self.outcomes.append(Outcome(name, DAMAGED, f"{name} is not what its name says: {error!r}"[:200]))
 
     def _batches(self, source: Source, group: Found, rows: Spool) -> Iterator[Batch]:
         if group.form == "tiered-json":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -36,6 +37,19 @@ _ROLES = (
     (re.compile("trade", re.IGNORECASE), "trades_detailed"),
 )
 _NAMES = ("strategy_name", "strategy", "name")
+_CURVES = {
+    "drawdown_curve": ("drawdown",),
+    "equity_curve": ("equity", "balance", "capital", "portfolio"),
+}
+_KINDS: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
+    (re.compile(r"-?(0|[1-9]\d{0,17})"), int),
+    (
+        re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)(e[+-]?\d+)?|nan|[+-]?inf(inity)?", re.IGNORECASE),
+        float,
+    ),
+    (re.compile(r"true|false", re.IGNORECASE), lambda cell: cell.lower() == "true"),
+)
+"""What a column of CSV holds where every cell is of one kind; 007 and dates are text."""
 
 
 def read_run_folder(source: Source, found: Found, outcomes: list[Outcome]) -> Iterator[Batch]:
@@ -171,7 +185,9 @@ class _Folder:
         elif role == "trades_detailed" and (rows or not value):
             self.parts[role] = value
         elif role in ("equity_curve", "drawdown_curve"):
-            self.parts[role] = _curve(value)
+            curves = _curves(role, value) if rows else {role: value}
+            self.parts |= curves
+            return bool(curves)
         elif rows and len(value) == 1:
             self.parts |= value[0]
         else:
@@ -206,19 +222,47 @@ def _strategy(one: Result, metadata: dict[str, Any]) -> str | None:
     return None
 
 
-def _curve(value: list[Any]) -> list[Any]:
-    """Return a curve from numbers, or from the last column of a table."""
-    return [list(item.values())[-1] if isinstance(item, dict) and item else item for item in value]
+def _curves(role: str, rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return the curves that a table holds, told by the names of its columns; of one column of numbers alone the role."""
+    numbers = [name for name in rows[0] if all(isinstance(row.get(name), int | float) for row in rows)]
+    curves: dict[str, list[Any]] = {}
+    for curve, words in _CURVES.items():
+        for name in numbers:
+            if curve not in curves and any(word in name.lower() for word in words):
+                curves[curve] = [row[name] for row in rows]
+    if not curves and len(numbers) == 1:
+        curves[role] = [row[numbers[0]] for row in rows]
+    return curves
 
 
 def _table(data: bytes, suffix: str, key: str) -> list[Any]:
     import pyarrow as pa
-    from pyarrow import csv, parquet
+    from pyarrow import parquet
 
     try:
         if suffix == "parquet":
             return list(parquet.read_table(io.BytesIO(data)).to_pylist())
-        text = csv.ConvertOptions(timestamp_parsers=[], strings_can_be_null=False)
-        return list(csv.read_csv(io.BytesIO(data), convert_options=text).to_pylist()) if data.strip() else []
-    except (pa.ArrowException, ValueError) as error:
+        return _csv_rows(data.decode("utf-8-sig"))
+    except (pa.ArrowException, ValueError, csv.Error) as error:
         raise IntegrityError(f"{key} is damaged: {str(error).splitlines()[0]}") from None
+
+
+def _csv_rows(text: str) -> list[dict[str, Any]]:
+    """Read rows; a column is numbers or truth values where every cell is one, and a name is always text."""
+    head, *lines = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
+    lines = [line for line in lines if line]
+    if any(len(line) != len(head) for line in lines):
+        raise ValueError("a line has more or fewer cells than the first one")
+    columns = [
+        list(cells) if name in _NAMES else _cells(cells)
+        for name, cells in zip(head, zip(*lines, strict=True), strict=False)
+    ]
+    return [dict(zip(head, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _cells(cells: Sequence[str]) -> list[Any]:
+    filled = [cell for cell in cells if cell]
+    for pattern, convert in _KINDS:
+        if filled and all(map(pattern.fullmatch, filled)):
+            return [convert(cell) if cell else None for cell in cells]
+    return list(cells)

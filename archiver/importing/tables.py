@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from archiver.codec.text import loads
+from archiver.codec.text import loads, plain
 from archiver.errors import FormatError, IntegrityError
 from archiver.importing.batch import DETAIL, Batch, Result, as_result, fingerprint, load_json, moment
 from archiver.importing.find import Found
@@ -72,7 +72,7 @@ def table_rows(source: Source, key: str, single: str) -> Iterator[tuple[str, Res
             lots = _repeats(parquet)
             for batch in parquet.iter_batches(_ROWS):
                 for row in batch.to_pylist():
-                    yield _row(row, schema, single, lots, key)
+                    yield _row(plain(row, key), schema, single, lots, key)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise IntegrityError(f"{key} is damaged: {str(error).splitlines()[0]}") from None
 

@@ -52,7 +52,7 @@ def _header(source: Source, key: str) -> dict[str, Any]:
         for name, value in members(file, _RESULTS, key):
             if name not in _RESULTS:
                 facts[name] = value
-            elif "universe_name" in facts:
+            elif {"universe_name", "backtest_timestamp"} <= facts.keys():
                 break
     return facts
 

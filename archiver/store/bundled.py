@@ -24,6 +24,7 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 BLOCK = 512
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 
 
 class Member(NamedTuple):
@@ -177,12 +178,25 @@ def read_manifest(text: bytes, what: str) -> Manifest:
             {**run, "created": datetime.fromisoformat(run["created"]), "tags": list(run["tags"])}
             for run in fields["runs"]
         )
-        if not all(type(run["id"]) is str for run in runs):
-            raise TypeError("a run's id is no text")
+        for run in runs:
+            _check_run(run)
         modified = datetime.fromtimestamp(fields["modified"], UTC)
         return Manifest(text, str(fields["archiver"]), modified, runs, members)
     except (ValueError, KeyError, TypeError, OverflowError, OSError) as error:
         raise IntegrityError(f"{what} is damaged: its manifest cannot be read ({error!r})") from None
+
+
+def _check_run(run: Mapping[str, Any]) -> None:
+    """Refuse what is no run: it is shown to people, and sorted. Raises ValueError, KeyError."""
+    texts = (run["id"], run["universe"], *run["tags"])
+    counts = (run["strategies"], run["detailed"], run["bytes"])
+    if not (
+        all(type(text) is str for text in texts)
+        and all(type(count) is int and count >= 0 for count in counts)
+        and _RUN_ID.fullmatch(run["id"])
+        and run["created"].tzinfo is not None
+    ):
+        raise ValueError("a run is not what a run is")
 
 
 def _sound(member: Member) -> bool:
