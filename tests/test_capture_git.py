@@ -103,6 +103,22 @@ def test_diff_holds_no_secrets(project: Path) -> None:
     assert diff.count("# left out: it may hold a credential") == 2
 
 
+def test_diff_of_a_secret_file_that_was_moved(project: Path) -> None:
+    write(project, {".env": "A=one\nB=two\nC=three\nPLAIN=hidden\n", "z.txt": "old\n"})
+    git(project, "add", "-f", ".")
+    git(project, "commit", "-qm", "second")
+    git(project, "config", "diff.renames", "false")
+    git(project, "mv", ".env", "settings.txt")
+    write(project, {"settings.txt": "A=one\nB=two\nC=three\nPLAIN=hidden\nD=pw\n", "z.txt": "new\n"})
+    diff = diff_of(run("run.py", cwd=project))
+    assert "hidden" not in diff
+    assert "D=pw" not in diff
+    git(project, "checkout", "-qf", "HEAD", "--", "z.txt")
+    (project.parent / "saved.patch").write_text(diff)
+    git(project, "apply", "../saved.patch")
+    assert (project / "z.txt").read_text() == "new\n"
+
+
 @pytest.mark.parametrize("listed", ["", "files: [scratch/run.py]\n", "files: ['scratch/*.py']\n"])
 def test_ignored_files_only_by_name(project: Path, listed: str) -> None:
     write(project, {"scratch/run.py": show(), **({"strategy.yaml": listed} if listed else {})})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -40,6 +41,28 @@ def test_lines_that_look_like_credentials(what: str, text: str) -> None:
     assert what in found
 
 
+HEX = "a8f5f167f44f4964" + "e6c998dee827110c"
+WIDE = "wJalrXUtnFEMI/K7MD" + "ENG/bPxRfiCYzQ8"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'os.environ["AWS_SECRET_ACCESS_KEY"] = "{WIDE}"', f'API_KEY: str = "{HEX}"', f'API_KEY: Final[str] = "{HEX}"',
+        f'API_KEY = ("{HEX}")', f"API_KEY = \'\'\'{HEX}\'\'\'", f'conf.set("api_key", "{HEX}")', f'"API_KEY = \\"{HEX}\\""',
+        f"aws_secret_access_key = {WIDE}", f"  api_key: {HEX}  # mine", f"export API_TOKEN={HEX}",
+        "redis://:" + "hunter2x9" + "@cache:6379/0", f'"Authorization": "Bearer {HEX}"',
+        "sk-" + "ant-api03-Ab1-Cd2_Ef3-" + "Gh4-Ij5_Kl6-Mn7", "sk-" + "proj-Ab1-Cd2_Ef3-" + "Gh4-Ij5_Kl6",
+        "xapp-" + "1-A0123456789-" + "1234567890-abcdef", "dop" + "_v1_" + HEX * 2, "shp" + "at_" + HEX,
+        "glrt" + "-" + "a1B2c3D4e5F6g7H8i9J0",
+    ],
+)  # fmt: skip
+def test_shapes_of_credentials(text: str) -> None:
+    found = credential(f"x = 1\n{text}\ny = 2\n".encode())
+    assert found is not None
+    assert found.endswith("line 2")
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -53,6 +76,15 @@ def test_lines_that_look_like_credentials(what: str, text: str) -> None:
         "sha256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'",
         "# see https://example.com/a:b@c",
         "task-12345678901234567890abcdef",
+        "api_key = settings_for_2024_backtest",
+        "token = MeanReverter_L5_SL10_TP50",
+        'frame.rename("token", "mean_reverter_l20_sl10")',
+        'token: str = Field("symbol")',
+        "secret_key: Optional[str] = None",
+        "the bearer of mean_reverter_l20_sl10",
+        "ws://:8080/feed",
+        "sk-learn-style-pipelines-of-estimators",
+        "private_key = load_key(path)",
     ],
 )
 def test_ordinary_lines(text: str) -> None:
@@ -126,6 +158,39 @@ def test_secrets_only_by_name(tmp_path: Path) -> None:
     write(tmp_path, {"a.py": "", ".env": "X=1", "deploy.key": "k"})
     assert _names(_listed(tmp_path, "*", ".*")) == ["a.py"]
     assert _names(_listed(tmp_path, "a.py", ".env", "deploy.key")) == [".env", "a.py", "deploy.key"]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_links_to_secrets_are_secret(tmp_path: Path) -> None:
+    write(tmp_path, {"pyproject.toml": "", "a.py": "", ".env": "X=1", ".aws/credentials": "k", "conf/x": ""})
+    (tmp_path / "settings.txt").symlink_to(".env")
+    (tmp_path / "conf/c.cfg").symlink_to("../.aws/credentials")
+    found = _listed(tmp_path, "a.py", "*.txt", "conf/*.cfg")
+    assert _names(found) == ["a.py"]
+    assert sum("holds secrets by its name" in text for text in found.code.warnings) == 2
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_credential_in_a_saved_notebook(tmp_path: Path) -> None:
+    line = f'API_KEY = "{HEX}"'
+    cells = {
+        "quoted": [{"cell_type": "code", "source": [line]}],
+        "late": [{"cell_type": "code", "source": "x\n" + LOOK_LIKE_KEYS["GitHub token"]}],
+        "shown": [{"cell_type": "code", "source": "", "outputs": [{"text": ["x\n", line]}]}],
+        "plain": [{"cell_type": "code", "source": "x = 1"}],
+    }
+    write(tmp_path, {f"{name}.ipynb": json.dumps({"cells": cell}) for name, cell in cells.items()})
+    found = _listed(tmp_path, "*.ipynb")
+    assert _names(found) == ["plain.ipynb"]
+
+
+@pytest.mark.parametrize(
+    "flag", ["--pass", "--db-pass", "--key", "--credentials", "--bearer", "--passphrase", "--private-key"]
+)
+def test_more_flags_of_secrets(flag: str) -> None:
+    assert masked(["x", flag, "hush", f"{flag}=hush", "--passes", "3"]) == [
+        "x", flag, "***", f"{flag}=***", "--passes", "3"
+    ]  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -15,6 +15,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import NamedTuple
 
 from archiver.capture.frames import Source, main_module
+from archiver.capture.notebook import cell_texts
 from archiver.capture.project import name_in
 from archiver.capture.secrets import credential, secret_name
 from archiver.model import CodeFile
@@ -91,7 +92,7 @@ def _judge(source: Source, root: Path, now: os.stat_result) -> Kept:
         name.encode()
     except UnicodeEncodeError:
         return Kept(None, refused=f"{shown}: its name is not UTF-8")
-    if not source.named and secret_name(name):
+    if not source.named and _secret_name(source.path, root, name):
         return Kept(
             None, refused=f"{name} holds secrets by its name: list it in strategy.yaml if it must be kept"
         )
@@ -107,12 +108,26 @@ def _judge(source: Source, root: Path, now: os.stat_result) -> Kept:
         return Kept(None, refused=f"{name}: {error.strerror or error}")
     if data is None:
         return Kept(None, refused=f"{name} changed while it was read")
-    if not source.named and (what := credential(data)):
+    if not source.named and (what := _credential(name, data)):
         return Kept(
             None,
             refused=f"{name} may hold a credential ({what}): list it in strategy.yaml if it must be kept",
         )
     return Kept(text(name, data, bool(now.st_mode & stat.S_IXUSR)), data)
+
+
+def _secret_name(path: Path, root: Path, name: str) -> bool:
+    """Judge the file by its own name and, where it is a link, by what it leads to."""
+    return secret_name(name) or secret_name(path.resolve().relative_to(root.resolve()).as_posix())
+
+
+def _credential(name: str, data: bytes) -> str | None:
+    what = credential(data)
+    if what is None and name.endswith(".ipynb"):
+        # In its JSON, a line that begins after "\\n" or holds \\" may look like another.
+        what = credential("\n".join(cell_texts(data)).encode(errors="replace"))
+        what = what and f"{what.partition(',')[0]}, in a cell"
+    return what
 
 
 def _read(path: Path) -> bytes | None:
@@ -171,7 +186,7 @@ def _gone(source: Source, root: Path, seen: _Seen | None, why: str) -> Kept:
     name = name_in(root, source.path)
     if data is None or name is None:
         return Kept(None, refused=f"{shown} {why}, and its source is not known")
-    if not source.named and (secret_name(name) or credential(data)):
+    if not source.named and (_secret_name(source.path, root, name) or _credential(name, data)):
         return Kept(None, refused=f"{shown} may hold a credential")
     return Kept(text(name, data), data, note=note)
 

@@ -7,6 +7,7 @@ files, and only when the repository or the captured files have changed since the
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Iterable
@@ -189,7 +190,7 @@ class Questions:
 
 def _diff_words(commit: bool) -> list[str]:
     words = ["-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false", "diff"]
-    words += ["--no-color", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty"]
+    words += ["--no-color", "--no-ext-diff", "--no-textconv", "--find-renames", "--ignore-submodules=dirty"]
     return [*words, "HEAD", "--"] if commit else [*words, "--cached", "--"]
 
 
@@ -242,10 +243,24 @@ def _run(repo: Repo, words: list[str]) -> str:
 def _without_secrets(text: bytes) -> bytes:
     parts = text.split(b"\ndiff --git ")
     for at, part in enumerate(parts):
-        names = part.split(b"\n", 1)[0].removeprefix(b"diff --git ")
-        name = names.decode(errors="replace").rpartition(" b/")[2].strip('"')
-        if secret_name(name) or credential(part):
-            parts[at] = names + b"\n# left out: it may hold a credential"
-            if at == 0:
-                parts[at] = b"diff --git " + parts[at]
-    return b"\ndiff --git ".join(parts)
+        part = part.removeprefix(b"diff --git ")  # noqa: PLW2901
+        names = part.split(b"\n", 1)[0]
+        if any(map(secret_name, _names_of(part))) or credential(part):
+            parts[at] = b"# left out: it may hold a credential: " + names
+        elif at:
+            parts[at] = b"diff --git " + part
+    return b"\n".join(parts)
+
+
+_NAMED = re.compile(
+    rb"(?m)^(?:--- |\+\+\+ |rename from |rename to |copy from |copy to )\"?(?:[ab]/)?(.*?)\"?\t?$"
+)
+
+
+def _names_of(part: bytes) -> set[str]:
+    """Return what a part of a diff calls its file, before and after a move."""
+    head = part.split(b"\n@@ ", 1)[0]
+    first = head.split(b"\n", 1)[0].decode(errors="replace")
+    old, _, new = first.replace('"', "").rpartition(" b/")
+    found = {name.decode(errors="replace") for name in _NAMED.findall(head)}
+    return found | {old.removeprefix("a/"), new}

@@ -155,6 +155,19 @@ def _sources(notebook: bytes) -> frozenset[str] | None:
         return None
 
 
+def cell_texts(notebook: bytes) -> list[str]:
+    """Return what people read in a notebook: the sources of its cells and the texts of their outputs."""
+    try:
+        saved = json.loads(notebook)["cells"]
+        parts = [cell.get("source") for cell in saved]
+        for output in (output for cell in saved for output in cell.get("outputs", ())):
+            parts += [output.get("text"), *(output.get("data") or {}).values()]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
+    joined = ("".join(map(str, part)) if isinstance(part, list) else part for part in parts)
+    return [text for text in joined if isinstance(text, str)]
+
+
 def entered_lines() -> list[str]:
     """Return the lines entered at Python's own prompt in this session; empty where they can't be told."""
     cached = getattr(sys.modules.get("linecache"), "cache", {})

@@ -71,13 +71,17 @@ _PATTERNS = (
         for kind in (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_")
     ),
     ("GitHub token", b"github_pat_", rb"github_pat_\w{22,}"),
-    ("GitLab token", b"glpat-", rb"glpat-[\w-]{20,}"),
+    ("GitLab token", b"gl", rb"(?<![A-Za-z0-9])gl(?:pat|rt|dt|ptt|ft|oas|soat|imt|agent|cbt)-[\w-]{20,}"),
     ("Slack token", b"xox", rb"xox[abeoprs]-[\w-]{10,}"),
+    ("Slack token", b"xapp-", rb"(?<![A-Za-z0-9])xapp-\d-[\w-]{20,}"),
+    ("DigitalOcean token", b"_v1_", rb"(?<![A-Za-z0-9])do[opr]_v1_[0-9a-f]{40,}"),
+    ("Shopify token", b"shp", rb"(?<![A-Za-z0-9])shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}"),
     ("Slack webhook", b"hooks.slack.com", rb"hooks\.slack\.com/services/T\w+/B\w+/\w+"),
     ("Discord webhook", b"/api/webhooks/", rb"discord(?:app)?\.com/api/webhooks/\d+/[\w-]{20,}"),
     ("Telegram bot token", b":AA", rb"(?<!\d)\d{8,10}:AA[\w-]{33}"),
     ("Stripe key", b"k_live_", rb"[rs]k_live_[A-Za-z0-9]{16,}"),
     ("API key", b"sk-", rb"(?<![A-Za-z0-9])sk-(?:[a-z]+\d*-)*[A-Za-z0-9_]{20,}"),
+    ("API key", b"sk-", rb"(?<![A-Za-z0-9])sk-(?:ant|proj|svcacct|admin|or)-(?=[\w-]*\d)[\w-]{20,}"),
     ("Hugging Face token", b"hf_", rb"(?<![A-Za-z0-9])hf_[A-Za-z0-9]{30,}"),
     ("npm token", b"npm_", rb"(?<![A-Za-z0-9])npm_[A-Za-z0-9]{36}"),
     ("PyPI token", b"pypi-", rb"pypi-[\w-]{50,}"),
@@ -86,12 +90,41 @@ _PATTERNS = (
     ("Vault token", b"hvs.", rb"hvs\.[\w-]{24,}"),
     ("JSON web token", b"eyJ", rb"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
 )
-_URL = rb"[a-zA-Z][\w+.-]*://[^\s/:@'\"<>{}$%]+:([^\s/@'\"<>{}$%]{3,})@"
-_HINTS = (b"passw", b"pwd", b"secret", b"token", b"apikey", b"_key", b"-key")
-_ASSIGNED = rb"""(?ix)
-    (?: passw(?:or)?d | passwd | pwd | secret | token | (?: api | access | private | auth ) [_-]? key )
-    [\w.-]* ["']? \s* [:=]{1,2} \s* [rbf]? ["'] ( [A-Za-z0-9+/=_.~!@\#$%^&*-]{12,} ) ["']"""
+_URL = rb"[a-zA-Z][\w+.-]*://[^\s/:@'\"<>{}$%]*:([^\s/@'\"<>{}$%]{3,})@"
+_HINTS = (
+    *(b"passw", b"passphrase", b"pwd", b"secret", b"token", b"_key", b"-key", b"earer "),
+    *(b"apikey", b"accesskey", b"privatekey", b"authkey"),
+)
+_WORD = (
+    rb"(?: passw(?:or)?d | passwd | passphrase | pwd | secret | token | (?:api|access|private|auth)[_-]?key )"
+)
+_VALUE = rb"[A-Za-z0-9+/=_.~!@\#$%^&*-]{12,}"
+_QUOTE = rb"\\?[\"']"  # with a backslash where the source is a text in a notebook
+# name = "...", os.environ["NAME"] = "...", NAME: Final[str] = ("..."), {"name": "..."}
+_ASSIGNED = rb"""(?ix) %s [\w.-]{0,60} (?: %s )? \s* \]? \s*
+    (?: : \s* [\w.]{1,60} (?: \[ [\w., |]{0,60} \] )? (?: \s* \| \s* [\w.]{1,60} )? \s* )? [:=]{1,2} \s*
+    \(? \s* [rbfu]{0,2} (?: %s ){1,3} ( %s ) %s""" % (_WORD, _QUOTE, _QUOTE, _VALUE, _QUOTE)
+# .set("name", "..."), and what stands after Bearer
+_PASSED = rb"""(?ix) \( \s* %s [\w.-]{0,60}? %s [\w.-]{0,60} %s \s* , \s* (?: %s ){1,3} ( %s ) %s""" % (
+    _QUOTE, _WORD, _QUOTE, _QUOTE, _VALUE, _QUOTE,
+)  # fmt: skip
+_BEARER = rb"(?i)\bbearer\s+([A-Za-z0-9+/=_.~-]{16,})"
+# name = value of ini files, .env files and YAML
+_UNQUOTED = (
+    rb"""(?imx) ^ [ \t]* (?: export[ \t]+ | -[ \t]+ )? [\w.-]{0,60}? %s [\w.-]{0,60} [ \t]* [:=] [ \t]*
+    ( [A-Za-z0-9+/=_-]{12,} ) [ \t\r]* (?: [ \t] [\#;] .* )? $"""
+    % _WORD
+)
 _PLACEHOLDER = rb"(?i)example|placeholder|change.?me|your|dummy|redacted|xxx|\*\*\*|password|secret|\.\.\."
+
+
+# What a value is when it stands after a name; whether names of variables and strategies stand there, too.
+_NAMED = (
+    ("secret in an assignment", _ASSIGNED, False),
+    ("secret in a call", _PASSED, True),
+    ("bearer token", _BEARER, True),
+    ("secret in an assignment", _UNQUOTED, True),
+)
 
 
 def credential(data: bytes) -> str | None:
@@ -109,9 +142,10 @@ def credential(data: bytes) -> str | None:
                 return _place("password in a URL", data, match.start())
     lower = data.lower()
     if any(hint in lower for hint in _HINTS):
-        for match in re.finditer(_ASSIGNED, data):
-            if _random(match[1]):
-                return _place("secret in an assignment", data, match.start())
+        for what, pattern, of_code in _NAMED:
+            for match in re.finditer(pattern, data):
+                if _random(match[1]) and not (of_code and _worded(match[1])):
+                    return _place(what, data, match.start(1))
     return None
 
 
@@ -128,7 +162,15 @@ def _random(value: bytes) -> bool:
     return entropy > 3.2
 
 
-_FLAG = r"(?i)--?[\w-]*(?:passw(?:or)?d|pwd|secret|token|api[_-]?key|access[_-]?key|auth)[\w-]*"
+def _worded(value: bytes) -> bool:
+    """Tell a name (`settings_for_2024`, `MeanReverter_L5_SL10`) from a key."""
+    return all(re.fullmatch(rb"[A-Za-z]*\d{0,4}|\d{1,8}", part) for part in re.split(rb"[_./=-]", value))
+
+
+_FLAG = (
+    r"(?i)--?(?:[\w-]*(?:passw(?:or)?d|passphrase|pwd|secret|token|credential|bearer|auth"
+    r"|(?:api|access|private|signing|encryption)[_-]?key)[\w-]*|(?:[\w-]*[_-])?pass|key)"
+)
 
 
 def masked(argv: list[str]) -> list[str]:
