@@ -5,7 +5,7 @@ from __future__ import annotations
 import py_compile
 from pathlib import Path
 
-from tests.captured import run, show, write
+from tests.captured import run, run_all, show, write
 
 ALL = show(repr("imports"))
 
@@ -132,3 +132,22 @@ def test_compiled_modules_are_told_of(tmp_path: Path) -> None:
     shown = run("run.py", cwd=tmp_path)
     assert list(shown.files) == ["run.py"]
     assert shown.code["warnings"] == ["fast.pyc is compiled: its source is not known"]
+
+
+def test_module_name_that_is_loaded_twice(tmp_path: Path) -> None:
+    load = (
+        "import importlib.util, sys\n"
+        "def load(path):\n"
+        "    spec = importlib.util.spec_from_file_location('strategy', path)\n"
+        "    sys.modules['strategy'] = module = importlib.util.module_from_spec(spec)\n"
+        "    spec.loader.exec_module(module)\n"
+    )
+    write(
+        tmp_path,
+        {
+            "strats/a.py": "A = 1\n", "strats/b.py": "B = 1\n",
+            "run.py": f"{load}def go(path):\n    load(path)\n    {ALL}\ngo('strats/a.py')\ngo('strats/b.py')\n",
+        },
+    )  # fmt: skip
+    found = [list(shown.files) for shown in run_all("run.py", cwd=tmp_path)]
+    assert found == [["run.py", "strats/a.py"], ["run.py", "strats/b.py"]]

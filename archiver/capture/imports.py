@@ -16,7 +16,7 @@ from archiver.capture.frames import Source, kind
 from archiver.capture.project import within
 
 _COMPILED = (".so", ".pyd", ".pyc", ".dylib")
-_looked_at: set[str] = set()
+_looked_at: dict[str, object] = {}
 _local: dict[str, str] = {}  # name of a loaded module of the user's -> its file
 
 
@@ -28,18 +28,21 @@ def compiled() -> list[Path]:
 def loaded() -> list[Source]:
     """Return every loaded module that is a source file of the user's.
 
-    Only names that were not there the last time are looked at.
+    Only names that were not there the last time, or meant another module, are looked at.
     """
-    for name in list(sys.modules.keys() - _looked_at):
-        file = _file_of(sys.modules.get(name))
+    for name, now in list(sys.modules.items()):
+        if _looked_at.get(name, _looked_at) is now:
+            continue
+        _looked_at[name] = now
+        _local.pop(name, None)
+        file = _file_of(now)
         if file is not None and file.endswith((".py", ".pyw", *_COMPILED)) and kind(file) == "user":
             _local[name] = file
-        _looked_at.add(name)
     found: dict[Path, Source] = {}
     for name, file in list(_local.items()):
         module = sys.modules.get(name)
         if module is None:
-            _looked_at.discard(name)
+            _looked_at.pop(name, None)
             del _local[name]
         elif not file.endswith(_COMPILED):
             path = Path(file).absolute()
