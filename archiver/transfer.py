@@ -21,7 +21,7 @@ from archiver.codec.parquet import check
 from archiver.errors import IntegrityError, NotFoundError
 from archiver.model import Entry, Record, Ref
 from archiver.runs import reachable, read_record
-from archiver.store import Store
+from archiver.store import Store, copy_missing
 
 PIECE = 1 << 20
 """Bytes that are held of one object; a larger one is streamed."""
@@ -256,6 +256,10 @@ class _Transfer:
         items = [self._item(ref, there) for key, ref in refs.items() if key not in self._shared]
         damaged = self._put_all(items)
         sound = [run for run in records if not any(ref.key in damaged for ref in reachable(records[run]))]
+        # Archived details lie in a bundle: a record without it would point nowhere.
+        bundles = {records[run].archived or "/" for run in sound}
+        for key in sorted(layout.bundle_key(name) for name in bundles if "/" not in name):
+            self.bytes += copy_missing(self.source, self.target, key)
         put = partial(_put_item, self.target)
         for _ in self.pool.map(put, ((key, b"") for run in sound for key in markers.get(run, ()))):
             pass

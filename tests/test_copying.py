@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import archiver
 from archiver import layout
 from archiver.copying import apply_extras, plan_extras
 from archiver.errors import (
@@ -240,3 +241,15 @@ def test_extra_runs_go_to_the_trash_when_asked(source: Archive, tmp_path: Path) 
 def test_a_read_only_target_is_refused(source: Archive, tmp_path: Path) -> None:
     with pytest.raises(AccessError):
         source.copy_to(opened(tmp_path / "t", read_only=True))
+
+
+def test_bundles_of_archived_runs_come_along(tmp_path: Path) -> None:
+    archive, other = archiver.open(tmp_path / "a"), archiver.open(tmp_path / "b")
+    rows = [{"strategy_name": "s", "x": 1.0, "trades": [{"pnl": 1.0}]}]
+    run = archive.save_universe_results("u", rows, tags=["keep"], code="none")
+    archive.bundle([run.id], "kept")
+    archive.bundles.apply_removal(archive.bundles.plan_removal("kept"))
+    archive.copy_to(other)
+    assert archiver.open(tmp_path / "b").runs()[0].archived == "kept"
+    other.bundles.restore("kept")
+    assert archiver.open(tmp_path / "b").load_strategy("s")["trades"] == [{"pnl": 1.0}]

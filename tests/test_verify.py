@@ -204,6 +204,7 @@ def test_details_in_a_bundle_are_archived(local: Store) -> None:
     reduced = replace(record, tier2=None, tapes=(), archived="important")
     local.put(layout.record_key(record.run), encode_record(reduced))
     local.delete([OBJECTS[1](record)])
+    local.put(layout.bundle_key("important"), b"a bundle")
     report = verify(local, read_data=True)
     assert report.ok
     assert report.archived == [record.run]
@@ -384,3 +385,15 @@ def test_verifying_needs_no_right_to_write(local: Store) -> None:
     last = len(counting.calls) - 1
     assert counting.calls[last] == ("put", layout.VERIFIED)
     assert verify(FaultyStore(local, at=last), read_data=True, remember=True).ok
+
+
+def test_a_missing_bundle_is_damage_for_the_runs_whose_details_it_held(tmp_path: Path) -> None:
+    archive = Archive(open_store(tmp_path))
+    record = save(archive.store, bars=60)
+    archive.bundle([record.run], "kept")
+    archive.bundles.apply_removal(archive.bundles.plan_removal("kept"))
+    report = archive.verify()
+    assert (report.ok, report.bundles) == (True, {record.run: "kept"})
+    archive.store.delete([layout.bundle_key("kept")])
+    (problem,) = archive.verify().problems
+    assert (problem.run, problem.key) == (record.run, layout.bundle_key("kept"))

@@ -71,7 +71,7 @@ def _show(call: Call, report: Report) -> None:
     for run in report.expired:
         call.say(f"{run}: details expired by a rule of the bucket")
     for run in report.archived:
-        call.say(f"{run}: details archived in a bundle")
+        call.say(f"{run}: details archived in the bundle {report.bundles[run]}")
     for key in report.quarantined:
         call.say(f"{key} was set aside in quarantine/")
     for run in report.reduced:

@@ -10,5 +10,15 @@ from __future__ import annotations
 from archiver.store.bucket import BucketApi, RejectedError, RuleSet, UnsupportedError
 from archiver.store.contract import Store, check_key
 from archiver.store.opening import open_store
+from archiver.store.whole import copy_missing
 
-__all__ = ["BucketApi", "RejectedError", "RuleSet", "Store", "UnsupportedError", "check_key", "open_store"]
+__all__ = [
+    "BucketApi",
+    "RejectedError",
+    "RuleSet",
+    "Store",
+    "UnsupportedError",
+    "check_key",
+    "copy_missing",
+    "open_store",
+]

@@ -120,11 +120,13 @@ def _records(store: Store, report: Report) -> Iterator[Record]:
             continue
         if record.archived:
             report.archived.append(record.run)
+            report.bundles[record.run] = record.archived
         yield record
 
 
 def _structure(store: Store, report: Report, expected: set[int], expires: Callable[[Record], bool]) -> None:
     """Take what is listed off what is expected, and look for what is left."""
+    _bundles(store, report)
     for prefix in _DATA:
         for entry in store.list(prefix):
             expected.discard(digest(f"{entry.key} {entry.size}"))
@@ -137,6 +139,17 @@ def _structure(store: Store, report: Report, expected: set[int], expires: Callab
         for ref in reachable(record):
             if _expected(ref) in expected and ref.key not in known:
                 _judge(store, record, place, ref, report, expires)
+
+
+def _bundles(store: Store, report: Report) -> None:
+    """Look for the bundles in their default home that hold archived details; those elsewhere are not ours to judge."""
+    keys = {run: layout.bundle_key(name) for run, name in report.bundles.items() if "/" not in name}
+    if not keys:
+        return
+    there = {entry.key for entry in store.list(layout.BUNDLES)}
+    for run, key in keys.items():
+        if key not in there:
+            report.problems.append(Problem(run, key, "is missing, and the run's details with it"))
 
 
 def _doubtful(store: Store, missing: set[int]) -> Iterator[tuple[Record, str]]:

@@ -38,6 +38,8 @@ class Report:
     """Runs whose details a rule of the bucket removed."""
     archived: list[str] = field(default_factory=list)
     """Runs whose details are in a bundle instead."""
+    bundles: dict[str, str] = field(default_factory=dict)
+    """The bundle of each archived run."""
     quarantined: list[str] = field(default_factory=list)
     """Records that `repair` set aside."""
     reduced: list[str] = field(default_factory=list)
