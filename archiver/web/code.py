@@ -82,7 +82,7 @@ def _pieces(text: str, name: str) -> tuple[tuple[str, str], ...]:
 
 def diff_block(text: str) -> Any:
     """Show a unified diff, line by line."""
-    lines = text.splitlines(keepends=True)
+    lines = text.removesuffix("\n").split("\n")
     shown = []
     for line in lines[:_MOST_LINES]:
         kind = (
@@ -91,7 +91,7 @@ def diff_block(text: str) -> Any:
             "add" if line.startswith("+") else
             "del" if line.startswith("-") else ""
         )  # fmt: skip
-        shown.append(html.Span(line, className=kind) if kind else line)
+        shown.append(html.Span(line, className=kind))
     more = len(lines) - _MOST_LINES
     note = html.P(f"{more:,} more lines are not shown.", className="note") if more > 0 else None
     return html.Div([html.Pre(html.Code(shown), tabIndex="0", className="source diff"), note])

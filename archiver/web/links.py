@@ -30,7 +30,10 @@ def href(path: str, **parameters: str | int | Iterable[str] | None) -> str:
 
 def read(search: str | None) -> Query:
     """Read the part of an address that begins with `?`."""
-    return parse_qs((search or "").lstrip("?"), max_num_fields=200, errors="replace")
+    try:
+        return parse_qs((search or "").lstrip("?"), max_num_fields=200, errors="replace")
+    except ValueError:
+        raise ConfigError("the address has more than 200 parameters: shorten it") from None
 
 
 def first(query: Query, name: str, default: str = "") -> str:

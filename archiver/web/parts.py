@@ -138,6 +138,11 @@ def pairs(items: Iterable[tuple[str, Part]]) -> Part:
     )
 
 
+def facts(items: Iterable[tuple[str, Part]]) -> Part:
+    """Show names with their values in one line, as long as there is room; a name never parts from its value."""
+    return html.Dl([html.Div([html.Dt(name), html.Dd(value)]) for name, value in items], className="pairs")
+
+
 def link(text: Part, address: str, *, title: str | None = None, kind: str | None = None) -> Part:
     """Lead to another page of ours; assets/links.js follows it without loading everything anew."""
     return html.A(text, href=address, title=title, className=kind)

@@ -345,3 +345,29 @@ def test_health_tells_when_bytes_were_last_compared(tmp_path):
     archive.verify(sample=0.5, remember=True)
     assert "a sample of 50%" in health()
     assert "all was well" in health()
+
+
+def test_rows_of_a_run_lead_to_that_run(client, plain: Made):
+    run = plain.runs[0].id
+    request = {"startRow": 0, "endRow": 3, "sortModel": []}
+    body = {
+        "output": "strategies-grid.getRowsResponse",
+        "outputs": {"id": "strategies-grid", "property": "getRowsResponse"},
+        "inputs": [{"id": "strategies-grid", "property": "getRowsRequest", "value": request}],
+        "state": [{"id": "ask", "property": "data", "value": {"columns": ["sharpe_ratio"], "run": run}}],
+        "changedPropIds": ["strategies-grid.getRowsRequest"],
+    }
+    answer = client.post("/_dash-update-component", json=body, headers={"Host": "127.0.0.1"}).json
+    rows = answer["response"]["strategies-grid"]["getRowsResponse"]["rowData"]
+    assert len(rows) == 3
+    assert all(f"run={run}" in row["_href"] for row in rows)
+
+
+def test_an_unknown_universe_is_told(client):
+    _, text = show(client, links.href("/strategies", universe="nope"))
+    assert "there is no universe 'nope'" in text
+
+
+def test_too_many_parameters_are_told(client):
+    _, text = show(client, "/strategies?" + "&".join(["a=1"] * 300))
+    assert "more than 200 parameters" in text

@@ -234,7 +234,10 @@ def _prune(site: Site) -> Any:
             html.Div(
                 [
                     parts.link(one.universe, links.run(one.run), kind="line", title=one.run),
-                    html.Div(f"{one.action}: {'; '.join(one.reasons)}", className="muted small"),
+                    html.Div(
+                        f"{fmt.short_run(one.run)}, {one.action}: {'; '.join(one.reasons)}",
+                        className="muted small",
+                    ),
                 ]
             ),
             fmt.size(plan.frees.get(one.run, 0)),

@@ -130,9 +130,9 @@ def _cloud(
     if drawn.rows > points.num_rows:
         traces.append(_density(drawn))
     ids = [
-        [links.strategy(universe, name), name, universe]
-        for universe, name in zip(
-            points["universe"].to_pylist(), points["strategy_name"].to_pylist(), strict=True
+        [links.strategy(universe, name, run if ask.get("run") else None), name, universe]
+        for universe, name, run in zip(
+            *(points[key].to_pylist() for key in ("universe", "strategy_name", "run")), strict=True
         )
     ]
     traces.append(

@@ -8,6 +8,7 @@ import dash_ag_grid as dag
 from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 
+from archiver.errors import NotFoundError
 from archiver.selection import parse_sort
 from archiver.web import format as fmt
 from archiver.web import links, parts
@@ -41,6 +42,9 @@ _USUAL = (
 def page(site: Site, query: links.Query) -> Page:
     """Show the table that the URL describes."""
     run = links.first(query, "run")
+    universe = links.first(query, "universe")
+    if universe and universe not in site.data.universes():
+        raise NotFoundError(f"there is no universe {universe!r}: the overview shows those there are")
     metrics = site.data.metrics(run or None)
     names = metrics.table.column_names
     score = site.data.score(names)
@@ -58,10 +62,9 @@ def page(site: Site, query: links.Query) -> Page:
     numeric = numeric_columns(metrics.table)
     x, y = scatter.axes(query, numeric, score)
     over = ["Run ", parts.link(fmt.short_run(run), links.run(run))] if run else None
-    title = links.first(query, "universe") or "Strategies"
     content = [
         parts.heading(
-            title,
+            "Strategies",
             html.Span(id="strategies-status", role="status"),
             over=over,
             actions=_actions(_chooser(names, shown), is_open=links.first(query, "scatter") == "1"),
@@ -79,7 +82,7 @@ def page(site: Site, query: links.Query) -> Page:
         dcc.Store(id="sorted", data=sort),
         dcc.Store(id="synced"),
     ]
-    return Page(title, content)
+    return Page("Strategies", content)
 
 
 def connect(app: Any, site: Site) -> None:
@@ -155,15 +158,15 @@ def _rows(site: Site, request: dict[str, Any] | None, ask: dict[str, Any]) -> di
         count = site.views.count(metrics, asked)
     except Exception:  # noqa: BLE001 - the line above the table says why
         return {"rowData": [], "rowCount": 0}
-    return {"rowData": [_row(row) for row in rows], "rowCount": count}
+    return {"rowData": [_row(row, ask.get("run")) for row in rows], "rowCount": count}
 
 
-def _row(row: dict[str, Any]) -> dict[str, Any]:
+def _row(row: dict[str, Any], run: str | None) -> dict[str, Any]:
     choice = links.Choice(row["universe"], row["strategy_name"], row["run"])
     values = {name: plain_value(value) for name, value in row.items()}
     return {
         "_id": links.choice_text(choice),
-        "_href": links.strategy(row["universe"], row["strategy_name"]),
+        "_href": links.strategy(row["universe"], row["strategy_name"], row["run"] if run else None),
         **values,
     }
 
@@ -295,7 +298,6 @@ def _grid(site: Site, metrics: Metrics, ask: dict[str, Any], sort: str) -> Any:
                 "infiniteInitialRowCount": 100,
                 "rowHeight": 36,
                 "headerHeight": 44,
-                "multiSortKey": "ctrl",
                 "alwaysMultiSort": False,
                 "suppressCellFocus": False,
                 "animateRows": False,
@@ -349,7 +351,7 @@ def _column_def(site: Site, metrics: Metrics, name: str, *, number: bool) -> dic
         "field": name,
         "headerName": head,
         "headerTooltip": name,
-        "width": 128,
+        "width": 150,
         "minWidth": 80,
     }
     if not number:

@@ -58,7 +58,6 @@ def card(found: Strategy) -> Any:
             "maxConcurrentDatasourceRequests": 1,
             "rowHeight": 34,
             "headerHeight": 42,
-            "multiSortKey": "ctrl",
             "animateRows": False,
         },
         className="grid-table",
@@ -161,11 +160,11 @@ def _trade(site: Site, trade: int | None, of: dict[str, str]) -> Any:
     bars = cut_around(window) if window else {}
     if "close" not in bars:
         text = "The archive holds no bars for this trade: save with price windows or `bars=` to see them."
-        return html.Div([head, parts.pairs(facts), html.P(text, className="note")], className="trade")
+        return html.Div([head, parts.facts(facts), html.P(text, className="note")], className="trade")
     chart = figures.graph(
         "trade-chart", _trade_figure(bars, row), f"Bars around trade {trade + 1}", height=300
     )
-    return html.Div([head, parts.pairs(facts), chart], className="trade")
+    return html.Div([head, parts.facts(facts), chart], className="trade")
 
 
 def _trade_figure(bars: dict[str, list[Any]], row: dict[str, Any]) -> figures.Figure:
