@@ -78,6 +78,15 @@ def test_values_of_csv_stay_what_they_are(archive: Archive, results: Path) -> No
     assert same(archive.load_strategy("S")["trades"], expected)
 
 
+def test_numbers_of_any_length_lose_no_digit(archive: Archive, results: Path) -> None:
+    (results / "trades.csv").write_text("at,pnl\n1735689600000000001,1\n1735689600000000002,2\n")
+    take(archive, results)
+    assert [trade["at"] for trade in archive.load_strategy("S")["trades"]] == [
+        1735689600000000001,
+        1735689600000000002,
+    ]
+
+
 def test_names_that_look_like_numbers_are_names(archive: Archive, results: Path) -> None:
     (results / "metrics.json").unlink()
     (results / "results.csv").write_text("strategy_name,sharpe_ratio\n001,1.5\n002,-0.5\n")

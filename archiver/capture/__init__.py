@@ -125,7 +125,7 @@ def _warn(said: list[str], depth: int) -> None:
     more = f" (and {len(said) - 1} more: see the run's code)" if len(said) > 1 else ""
     try:
         _warnings.warn(f"{said[0]}{more}", stacklevel=depth + 1)
-    except Warning:  # where warnings are errors, this one still must not stop a backtest
+    except Exception:  # noqa: BLE001  # warnings may be errors, or shown by code of the user's: no backtest stops for that
         return
 
 

@@ -87,17 +87,19 @@ def _judge(source: Source, root: Path, now: os.stat_result) -> Kept:
     name = name_in(root, source.path)
     shown = _shown(source.path, root)
     if name is None:
-        return Kept(None, refused=f"{shown} is outside of the project")
+        return Kept(None, refused=f"{shown} is outside of the project", unwanted=True)
     try:
         name.encode()
     except UnicodeEncodeError:
         return Kept(None, refused=f"{shown}: its name is not UTF-8")
     if not source.named and _secret_name(source.path, root, name):
         return Kept(
-            None, refused=f"{name} holds secrets by its name: list it in strategy.yaml if it must be kept"
+            None,
+            refused=f"{name} holds secrets by its name: list it in strategy.yaml if it must be kept",
+            unwanted=True,
         )
     if not stat.S_ISREG(now.st_mode):
-        return Kept(None, refused=f"{name} is not a regular file")
+        return Kept(None, refused=f"{name} is not a regular file", unwanted=True)
     if now.st_size > FILE_LIMIT:
         return Kept(
             None, refused=f"{name} has {now.st_size:,} bytes, more than the {FILE_LIMIT:,} a file may have"
@@ -112,6 +114,7 @@ def _judge(source: Source, root: Path, now: os.stat_result) -> Kept:
         return Kept(
             None,
             refused=f"{name} may hold a credential ({what}): list it in strategy.yaml if it must be kept",
+            unwanted=True,
         )
     return Kept(text(name, data, bool(now.st_mode & stat.S_IXUSR)), data)
 

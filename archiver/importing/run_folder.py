@@ -42,7 +42,7 @@ _CURVES = {
     "equity_curve": ("equity", "balance", "capital", "portfolio"),
 }
 _KINDS: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
-    (re.compile(r"-?(0|[1-9]\d{0,17})"), int),
+    (re.compile(r"-?(0|[1-9]\d*)"), int),
     (
         re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)(e[+-]?\d+)?|nan|[+-]?inf(inity)?", re.IGNORECASE),
         float,
