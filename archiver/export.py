@@ -27,6 +27,7 @@ METRICS = "all_strategies_metrics.json"
 DETAILS = "detailed_trades/"
 _FIRST = ("universe", "strategy_name", "run")
 _LONGEST = 200
+_LINES = 1_000
 _NESTED = frozenset({dict, list})
 
 Row = dict[str, Any]
@@ -43,6 +44,8 @@ class Tiered:
     strategies: int = 0
     details: int = 0
     renamed: list[str] = field(default_factory=list)
+    archived: list[str] = field(default_factory=list)
+    """Bundles that hold details which were therefore not written."""
     left: list[str] = field(default_factory=list)
 
 
@@ -87,6 +90,7 @@ def export_tiered(
     done = Tiered(strategies=sum(part.strategies for part in parts))
     before = {entry.key for entry in target.list(DETAILS)}
     written = set()
+    done.archived = sorted({part.record.archived for part in parts if part.record.archived})
     for part, detail, name in _details(parts):
         if name != detail.strategy:
             done.renamed.append(name)
@@ -117,18 +121,18 @@ def _details(parts: Sequence[Part]) -> list[tuple[Part, Detail, str]]:
         other = latest.get(detail.strategy)
         if other is None or (part.record.created, part.record.run) > (other.created, other.run):
             latest[detail.strategy] = part.record
-    return [
-        (
-            part,
-            detail,
-            _file_name(
-                detail.strategy
-                if latest[detail.strategy] is part.record
-                else f"{detail.strategy}@{part.record.universe}"
-            ),
-        )
-        for part, detail in found
-    ]
+    taken = {_file_name(strategy) for strategy in latest}
+    named = []
+    for part, detail in found:
+        name = _file_name(detail.strategy)
+        if latest[detail.strategy] is not part.record:
+            other_name = f"{detail.strategy}@{part.record.universe}"
+            name = _file_name(other_name)
+            if name in taken:  # a strategy is called so
+                name = _file_name(f"/{other_name}")
+            taken.add(name)
+        named.append((part, detail, name))
+    return named
 
 
 def _file_name(name: str) -> str:
@@ -241,7 +245,8 @@ def _write_lines(rows: Iterator[tuple[Row, Row]], out: BinaryIO) -> int:
 
 
 def _write_csv(rows: Iterator[tuple[Row, Row]], names: Sequence[str], out: BinaryIO, *, history: bool) -> int:
-    text = io.TextIOWrapper(out, encoding="utf-8", errors="surrogatepass", newline="", write_through=True)
+    # No wrapper over the file: it would close standard output when a reader leaves early.
+    text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     first = list(_FIRST if history else _FIRST[:2])
     writer.writerow([*first, *(f"metrics.{name}" if name in _FIRST else name for name in names)])
@@ -249,8 +254,15 @@ def _write_csv(rows: Iterator[tuple[Row, Row]], names: Sequence[str], out: Binar
     for keys, metrics in rows:
         writer.writerow([*keys.values(), *(_cell(metrics.get(name)) for name in names)])
         count += 1
-    text.detach()
+        if count % _LINES == 0:
+            _pour(text, out)
+    _pour(text, out)
     return count
+
+
+def _pour(text: io.StringIO, out: BinaryIO) -> None:
+    out.write(text.getvalue().encode("utf-8", "surrogatepass"))
+    text.seek(text.truncate(0))
 
 
 def _cell(value: Any) -> Any:

@@ -281,3 +281,29 @@ def test_history_names_the_run(archive: Archive) -> None:
     assert metrics(archive, "csv", history=True).startswith(b"universe,strategy_name,run,")
     with pytest.raises(ConfigError, match="use one of json, csv"):
         metrics(archive, "xlsx")
+
+
+def test_a_detail_never_overwrites_another(tmp_path: Path) -> None:
+    archive = archiver.open(tmp_path / "a")
+    trades = [{"pnl": 1.0}]
+    archive.save_universe_results("u1", [{"strategy_name": "S", "x": 1.0, "trades": trades}], code="none")
+    rows = [{"strategy_name": name, "x": 1.0, "trades": trades} for name in ("S", "S@u1")]
+    archive.save_universe_results("u2", rows, code="none")
+    out = tmp_path / "out"
+    done = export_tiered(Reader(archive.store), archive.records(), open_store(out))
+    files = list((out / "detailed_trades").iterdir())
+    assert done.details == len(files) == 3
+    found = {
+        (json.loads(file.read_text())["universe"], json.loads(file.read_text())["strategy_name"])
+        for file in files
+    }
+    assert found == {("u1", "S"), ("u2", "S"), ("u2", "S@u1")}
+
+
+def test_bundles_that_hold_details_are_named(tmp_path: Path) -> None:
+    archive = archiver.open(tmp_path / "a")
+    run = archive.save_universe_results("u", [{"strategy_name": "s", "trades": [{"pnl": 1.0}]}], code="none")
+    archive.bundle([run.id], "kept")
+    archive.bundles.apply_removal(archive.bundles.plan_removal("kept"))
+    done = export_tiered(Reader(archive.store), archive.records(), open_store(tmp_path / "out"))
+    assert (done.details, done.archived) == (0, ["kept"])

@@ -85,13 +85,19 @@ def _tiered(call: Call, archive: Archive, records: Sequence[Record], output: str
                 "details": done.details,
                 "renamed": done.renamed,
                 "left": done.left,
+                "archived": done.archived,
             }
         )
     call.say(f"{done.strategies:,} strategies and {done.details:,} details -> {target.url}")
     if done.renamed:
         call.say(
             f"{len(done.renamed)} details could not have their strategy's plain name, such as {done.renamed[0]}.json: "
-            "another universe has the name"
+            "another universe has the name, or no file can have it"
+        )
+    if done.archived:
+        call.say(
+            f"details in bundles are not written: `archiver bundle restore {done.archived[0]}` first"
+            + (f" (and {len(done.archived) - 1} more bundles)" if len(done.archived) > 1 else "")
         )
     if done.left:
         call.say(
