@@ -7,16 +7,16 @@ frees it when the grace is over, and `undelete` works until then. Metrics, code 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from archiver import layout
 from archiver.bundle.check import verify
 from archiver.bundle.place import Place, run_ids
-from archiver.codec.records import compress, decompress, encode_record
 from archiver.errors import IntegrityError, NotFoundError, PolicyError
 from archiver.model import Record
+from archiver.reduced import encode_unlike
 from archiver.runs import read_record
 from archiver.store import Store
 
@@ -120,25 +120,9 @@ def _archive(store: Store, run: str, sha256: str, bundle: str) -> bool:
     if hashlib.sha256(data).hexdigest() != sha256:
         return False
     store.put(layout.trash_key(run), data)
-    store.put(key, _encode(_reduced(read_record(key, data), bundle), unlike=len(data)))
+    store.put(key, encode_unlike(_reduced(read_record(key, data), bundle), len(data)))
     return True
 
 
 def _reduced(record: Record, bundle: str) -> Record:
     return replace(record, tier2=None, tapes=(), archived=bundle)
-
-
-def _encode(record: Record, unlike: int) -> bytes:
-    """Encode a record to another size than the one it replaces: the catalog tells records apart by size and time."""
-    data = encode_record(record)
-    for padded in _padded(data, record.run) if len(data) == unlike else ():
-        if len(padded) != unlike:
-            return padded
-    return data
-
-
-def _padded(data: bytes, run: str) -> Iterator[bytes]:
-    text = decompress(data, layout.record_key(run))
-    while True:
-        text += b" "
-        yield compress(text)
