@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tracemalloc
@@ -10,21 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 import archiver
 from archiver.archive import Archive
 from archiver.errors import ConfigError, StorageError
-from archiver.importing import Report, import_results, known_imports, open_source
+from archiver.importing import import_results, open_source
 from archiver.importing.source import StoreSource
-from archiver.load import Reader
 from archiver.runs import origin
 from archiver.store import open_store
 from tests import old_formats as old
 from tests.conftest import Place
 from tests.faults import DiedError, FaultyStore
+from tests.imported import named, rows, statuses, take, tree
 from tests.same import same
 
 
@@ -36,37 +33,6 @@ def archive(tmp_path: Path) -> Archive:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "old"
-
-
-def take(archive: Archive, path: Any, **options: Any) -> Report:
-    source = open_source(path, options.pop("storage_options", None))
-    return import_results(source, archive.add, known_imports(archive.store), **options)
-
-
-def statuses(report: Report) -> list[str]:
-    return [outcome.status for outcome in report.outcomes]
-
-
-def rows(archive: Archive, universe: str) -> list[dict[str, Any]]:
-    """Return a universe's rows exactly, its newest run's first."""
-    reader = Reader(archive.store)
-    parts = reader.parts([record for record in archive.records() if record.universe == universe])
-    return [row for part in parts for row in reader.rows(part.record) if part.has(row["strategy_name"])]
-
-
-def tree(folder: Path) -> dict[str, tuple[str, int]]:
-    return {
-        str(path.relative_to(folder)): (
-            hashlib.sha256(path.read_bytes()).hexdigest(),
-            path.stat().st_mtime_ns,
-        )
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def named(result: dict[str, Any]) -> dict[str, Any]:
-    return {"strategy_name": result["strategy_name"], **old.metrics_of(result)}
 
 
 # -- the tiered layout ---------------------------------------------------------------------------------------
@@ -336,138 +302,6 @@ def test_memory_does_not_grow_with_the_file(archive: Archive, folder: Path) -> N
     tracemalloc.stop()
     assert report.outcomes[0].strategies == 250
     assert peak < size / 2
-
-
-# -- Parquet -------------------------------------------------------------------------------------------------
-
-
-def test_parquet_with_its_sidecar(archive: Archive, folder: Path) -> None:
-    listed = [{**old.metrics_of(r), "strategy_name": r["strategy_name"]} for r in old.results("A", 3, 0)]
-    for row in listed:
-        row.pop("big")
-        row["regime"] = "calm"
-    path = old.write_parquet(folder, "universe_001_5min_5lb", listed)
-    report = take(archive, folder)
-    assert statuses(report) == ["imported"]
-    expected = pq.read_table(path).to_pylist()
-    found = rows(archive, "universe_001_5min_5lb")
-    assert [row["strategy_name"] for row in found] == [row["strategy_name"] for row in expected]
-    assert [{**row} for row in found] == expected
-    assert archive.runs()[0].created.isoformat() == "2025-01-21T14:03:07.250000+00:00"
-    facts = origin(archive.records()[0])
-    assert facts is not None
-    assert facts["universe_metadata"] == {"interval": 5, "lookback": 5}
-    assert statuses(take(archive, path)) == ["present"]
-    sidecar = folder / "universe_001_5min_5lb_backtest_metadata.json"
-    sidecar.rename(folder / "universe_001_5min_5lb_metadata.json")
-    assert statuses(take(archive, folder)) == ["present"]
-
-
-def test_parquet_with_details(archive: Archive, folder: Path) -> None:
-    listed = [
-        {"strategy_name": f"s{at}", "sharpe_ratio": float(at), "trades_detailed": [{"pnl": 1.5, "n": at}],
-         "equity_curve": [1.0, 2.5]}
-        for at in range(5)
-    ]  # fmt: skip
-    old.write_parquet(folder, "u", listed)
-    take(archive, folder, top_n=2)
-    assert archive.detailed_strategies() == [("u", "s4"), ("u", "s3")]
-    assert archive.load_strategy("s4")["trades"] == [{"pnl": 1.5, "n": 4}]
-    assert archive.load_strategy("s4")["equity_curve"] == [1.0, 2.5]
-
-
-def test_merged_metrics_by_universe_and_by_lot_size(archive: Archive, folder: Path) -> None:
-    (folder / "batch_results").mkdir(parents=True)
-    lots = [
-        {"strategy_name": f"s{n}", "lot_size": lot, "sharpe_ratio": n * lot}
-        for lot in (0.01, 0.1)
-        for n in range(3)
-    ]
-    pq.write_table(pa.Table.from_pylist(lots), folder / "EURUSD_2025_backtest_results_merged.parquet")
-    pq.write_table(pa.Table.from_pylist(lots[:2]), folder / "batch_results/results_batch_0.parquet")
-    many = [{"strategy_name": "s", "universe": f"u{n}", "sharpe_ratio": float(n)} for n in range(3)]
-    pq.write_table(pa.Table.from_pylist(many), folder / "all.parquet")
-    pq.write_table(pa.table({"close": [1.0]}), folder / "prices.parquet")
-    (folder / "cut.parquet").write_bytes((folder / "all.parquet").read_bytes()[:-9])
-    report = take(archive, folder)
-    assert sorted(outcome.universe or "" for outcome in report.of("imported")) == [
-        "EURUSD_2025_lot0.01", "EURUSD_2025_lot0.1", "u0", "u1", "u2"
-    ]  # fmt: skip
-    assert [row["lot_size"] for row in rows(archive, "EURUSD_2025_lot0.1")] == [0.1] * 3
-    assert {o.source: o.status for o in report.outcomes if o.status != "imported"} == {
-        "batch_results/results_batch_0.parquet": "skipped",
-        "prices.parquet": "skipped",
-        "cut.parquet": "damaged",
-    }
-
-
-# -- run folders ---------------------------------------------------------------------------------------------
-
-
-def test_run_folders_come_in_with_their_code(archive: Archive, folder: Path, tmp_path: Path) -> None:
-    results = old.results("Opt", 2)
-    home = old.write_run_folder(folder / "optimisation", "20250121_140307_250", results[0])
-    old.write_run_folder(folder / "optimisation", "20250122_090000_001", results[1])
-    before = tree(folder)
-    report = take(archive, folder)
-    assert tree(folder) == before
-    assert [o.universe for o in report.of("imported")] == ["optimisation", "optimisation"]
-    first = archive.runs()[1]
-    assert first.created.isoformat() == "2025-01-21T14:03:07.250000+00:00"
-    detail = archive.load_strategy(results[0]["strategy_name"], run=first.id)
-    assert same(detail["metrics"], old.metrics_of(results[0]))
-    assert same(detail["trades"], results[0]["trades_detailed"])
-    assert detail["equity_curve"] == [10_000.0, 10_012.5]
-    archive.code(first.id).restore(tmp_path / "code")
-    assert sorted(str(p.relative_to(tmp_path / "code")) for p in (tmp_path / "code").rglob("*.py")) == [
-        "pkg/model.py", "run.py"
-    ]  # fmt: skip
-    assert not (tmp_path / "code/.env").exists()
-    assert {o.source.removeprefix(f"optimisation/{home.name}/") for o in report.of("skipped")} >= {
-        "results/chart.png", "code/.env"
-    }  # fmt: skip
-    params = json.loads(archive.record(first.id).params or "")["imported"]
-    assert params["metadata"]["notes.txt"] == "first try\n"
-    assert set(statuses(take(archive, folder))) == {"present", "skipped"}
-
-
-def test_a_run_folder_with_many_results_or_damage(archive: Archive, folder: Path) -> None:
-    listed = old.results("A", 4)
-    old.dump(folder / "20250121_140307_250/results/optimization_results.json", {"results": listed})
-    old.dump(folder / "20250121_140307_250/metadata/info.json", {"universe": "eurusd"})
-    old.dump(folder / "20250123_140307/results/metrics.json", {"sharpe_ratio": 1.0})
-    (folder / "20250124_140307/results").mkdir(parents=True)
-    (folder / "20250124_140307/results/metrics.json").write_text('{"sharpe_ratio": ')
-    (folder / "20250125_140307/code").mkdir(parents=True)
-    (folder / "20250125_140307/code/run.py").write_text("")
-    report = take(archive, folder)
-    assert [(o.source, o.status) for o in report.outcomes] == [
-        ("20250121_140307_250", "imported"),
-        ("20250123_140307", "imported"),
-        ("20250124_140307", "damaged"),
-        ("20250125_140307", "damaged"),
-    ]
-    assert same(rows(archive, "eurusd"), [named(result) for result in listed])
-    assert rows(archive, "old") == [{"strategy_name": "20250123_140307", "sharpe_ratio": 1.0}]
-
-
-def test_a_run_folder_with_a_file_for_each_strategy(archive: Archive, folder: Path) -> None:
-    home = folder / "20250121_140307_250/results"
-    listed = old.results("A", 3)
-    old.write_tiered(home, {"eurusd": listed}, top=2)
-    report = take(archive, folder)
-    assert [(o.status, o.universe, o.strategies, o.detailed) for o in report.outcomes] == [
-        ("imported", "eurusd", 3, 2)
-    ]
-    assert same(rows(archive, "eurusd"), [named(result) for result in listed])
-    assert same(archive.load_strategy("A_L1_T0.5")["trades"], listed[1]["trades_detailed"])
-    other = folder / "20250122_140307_250"
-    old.dump(other / "results/summary.json", {"strategy_name": "s", "metrics": {"sharpe_ratio": 1.5}})
-    old.dump(other / "results/trades.json", {"trades_detailed": [{"pnl": 1}]})
-    old.dump(other / "metadata/metadata.json", {"universe": "gbpusd", "params": {"n": 5}})
-    assert take(archive, folder).of("imported")[0].universe == "gbpusd"
-    detail = archive.load_strategy("s")
-    assert (detail["metrics"], detail["trades"]) == ({"sharpe_ratio": 1.5}, [{"pnl": 1}])
 
 
 # -- places --------------------------------------------------------------------------------------------------

@@ -13,13 +13,22 @@ import pyarrow.parquet as pq
 import pytest
 
 import archiver
-from archiver.importing import Report, import_results, known_imports, open_source
+from archiver.archive import Archive
+from archiver.runs import origin
+from tests import old_formats as old
+from tests.imported import rows, statuses, take
 
 MOMENT = dt.datetime.fromisoformat("2025-01-02T03:04:05")
 
 
-def take(archive: archiver.Archive, path: Path) -> Report:
-    return import_results(open_source(path), archive.add, known_imports(archive.store))
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return archiver.open(tmp_path / "archive")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "old"
 
 
 @pytest.mark.parametrize(
@@ -62,3 +71,63 @@ def test_a_universe_is_dated_by_its_own_timestamp_wherever_it_stands(tmp_path: P
     archive = archiver.open(tmp_path / "archive")
     take(archive, folder)
     assert archive.runs()[0].created == dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+
+
+def test_parquet_with_its_sidecar(archive: Archive, folder: Path) -> None:
+    listed = [{**old.metrics_of(r), "strategy_name": r["strategy_name"]} for r in old.results("A", 3, 0)]
+    for row in listed:
+        row.pop("big")
+        row["regime"] = "calm"
+    path = old.write_parquet(folder, "universe_001_5min_5lb", listed)
+    report = take(archive, folder)
+    assert statuses(report) == ["imported"]
+    expected = pq.read_table(path).to_pylist()
+    found = rows(archive, "universe_001_5min_5lb")
+    assert [row["strategy_name"] for row in found] == [row["strategy_name"] for row in expected]
+    assert [{**row} for row in found] == expected
+    assert archive.runs()[0].created.isoformat() == "2025-01-21T14:03:07.250000+00:00"
+    facts = origin(archive.records()[0])
+    assert facts is not None
+    assert facts["universe_metadata"] == {"interval": 5, "lookback": 5}
+    assert statuses(take(archive, path)) == ["present"]
+    sidecar = folder / "universe_001_5min_5lb_backtest_metadata.json"
+    sidecar.rename(folder / "universe_001_5min_5lb_metadata.json")
+    assert statuses(take(archive, folder)) == ["present"]
+
+
+def test_parquet_with_details(archive: Archive, folder: Path) -> None:
+    listed = [
+        {"strategy_name": f"s{at}", "sharpe_ratio": float(at), "trades_detailed": [{"pnl": 1.5, "n": at}],
+         "equity_curve": [1.0, 2.5]}
+        for at in range(5)
+    ]  # fmt: skip
+    old.write_parquet(folder, "u", listed)
+    take(archive, folder, top_n=2)
+    assert archive.detailed_strategies() == [("u", "s4"), ("u", "s3")]
+    assert archive.load_strategy("s4")["trades"] == [{"pnl": 1.5, "n": 4}]
+    assert archive.load_strategy("s4")["equity_curve"] == [1.0, 2.5]
+
+
+def test_merged_metrics_by_universe_and_by_lot_size(archive: Archive, folder: Path) -> None:
+    (folder / "batch_results").mkdir(parents=True)
+    lots = [
+        {"strategy_name": f"s{n}", "lot_size": lot, "sharpe_ratio": n * lot}
+        for lot in (0.01, 0.1)
+        for n in range(3)
+    ]
+    pq.write_table(pa.Table.from_pylist(lots), folder / "EURUSD_2025_backtest_results_merged.parquet")
+    pq.write_table(pa.Table.from_pylist(lots[:2]), folder / "batch_results/results_batch_0.parquet")
+    many = [{"strategy_name": "s", "universe": f"u{n}", "sharpe_ratio": float(n)} for n in range(3)]
+    pq.write_table(pa.Table.from_pylist(many), folder / "all.parquet")
+    pq.write_table(pa.table({"close": [1.0]}), folder / "prices.parquet")
+    (folder / "cut.parquet").write_bytes((folder / "all.parquet").read_bytes()[:-9])
+    report = take(archive, folder)
+    assert sorted(outcome.universe or "" for outcome in report.of("imported")) == [
+        "EURUSD_2025_lot0.01", "EURUSD_2025_lot0.1", "u0", "u1", "u2"
+    ]  # fmt: skip
+    assert [row["lot_size"] for row in rows(archive, "EURUSD_2025_lot0.1")] == [0.1] * 3
+    assert {o.source: o.status for o in report.outcomes if o.status != "imported"} == {
+        "batch_results/results_batch_0.parquet": "skipped",
+        "prices.parquet": "skipped",
+        "cut.parquet": "damaged",
+    }
