@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from archiver.archive import Archive, open_archive
-from archiver.errors import ArchiveNotFoundError, ConfigError
+from archiver.errors import ArchiveNotFoundError, ConfigError, NotFoundError
 from archiver.importing.old import OldResults, old_results
 from archiver.load import Reader
 from archiver.model import Run
@@ -67,7 +67,8 @@ class SmartBacktestStorage:
     def load_strategy_trades(self, strategy_name: str) -> dict[str, Any] | None:
         """Load a strategy's detail: strategy_name, universe, rank, metrics, trades, equity_curve, drawdown_curve.
 
-        Returns None for one outside the top N. Where several universes have it, the one saved last counts.
+        Returns None for one outside the top N. Where several universes have it, the one saved last counts. Raises
+        NotKeptError where the detail was kept and is in a bundle now, expired or pruned.
         """
         return self._results.detail(strategy_name)
 
@@ -93,6 +94,8 @@ def load_strategy_detailed_trades(
     Arguments:
         strategy_name: whose.
         results_dir: a folder or any URL; None: the configured one.
+
+    Raises NotKeptError where the detail was kept and is in a bundle now, expired or pruned.
     """
     return _Results(results_dir).detail(strategy_name)
 
@@ -111,6 +114,7 @@ class _Results:
 
     def __init__(self, place: str | os.PathLike[str] | None) -> None:
         self.archive: Archive = open_archive(place)
+        self._reader = Reader(self.archive.store)
         self._old: OldResults | None = old_results(self.archive.store)
 
     @property
@@ -162,22 +166,31 @@ class _Results:
             records = self.archive.records()
         except ArchiveNotFoundError:
             return
-        reader = Reader(self.archive.store)
-        for part in reader.parts(records):
-            for row in reader.rows(part.record):
+        for part in self._reader.parts(records):
+            for row in self._reader.rows(part.record):
                 if part.has(row["strategy_name"]):
                     yield part.record.universe, row
 
     def detail(self, name: str) -> dict[str, Any] | None:
-        """Return the detail saved last under a name."""
+        """Return the detail saved last under a name. Raises NotKeptError where it is gone or in a bundle."""
+        found = self._own_detail(name)
+        if found is None and self._old is not None:
+            found = self._old.detail(name)
+        return found
+
+    def _own_detail(self, name: str) -> dict[str, Any] | None:
         try:
-            kept = {universe for universe, strategy in self.archive.detailed_strategies() if strategy == name}
-            for record in self.archive.records():
-                if record.universe in kept and any(detail.strategy == name for detail in record.details):
-                    return _filled(self.archive.load_strategy(name, universe=record.universe))
+            records = self.archive.records()
         except ArchiveNotFoundError:
-            pass
-        return self._old.detail(name) if self._old else None
+            return None
+        reader = self._reader
+        kept = {universe for universe, strategy in reader.detailed(records) if strategy == name}
+        # What can be loaded counts before what cannot: the list of details has names of the former alone.
+        try:
+            record, detail = reader.find([one for one in records if one.universe in kept] or records, name)
+        except NotFoundError:
+            return None
+        return _filled(reader.strategy(record, detail))
 
     def detailed(self) -> list[str]:
         """Return the names of strategies with a detail, once each."""

@@ -246,11 +246,12 @@ class Reader:
 
     def _not_kept(self, record: Record, strategy: str, older: Sequence[Record]) -> NotKeptError:
         where = f"{strategy!r} in run {record.run} of {record.universe!r}"
-        if record.archived:
+        had = any(detail.strategy == strategy for detail in record.details)
+        if record.archived and had:
             return NotKeptError(
                 f"the detail of {where} is in a bundle: `archiver bundle restore {record.archived}`"
             )
-        if record.detail_removed and any(detail.strategy == strategy for detail in record.details):
+        if record.detail_removed and had:
             return NotKeptError(f"the detail of {where} was removed by {record.detail_removed}")
         text = f"no detail was kept of {where}: {self._rank(record, strategy)}"
         if len(record.details) < record.top_n:

@@ -13,7 +13,7 @@ from pandas.testing import assert_frame_equal
 
 import archiver
 from archiver import legacy
-from archiver.errors import IntegrityError
+from archiver.errors import IntegrityError, NotKeptError
 from archiver.legacy import (
     SmartBacktestStorage,
     get_strategies_with_trades,
@@ -239,3 +239,29 @@ def test_a_bucket_is_a_place_too(moto_place: Place, monkeypatch: pytest.MonkeyPa
     SmartBacktestStorage(moto_place.url).save_universe_results("u", results("A", 3), top_n=1)
     assert len(load_all_strategies_metrics(moto_place.url)) == 3
     assert len(get_strategies_with_trades(moto_place.url)) == 1
+
+
+def test_details_that_are_elsewhere_or_gone_are_not_outside_the_top_n(tmp_path: Path) -> None:
+    storage = SmartBacktestStorage(tmp_path)
+    listed = [{"strategy_name": f"s{n}", "sharpe_ratio": float(n), "trades_detailed": []} for n in range(4)]
+    archive = archiver.open(tmp_path)
+    bundled = storage.save_universe_results("bundled", listed, top_n=2)
+    archive.bundle([bundled.id], "kept")
+    archive.bundles.apply_removal(archive.bundles.plan_removal("kept"))
+    for load in (storage.load_strategy_trades, lambda name: load_strategy_detailed_trades(name, tmp_path)):
+        with pytest.raises(NotKeptError, match="`archiver bundle restore kept`"):
+            load("s3")
+        assert (load("s1"), load("unknown")) == (None, None)
+    with pytest.raises(NotKeptError, match="it ranks 3 of 4"):
+        archive.load_strategy("s1")
+    storage.save_universe_results(
+        "pruned", [{**one, "strategy_name": f"p{n}"} for n, one in enumerate(listed)]
+    )
+    policy = archiver.Policy(universe="pruned", keep_last=0, tiers=2)
+    archive.apply(archive.plan_prune(policy, allow_empty=True), max_remove=1.0)
+    with pytest.raises(NotKeptError, match="was removed by"):
+        storage.load_strategy_trades("p3")
+    storage.save_universe_results("other", listed, top_n=2)
+    detail = storage.load_strategy_trades("s3")
+    assert detail is not None
+    assert detail["universe"] == "other"
