@@ -196,11 +196,15 @@ def _bytes(draft: Draft, key: str) -> bytes:
 
 
 def load_record(store: Store, run: str) -> Record:
-    """Read one run's record. Raises RunNotFoundError when there is none."""
+    """Read one run's record. Raises RunNotFoundError when there is none, with the way back for a pruned one."""
     key = layout.record_key(run)
     try:
         return read_record(key, store.get(key))
     except NotFoundError:
+        if store.stat(layout.trash_key(run)) is not None:
+            raise RunNotFoundError(
+                f"run {run} was pruned and is in the trash: `archiver undelete {run}` brings it back"
+            ) from None
         raise RunNotFoundError(f"no run {run}: `archiver ls` shows the runs there are") from None
 
 

@@ -459,3 +459,13 @@ def test_a_record_of_another_run_is_not_moved(local: Store) -> None:
     with pytest.raises(IntegrityError):
         archive.apply(plan)
     assert local.stat(layout.record_key(runs[0])) is not None
+
+
+def test_a_pruned_run_that_is_asked_for_names_the_way_back(local: Store) -> None:
+    runs = filled(local)
+    archive = Archive(local)
+    archive.apply(archive.plan_prune(OLD))
+    with pytest.raises(RunNotFoundError, match=f"pruned.*`archiver undelete {runs[0]}`"):
+        archive.record(runs[0])
+    with pytest.raises(RunNotFoundError, match="archiver ls"):
+        archive.record("20200101T000000Z-00000000")

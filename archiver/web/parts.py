@@ -210,23 +210,56 @@ def waiting(text: str = "Loading", *, lines: int = 3) -> Part:
 
 def empty(title: str, *text: Part) -> Part:
     """Say that there is nothing, and what to do about it."""
-    return html.Div([html.H2(title), *(html.P(part) for part in text)], className="state empty")
+    return html.Div(
+        [html.H2(title), *(html.P(prose(part) if isinstance(part, str) else part) for part in text)],
+        className="state empty",
+    )
 
 
 def failed(error: Exception) -> Part:
     """Say what went wrong: an expected error's own line; of any other only a number to find it in the log."""
+    head, text, kind = _said(error)
+    return html.Div([html.H2(head), *text], className=f"state {kind}", role="alert")
+
+
+def failed_page(error: Exception) -> Page:
+    """Say what went wrong where a whole page could not be made, and where to go from there."""
+    head, text, kind = _said(error)
+    state = html.Div([*text, _ways_on()], className=f"state {kind}", role="alert")
+    return Page(head, [heading(head), state])
+
+
+def no_page(path: str) -> Part:
+    """Say that an address leads nowhere, and where to go from there."""
+    text = html.P(["Nothing is at ", html.Code(path[:200]), "."])
+    return [heading("There is no such page"), html.Div([text, _ways_on()], className="state empty")]
+
+
+def _ways_on() -> Part:
+    ways = (("Overview", "/"), ("Strategies", "/strategies"), ("Runs", "/runs"))
+    return html.Div([button(text, address) for text, address in ways], className="actions")
+
+
+def _said(error: Exception) -> tuple[str, list[Part], str]:
+    """Return a head, paragraphs, and the kind of state."""
     if isinstance(error, ArchiverError):
         head = next(text for kind, text in _HEADS if isinstance(error, kind))
-        text: list[Part] = [html.P(str(error))]
+        text: list[Part] = [html.P(prose(str(error)))]
         if isinstance(error, StorageError):
             text.append(html.P("Nothing was changed. Reload the page once the store answers again."))
-        kind = "empty" if isinstance(error, NotFoundError) else "error"
-    else:
-        number = secrets.token_hex(4)
-        log.error("unexpected error %s", number, exc_info=error)
-        head, kind = "Something went wrong on this page", "error"
-        text = [html.P(f"The server's log has the reason under {number}.")]
-    return html.Div([html.H2(head), *text], className=f"state {kind}", role="alert")
+        return head, text, "empty" if isinstance(error, NotFoundError) else "error"
+    number = secrets.token_hex(4)
+    log.error("unexpected error %s", number, exc_info=error)
+    text = [html.P(f"The server's log has the reason under {number}.")]
+    return "Something went wrong on this page", text, "error"
+
+
+def prose(text: str) -> list[Part]:
+    """Show what stands between backticks as code, to be copied."""
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:
+        return [text]
+    return [html.Code(piece) if at % 2 else piece for at, piece in enumerate(pieces) if piece]
 
 
 def safely(make: Callable[..., Part]) -> Callable[..., Part]:

@@ -17,6 +17,7 @@ from flask import Flask
 from archiver.tree import Objects
 from archiver.verify import Report
 from archiver.web import api, links, parts
+from archiver.web.asked import look_first
 from archiver.web.data import Data, Recent
 from archiver.web.detail import Details
 from archiver.web.pages import bucket, compare, overview, run, runs, strategies, strategy
@@ -106,6 +107,7 @@ def make_app(data: Data) -> tuple[Flask, Site, tuple[str, ...]]:
     for module in PAGES:
         module.connect(app, site)
     server.register_blueprint(api.blueprint(site))
+    look_first(server, app, {module.PATH for module in PAGES})
     hashes = tuple(f"'{part}'" if not part.startswith("'") else part for part in app.csp_hashes())
     return server, site, hashes
 
@@ -171,11 +173,10 @@ def _connect(app: Any, site: Site) -> None:
         module = by_path.get((pathname or "/").rstrip("/") or "/")
         try:
             if module is None:
-                content = parts.empty("There is no such page", "Choose one from the menu.")
-                return content, "Not found · archiver", ""
+                return parts.no_page(pathname or "/"), "Not found · archiver", ""
             page: parts.Page = module.page(site, links.read(search))
         except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
-            return parts.failed(error), "archiver", _version(site)
+            page = parts.failed_page(error)
         return page.content, f"{page.title} · archiver", _version(site)
 
     app.callback(
