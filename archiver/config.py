@@ -8,12 +8,10 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import platformdirs
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -24,15 +22,13 @@ from pydantic_settings import (
 )
 
 from archiver.address import is_local, scheme_of, shown_url
+from archiver.config_files import PREFIX, Layer, file_layers
 from archiver.errors import ConfigError
 
 DEFAULT_URL = "./archive"
 DEFAULT = "default"
 """The origin of a value that nobody set."""
-PROJECT_FILE = "archiver.toml"
-USER_FILE = "config.toml"
 
-_PREFIX = "ARCHIVER_"
 _HIDDEN = "********"
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(I?)B?", re.IGNORECASE)
 # Every option that is not known to be harmless may be a secret.
@@ -55,7 +51,7 @@ class Settings(BaseSettings):
     """What holds for this call; immutable. `origins` tells where each value came from."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
+        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
     )
 
     url: str = Field(DEFAULT_URL, min_length=1)
@@ -122,16 +118,6 @@ class Settings(BaseSettings):
     __str__ = __repr__
 
 
-class _Layer(NamedTuple):
-    """The values of one source, and how that source is named to people."""
-
-    values: Mapping[str, Any]
-    name: str
-
-    def origin(self, field: str) -> str:
-        return f"{_PREFIX}{field.upper()}" if self.name == _PREFIX else self.name
-
-
 def load_settings(
     url: str | None = None,
     storage_options: Mapping[str, Any] | None = None,
@@ -150,10 +136,9 @@ def load_settings(
     """
     call = {"url": url, "storage_options": dict(storage_options) if storage_options else None}
     layers = [
-        _Layer({name: value for name, value in call.items() if value is not None}, "argument"),
-        _Layer(_environment(), _PREFIX),
-        *_project(Path(folder).absolute()),
-        *_user(),
+        Layer({name: value for name, value in call.items() if value is not None}, "argument"),
+        Layer(_environment(), PREFIX),
+        *file_layers(folder),
     ]
     for layer in layers:
         _refuse_unknown(layer)
@@ -188,7 +173,7 @@ def size_in_bytes(text: str) -> int:
     return int(float(number) * (1024 if binary else 1000) ** power)
 
 
-def _options(url: str, layers: list[_Layer]) -> tuple[dict[str, Any], str]:
+def _options(url: str, layers: list[Layer]) -> tuple[dict[str, Any], str]:
     """Merge the storage options that fit the URL, and say where they are from."""
     merged: dict[str, Any] = {}
     origins = []
@@ -209,7 +194,7 @@ def _fits(url: str, beside: Any) -> bool:
     return scheme_of(url) == scheme_of(beside) if isinstance(beside, str) else not is_local(url)
 
 
-def _elsewhere(url: str, layers: list[_Layer]) -> dict[str, str]:
+def _elsewhere(url: str, layers: list[Layer]) -> dict[str, str]:
     """Return what stands beside another URL than the one that won: what to keep of one archive is not for all."""
     found = {}
     for name in ("policy", "lifecycle", "budget"):
@@ -236,50 +221,14 @@ def _environment() -> dict[str, Any]:
     except SettingsError as error:
         name = re.search(r'field "(\w+)"', str(error))
         raise ConfigError(
-            f"{_PREFIX}{name[1].upper() if name else '*'} is no valid JSON: correct it"
+            f"{PREFIX}{name[1].upper() if name else '*'} is no valid JSON: correct it"
         ) from None
-
-
-def _project(folder: Path) -> list[_Layer]:
-    """Return the values of the nearest file that has some."""
-    for place in (folder, *folder.parents):
-        own = place / PROJECT_FILE
-        if own.is_file():
-            return [_Layer(_anchored(_read(own), place), str(own))]
-        shared = place / "pyproject.toml"
-        if shared.is_file():
-            table = _read(shared).get("tool", {}).get("archiver")
-            if table is not None:
-                return [_Layer(_anchored(table, place), f"{shared} [tool.archiver]")]
-    return []
-
-
-def _user() -> list[_Layer]:
-    path = platformdirs.user_config_path("archiver", appauthor=False) / USER_FILE
-    return [_Layer(_anchored(_read(path), path.parent), str(path))] if path.is_file() else []
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no valid TOML: {error}") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-
-
-def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Make a relative folder in a file mean the same from everywhere."""
-    url = values.get("url")
-    if isinstance(url, str) and url and scheme_of(url) == "" and not url.startswith("~"):
-        return {**values, "url": str(folder / url)}
-    return values
 
 
 # -- errors and texts ----------------------------------------------------------------------------------------
 
 
-def _refuse_unknown(layer: _Layer) -> None:
+def _refuse_unknown(layer: Layer) -> None:
     for name in layer.values:
         if name not in Settings.model_fields:
             close = difflib.get_close_matches(name, Settings.model_fields, 1)

@@ -103,16 +103,21 @@ class Snapshot:
         if not self.files:
             raise NotFoundError(f"there is no code to restore: not captured ({self.reason})")
         contents = [(_inside(target, file.path), self._bytes(file), file.executable) for file in self.files]
+        both = {path for path, _, _ in contents} & {
+            above for path, _, _ in contents for above in path.parents
+        }
+        if both:
+            raise IntegrityError(f"the record holds {min(both)} as file and as folder: nothing was restored")
         for path, data, executable in contents:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o777 if executable else 0o666)
+                with open(number, "wb") as out:
+                    out.write(data)
             except OSError as error:
                 raise ConfigError(
                     f"{path} can't be written ({error.strerror}): restore into another folder"
                 ) from None
-            with open(number, "wb") as out:
-                out.write(data)
         return [path for path, _, _ in contents]
 
     def diff(self, other: Snapshot) -> str:

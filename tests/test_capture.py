@@ -242,3 +242,16 @@ def test_git_that_hangs_is_given_up(tmp_path: Path) -> None:
     shown = run("run.py", cwd=tmp_path / "proj", PATH=f"{tmp_path / 'bin'}:/usr/bin:/bin")
     assert list(shown.files) == ["run.py"]
     assert any("git did not answer within" in text for text in shown.code["warnings"])
+
+
+def test_empty_path_is_not_the_working_folder(project: Path) -> None:
+    with pytest.warns(UserWarning, match="code names an empty path"):
+        found = capture("")
+    assert (names(found), found.code.reason) == (
+        [],
+        "code names an empty path: give a file, a folder or a pattern",
+    )
+
+
+def test_absolute_pattern(project: Path, tmp_path: Path) -> None:
+    assert names(capture(str(tmp_path / "lib" / "**" / "*.sql"))) == ["deep/c.sql"]

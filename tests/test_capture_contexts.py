@@ -359,3 +359,41 @@ def test_every_row_of_the_reference_is_backed_by_a_test() -> None:
         assert names, row
         for name in names:
             assert f"def {name}(" in tests, name
+
+
+@pytest.mark.parametrize("name", ["pydev", "debugpy", "_jb_strategies"])
+def test_project_in_a_folder_called_as_a_debugger(tmp_path: Path, name: str) -> None:
+    folder = write(
+        tmp_path / name, {"run.py": "import lib\nlib.go()\n", "lib.py": f"def go():\n    {show()}\n"}
+    )
+    assert list(run("run.py", cwd=folder).files) == ["lib.py", "run.py"]
+
+
+@pytest.mark.parametrize(
+    "launcher", ["debugpy/server/cli.py", "pydev/pydevd.py", "helpers/pycharm/_jb_runner.py"]
+)
+def test_script_started_by_an_editors_launcher(tmp_path: Path, launcher: str) -> None:
+    starts = "import runpy, sys\nrunpy.run_path(sys.argv[1], run_name='__main__')\n"
+    write(tmp_path / "editor", {launcher: starts, "debugpy/_vendored/pydevd.py": ""})
+    write(tmp_path / "mine", {"run.py": show()})
+    shown = run(tmp_path / "editor" / launcher, tmp_path / "mine" / "run.py", cwd=tmp_path / "mine")
+    assert list(shown.files) == ["run.py"]
+
+
+def test_text_given_to_exec_by_a_script(tmp_path: Path) -> None:
+    write(tmp_path, {"run.py": f"exec({show()!r})\n"})
+    shown = run("run.py", cwd=tmp_path)
+    assert (shown.context, list(shown.files), shown.code["warnings"]) == ("script", ["run.py"], [])
+
+
+def test_namespace_whose_name_is_no_text(tmp_path: Path) -> None:
+    called = f"exec(compile({show()!r}, 'rule.txt', 'exec'), {{'__name__': 7}})\n"
+    write(tmp_path, {"run.py": called, "rule.txt": "rule"})
+    assert list(run("run.py", cwd=tmp_path).files) == ["rule.txt", "run.py"]
+
+
+def test_working_folder_that_was_deleted(tmp_path: Path) -> None:
+    write(tmp_path, {"run.py": f"import os, shutil\nshutil.rmtree(os.getcwd())\n{show()}\n"})
+    (tmp_path / "scratch").mkdir()
+    shown = run(tmp_path / "run.py", cwd=tmp_path / "scratch")
+    assert (list(shown.files), shown.code["warnings"]) == (["run.py"], [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -291,3 +292,48 @@ def test_project_below_the_top_of_a_home_repository(tmp_path: Path) -> None:
     git(home, "init", "-q")
     shown = run("proj/run.py", cwd=home, HOME=str(home))
     assert list(shown.files) == ["run.py"]
+
+
+def test_diff_with_a_binary_file_still_applies(project: Path, tmp_path: Path) -> None:
+    (project / "a.bin").write_bytes(b"\0\1\2")
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "binary")
+    (project / "a.bin").write_bytes(b"\0\3\4")
+    (project / "notes.txt").write_text("two\n")
+    diff = diff_of(run("run.py", cwd=project))
+    assert "# left out: it is binary: a/a.bin b/a.bin" in diff
+    git(tmp_path, "clone", "-q", str(project), "clone")
+    (tmp_path / "changes").write_text(diff)
+    git(tmp_path / "clone", "apply", str(tmp_path / "changes"))
+    assert (tmp_path / "clone" / "notes.txt").read_text() == "two\n"
+
+
+def test_change_of_a_tracked_file_is_seen_later_in_the_process(project: Path) -> None:
+    script = (
+        "from pathlib import Path\nfrom archiver.capture import provenance\nprovenance._LOOK = 0.0\n"
+        f"import time\n{show()}\ntime.sleep(0.1)\n{show()}\ntime.sleep(0.1)\nPath('notes.txt').write_text('two')\n{show()}\ntime.sleep(0.1)\n"
+        f"Path('notes.txt').write_text('one' + chr(10))\n{show()}\ntime.sleep(0.1)\nPath('notes.txt').unlink()\n{show()}\n"
+    )
+    (project / "run.py").write_text(script)
+    git(project, "commit", "-qam", "looks")
+    seen = [shown.code["provenance"]["git"]["dirty"] for shown in run_all("run.py", cwd=project)]
+    assert seen == [False, False, True, False, True]
+
+
+def test_git_is_not_asked_while_tracked_files_stay(project: Path) -> None:
+    script = (
+        "import subprocess, time\nfrom archiver.capture import capture, provenance\nprovenance._LOOK = 0.0\n"
+        "calls = []\nstart = subprocess.Popen.__init__\n"
+        "def counted(self, words, *a, **k):\n    calls.append(words)\n    start(self, words, *a, **k)\n"
+        "subprocess.Popen.__init__ = counted\n"
+        "for _ in range(50):\n    capture(configured='auto')\n    time.sleep(0.004)\n"
+        "print(len(calls))\n"
+    )
+    (project / "run.py").write_text(script)
+    git(project, "commit", "-qam", "counts")
+    env = environment()
+    done = subprocess.run(
+        [sys.executable, "run.py"], cwd=project, env=env, capture_output=True, text=True, check=True
+    )
+    # Compare, ignored names, tracked names; once more where the commit was within the clock's tick.
+    assert 3 <= int(done.stdout) <= 5

@@ -151,3 +151,21 @@ def test_module_name_that_is_loaded_twice(tmp_path: Path) -> None:
     )  # fmt: skip
     found = [list(shown.files) for shown in run_all("run.py", cwd=tmp_path)]
     assert found == [["run.py", "strats/a.py"], ["run.py", "strats/b.py"]]
+
+
+def test_loaded_module_outside_of_the_project_is_told(tmp_path: Path) -> None:
+    write(tmp_path / "lib", {"shared.py": ""})
+    write(tmp_path / "proj", {"pyproject.toml": "", "run.py": f"import shared\n{ALL}\n"})
+    shown = run("run.py", cwd=tmp_path / "proj", PYTHONPATH=str(tmp_path / "lib"))
+    assert list(shown.files) == ["run.py"]
+    (warning,) = shown.code["warnings"]
+    assert warning.startswith(f"{tmp_path / 'lib' / 'shared.py'}: loaded, but outside of the project")
+
+
+def test_module_that_hides_one_of_pythons_own(tmp_path: Path) -> None:
+    files = {"mailbox.py": "", "wave.py": "", "lib/sched.py": "", "lib/wave.py": ""}
+    script = (
+        f"import sys\nsys.path.append('lib')\n{ALL}\ndef later():\n    import mailbox, wave, sys, sched\n"
+    )
+    write(tmp_path, {"pyproject.toml": "", "run.py": script, **files})
+    assert list(run("run.py", cwd=tmp_path).files) == ["mailbox.py", "run.py", "wave.py"]

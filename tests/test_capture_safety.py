@@ -258,7 +258,7 @@ def test_unreadable_file(tmp_path: Path) -> None:
         {"proj/a.py": "x = 1\n", "proj/locked.py": "", "proj/strategy.yaml": "files: [a.py, locked.py]\n"},
     )
     drop = "import os, yaml, archiver.capture.collect, archiver.capture.choose, dataclasses, json\nif os.getuid() == 0: os.setuid(65534)\n"
-    write(tmp_path, {"proj/run.py": drop + show()})
+    write(tmp_path, {"proj/run.py": drop + show("configured='auto'")})
     (tmp_path / "proj/locked.py").chmod(0)
     for folder in (tmp_path, *list(tmp_path.parents)[:3]):
         folder.chmod(folder.stat().st_mode | 0o755)

@@ -218,3 +218,25 @@ def test_new_files_match_a_pattern_at_once(tmp_path: Path) -> None:
 
     found = [sorted(shown.files)[:-1] for shown in run_all("run.py", cwd=tmp_path)]
     assert found == [["q/a.sql"], ["q/a.sql", "q/b.sql"], ["q/b.sql"]]
+
+
+def test_list_wins_over_configured_paths(tmp_path: Path) -> None:
+    files = {
+        "strategy.yaml": "files: [a.py]\n",
+        "a.py": "",
+        "b.py": "",
+        "run.py": show("configured=['b.py']"),
+    }
+    write(tmp_path, files)
+    assert list(run("run.py", cwd=tmp_path).files) == ["a.py", "strategy.yaml"]
+
+
+def test_exclusions_apply_to_configured_paths(tmp_path: Path) -> None:
+    files = {"strategy.yaml": "exclude: [lib/old*]\n", "lib/a.py": "", "lib/old.py": ""}
+    write(tmp_path, {**files, "run.py": show("configured='lib'")})
+    assert list(run("run.py", cwd=tmp_path).files) == ["lib/a.py", "strategy.yaml"]
+
+
+def test_file_without_a_list_is_captured_too(tmp_path: Path) -> None:
+    write(tmp_path, {"strategy.yaml": "strict: true\n", "run.py": show()})
+    assert list(run("run.py", cwd=tmp_path).files) == ["run.py", "strategy.yaml"]

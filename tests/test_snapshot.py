@@ -100,8 +100,9 @@ def test_restore_refuses_paths_that_leave_the_folder(store: Store, tmp_path: Pat
 
 def test_restore_of_paths_that_collide(store: Store, tmp_path: Path) -> None:
     code = keep(store, {"a": b"1", "a/b": b"2"})
-    with pytest.raises(ConfigError, match="can't be written"):
+    with pytest.raises(IntegrityError, match="as file and as folder"):
         code.restore(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "other", "larger", "gone", "bomb"])

@@ -34,7 +34,7 @@ def capture(
     seed: Any = None,
     data: Any = None,
     strict: bool = False,
-    configured: _Wanted = "auto",
+    configured: _Wanted | None = None,
 ) -> Capture:
     """Capture the code that is running now.
 
@@ -45,7 +45,8 @@ def capture(
         seed: the random seed of the run, any plain JSON value.
         data: a fingerprint of the data, any plain JSON value of at most 16 KB.
         strict: raise rather than leave out what should be captured; `strict: true` in strategy.yaml does too.
-        configured: the same as `code`, but a strategy.yaml beats it, except for "none".
+        configured: the same as `code`, but a strategy.yaml beats it, except for "none"; None: what
+            `ARCHIVER_CODE`, the project's or the user's file says.
 
     Returns what was captured. A failure gives a `Code` whose `how` is "none" with a reason, and one warning.
 
@@ -110,13 +111,17 @@ def _without_anything(reason: str, seed: Any, data: Any) -> Capture:
     return Capture(code)
 
 
-def _asked(code: _Wanted | None, configured: _Wanted) -> tuple[_Wanted, str]:
+def _asked(code: _Wanted | None, configured: _Wanted | None) -> tuple[_Wanted, _Wanted]:
     """Return the mode, or paths, and what "auto" means where no strategy.yaml lists files."""
     if code is not None:
         return code, "entry"
-    if configured in ("entry", "imports"):
-        return "auto", str(configured)
-    return configured, "entry"
+    if configured is None:
+        from archiver.config_files import configured_code
+
+        configured = configured_code()
+    if configured == "none":
+        return "none", "entry"
+    return "auto", "entry" if configured == "auto" else configured
 
 
 def _warn(said: list[str], depth: int) -> None:

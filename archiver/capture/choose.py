@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from archiver.capture import globs, notebook, strategy_yaml
 from archiver.capture.files import take
 from archiver.capture.frames import Source, Stack, is_console_script, kind, main_module
 from archiver.capture.imports import compiled, loaded, reached
-from archiver.capture.project import import_root, marked_root, too_wide, within
+from archiver.capture.project import few, import_root, marked_root, too_wide, within, working_folder
+from archiver.config_files import CODE_MODES
 
-MODES = ("auto", "entry", "imports", "none")
+Wanted = str | Path | Sequence[str | Path]
+"""A mode, or paths, folders and patterns."""
 
 
 @dataclass
@@ -37,12 +39,12 @@ class Choice:
     reason: str | None = None
 
 
-def choose(code: str | Path | Sequence[str | Path], otherwise: str, stack: Stack) -> Choice:
+def choose(code: Wanted, otherwise: Wanted, stack: Stack) -> Choice:
     """Choose the files for one capture.
 
-    `code` is a mode or paths; `otherwise` is the mode that "auto" means where no strategy.yaml lists files.
+    `code` is a mode or paths; `otherwise` is what "auto" means where no strategy.yaml lists files.
     """
-    if not isinstance(code, str) or code not in MODES:
+    if not _is_mode(code):
         return _given(code, stack)
     ip = notebook.shell()
     choice = _started(stack, ip)
@@ -52,9 +54,18 @@ def choose(code: str | Path | Sequence[str | Path], otherwise: str, stack: Stack
         if choice.yaml is not None and choice.yaml.files is not None:
             _use_list(choice, choice.yaml)
             return choice
-    if choice.reason is None and (otherwise if code == "auto" else code) == "imports":
+        code = otherwise
+        if not _is_mode(code):
+            choice = replace(_given(code, stack), yaml=choice.yaml)
+    if choice.reason is None and code == "imports":
         _add_imports(choice)
+    if choice.yaml is not None:
+        choice.sources.append(Source(choice.yaml.path, named=True))
     return choice
+
+
+def _is_mode(code: Wanted) -> bool:
+    return isinstance(code, str) and code in CODE_MODES
 
 
 def nothing(stack: Stack, reason: str) -> Choice:
@@ -111,7 +122,7 @@ def _from_shell(ip: object, sources: list[Source]) -> Choice:
     kernel = notebook.is_kernel(ip)
     cells = notebook.executed(ip)
     path = notebook.path_of(ip) if kernel else None
-    root = _root(sources, None, (path.parent if path else Path.cwd()))
+    root = _root(sources, None, (path.parent if path else working_folder()))
     choice = Choice(root, "cells" if kernel else "lines", "notebook" if kernel else "IPython", sources)
     kept = take(Source(path), root) if path is not None else None
     missing: list[notebook.Cell] | None = cells
@@ -140,7 +151,7 @@ def _root(sources: list[Source], stack: Stack | None, folder: Path | None = None
     """Find the project that the started script, or else the nearest of the files, belongs to."""
     anchor = next((s for s in sources if stack is not None and s.path == stack.main), None)
     anchor = anchor or (sources[0] if sources and folder is None else None)
-    folder = folder or (anchor.path.parent if anchor else Path.cwd())
+    folder = folder or (anchor.path.parent if anchor else working_folder())
     marked = marked_root(folder)
     if marked is not None:
         return marked
@@ -148,16 +159,19 @@ def _root(sources: list[Source], stack: Stack | None, folder: Path | None = None
         spec = getattr(anchor.module, "__spec__", None)
         folder = import_root(anchor.path, getattr(spec, "name", None))
     # Unmarked, and started from above: the working folder is the project if the files need it to be.
-    here = Path.cwd()
+    here = working_folder()
     strays = any(not within(folder, s.path) and within(here, s.path) for s in sources)
     return here if strays and within(here, folder) and not too_wide(here) else folder
 
 
-def _given(code: str | Path | Sequence[str | Path], stack: Stack) -> Choice:
+def _given(code: Wanted, stack: Stack) -> Choice:
     """Choose the files that an argument lists; outside of the caller's project they are one of their own."""
-    names = [os.fspath(name) for name in ([code] if isinstance(code, str | Path) else code)]
-    here = Path.cwd()
+    given = [os.fspath(name) for name in ([code] if isinstance(code, str | Path) else code)]
+    names = [name for name in given if name]
+    here = working_folder()
     found, problems = strategy_yaml.listed(here, names)
+    if len(names) < len(given):
+        problems.append("code names an empty path: give a file, a folder or a pattern")
     starts = [here / globs.plain_part(name) for name in names]
     folders = [path if path.is_dir() else path.parent for path in starts]
     plain = [folder for folder in folders if ".." not in folder.parts] or [here]
@@ -171,7 +185,7 @@ def _given(code: str | Path | Sequence[str | Path], stack: Stack) -> Choice:
     choice = Choice(root, "listed", context_of(stack), _as_running(found, sources), problems=problems)
     if isinstance(code, str) and code.isidentifier() and not (here / code).exists():
         choice.sources = []
-        choice.problems = [f"code={code!r} is neither one of {', '.join(MODES)} nor a file"]
+        choice.problems = [f"code={code!r} is neither one of {', '.join(CODE_MODES)} nor a file"]
     choice.entry = stack.main
     return choice
 
@@ -196,9 +210,14 @@ def _as_running(listed: list[Source], running: list[Source]) -> list[Source]:
 def _add_imports(choice: Choice) -> None:
     """Add every local module that is loaded, and those that the chosen sources name."""
     known = {source.path: source for source in choice.sources}
+    outside: list[str] = []
     for source in loaded():
         if within(choice.root, source.path):
             known.setdefault(source.path, source)
+        elif source.path not in known:
+            outside.append(str(source.path))
+    if outside:
+        choice.notes.append(f"{few(sorted(outside))}: loaded, but outside of the project {choice.root}")
     start = [(path, *taken) for path in known if (taken := _source_of(known[path], choice.root))]
     start += [(choice.root / name, data, f"{name}:{hash(data)}") for name, data in choice.made]
 

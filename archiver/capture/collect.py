@@ -78,7 +78,13 @@ def _kept_files(choice: Choice) -> dict[str, tuple[Source, Kept]]:
     if left_out:
         limits = f"{RUN_LIMIT:,} bytes or {COUNT_LIMIT:,} files"
         choice.problems.append(f"{left_out} files are left out: a run's code may have {limits}")
+    if choice.how != "listed" and all(_is_yaml(source, choice) for source, _ in kept.values()):
+        return {}  # the list of what is not wanted is no code
     return dict(sorted(kept.items()))
+
+
+def _is_yaml(source: Source, choice: Choice) -> bool:
+    return choice.yaml is not None and source.path == choice.yaml.path
 
 
 def _excluded(path: Path, choice: Choice) -> bool:

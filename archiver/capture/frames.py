@@ -24,8 +24,10 @@ def _folders(*names: str) -> tuple[str, ...]:
 _SCRIPTS = _folders(*_BIN)
 _LIBRARY = _folders(*_BIN, *(_SCHEME[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")))
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
-# Debuggers and test runners of editors start the user's script from files that lie anywhere.
-_LAUNCHERS = (f"{os.sep}debugpy{os.sep}", f"{os.sep}pydev{os.sep}", f"{os.sep}_jb_")
+# Debuggers and test runners of editors start the user's script from files that lie anywhere; a user's own
+# folder may have the same name, so what else lies in it decides.
+_LAUNCHERS = ((f"{os.sep}debugpy{os.sep}", "_vendored"), (f"{os.sep}pydev{os.sep}", "pydevd.py"))
+_RUNNERS = f"{os.sep}helpers{os.sep}pycharm{os.sep}"
 _WORKERS = ("distributed.worker", "joblib.", "loky.", "concurrent.futures.process", "multiprocessing.pool")
 _CELL = re.compile(r"[/\\]ipykernel_\d+[/\\]")  # the files that a Jupyter kernel names its cells after
 
@@ -73,12 +75,25 @@ def kind(filename: str) -> str:
             known = "text"
         elif filename.startswith(_OWN):
             known = "own"
-        elif filename.startswith(_LIBRARY) or any(part in filename for part in (*_PACKAGES, *_LAUNCHERS)):
+        elif filename.startswith(_LIBRARY) or _installed(filename) or _launches(filename):
             known = "library"
         else:
             known = "user"
         _kinds[filename] = known
     return known
+
+
+def _installed(filename: str) -> bool:
+    return any(part in filename for part in _PACKAGES)
+
+
+def _launches(filename: str) -> bool:
+    """Tell whether a file is an editor's, which starts the user's script."""
+    for part, marker in _LAUNCHERS:
+        before, found, _ = filename.partition(part)
+        if found and Path(before + part, marker).exists():
+            return True
+    return _RUNNERS in filename
 
 
 def main_module() -> ModuleType | None:
@@ -105,6 +120,8 @@ def walk() -> Stack:
     stack = Stack(main=main_file())
     main = main_module()
     main_globals = vars(main) if main is not None else {}
+    file = main_globals.get("__file__")
+    no_file = not isinstance(file, str) or kind(file) == "text"  # else a file gave the text to exec()
     nearest_is_ours = True
     for frame in _outwards(sys._getframe(1)):
         code = frame.f_code
@@ -116,10 +133,10 @@ def walk() -> Stack:
             if code.co_filename not in stack.files:
                 stack.files[code.co_filename] = ([], _module_of(frame))
             stack.files[code.co_filename][0].append(code)
-        elif whose == "text" and nearest_is_ours and frame.f_globals is main_globals and stack.typed is None:
-            stack.typed = code.co_filename
+        elif whose == "text" and no_file and nearest_is_ours and frame.f_globals is main_globals:
+            stack.typed = stack.typed or code.co_filename
         elif whose == "library":
-            name = frame.f_globals.get("__name__") or ""
+            name = _name_of(frame)
             stack.pytest = stack.pytest or name.startswith("_pytest.")
             stack.worker = stack.worker or name.startswith(_WORKERS)
         nearest_is_ours = whose in ("own", "user")
@@ -134,7 +151,12 @@ def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
+def _name_of(frame: FrameType) -> str:
+    name = frame.f_globals.get("__name__")  # a namespace of the user's own may hold anything under it
+    return name if isinstance(name, str) else ""
+
+
 def _module_of(frame: FrameType) -> ModuleType | None:
     """Return the module whose code the frame runs; None for a namespace of its own (a pickled function's)."""
-    module = sys.modules.get(frame.f_globals.get("__name__") or "")
+    module = sys.modules.get(_name_of(frame))
     return module if getattr(module, "__dict__", None) is frame.f_globals else None

@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,9 @@ DIFF_LIMIT = 2**20
 """Bytes of a diff that are kept."""
 _PATIENCE = 10.0
 """Seconds after which git, on a huge or far repository, is given up."""
+
+_TICK = 50_000_000
+"""Nanoseconds in which a second change may leave the same time stamp."""
 
 State = tuple[object, ...]
 
@@ -183,9 +186,43 @@ class Questions:
             return Diff(None, note="git could not make a diff: see what `git status` says in the project")
         if not text:
             return Diff(not self._commit, note=self._failed)
-        kept = _without_secrets(text[:DIFF_LIMIT])
+        kept = _applicable(text[:DIFF_LIMIT])
         note = f"the diff of tracked files is cut at {DIFF_LIMIT:,} bytes" if cut else self._failed
         return Diff(True, kept, cut, note)
+
+    def tracked(self) -> list[str]:
+        """Return the tracked files; none where git cannot tell."""
+        process = self._start(["ls-files", "-z"])
+        if process is None:
+            return []
+        with process, _deadline(process):
+            answer = process.stdout.read() if process.stdout else b""
+        top = f"{self._repo.top}{os.sep}"
+        return [top + os.fsdecode(name) for name in answer.split(b"\0") if name]
+
+
+class Tracked:
+    """The files that git tracks, of which it can be told without git whether they change."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        """Take the files."""
+        self._paths = paths
+        self._missing: list[str] = []
+
+    def changed_since(self, at: int) -> bool:
+        """Tell whether one was written after a time in nanoseconds, or has come or gone since the last call."""
+        missing: list[str] = []
+        newest = 0
+        for path in self._paths:
+            try:
+                now = os.lstat(path)
+            except OSError:
+                missing.append(path)
+            else:
+                # The time of writing can be set to any; that of the change only where there is none.
+                newest = max(newest, now.st_ctime_ns if os.name == "posix" else now.st_mtime_ns)
+        gone, self._missing = missing != self._missing, missing
+        return gone or newest > at - _TICK
 
 
 def _diff_words(commit: bool) -> list[str]:
@@ -240,18 +277,22 @@ def _run(repo: Repo, words: list[str]) -> str:
         return ""
 
 
-def _without_secrets(text: bytes) -> bytes:
+def _applicable(text: bytes) -> bytes:
+    """Return the diff without what may hold a credential or is binary: `git apply` takes the rest."""
     parts = text.split(b"\ndiff --git ")
     for at, part in enumerate(parts):
         part = part.removeprefix(b"diff --git ")  # noqa: PLW2901
         names = part.split(b"\n", 1)[0]
         if any(map(secret_name, _names_of(part))) or credential(part):
             parts[at] = b"# left out: it may hold a credential: " + names
+        elif _BINARY.search(part.split(b"\n@@ ", 1)[0]):
+            parts[at] = b"# left out: it is binary: " + names
         elif at:
             parts[at] = b"diff --git " + part
     return b"\n".join(parts)
 
 
+_BINARY = re.compile(rb"(?m)^Binary files .* differ$")
 _NAMED = re.compile(
     rb"(?m)^(?:--- |\+\+\+ |rename from |rename to |copy from |copy to )\"?(?:[ab]/)?(.*?)\"?\t?$"
 )

@@ -33,6 +33,14 @@ def plain_part(text: str) -> str:
     return str(PurePosixPath(*parts[:plain]))
 
 
+def split(folder: Path, pattern: str) -> tuple[Path, str]:
+    """Return where the search for a pattern starts, and the pattern from there: an absolute one has its own start."""
+    if not PurePosixPath(pattern).is_absolute():
+        return folder, pattern
+    start = PurePosixPath(plain_part(pattern))
+    return Path(start), str(PurePosixPath(pattern).relative_to(start))
+
+
 def matches(name: str, pattern: str) -> bool:
     """Tell whether a relative POSIX path matches a pattern; one that names a folder matches all below it."""
     parts, wanted = PurePosixPath(name).parts, PurePosixPath(pattern).parts

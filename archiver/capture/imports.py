@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from archiver.capture.frames import Source, kind
-from archiver.capture.project import within
+from archiver.capture.project import within, working_folder
 
 _COMPILED = (".so", ".pyd", ".pyc", ".dylib")
 _looked_at: dict[str, object] = {}
@@ -181,7 +181,7 @@ class _Existing:
 
 def _import_roots(root: Path, entries: list[Path]) -> list[Path]:
     """Return the folders below the root from which absolute imports can start in this process."""
-    folders = [Path(entry or os.curdir).absolute() for entry in sys.path if isinstance(entry, str)]
+    folders = _search_path()
     folders += [path.parent for path in entries]
     folders += [root, root / "src"]
     return [folder for folder in dict.fromkeys(folders) if within(root, folder)]
@@ -196,13 +196,29 @@ def _targets(statement: _Import, path: Path, folders: list[Path], exists: _Exist
             start = start.parent
         yield from _below(start, parts, statement.names, exists)
         return
-    if parts[0] in sys.stdlib_module_names:
-        return
-    for folder in (*_package_parents(parts[0]), *folders):
+    top = parts[0]
+    standard = top in sys.stdlib_module_names
+    starts = _before_stdlib(top, folders) if standard else [*_package_parents(top), *folders]
+    for folder in starts:
         hits = list(_below(folder, parts, statement.names, exists))
         if hits:
             yield from hits
             return
+
+
+def _before_stdlib(name: str, folders: list[Path]) -> list[Path]:
+    """Return those of the folders in which Python, asked for such a name now, looks before its own library."""
+    if name in sys.modules or name in sys.builtin_module_names:
+        return []
+    path = _search_path()
+    stdlib = Path(os.__file__).parent
+    before = path[: path.index(stdlib)] if stdlib in path else path
+    return [folder for folder in folders if folder in before]
+
+
+def _search_path() -> list[Path]:
+    here = working_folder()
+    return [here / entry for entry in sys.path if isinstance(entry, str)]
 
 
 def _package_parents(top: str) -> list[Path]:

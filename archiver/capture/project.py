@@ -51,7 +51,15 @@ def few(names: Sequence[str], most: int = 3) -> str:
 
 def too_wide(folder: Path) -> bool:
     """Tell whether a folder holds more than one project by its nature."""
-    return folder.parent == folder or str(folder) == os.environ.get("HOME", "")
+    return folder.parent == folder or folder == Path(os.environ.get("HOME") or os.sep)
+
+
+def working_folder() -> Path:
+    """Return the working folder; the file system's root where it has been deleted."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path(os.sep)
 
 
 def name_in(root: Path, path: Path) -> str | None:

@@ -26,6 +26,9 @@ _GIVEN_LEVELS = 100
 _GIVEN_UP = 60.0
 """Seconds after which a git that failed is asked again."""
 
+_LOOK = 5.0
+"""Seconds between two looks at the tracked files, at least."""
+
 Stamps = tuple[tuple[str, int], ...]
 _packages: tuple[Stamps, str] | None = None
 
@@ -175,6 +178,9 @@ class _Known:
         self.ask_again = 0.0
         self.contents: tuple[str, ...] | None = None
         self.diff = git.Diff(None)
+        self.tracked: git.Tracked | None = None
+        self.asked_ns = 0
+        self.look_again = 0.0
 
 
 _known: dict[git.Repo, _Known] = {}
@@ -191,8 +197,23 @@ class GitFacts:
             known = _known[repo] = _Known(state, *git.head(repo))
         self._known = known
         self._questions = git.Questions(repo, commit=known.commit is not None)
-        if diff and known.contents is None:
+        if diff and (known.contents is None or self._edited()):
+            known.contents = None
+            known.asked_ns = time.time_ns()
+            known.look_again = time.monotonic() + _LOOK
             self._questions.start_diff()
+
+    def _edited(self) -> bool:
+        """Tell whether a tracked file, captured or not, has changed since git compared; looks now and then only."""
+        known = self._known
+        if time.monotonic() < known.look_again:
+            return False
+        if known.tracked is None:
+            known.tracked = git.Tracked(self._questions.tracked())
+        now = time.monotonic()
+        edited = known.tracked.changed_since(known.asked_ns)
+        known.look_again = time.monotonic() + max(_LOOK, 20 * (time.monotonic() - now))
+        return edited
 
     def ignored(self, names: Iterable[str]) -> dict[str, bool]:
         """Tell of each name (relative to the work tree) whether git ignores it; of none that git cannot tell."""

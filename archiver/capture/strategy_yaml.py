@@ -77,7 +77,7 @@ def listed(folder: Path, names: Iterable[str]) -> tuple[list[Source], list[str]]
     for name in names:
         path = folder / name
         if globs.is_pattern(name) and not path.exists():
-            hits, cut = globs.find(folder, name)
+            hits, cut = globs.find(*globs.split(folder, name))
         elif path.is_dir():
             hits, cut = globs.find(path, "**")
         else:
