@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import mimetypes
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -27,9 +27,10 @@ from archiver.load import FIRST
 from archiver.readable import json_bytes, run_document
 from archiver.runs import reachable
 from archiver.selection import Ask, parse_sort
-from archiver.web.export import TYPES, table_bytes
+from archiver.web.export import PIECE, TYPES, apart, stream
 
 if TYPE_CHECKING:
+    from archiver.web.rows import Rows
     from archiver.web.site import Site
 
 _STATUS: tuple[tuple[type[ArchiverError], int], ...] = (
@@ -177,13 +178,10 @@ def _metrics(site: Site) -> Response:
         parse_sort(args.get("sort", "")),
     )
     columns = _columns(metrics.table.column_names, first=FIRST)
-    chosen = site.views.all(metrics, ask, columns)
+    chosen = site.views.rows(metrics, ask, columns)
     names = args.getlist("strategy")
     if names:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        chosen = chosen.filter(pc.is_in(chosen["strategy_name"], value_set=pa.array(names, pa.string())))
+        chosen = chosen.among("strategy_name", names)
     return _table(chosen, "metrics", "metrics")
 
 
@@ -201,7 +199,7 @@ def _trades(site: Site, universe: str | None, strategy: str | None) -> Response:
     table = found.trades.table
     columns = _columns(table.column_names) if table.num_columns else None
     ask = Ask(where=request.args.get("where", ""), sort=parse_sort(request.args.get("sort", "")))
-    return _table(site.views.all(found.trades, ask, columns), "trades", f"{name}-trades")
+    return _table(site.views.rows(found.trades, ask, columns), "trades", f"{name}-trades")
 
 
 def _objects(site: Site) -> Response:
@@ -239,7 +237,9 @@ def _object(site: Site) -> Response:
     return answer
 
 
-def download(data: bytes, name: str, kind: str | None = None, *, inline: bool = False) -> Response:
+def download(
+    data: bytes | Iterator[bytes], name: str, kind: str | None = None, *, inline: bool = False
+) -> Response:
     """Return bytes as a file to save; nothing an archive holds is ever shown by the browser as a page of ours."""
     if kind is None:
         guess = mimetypes.guess_type(name)[0] or ""
@@ -257,16 +257,14 @@ def _disposition(name: str) -> str:
     return f"attachment; filename=\"{plain or 'file'}\"; filename*=UTF-8''{quote(name, safe='', errors='replace')[:600]}"
 
 
-def _table(table: Any, key: str, name: str) -> Response:
+def _table(rows: Rows, key: str, name: str) -> Response:
     form = request.args.get("format", "json")
-    start = _whole("offset", 0)
-    part = table.slice(start, _whole("limit", table.num_rows))
-    if form == "json":
-        document = {key: part.to_pylist(), "count": part.num_rows, "total": table.num_rows}
-        return download(
-            json_bytes(document, indent=False), f"{name}.json", TYPES["json"], inline=not _yes("download")
-        )
-    return download(table_bytes(part, form, key), f"{name}.{form}", TYPES[form])
+    part = rows.slice(_whole("offset", 0), _whole("limit", len(rows)))
+    data: Any = apart(stream(part, form, key, len(rows)))
+    if len(part) <= PIECE:
+        # What is small is made before it is promised: its length is told, and a failure is an answer.
+        data = b"".join(data)
+    return download(data, f"{name}.{form}", TYPES[form], inline=form == "json" and not _yes("download"))
 
 
 def _named(universe: str | None, strategy: str | None) -> tuple[str, str | None, str | None]:

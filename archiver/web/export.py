@@ -1,15 +1,19 @@
-"""Tables and details as bytes: JSON, JSON lines, CSV, Parquet and Arrow."""
+"""Tables as bytes, piece by piece: JSON, JSON lines, CSV, Parquet and Arrow. Never holds a second copy of a table."""
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
 from archiver.readable import json_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from archiver.web.rows import Rows
 
 TYPES = {
     "json": "application/json",
@@ -18,34 +22,96 @@ TYPES = {
     "parquet": "application/vnd.apache.parquet",
     "arrow": "application/vnd.apache.arrow.stream",
 }
+PIECE = 2_000
+"""Rows that are text or Python objects at once."""
+_ROW_GROUP = 20_000
+_maker = ThreadPoolExecutor(1, "archiver-web-export")
 
 
-def table_bytes(table: pa.Table, form: str, key: str = "rows") -> bytes:
-    """Write a table in one of the formats of TYPES; as JSON it stands under `key`.
+def stream(rows: Rows, form: str, key: str = "rows", total: int | None = None) -> Iterator[bytes]:
+    """Write rows in one of the formats of TYPES; as JSON they stand under `key`, with their count and the total.
 
-    Raises ConfigError for another format.
+    Raises ConfigError for another format, before the first piece is asked for.
     """
     if form == "json":
-        return json_bytes({key: table.to_pylist(), "count": table.num_rows}, indent=False)
+        return _json(rows, key, len(rows) if total is None else total)
     if form == "jsonl":
-        return b"".join(json_bytes(row, indent=False) for row in table.to_pylist())
-    out = io.BytesIO()
+        return _lines(rows)
+    if form in ("csv", "parquet", "arrow"):
+        return _written(rows, form)
+    raise ConfigError(f"format {form[:40]!r} is not known: use {', '.join(TYPES)}")
+
+
+def apart(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield pieces that one thread makes for all: what a thread once allocated it keeps, and servers have many."""
+    try:
+        while (piece := _maker.submit(next, pieces, None).result()) is not None:
+            yield piece
+    finally:
+        _maker.submit(_tidy)
+
+
+def _tidy() -> None:
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+
+
+def _json(rows: Rows, key: str, total: int) -> Iterator[bytes]:
+    yield json_bytes(key, indent=False).strip().join((b"{", b":["))
+    for at, piece in enumerate(rows.pieces(PIECE)):
+        yield (b"," if at else b"") + json_bytes(piece.to_pylist(), indent=False).strip()[1:-1]
+    yield b'],"count":%d,"total":%d}\n' % (len(rows), total)
+
+
+def _lines(rows: Rows) -> Iterator[bytes]:
+    for piece in rows.pieces(PIECE):
+        yield b"".join(json_bytes(row, indent=False) for row in piece.to_pylist())
+
+
+class _Outbox(io.RawIOBase):
+    """A file that hands on what was written to it."""
+
+    def __init__(self) -> None:
+        self._waiting: list[bytes] = []
+        self._written = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._waiting.append(bytes(data))
+        self._written += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._written
+
+    def take(self) -> bytes:
+        taken, self._waiting = b"".join(self._waiting), []
+        return taken
+
+
+def _written(rows: Rows, form: str) -> Iterator[bytes]:
+    out = _Outbox()
+    fit = {"csv": _flat, "parquet": _storable}.get(form, lambda table: table)
+    with _writer(out, form, fit(rows.slice(0, 0).read()).schema) as writer:
+        for piece in rows.pieces(_ROW_GROUP if form == "parquet" else PIECE):
+            writer.write_table(fit(piece))
+            yield out.take()
+    yield out.take()
+
+
+def _writer(out: _Outbox, form: str, schema: pa.Schema) -> Any:
+    import pyarrow as pa
+    import pyarrow.csv as csv
+    import pyarrow.parquet as pq
+
     if form == "csv":
-        import pyarrow.csv as csv
-
-        csv.write_csv(_flat(table), out)
-    elif form == "parquet":
-        import pyarrow.parquet as pq
-
-        pq.write_table(_storable(table), out, compression="zstd")
-    elif form == "arrow":
-        import pyarrow as pa
-
-        with pa.ipc.new_stream(out, table.schema) as writer:
-            writer.write_table(table)
-    else:
-        raise ConfigError(f"format {form[:40]!r} is not known: use {', '.join(TYPES)}")
-    return out.getvalue()
+        return csv.CSVWriter(out, schema)
+    if form == "parquet":
+        return pq.ParquetWriter(out, schema, compression="zstd")
+    return pa.ipc.new_stream(out, schema)
 
 
 def _flat(table: pa.Table) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,42 @@ def ask_of(texts: Mapping[str, Any], sort: tuple[tuple[str, bool], ...] = ()) ->
     return Ask(universe, search, where, sort)
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a table that were chosen, not yet taken: taking all of a large table doubles it in memory."""
+
+    table: pa.Table
+    index: pa.Array | None
+
+    def __len__(self) -> int:
+        """Return how many rows were chosen."""
+        return int(self.table.num_rows if self.index is None else len(self.index))
+
+    def slice(self, start: int, length: int) -> Rows:
+        """Return those from start on, at most so many."""
+        if self.index is None:
+            return Rows(self.table.slice(start, length), None)
+        return Rows(self.table, self.index.slice(start, length))
+
+    def among(self, column: str, values: Sequence[str]) -> Rows:
+        """Return those whose text in a column is one of the values."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        texts = self.table[column] if self.index is None else self.table[column].take(self.index)
+        found = pc.indices_nonzero(pc.is_in(texts, value_set=pa.array(values, pa.string())))
+        return Rows(self.table, found if self.index is None else self.index.take(found))
+
+    def read(self) -> pa.Table:
+        """Return the rows."""
+        return self.table if self.index is None else self.table.take(self.index)
+
+    def pieces(self, length: int) -> Iterator[pa.Table]:
+        """Yield the rows piece by piece, so many at once."""
+        for start in range(0, len(self), length):
+            yield self.slice(start, length).read()
+
+
 class Views:
     """Answers asks over tables; a filtered and sorted index is kept, so that paging costs nothing."""
 
@@ -33,32 +69,23 @@ class Views:
 
     def count(self, metrics: Metrics, ask: Ask) -> int:
         """Return how many rows there are. Raises ConfigError for a column or expression that cannot be."""
-        chosen = self._chosen(metrics, ask)
-        return int(metrics.table.num_rows if chosen is None else len(chosen))
+        return len(self.rows(metrics, ask))
 
     def page(
         self, metrics: Metrics, ask: Ask, start: int, end: int, columns: Sequence[str] | None = None
     ) -> pa.Table:
         """Return the rows from start to before end, of the columns named."""
         start, end = max(0, start), max(0, min(end, start + MOST_ROWS))
-        chosen = self._chosen(metrics, ask)
-        table = metrics.table if columns is None else metrics.table.select(list(columns))
-        if chosen is None:
-            return table.slice(start, end - start)
-        return table.take(chosen.slice(start, max(0, end - start)))
+        return self.rows(metrics, ask, columns).slice(start, max(0, end - start)).read()
 
-    def all(self, metrics: Metrics, ask: Ask, columns: Sequence[str] | None = None) -> pa.Table:
+    def rows(self, metrics: Metrics, ask: Ask, columns: Sequence[str] | None = None) -> Rows:
         """Return all rows, of the columns named."""
-        chosen = self._chosen(metrics, ask)
-        table = metrics.table if columns is None else metrics.table.select(list(columns))
-        return table if chosen is None else table.take(chosen)
+        index = self._kept.get((metrics.version, ask), lambda: choose(metrics.table, ask))
+        return Rows(metrics.table if columns is None else metrics.table.select(list(columns)), index)
 
     def span(self, metrics: Metrics, name: str) -> tuple[float, float] | None:
         """Return the 2nd and 98th percentile of a numeric column's finite values, None where there are none."""
         return self._spans.get((metrics.version, name), lambda: _span(metrics.table[name]))
-
-    def _chosen(self, metrics: Metrics, ask: Ask) -> pa.Array | None:
-        return self._kept.get((metrics.version, ask), lambda: choose(metrics.table, ask))
 
 
 def is_number(kind: pa.DataType) -> bool:

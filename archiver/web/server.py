@@ -18,6 +18,8 @@ from archiver.web.security import Guard, Rules, is_loopback, rules_for
 _THREADS = 8
 _IN_MEMORY = 32 * 1024 * 1024
 """Larger answers wait in a temporary file until they are fetched."""
+_AHEAD = 1024 * 1024
+"""So much of an answer that is made piece by piece may wait for a slow reader."""
 _FIRST_PAGE = 1.5
 """Seconds for which the processor is left to the first page before all metrics are read."""
 _LOOK_SECONDS = 0.5
@@ -64,6 +66,7 @@ class Server:
                 ident=None,
                 max_request_body_size=1_000_000,
                 outbuf_overflow=_IN_MEMORY,
+                outbuf_high_watermark=_AHEAD,
                 clear_untrusted_proxy_headers=True,
             )
         except OSError as error:

@@ -25,7 +25,7 @@ METRICS = Metrics("one", TABLE)
 
 
 def names(ask: Ask) -> list[str]:
-    return list(Views().all(METRICS, ask)["strategy_name"].to_pylist())
+    return list(Views().rows(METRICS, ask).read()["strategy_name"].to_pylist())
 
 
 def test_without_wishes_rows_stand_as_they_are():
@@ -74,7 +74,7 @@ def test_wishes_join():
 )
 def test_what_cannot_be_is_refused_in_one_line(ask):
     with pytest.raises(ConfigError) as caught:
-        Views().all(METRICS, ask)
+        Views().rows(METRICS, ask)
     assert "\n" not in str(caught.value)
 
 

@@ -121,7 +121,7 @@ def _cloud(
         for name in (x, y):
             known_column(name, metrics.table.column_names)
         columns = list(dict.fromkeys(["universe", "strategy_name", "run", x, y]))
-        table = site.views.all(metrics, ask_of(ask), columns)
+        table = site.views.rows(metrics, ask_of(ask), columns).read()
         drawn = cloud(table, x, y, within=_within(within))
     except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
         return None, parts.failed(error)
