@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import py_compile
 from pathlib import Path
 
+import pytest
+
+from archiver.capture import imports
 from tests.captured import run, run_all, show, write
 
 ALL = show(repr("imports"))
@@ -169,3 +173,38 @@ def test_module_that_hides_one_of_pythons_own(tmp_path: Path) -> None:
     )
     write(tmp_path, {"pyproject.toml": "", "run.py": script, **files})
     assert list(run("run.py", cwd=tmp_path).files) == ["mailbox.py", "run.py", "wave.py"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        b'"""\nimport ghost\n"""\nimport real\n',
+        b"text = '''\nfrom ghost import x\n'''\n    \nimport real\n",
+        b"from a import (  # ghost (\n    b,\n    c,\n)\n",
+        b"from a import (\n    b, c,\n)\nimport d as e, f.g  # import h\n",
+        b"x = 1; import a\nif x: import b\n",
+        b"import a; import b\nfrom .. import c\nfrom .d import *\n",
+        b"import a, \\\n    b\n\tx = 'import c'\n",
+        b"try:\n    import a\nexcept ImportError:\n\timport b\r\n",
+        b"def f():\n    # import a\n    import b\n",
+        b"import \n",
+    ],
+)
+def test_statements_are_found_as_a_parser_finds_them(source: bytes) -> None:
+    def parsed(data: bytes) -> list[str]:
+        return sorted(map(repr, imports._statements(ast.parse(data))))
+
+    try:
+        expected = parsed(source)
+    except SyntaxError:
+        expected = []
+    assert sorted(map(repr, imports.imports_of(source, str(source)))) == expected
+
+
+def test_statements_of_pythons_own_library() -> None:
+    files = sorted(Path(ast.__file__).parent.glob("*.py"))[::4]
+    assert len(files) > 30
+    for file in files:
+        data = file.read_bytes()
+        expected = sorted(map(repr, imports._statements(ast.parse(data))))
+        assert sorted(map(repr, imports.imports_of(data, str(file)))) == expected, file
