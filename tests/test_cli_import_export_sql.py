@@ -13,6 +13,7 @@ import pytest
 
 import archiver
 from archiver import cli
+from archiver.store import open_store
 from tests import old_formats as old
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -66,7 +67,30 @@ def test_import_of_damage_is_exit_code_3(run: Cli, folder: Path) -> None:
     code, out, err = run("import", str(folder))
     assert code == 3
     assert "damaged: detailed_trades/A_L0_T0.5.json is damaged at character 1: " in err
-    assert run("import", str(folder / "none"))[0] == 2
+    assert "damaged: detailed_trades/A_L1_T0.5.json is damaged: " not in err
+    detail = folder / "detailed_trades/A_L1_T0.5.json"
+    detail.write_bytes(detail.read_bytes()[:-3])
+    for _ in range(2):
+        code, out, err = run("import", str(folder))
+        assert code == 3
+        assert "damaged: detailed_trades/A_L1_T0.5.json is damaged: " in err
+    for place in (str(folder / "none"), f"file://{folder}/none"):
+        code, out, err = run("import", place)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "nothing to import at" in err
+
+
+def test_export_of_metrics_to_a_url(run: Cli, folder: Path) -> None:
+    run("import", str(folder))
+    for url in ("memory://exports/deep", f"file://{folder.parent}"):
+        code, out, err = run("export", "-f", "csv", "-o", f"{url}/m.csv")
+        assert (code, out) == (0, "")
+        assert err.startswith("34 strategies -> ")
+        store = open_store(url)
+        assert store.get("m.csv").startswith(b"universe,strategy_name,")
+    code, _, err = run("export", "-o", "memory://")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "names no file" in err
 
 
 def test_import_refuses_the_folder_of_the_old_files(run: Cli, folder: Path, tmp_path: Path) -> None:

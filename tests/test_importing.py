@@ -163,7 +163,9 @@ def test_metrics_without_strategies_are_no_empty_result(archive: Archive, folder
 
 def test_an_empty_list_of_strategies_is_empty(archive: Archive, folder: Path) -> None:
     old.write_tiered(folder, {})
-    assert statuses(take(archive, folder)) == []
+    assert [(one.status, one.why) for one in take(archive, folder).outcomes] == [
+        ("skipped", "it holds no strategies")
+    ]
 
 
 def test_damaged_details_are_named_and_the_rest_comes_in(archive: Archive, folder: Path) -> None:
@@ -273,6 +275,43 @@ def test_a_damaged_file_stops_no_other(archive: Archive, folder: Path) -> None:
     assert [run.universe for run in archive.runs()] == ["universe_001"]
 
 
+def test_damaged_details_are_named_at_each_import(archive: Archive, folder: Path) -> None:
+    listed = old.results("A", 6, trades=1000)
+    old.write_tiered(folder / "results", {"u": listed}, top=4)
+    cut, odd, whole, _ = sorted((folder / "results/detailed_trades").iterdir())
+    cut.write_bytes(cut.read_bytes()[:-200])
+    old.dump(odd, {**json.loads(odd.read_text()), "comment": "mine"})
+    old.dump(folder / "results/detailed_trades/twice.json", json.loads(whole.read_text()))
+    reports = [take(archive, folder)]
+    reports.append(take(archive, folder / "results"))
+    folder.rename(folder.parent / "moved")
+    reports.append(take(archive, folder.parent / "moved"))
+    for place, report in zip(("results/", "", "results/"), reports, strict=True):
+        left = [one for one in report.outcomes if one.status in ("skipped", "damaged")]
+        assert [(one.status, one.source.removeprefix(f"{place}detailed_trades/")) for one in left] == [
+            ("damaged", cut.name), ("skipped", odd.name), ("skipped", "twice.json")
+        ]  # fmt: skip
+        assert left[0].why.startswith(f"{left[0].source} is damaged: ")
+        assert (left[1].why, report.ok) == ("only its comment: a detail has no such part", False)
+    assert [len(report.of("imported")) for report in reports] == [1, 0, 0]
+
+
+def test_two_lists_of_trades_are_told_at_each_import(archive: Archive, folder: Path) -> None:
+    one: dict[str, Any] = {"strategy_name": "a", "x": 1.0, "trades": [{"n": 1}]}
+    listed = [
+        {**one, "trades_detailed": [{"n": 2}]},
+        {**one, "strategy_name": "b", "trades_detailed": None},
+        {**one, "strategy_name": "c", "trades_detailed": [{"n": 1}]},
+    ]
+    old.write_universe(folder, "u", listed)
+    for status in ("imported", "present"):
+        (left, done) = sorted(take(archive, folder).outcomes, key=lambda one: one.status, reverse=True)
+        assert (left.status, left.source, done.status) == ("skipped", "u_backtest.json", status)
+        assert left.why == "the trades of 'a': trades_detailed is there as well, and is taken"
+    trades = {name: archive.load_strategy(name)["trades"] for name in "abc"}
+    assert trades == {"a": [{"n": 2}], "b": [{"n": 1}], "c": [{"n": 1}]}
+
+
 @pytest.mark.parametrize("depth", [300, 700, 900, 980, 100_000])
 def test_deep_nesting_comes_in_or_is_named(archive: Archive, folder: Path, depth: int) -> None:
     folder.mkdir()
@@ -363,7 +402,13 @@ def test_an_archive_below_the_folder_is_passed_over(folder: Path) -> None:
 def test_what_cannot_be_imported_is_one_line(archive: Archive, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nothing to import at"):
         take(archive, folder)
+    for place in (f"file://{folder}", "memory://nothing/here", f"file://{folder}/u_backtest.json"):
+        with pytest.raises(ConfigError, match="nothing to import at"):
+            take(archive, place)
     folder.mkdir()
+    with pytest.raises(ConfigError, match="no file is there"):
+        take(archive, folder)
+    (folder / "notes.txt").write_text("")
     with pytest.raises(ConfigError, match="holds no results in a format"):
         take(archive, folder)
     archive.save_universe_results("u", [{"strategy_name": "s"}], code="none")

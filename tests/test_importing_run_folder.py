@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 import archiver
 from archiver.archive import Archive
+from archiver.importing import import_results, open_source
+from archiver.runs import origin
 from tests import old_formats as old
 from tests.imported import named, rows, statuses, take, tree
 from tests.same import same
@@ -165,3 +168,105 @@ def test_a_run_folder_with_a_file_for_each_strategy(archive: Archive, folder: Pa
     assert take(archive, folder).of("imported")[0].universe == "gbpusd"
     detail = archive.load_strategy("s")
     assert (detail["metrics"], detail["trades"]) == ({"sharpe_ratio": 1.5}, [{"pnl": 1}])
+
+
+def test_memory_does_not_grow_with_a_file_of_results(archive: Archive, results: Path) -> None:
+    trades = [{"pnl_usd": float(n), "note": f"trade {n}"} for n in range(2_000)]
+    path = results / "optimization_results.json"
+    with path.open("w") as file:
+        file.write('{"results": [\n')
+        for at in range(250):
+            one = {"strategy_name": f"s{at}", "sharpe_ratio": at / 7, "trades_detailed": trades}
+            file.write(("," if at else "") + json.dumps(one, indent=2))
+        file.write("]}")
+    size = path.stat().st_size
+    assert size > 30_000_000
+    tracemalloc.start()
+    report = import_results(open_source(results.parents[1]), archive.add, top_n=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert report.outcomes[0].strategies == 251
+    assert peak < size / 2
+
+
+def test_rows_without_a_name_are_called_by_their_parameters(archive: Archive, results: Path) -> None:
+    (results / "metrics.json").unlink()
+    listed = [
+        {"params": {"L": 5, "mode": "fast"}, "sharpe_ratio": 1.0, "trades": [{"pnl": 1.5}]},
+        {"params": {"L": 6, "mode": "fast"}, "metrics": {"sharpe_ratio": 2.0}},
+        {"params": {"L": 6, "mode": "fast"}, "sharpe_ratio": 3.0},
+        {"sharpe_ratio": 4.0},
+    ]
+    (results / "best.json").write_text(json.dumps(listed))
+    report = take(archive, results.parents[1])
+    assert statuses(report) == ["imported"]
+    assert {row["strategy_name"]: row["sharpe_ratio"] for row in rows(archive, "old")} == {
+        "L=5,mode=fast": 1.0, "L=6,mode=fast": 2.0, "L=6,mode=fast #2": 3.0, "row 4": 4.0
+    }  # fmt: skip
+    detail = archive.load_strategy("L=5,mode=fast")
+    assert detail["metrics"]["params"] == {"L": 5, "mode": "fast"}
+    assert detail["trades"] == [{"pnl": 1.5}]
+
+
+def test_rows_of_results_without_parameters_are_numbered(archive: Archive, results: Path) -> None:
+    (results / "optimization_results.csv").write_text("L,sharpe_ratio\n5,1.0\n6,2.0\n")
+    take(archive, results.parents[1])
+    found = {row["strategy_name"]: row.get("L") for row in rows(archive, "old")}
+    assert found == {"row 1": 5, "row 2": 6, "S": None}
+
+
+def test_parameters_are_facts_and_no_metrics(archive: Archive, results: Path) -> None:
+    (results / "best_params.json").write_text(json.dumps({"L": 5, "sharpe_ratio": 9.0}))
+    (results / "monthly.json").write_text(json.dumps([{"month": 1, "x": 2.0}, {"month": 2, "x": 1.0}]))
+    (results / "nothing.json").write_text("[]")
+    (results / "word.json").write_text('"done"')
+    report = take(archive, results.parents[1])
+    assert rows(archive, "old") == [{"strategy_name": "S", "sharpe_ratio": 1.0}]
+    facts = origin(archive.records()[0])
+    assert facts is not None
+    assert facts["results"] == {"best_params.json": {"L": 5, "sharpe_ratio": 9.0}}
+    assert {one.source.rpartition("/")[2]: one.why for one in report.of("skipped")} == {
+        "monthly.json": "neither results, metrics, trades nor a curve",
+        "nothing.json": "it is empty",
+        "word.json": "neither results, metrics, trades nor a curve",
+    }
+
+
+def test_of_two_lists_the_one_with_results_is_read(archive: Archive, results: Path) -> None:
+    (results / "metrics.json").unlink()
+    text = {"strategies": ["a", "b"], "all_results": [{"strategy_name": "a", "x": 1}], "results": [], "n": 2}
+    (results / "run.json").write_text(json.dumps(text))
+    assert statuses(take(archive, results.parents[1])) == ["imported"]
+    assert rows(archive, "old") == [{"strategy_name": "a", "x": 1}]
+    facts = origin(archive.records()[0])
+    assert facts is not None
+    assert facts["results"] == {"run.json": {"n": 2, "strategies": ["a", "b"]}}
+
+
+def test_what_two_files_say_otherwise_is_named(archive: Archive, results: Path) -> None:
+    (results / "summary.json").write_text(json.dumps({"sharpe_ratio": 2.0, "n_trades": 3}))
+    (results / "trades.json").write_text(json.dumps([{"pnl": 1}]))
+    (results / "trades_again.csv").write_text("pnl\n2\n")
+    (results / "metrics.json").write_text(json.dumps({"sharpe_ratio": 1.0}))
+    report = take(archive, results.parents[1])
+    assert rows(archive, "old") == [
+        {"strategy_name": "20250102_030405_678", "sharpe_ratio": 1.0, "n_trades": 3}
+    ]
+    assert [(one.source.rpartition("/")[2], one.why) for one in report.of("skipped")] == [
+        ("summary.json", "its sharpe_ratio: another file of the run says otherwise"),
+        ("trades_again.csv", "its trades_detailed: another file of the run says otherwise"),
+    ]
+
+
+def test_trades_of_several_strategies_are_theirs(archive: Archive, results: Path) -> None:
+    (results / "trades.csv").write_text("strategy_name,pnl\nS,1.5\nT,2.5\nS,3.5\n")
+    take(archive, results.parents[1])
+    assert [trade["pnl"] for trade in archive.load_strategy("S")["trades"]] == [1.5, 3.5]
+    assert archive.load_strategy("S")["metrics"] == {"sharpe_ratio": 1.0}
+    assert archive.load_strategy("T")["trades"] == [{"strategy_name": "T", "pnl": 2.5}]
+
+
+def test_a_curve_with_gaps_keeps_its_length(archive: Archive, results: Path) -> None:
+    (results / "equity_curve.csv").write_text("time,equity,flag\nmon,100.5,\ntue,,\nwed,101.5,\n")
+    assert take(archive, results.parents[1]).of("skipped") == []
+    assert same(archive.load_strategy("S")["equity_curve"], [100.5, math.nan, 101.5])

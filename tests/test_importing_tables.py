@@ -108,6 +108,15 @@ def test_parquet_with_details(archive: Archive, folder: Path) -> None:
     assert archive.load_strategy("s4")["equity_curve"] == [1.0, 2.5]
 
 
+def test_a_table_without_rows_is_named(archive: Archive, folder: Path) -> None:
+    folder.mkdir()
+    pq.write_table(pa.table({"strategy_name": pa.array([], pa.string())}), folder / "u_backtest.parquet")
+    report = take(archive, folder)
+    assert [(one.source, one.status, one.why) for one in report.outcomes] == [
+        ("u_backtest.parquet", "skipped", "it holds no strategies")
+    ]
+
+
 def test_merged_metrics_by_universe_and_by_lot_size(archive: Archive, folder: Path) -> None:
     (folder / "batch_results").mkdir(parents=True)
     lots = [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archiver.address import is_local, shown_url
 from archiver.cli import complete
 from archiver.cli.call import Call
 from archiver.errors import ConfigError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from archiver.archive import Archive
+    from archiver.load import Reader
     from archiver.model import Record
 
 
@@ -110,6 +112,7 @@ def _metrics(
 ) -> None:
     from archiver.export import export_metrics
     from archiver.load import Reader
+    from archiver.store import local_path
 
     reader = Reader(archive.store)
     if output is None:
@@ -118,7 +121,10 @@ def _metrics(
         export_metrics(reader, records, form, sys.stdout.buffer, history=history)
         sys.stdout.buffer.flush()
         return
-    path = Path(output)
+    if not is_local(output):
+        _metrics_to_url(call, reader, records, form, output, history=history)
+        return
+    path = Path(local_path(output))
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
@@ -129,3 +135,19 @@ def _metrics(
     finally:
         part.unlink(missing_ok=True)
     call.say(f"{count:,} strategies -> {path}")
+
+
+def _metrics_to_url(
+    call: Call, reader: Reader, records: Sequence[Record], form: str, output: str, *, history: bool
+) -> None:
+    from archiver.config import load_settings
+    from archiver.export import export_metrics
+    from archiver.store import open_store
+
+    folder, _, name = output.rpartition("/")
+    if not name or folder.endswith(("/", ":")):
+        raise ConfigError(f"{shown_url(output)} names no file: end it with one, such as metrics.{form}")
+    target = open_store(folder, storage_options=load_settings(url=folder).storage_options)
+    with target.write(name) as file:
+        count = export_metrics(reader, records, form, file, history=history)
+    call.say(f"{count:,} strategies -> {target.url}/{name}")

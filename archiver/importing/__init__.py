@@ -102,16 +102,24 @@ class Known:
 
     runs: dict[str, str] = field(default_factory=dict)
     moments: set[tuple[str, datetime]] = field(default_factory=set)
+    left_out: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    """What was damaged or skipped in the files of a fingerprint; their second import says so again."""
 
 
 def known_imports(store: Store) -> Known:
     """Return what earlier imports left in an archive, pruned runs that can be undeleted among it."""
     records = Records(store)
-    found = [*records.read(layout.TRASH), *records.read(layout.RUNS)]
-    return Known(
-        {facts["fingerprint"]: record.run for record in found if (facts := origin(record))},
-        {(record.universe, record.created) for record in found},
-    )
+    known = Known()
+    for record in (*records.read(layout.TRASH), *records.read(layout.RUNS)):
+        known.moments.add((record.universe, record.created))
+        facts = origin(record)
+        if facts is not None:
+            known.runs[facts["fingerprint"]] = record.run
+            known.left_out[facts["fingerprint"]] = facts.get(_LEFT_OUT, [])
+    return known
+
+
+_LEFT_OUT = "left_out"
 
 
 class _SaveError(Exception):
@@ -130,15 +138,21 @@ class _Importer:
     known: Known
     top_n: int
     outcomes: list[Outcome]
+    folder: str = ""
+    """Where the files of the group at hand lie."""
 
     def take(self, source: Source, group: Found) -> None:
         """Import one group; what is wrong with it goes into the report."""
         name = group.key or METRICS
+        told = len(self.outcomes)
+        self.folder = group.folder
         try:
             # Rows wait on disk for their universe's turn, and results whose name came before for a run of their own.
             with Spool() as rows, Spool() as waiting:
                 for batch in self._batches(source, group, rows):
                     self._import(batch, waiting)
+            if len(self.outcomes) == told:
+                self.outcomes.append(Outcome(name, SKIPPED, "it holds no strategies"))
         except _SaveError as failed:
             raise failed.error from None
         except FormatError as error:
@@ -157,15 +171,17 @@ class _Importer:
         if group.form == "tiered-json":
             return read_tiered(source, group, rows, self.outcomes)
         if group.form == "universe-json":
-            return read_universe(source, group)
+            return read_universe(source, group, self.outcomes)
         if group.form == "parquet":
-            return read_table(source, group, rows)
-        return read_run_folder(source, group, self.outcomes)
+            return read_table(source, group, rows, self.outcomes)
+        return read_run_folder(source, group, rows, self.outcomes)
 
     def _import(self, batch: Batch, waiting: Spool) -> None:
         """Save a batch as a run, and names that repeat as later ones. The first is saved last: it stands for all."""
         if batch.fingerprint in self.known.runs:
             run = self.known.runs[batch.fingerprint]
+            left = self.known.left_out.get(batch.fingerprint, ())
+            self.outcomes += [_told_again(one, self.folder) for one in left]
             why = f"imported before, as {run}"
             self.outcomes.append(Outcome(batch.key, PRESENT, why, batch.universe, run))
             return
@@ -181,6 +197,7 @@ class _Importer:
         self._save(batch, first, batch.fingerprint)
 
     def _draft(self, batch: Batch, digest: str, waiting: Spool, later: str) -> Draft:
+        told = len(self.outcomes)
         kept = None if batch.kept is None else batch.kept()
         created = batch.created
         # What is read later counts as newer: a name that came again, a file that was repaired.
@@ -196,9 +213,11 @@ class _Importer:
             created=created,
             run=f"{created:%Y%m%dT%H%M%SZ}-{digest[:8]}",
         )
-        facts = {"format": batch.form, "source": batch.key, "fingerprint": digest}
-        params = dumps(plain({"imported": {**batch.facts, **facts}}, batch.key))
-        draft.record = replace(draft.record, params=params)
+        facts = {**batch.facts, "format": batch.form, "source": batch.key, "fingerprint": digest}
+        left_out = [_to_tell_again(outcome, self.folder) for outcome in self.outcomes[told:]]
+        if left_out:
+            facts[_LEFT_OUT] = self.known.left_out[digest] = left_out
+        draft.record = replace(draft.record, params=dumps(plain({"imported": facts}, batch.key)))
         add_code(draft, batch.code, batch.blobs)
         return draft
 
@@ -212,6 +231,19 @@ class _Importer:
             batch.key, IMPORTED, "", record.universe, record.run, record.strategies, len(record.details)
         )
         self.outcomes.append(found)
+
+
+def _to_tell_again(outcome: Outcome, folder: str) -> dict[str, str]:
+    """Return what a run keeps of an outcome: files by their place in the folder, which may move."""
+    file = outcome.source.removeprefix(folder).lstrip("/")
+    why = outcome.why.removeprefix(outcome.source)
+    return {"file": file, "status": outcome.status, "why": why if why == outcome.why else file + why}
+
+
+def _told_again(one: dict[str, str], folder: str) -> Outcome:
+    source = f"{folder}/{one['file']}".lstrip("/")
+    why = one["why"].removeprefix(one["file"])
+    return Outcome(source, one["status"], why if why == one["why"] else source + why)
 
 
 def _waiting(batch: Batch, layer: int) -> str:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from archiver.codec.detail import Kept
+from archiver.codec.text import dumps
 from archiver.errors import IntegrityError
 from archiver.model import Code
 
 Result = dict[str, Any]
 DETAIL = ("trades_detailed", "equity_curve", "drawdown_curve")
+NAMES = ("strategy_name", "strategy", "name")
+UNIVERSES = ("universe_name", "universe")
+PARAMS = ("params", "parameters")
 _MOST_KNOWN = 250_000
+_LONGEST_NAME = 150
 NO_CODE = Code("none", reason="imported from an old format, which has no code")
 
 
@@ -123,33 +129,83 @@ def load_json(data: bytes, key: str) -> Any:
         raise IntegrityError(f"{key} is damaged: {error}") from None
 
 
-def as_result(value: Any, universe: str, key: str) -> Result:
-    """Turn an entry of a list of results into a result to save: flat, its detail under `trades_detailed`.
+class Entries:
+    """Turns the entries of a file into results to save: flat, with a name, their detail under `trades_detailed`.
 
-    Takes flat entries, and nested ones with `metrics` and `trades`. Raises IntegrityError, naming the file.
+    Takes flat entries, and nested ones with `metrics` and `trades`. One without a name is called by its parameters,
+    or with `numbered` by its place.
     """
-    if not isinstance(value, dict):
-        raise IntegrityError(f"{key} has a {type(value).__name__} among its results: an object was expected")
+
+    def __init__(self, key: str, *, numbered: bool = False) -> None:  # the class says it
+        self._key = key
+        self._numbered = numbered
+        self._count = 0
+        self._made: Counter[str] = Counter()
+        self._twice: list[str] = []
+
+    def result(self, value: Any, universe: str = "") -> Result:
+        """Return an entry's result, without a `universe` that is this one. Raises IntegrityError, naming the file."""
+        if not isinstance(value, dict):
+            kind = type(value).__name__
+            raise IntegrityError(f"{self._key} has a {kind} among its results: an object was expected")
+        self._count += 1
+        flat = without_universe(self._with_name(_flat(value)), universe)
+        trades = flat.get("trades")
+        if isinstance(trades, list):
+            del flat["trades"]
+            if flat.get("trades_detailed") is None:
+                flat["trades_detailed"] = trades
+            elif flat["trades_detailed"] != trades:
+                self._twice.append(str(flat.get("strategy_name")))
+        return flat
+
+    def outcomes(self) -> list[Outcome]:
+        """Return what was left out of the entries so far."""
+        if not self._twice:
+            return []
+        why = f"the trades of {_such_as(self._twice)}: trades_detailed is there as well, and is taken"
+        return [Outcome(self._key, SKIPPED, why)]
+
+    def _with_name(self, flat: Result) -> Result:
+        name = next((flat[key] for key in NAMES if isinstance(flat.get(key), str)), None)
+        if name is None and flat.get("strategy_name") is None:
+            name = self._made_name(flat)
+        if name is None or flat.get("strategy_name") == name:
+            return flat
+        given = next((key for key in NAMES if flat.get(key) is name), "strategy_name")
+        return {"strategy_name": name, **{k: v for k, v in flat.items() if k not in ("strategy_name", given)}}
+
+    def _made_name(self, flat: Result) -> str | None:
+        """Name a result by its parameters; one that has those of another is told apart by a number."""
+        params = next((flat[key] for key in PARAMS if isinstance(flat.get(key), dict) and flat[key]), None)
+        if params is None:
+            return f"row {self._count}" if self._numbered else None
+        text = ",".join(
+            f"{key}={value if isinstance(value, str) else dumps(value)}" for key, value in params.items()
+        )
+        if len(text) > _LONGEST_NAME:
+            text = f"row {self._count}"
+        self._made[text] += 1
+        return text if self._made[text] == 1 else f"{text} #{self._made[text]}"
+
+
+def without_universe(result: Result, universe: str) -> Result:
+    """Leave out what names the universe that the result is saved under."""
+    return {key: value for key, value in result.items() if key not in UNIVERSES or value != universe}
+
+
+def _flat(value: dict[str, Any]) -> Result:
     flat = dict(value)
     nested = flat.get("metrics")
     if isinstance(nested, dict):
         del flat["metrics"]
-        first = {"strategy_name": flat.pop("strategy_name", nested.get("strategy_name"))}
+        name = flat.pop("strategy_name", nested.get("strategy_name"))
+        first = {} if name is None else {"strategy_name": name}
         detail = {name: flat.pop(name) for name in ("trades", *DETAIL) if name in flat}
         flat = {**first, **{k: v for k, v in nested.items() if k != "strategy_name"}, **flat, **detail}
         flat.pop("rank", None)
-    for other in ("strategy", "name"):
-        if not isinstance(flat.get("strategy_name"), str) and isinstance(flat.get(other), str):
-            flat = {
-                "strategy_name": flat.pop(other),
-                **{k: v for k, v in flat.items() if k != "strategy_name"},
-            }
-    for other in ("universe", "universe_name"):
-        if flat.get(other) == universe:
-            del flat[other]
-    trades = flat.get("trades")
-    if isinstance(trades, list):
-        # Two lists of trades cannot be told apart by their readers either: they take the detailed one.
-        del flat["trades"]
-        flat.setdefault("trades_detailed", trades)
     return flat
+
+
+def _such_as(names: Sequence[str]) -> str:
+    return repr(names[0]) if len(names) == 1 else f"{len(names)} strategies, such as {names[0]!r}"

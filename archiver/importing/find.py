@@ -14,6 +14,7 @@ from archiver.model import Entry
 
 METRICS = "all_strategies_metrics.json"
 DETAILS = "detailed_trades"
+_FOLDERS = ("tiered-json", "run-folder")
 _PARTS = frozenset({"results", "code", "metadata"})
 _RUN_FOLDER = re.compile(r"\d{8}_\d{6}(?:_\d{1,6})?(?:[_-].*)?")
 
@@ -35,6 +36,11 @@ class Found:
         """Bytes of all its files."""
         return sum(entry.size for entry in self.entries)
 
+    @property
+    def folder(self) -> str:
+        """The folder that its files lie in."""
+        return self.key if self.form in _FOLDERS else self.key.rpartition("/")[0]
+
 
 @dataclass(slots=True)
 class Findings:
@@ -55,6 +61,8 @@ def find(source: Source) -> Findings:
     Raises ConfigError for an archive, and where nothing is in a format that is known.
     """
     entries = source.entries()
+    if not entries and not source.passed_over:
+        raise ConfigError(f"nothing to import at {source.url}: no file is there")
     if any(entry.key == layout.ARCHIVE for entry in entries):
         if not any(entry.key == METRICS or entry.key.startswith(f"{DETAILS}/") for entry in entries):
             raise ConfigError(f"{source.url} is an archive already: `archiver copy` copies it")

@@ -11,6 +11,7 @@ from archiver.importing.batch import DETAIL, Outcome, Result
 from archiver.importing.find import DETAILS, METRICS, Found, find
 from archiver.importing.run_folder import read_run_folder
 from archiver.importing.source import FolderSource, Source, StoreSource
+from archiver.importing.spool import Spool
 from archiver.importing.tables import facts_of, table_rows
 from archiver.importing.tiered import detail_of, head_of, metrics_rows
 from archiver.importing.universe_json import read_universe
@@ -102,17 +103,18 @@ class OldResults:
         return head_of(self._source, entry).strategy if set(stem) & set(_MARKS) else stem
 
     def _results(self, group: Found) -> Iterator[tuple[str, Result]]:
+        outcomes: list[Outcome] = []
         if group.form == "parquet":
             _, single = facts_of(self._source, group)
-            yield from table_rows(self._source, group.key, single)
+            yield from table_rows(self._source, group.key, single, outcomes)
             return
-        outcomes: list[Outcome] = []
-        read = read_universe(self._source, group)
-        if group.form == "run-folder":
-            read = read_run_folder(self._source, group, outcomes)
-        for batch in read:
-            for result in batch.results():
-                yield batch.universe, result
+        with Spool() as spool:
+            read = read_universe(self._source, group, outcomes)
+            if group.form == "run-folder":
+                read = read_run_folder(self._source, group, spool, outcomes)
+            for batch in read:
+                for result in batch.results():
+                    yield batch.universe, result
 
 
 def _detail_entries(group: Found) -> list[Entry]:

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from archiver.address import is_local
 from archiver.errors import ConfigError, IntegrityError, NotFoundError, StorageError
 from archiver.model import Entry
-from archiver.store import Store, open_store
+from archiver.store import Store, local_path, open_store
 
 SIDECAR = "_metadata.json"
 _BLOCK = 1 << 20
@@ -138,8 +139,8 @@ def open_source(url: str | os.PathLike[str], storage_options: Mapping[str, Any] 
     Raises ConfigError when there is no such place.
     """
     text = os.fspath(url)
-    if "://" not in text and "::" not in text:
-        path = Path(text).expanduser().absolute()
+    if is_local(text):
+        path = Path(local_path(text)).expanduser().absolute()
         if path.is_dir():
             return FolderSource(path)
         if path.is_file():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from archiver.codec.text import loads, plain
 from archiver.errors import FormatError, IntegrityError
-from archiver.importing.batch import DETAIL, Batch, Result, as_result, fingerprint, load_json, moment
+from archiver.importing.batch import DETAIL, Batch, Entries, Outcome, Result, fingerprint, load_json, moment
 from archiver.importing.find import Found
 from archiver.importing.source import SIDECAR, Source
 from archiver.importing.spool import Spool
@@ -22,13 +22,13 @@ _UNIVERSES = ("universe", "universe_name")
 _NOT_METRICS = ("run", "__index_level_0__")
 
 
-def read_table(source: Source, found: Found, spool: Spool) -> Iterator[Batch]:
-    """Yield a batch for each universe of a Parquet file.
+def read_table(source: Source, found: Found, spool: Spool, outcomes: list[Outcome]) -> Iterator[Batch]:
+    """Yield a batch for each universe of a Parquet file. `outcomes` takes what is left out of it.
 
     Raises IntegrityError for a damaged file, FormatError for one without a column `strategy_name`.
     """
     facts, single = facts_of(source, found)
-    for universe, row in table_rows(source, found.key, single):
+    for universe, row in table_rows(source, found.key, single, outcomes):
         spool.add(universe, row)
     modified = next(entry.modified for entry in found.entries if entry.key == found.key)
     created = moment(facts.get("backtest_timestamp"), modified)
@@ -55,7 +55,9 @@ def facts_of(source: Source, found: Found) -> tuple[dict[str, Any], str]:
     return facts, name.removesuffix("_backtest_results_merged").removesuffix("_merged")
 
 
-def table_rows(source: Source, key: str, single: str) -> Iterator[tuple[str, Result]]:
+def table_rows(
+    source: Source, key: str, single: str, outcomes: list[Outcome]
+) -> Iterator[tuple[str, Result]]:
     """Yield (universe, result) of a Parquet file; `single` is the universe of rows that name none.
 
     Names that repeat, once for each `lot_size`, are told apart by a universe for each lot size.
@@ -70,9 +72,12 @@ def table_rows(source: Source, key: str, single: str) -> Iterator[tuple[str, Res
             if "strategy_name" not in schema.names:
                 raise FormatError(f"{key} holds no results: it has no column strategy_name")
             lots = _repeats(parquet)
+            entries = Entries(key)
             for batch in parquet.iter_batches(_ROWS):
                 for row in batch.to_pylist():
-                    yield _row(plain(row, key), schema, single, lots, key)
+                    universe, entry = _row(plain(row, key), schema, single, lots)
+                    yield universe, entries.result(entry, universe)
+            outcomes += entries.outcomes()
         except (pa.ArrowException, OSError, ValueError) as error:
             raise IntegrityError(f"{key} is damaged: {str(error).splitlines()[0]}") from None
 
@@ -88,7 +93,7 @@ def _repeats(parquet: Any) -> bool:
     return int(pc.count_distinct(column).as_py()) < len(column)
 
 
-def _row(row: Result, schema: pa.Schema, single: str, lots: bool, key: str) -> tuple[str, Result]:
+def _row(row: Result, schema: pa.Schema, single: str, lots: bool) -> tuple[str, Result]:
     universe = single
     for name in _UNIVERSES:
         if isinstance(row.get(name), str):
@@ -105,4 +110,4 @@ def _row(row: Result, schema: pa.Schema, single: str, lots: bool, key: str) -> t
             row[item.name] = loads(value)
         elif item.name in DETAIL and value is None:
             row.pop(item.name, None)
-    return universe, as_result(row, universe, key)
+    return universe, row

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archiver.errors import FormatError
-from archiver.importing.batch import Batch, Result, SameValues, as_result, fingerprint, moment
+from archiver.importing.batch import Batch, Entries, Outcome, Result, SameValues, fingerprint, moment
 from archiver.importing.find import Found
 from archiver.importing.json_stream import BEGIN, elements, first_character, members
 from archiver.importing.source import Source
@@ -16,8 +16,11 @@ _RESULTS = ("results", "strategies", "all_results")
 _SUFFIX = "_backtest"
 
 
-def read_universe(source: Source, found: Found) -> Iterator[Batch]:
-    """Yield the batch of one file. Raises IntegrityError where its beginning is damaged."""
+def read_universe(source: Source, found: Found, outcomes: list[Outcome]) -> Iterator[Batch]:
+    """Yield the batch of one file. `outcomes` takes what is left out of it.
+
+    Raises IntegrityError where its beginning is damaged.
+    """
     entry = found.entries[0]
     facts = _header(source, entry.key)
     universe = universe_name(facts, entry.key)
@@ -28,7 +31,7 @@ def read_universe(source: Source, found: Found) -> Iterator[Batch]:
         universe=universe,
         created=moment(facts.get("backtest_timestamp"), entry.modified),
         fingerprint=fingerprint("universe-json", universe, source.sha256(entry.key)),
-        results=_Results(source, entry.key, universe, rest),
+        results=_Results(source, entry.key, universe, rest, outcomes),
         facts=rest,
     )
 
@@ -65,19 +68,22 @@ class _Results:
     key: str
     universe: str
     facts: dict[str, Any]
+    outcomes: list[Outcome]
 
     def __call__(self) -> Iterator[Result]:
         found = False
         same = SameValues()
+        entries = Entries(self.key)
         for name, value in self._values():
             if name not in _RESULTS:
                 self.facts[name] = value
                 continue
             found = True
             if value is not BEGIN:
-                yield same.of(as_result(_named(value), self.universe, self.key))
+                yield same.of(entries.result(_named(value), self.universe))
         if not found:
             raise FormatError(f"{self.key} has no list of results: it is in no format that archiver knows")
+        self.outcomes += entries.outcomes()
 
     def _values(self) -> Iterator[tuple[str, Any]]:
         with self.source.open(self.key) as file:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from archiver.store.bucket import BucketApi, RejectedError, RuleSet, UnsupportedError
 from archiver.store.contract import Store, check_key
-from archiver.store.opening import open_store
+from archiver.store.opening import local_path, open_store
 from archiver.store.whole import copy_missing
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "UnsupportedError",
     "check_key",
     "copy_missing",
+    "local_path",
     "open_store",
 ]

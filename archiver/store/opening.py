@@ -80,7 +80,7 @@ def _open_local(text: str, options: Mapping[str, Any], manner: Manner) -> Store:
     if options:
         raise ConfigError(f"a folder takes no storage options: remove {', '.join(sorted(options))}")
     try:
-        folder = Path(_local_path(text)).expanduser().absolute()
+        folder = Path(local_path(text)).expanduser().absolute()
     except RuntimeError as error:
         raise ConfigError(f"{text}: {error}") from None
     if folder.is_file():
@@ -89,7 +89,8 @@ def _open_local(text: str, options: Mapping[str, Any], manner: Manner) -> Store:
     return LocalStore(Path(os.path.normpath(folder)), read_only=manner.read_only, executor=manner.executor)
 
 
-def _local_path(text: str) -> str:
+def local_path(text: str) -> str:
+    """Return the path that a local URL means, a plain path as it is. Raises ConfigError for a relative file URL."""
     if not scheme_of(text):
         return text
     rest = text.partition("://")[2]
