@@ -60,12 +60,17 @@ def thin(values: Any, start: int = 0, end: int | None = None, most: int = MOST_P
 
 @dataclass(frozen=True, slots=True)
 class Returns:
-    """Money made by trades: its column, by month (year -> 12 sums or None), and counts by size."""
+    """Money made by trades: its column, by month (year -> 12 sums or None), and counts by size.
+
+    The first and the last count hold also the `below` and `above` that lie beyond the edges.
+    """
 
     column: str
     months: dict[int, list[float | None]]
     edges: list[float]
     counts: list[int]
+    below: int
+    above: int
     mean: float
     median: float
 
@@ -81,20 +86,36 @@ def returns(trades: pa.Table) -> Returns | None:
     finite = made[np.isfinite(made)]
     if not len(finite):
         return None
-    low, high = np.quantile(finite, [0.005, 0.995])
-    if high <= low:
-        low, high = low - 0.5, high + 0.5
-    counts, edges = np.histogram(
-        np.clip(finite, low, high), bins=min(41, max(7, len(finite) // 4)), range=(low, high)
-    )
+    edges = _edges(np.clip(finite, -1e300, 1e300))
+    counts, _ = np.histogram(np.clip(finite, edges[0], edges[-1]), bins=edges)
     return Returns(
         column,
         _months(trades, made),
         edges.tolist(),
         counts.tolist(),
+        int((finite < edges[0]).sum()),
+        int((finite > edges[-1]).sum()),
         float(finite.mean()),
         float(np.median(finite)),
     )
+
+
+def _edges(finite: Any) -> Any:
+    """Choose bins of one width for all but the most extreme of many values; zero is an edge, so no bin has both signs."""
+    import numpy as np
+
+    low = float(np.quantile(finite, 0.005, method="lower"))
+    high = float(np.quantile(finite, 0.995, method="higher"))
+    if not max(1e-300, 1e-12 * abs(low)) < high - low < 1e300:
+        pad = max(0.5, 1e-6 * abs(low))
+        return np.linspace(low - pad, high + pad if high - low < pad else low + pad, 8)
+    width = (high - low) / min(40, max(7, len(finite) // 4))
+    first, last = np.floor(low / width), np.ceil(high / width)
+    if max(abs(first), abs(last)) > 1e6:
+        return np.linspace(low, high, 8)
+    edges = np.arange(first, last + 1) * width
+    edges[0], edges[-1] = min(edges[0], low), max(edges[-1], high)
+    return edges
 
 
 def first_of(trades: pa.Table, names: Sequence[str]) -> str | None:
@@ -122,6 +143,22 @@ def when(value: Any) -> datetime | None:
     except (ValueError, OverflowError, OSError):
         return None
     return value if isinstance(value, datetime) else None
+
+
+def drawdown_unit(equity: Any, drawdown: Any) -> str:
+    """Tell what a drawdown curve is measured in, by what the equity curve fell: "%", "share" of 1, or "" for neither."""
+    import numpy as np
+
+    if not len(equity) or not len(drawdown) or not np.isfinite(equity).all() or equity.min() <= 0:
+        return ""
+    peaks = np.maximum.accumulate(equity)
+    fell = float(((peaks - equity) / peaks).max())
+    finite = drawdown[np.isfinite(drawdown)]
+    most = float(np.abs(finite).max()) if len(finite) else 0.0
+    if fell <= 0 or most <= 0:
+        return ""
+    sizes = (("%", 100.0), ("share", 1.0))
+    return next((unit for unit, size in sizes if abs(most / size / fell - 1) < 0.02), "")
 
 
 def _months(trades: pa.Table, made: Any) -> dict[int, list[float | None]]:

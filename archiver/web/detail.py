@@ -57,21 +57,27 @@ class Details:
         record, detail = self._data.reader.find(records, name)
         return self._kept.get((record.run, record.size, name), lambda: self._read(record, detail))
 
+    def trade(self, strategy: Strategy, trade: int) -> dict[str, Any]:
+        """Return one trade. Raises NotFoundError for one that is not there."""
+        trades = strategy.trades.table
+        if not 0 <= trade < trades.num_rows:
+            raise NotFoundError(f"there is no trade {trade + 1}: the strategy has {trades.num_rows}")
+        row: dict[str, Any] = trades.slice(trade, 1).to_pylist()[0]
+        return row
+
     def window(self, strategy: Strategy, trade: int) -> dict[str, list[Any]] | None:
         """Return the bars around one trade by column, or None where the archive has none.
 
         Raises NotFoundError for a trade that is not there.
         """
-        trades = strategy.trades.table
-        if not 0 <= trade < trades.num_rows:
-            raise NotFoundError(f"there is no trade {trade + 1}: the strategy has {trades.num_rows}")
+        row = self.trade(strategy, trade)
         found = self._data.reader.parquet(strategy.record.tier2) if strategy.record.tier2 else None
         windows = found.facts.get("trades", {}).get("windows", {}) if found else {}
         for name in windows:
             value = self._one_window(strategy, name, trade)
             if isinstance(value, dict) and value:
                 return value
-        return self._from_tape(strategy, trade)
+        return self._from_tape(strategy, row)
 
     def _one_window(self, strategy: Strategy, name: str, trade: int) -> Any:
         data, record = self._data.reader, strategy.record
@@ -87,10 +93,9 @@ class Details:
 
         return trades_table(data.parquet(record.tier2), strategy.detail, [name], cut)[name][trade].as_py()
 
-    def _from_tape(self, strategy: Strategy, trade: int) -> dict[str, list[Any]] | None:
+    def _from_tape(self, strategy: Strategy, row: dict[str, Any]) -> dict[str, list[Any]] | None:
         """Cut bars by the trade's own times where the run has exactly one tape."""
         tapes = self._data.reader.tapes(strategy.record) if len(strategy.record.tapes) == 1 else []
-        row = strategy.trades.table.slice(trade, 1).to_pylist()[0]
         entry, leave = row.get("entry_time"), row.get("exit_time")
         if not tapes or when(entry) is None or when(leave) is None:
             return None

@@ -216,10 +216,10 @@ def empty(title: str, *text: Part) -> Part:
     )
 
 
-def failed(error: Exception) -> Part:
+def failed(error: Exception, *more: Part) -> Part:
     """Say what went wrong: an expected error's own line; of any other only a number to find it in the log."""
     head, text, kind = _said(error)
-    return html.Div([html.H2(head), *text], className=f"state {kind}", role="alert")
+    return html.Div([html.H2(head), *text, *map(html.P, more)], className=f"state {kind}", role="alert")
 
 
 def failed_page(error: Exception) -> Page:

@@ -296,3 +296,19 @@ def test_a_token_opens_the_pages_once(chromium, plain: Made):
             page.wait_for_selector("table")
     finally:
         server.close()
+
+
+def test_the_calendar_fits_a_phone_with_every_month_named(chromium, served, plain: Made):
+    name = archiver.open(plain.url).detailed_strategies(UNIVERSE)[0][1]
+    with opened(chromium, served, links.strategy(UNIVERSE, name), viewport=PHONE, is_mobile=True) as page:
+        page.wait_for_selector(".calendar")
+        wide = page.evaluate(
+            "[...document.querySelectorAll('.calendar')].map(table => table.scrollWidth - innerWidth)"
+        )
+        assert all(more <= 0 for more in wide)
+        box = page.locator(".calendar").locator("xpath=..")
+        assert box.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
+        said = "one => getComputedStyle(one, '::before').content"
+        cells = page.locator(".calendar tbody tr").first.locator("td[data-month]")
+        assert cells.count() == 12
+        assert cells.first.evaluate(said) == '"Jan"'

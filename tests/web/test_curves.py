@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver.web.curves import first_of, floats, returns, thin, times, when
+from archiver.web.curves import drawdown_unit, first_of, floats, returns, thin, times, when
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=300), st.integers(4, 50))
@@ -82,3 +82,44 @@ def test_thinning_is_the_same_for_lists_and_arrays():
     rng = random.Random(1)
     values = [rng.gauss(0, 1) for _ in range(5_000)]
     assert thin(values)[0].tolist() == thin(np.array(values))[0].tolist()
+
+
+def test_zero_parts_the_bins_and_the_most_extreme_are_counted_at_the_ends():
+    made = [float(value) for value in range(-500, 501)] + [1e6, -1e6, 2e6, -2e6, -3e6, -4e6]
+    summed = returns(pa.table({"pnl": made}))
+    assert summed is not None
+    assert 0.0 in summed.edges
+    assert sum(summed.counts) == len(made)
+    assert (summed.below, summed.above) == (4, 4)
+    assert summed.edges[0] >= -600
+    assert summed.edges[-1] <= 600
+
+
+def test_few_trades_all_stand_in_their_own_bins():
+    summed = returns(pa.table({"pnl": [-3.0, 1.0, 2.0, 90.0]}))
+    assert summed is not None
+    assert (summed.below, summed.above) == (0, 0)
+    assert summed.edges[0] <= -3 < 90 <= summed.edges[-1]
+
+
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=60))
+def test_every_finite_return_is_counted(made):
+    summed = returns(pa.table({"pnl": pa.array(made, pa.float64())}))
+    finite = [value for value in made if value - value == 0]
+    assert (summed is None) == (not finite)
+    if summed is not None:
+        assert sum(summed.counts) == len(finite)
+        assert len(summed.counts) <= 100
+        assert np.isfinite(summed.edges).all()
+
+
+def test_the_unit_of_a_drawdown_is_told_by_what_the_equity_fell():
+    equity = np.array([100.0, 120.0, 90.0, 150.0, 75.0])
+    share = 1 - equity / np.maximum.accumulate(equity)
+    assert drawdown_unit(equity, share * 100) == "%"
+    assert drawdown_unit(equity, -share) == "share"
+    assert drawdown_unit(equity * 1000, np.maximum.accumulate(equity) * 1000 - equity * 1000) == ""
+    assert drawdown_unit(equity, np.zeros(5)) == ""
+    assert drawdown_unit(equity, np.empty(0)) == ""
+    assert drawdown_unit(equity - 100, share) == ""
+    assert drawdown_unit(np.array([1.0, np.nan]), share) == ""

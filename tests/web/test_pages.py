@@ -159,24 +159,40 @@ def test_odd_addresses_are_answered(client, address):
     assert "Something went wrong" not in text
 
 
-def grid(
-    client: Client, request: object, ask: dict[str, object], output: str = "strategies-grid"
-) -> dict[str, object]:
-    state = {"id": "ask", "property": "data", "value": ask}
-    if output == "trades-grid":
-        state["id"] = "strategy-of"
+def grid(client: Client, request: object, ask: dict[str, object]) -> dict[str, object]:
+    output = "strategies-grid"
     answer = client.post(
         "/_dash-update-component",
         json={
             "output": f"{output}.getRowsResponse",
             "outputs": {"id": output, "property": "getRowsResponse"},
             "inputs": [{"id": output, "property": "getRowsRequest", "value": request}],
-            "state": [state],
+            "state": [{"id": "ask", "property": "data", "value": ask}],
             "changedPropIds": [f"{output}.getRowsRequest"],
         },
     )
     assert answer.status_code == 200, answer.text
     return answer.json["response"][output]["getRowsResponse"]
+
+
+def trades(client: Client, request: object, of: dict[str, object]) -> tuple[dict[str, object], str]:
+    """Return rows of the trades table, and what is said above it."""
+    answer = client.post(
+        "/_dash-update-component",
+        json={
+            "output": "..trades-grid.getRowsResponse...trades-error.children..",
+            "outputs": [
+                {"id": "trades-grid", "property": "getRowsResponse"},
+                {"id": "trades-error", "property": "children"},
+            ],
+            "inputs": [{"id": "trades-grid", "property": "getRowsRequest", "value": request}],
+            "state": [{"id": "strategy-of", "property": "data", "value": of}],
+            "changedPropIds": ["trades-grid.getRowsRequest"],
+        },
+    )
+    assert answer.status_code == 200, answer.text
+    found = answer.json["response"]
+    return found["trades-grid"]["getRowsResponse"], text_of(found["trades-error"]["children"])
 
 
 def test_the_table_asks_for_pages_of_sorted_rows(client, plain: Made):
@@ -204,7 +220,7 @@ def test_forged_requests_for_rows_are_answered_without_error(client, plain: Made
     assert len(answer["rowData"]) <= 1000
     name = archiver.open(plain.url).detailed_strategies(UNIVERSE)[0][1]
     of = {"name": name, "universe": UNIVERSE, "run": plain.runs[1].id}
-    assert len(grid(client, request_, of, "trades-grid")["rowData"]) <= 1000
+    assert len(trades(client, request_, of)[0]["rowData"]) <= 1000
 
 
 def test_an_empty_place_says_what_to_do(tmp_path: Path):
@@ -235,23 +251,93 @@ def test_what_goes_away_while_one_looks_is_told(plain: Made, tmp_path: Path):
         assert "Something went wrong" not in show(client, address)[1]
 
 
-def test_damage_is_told_and_never_shown_as_data(plain: Made, tmp_path: Path):
-    shutil.copytree(plain.url, tmp_path / "copy")
-    url = str(tmp_path / "copy")
-    archive = archiver.open(url)
-    name = archive.detailed_strategies(UNIVERSE)[0][1]
-    detail = archive.record(plain.runs[1].id).tier2
-    assert detail is not None
-    file = tmp_path / "copy" / detail.key
+def damaged(plain: Made, folder: Path, key: str) -> str:
+    """Copy the plain archive, spoil one object of the copy, and return the copy's URL."""
+    shutil.copytree(plain.url, folder / "copy")
+    file = folder / "copy" / key
     data = bytearray(file.read_bytes())
     for at in range(0, len(data), 50):
         data[at] ^= 0xFF
     file.write_bytes(data)
-    client = Client(guarded(url))
+    return str(folder / "copy")
+
+
+def test_damaged_details_are_told_and_the_metrics_are_shown(plain: Made, tmp_path: Path):
+    archive = archiver.open(plain.url)
+    name = archive.detailed_strategies(UNIVERSE)[0][1]
+    detail = archive.record(plain.runs[1].id).tier2
+    assert detail is not None
+    client = Client(guarded(damaged(plain, tmp_path, detail.key)))
     _, text = show(client, links.strategy(UNIVERSE, name))
     assert "This object is damaged" in text
     assert "archiver verify" in text
-    assert "Something went wrong" not in show(client, links.href("/bucket", key=detail.key))[1]
+    assert "curves and trades cannot be read" in text
+    assert "Sharpe ratio" in text
+    assert "Profit factor" in text
+    answer, said = trades(
+        client,
+        {"startRow": 0, "endRow": 10, "sortModel": []},
+        {"name": name, "universe": UNIVERSE, "run": plain.runs[1].id},
+    )
+    assert answer == {"rowData": [], "rowCount": 0}
+    assert "This object is damaged" in said
+    assert detail.key in said
+
+
+def test_a_damaged_tape_takes_the_bars_and_leaves_the_trade(plain: Made, tmp_path: Path):
+    archive = archiver.open(plain.url)
+    name = archive.detailed_strategies(UNIVERSE)[0][1]
+    (tape,) = archive.record(plain.runs[1].id).tapes
+    client = Client(guarded(damaged(plain, tmp_path, tape.key)))
+    body = {
+        "output": "trade-view.children",
+        "outputs": {"id": "trade-view", "property": "children"},
+        "inputs": [{"id": "trade", "property": "data", "value": 3}],
+        "state": [
+            {
+                "id": "strategy-of",
+                "property": "data",
+                "value": {"name": name, "universe": UNIVERSE, "run": plain.runs[1].id},
+            }
+        ],
+        "changedPropIds": ["trade.data"],
+    }
+    text = text_of(client.post("/_dash-update-component", json=body).json)
+    assert "Entry price" in text
+    assert "This object is damaged" in text
+    assert tape.key in text
+
+
+def test_a_store_that_fails_while_the_table_is_scrolled_is_told(plain: Made, monkeypatch):
+    name = archiver.open(plain.url).detailed_strategies(UNIVERSE)[0][1]
+    of = {"name": name, "universe": UNIVERSE, "run": plain.runs[1].id}
+    client = Client(guarded(plain.url))
+    request = {"startRow": 0, "endRow": 10, "sortModel": []}
+    assert len(trades(client, request, of)[0]["rowData"]) == 10
+
+    def fail(*_: object) -> object:
+        raise StorageError("the bucket does not answer: try again")
+
+    monkeypatch.setattr("archiver.web.detail.Details.find", fail)
+    answer, said = trades(client, request, of)
+    assert answer["rowCount"] == 0
+    assert "The store cannot be reached" in said
+    assert "the bucket does not answer" in said
+
+
+def test_a_run_pruned_between_list_and_click_names_the_way_back(plain: Made, tmp_path: Path):
+    shutil.copytree(plain.url, tmp_path / "copy")
+    archive = archiver.open(str(tmp_path / "copy"))
+    client = Client(guarded(archive.store.url))
+    run, name = plain.runs[0].id, archive.detailed_strategies(UNIVERSE)[0][1]
+    assert run in show(client, "/runs")[1]
+    archive.apply(archive.plan_prune(archiver.Policy(keep_last=1)), max_remove=0.5)
+    for address in (links.run(run), links.strategy(UNIVERSE, name, run)):
+        title, text = show(client, address)
+        assert title == "This run is not there · archiver"
+        assert f"archiver undelete {run}" in text
+        assert '"H1"' in text
+        assert '"href": "/"' in text
 
 
 @pytest.mark.parametrize(
@@ -298,7 +384,8 @@ def test_a_million_trades_come_page_by_page(tmp_path: Path):
     assert "1,000,000 points, thinned" in text
     assert len(text) < 400_000
     request = {"startRow": 999_990, "endRow": 1_000_090, "sortModel": [{"colId": "pnl", "sort": "desc"}]}
-    answer = grid(client, request, {"name": "busy", "universe": "u", "run": run.id}, "trades-grid")
+    answer, said = trades(client, request, {"name": "busy", "universe": "u", "run": run.id})
+    assert said == "null"
     assert answer["rowCount"] == 1_000_000
     assert [row["pnl"] for row in answer["rowData"]] == [-3.0] * 10
 

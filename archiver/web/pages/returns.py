@@ -22,25 +22,8 @@ def cards(trades: pa.Table) -> list[Any]:
     if summed is None:
         return []
     unit = fmt.unit(summed.column)
-    middles = [(low + high) / 2 for low, high in pairwise(summed.edges)]
-    colors = [figures.GOOD if middle > 0 else figures.BAD for middle in middles]
-    drawn = figures.figure(
-        [
-            figures.bars(
-                middles,
-                summed.counts,
-                colors,
-                width=[(high - low) * 0.92 for low, high in pairwise(summed.edges)],
-                hovertemplate="%{y} trades around %{x:,.2f}<extra></extra>",
-            )
-        ],
-        x=f"{fmt.title(summed.column)} of a trade" + (f" ({unit})" if unit else ""),
-        y="Trades",
-        bargap=0.05,
-        xaxis={"showgrid": False},
-    )
     note = f"mean {fmt.shown(summed.column, summed.mean)}, median {fmt.shown(summed.column, summed.median)}"
-    chart = figures.graph("distribution", drawn, "Distribution of returns", height=240)
+    chart = figures.graph("distribution", _distribution(summed), "Distribution of returns", height=240)
     distribution = html.Div(parts.card("Distribution of returns", chart, note=note))
     if not summed.months:
         return [distribution]
@@ -48,17 +31,61 @@ def cards(trades: pa.Table) -> list[Any]:
     return [distribution, html.Div(parts.card("Calendar", _calendar(summed), note=note), className="span-2")]
 
 
+def _distribution(summed: curves.Returns) -> figures.Figure:
+    """Draw counts by size; outer bars that hold what lies beyond them are paler, and say so."""
+    unit = fmt.unit(summed.column)
+    pairs = list(pairwise(summed.edges))
+    middles = [(low + high) / 2 for low, high in pairs]
+    texts = [f"{fmt.shown(summed.column, low)} to {fmt.shown(summed.column, high)}" for low, high in pairs]
+    opacity = [1.0] * len(pairs)
+    labels: list[figures.Figure] = []
+    for at, more, sign, edge, side in (
+        (0, summed.below, "≤", summed.edges[1], "left"),
+        (-1, summed.above, "≥", summed.edges[-2], "right"),
+    ):
+        if more:
+            texts[at] = f"{sign} {fmt.shown(summed.column, edge)}"
+            opacity[at] = 0.5
+            labels.append(
+                {
+                    "x": summed.edges[at], "y": summed.counts[at], "text": f"{sign} {_short(edge)}",
+                    "showarrow": False, "xanchor": side, "yanchor": "bottom", "font": {"size": 11},
+                }
+            )  # fmt: skip
+    bars = figures.bars(
+        middles,
+        summed.counts,
+        [figures.GOOD if middle > 0 else figures.BAD for middle in middles],
+        width=[(high - low) * 0.92 for low, high in pairs],
+        customdata=texts,
+        hovertemplate="%{y} trades: %{customdata}<extra></extra>",
+    )
+    bars["marker"]["opacity"] = opacity
+    return figures.figure(
+        [bars],
+        x=f"{fmt.title(summed.column)} of a trade" + (f" ({unit})" if unit else ""),
+        y="Trades",
+        bargap=0.05,
+        annotations=labels,
+        xaxis={"showgrid": False, "nticks": 6},
+    )
+
+
 def _calendar(summed: curves.Returns) -> Any:
     amounts = [abs(value) for year in summed.months.values() for value in year if value is not None]
     most = max(amounts, default=1) or 1
 
-    def cell(value: float | None) -> Any:
+    def cell(value: float | None, month: str) -> Any:
         if value is None:
-            return html.Td("", className="none")
+            return html.Td("", className="none", **{"data-month": month})
         kind = "up" if value > 0 else "down" if value < 0 else ""
         strength = 8 + 62 * (abs(value) / most) ** 0.7
         return html.Td(
-            _short(value), className=kind, style={"--strength": f"{strength:.0f}%"}, title=fmt.number(value)
+            _short(value),
+            className=kind,
+            style={"--strength": f"{strength:.0f}%"},
+            title=f"{month} {fmt.number(value)}",
+            **{"data-month": month},
         )
 
     head = html.Thead(html.Tr([html.Th(text, scope="col") for text in ("", *_MONTHS, "Year")]))
@@ -69,7 +96,7 @@ def _calendar(summed: curves.Returns) -> Any:
             html.Tr(
                 [
                     html.Th(str(year), scope="row"),
-                    *map(cell, months),
+                    *map(cell, months, _MONTHS),
                     html.Td(parts.signed(_short(total), total), className="sum"),
                 ]
             )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dash import dcc, html
 from dash.dependencies import Input, Output, State
 
-from archiver.errors import ArchiverError, NotFoundError, NotKeptError
+from archiver.errors import ArchiverError, IntegrityError, NotFoundError, NotKeptError, StorageError
 from archiver.model import Record
 from archiver.web import curves, figures, links, parts
 from archiver.web import format as fmt
@@ -30,6 +30,9 @@ _HEADLINE = (
     ("n_trades",),
 )
 _MOST_HISTORY = 40
+_ONLY_METRICS = (
+    "Its curves and trades cannot be read. Its metrics are kept apart from them, and are shown below."
+)
 
 
 def page(site: Site, query: links.Query) -> Page:
@@ -40,7 +43,7 @@ def page(site: Site, query: links.Query) -> Page:
         raise NotFoundError("the address names no strategy: choose one from Strategies")
     try:
         found = site.details.find(name, universe or None, run or None)
-    except NotKeptError as error:
+    except (NotKeptError, IntegrityError, StorageError) as error:
         return Page(name, _without_detail(site, name, universe, run, error))
     record = found.record
     content = [
@@ -159,11 +162,23 @@ def _curves(found: Strategy) -> Any:
     return parts.card("Equity and drawdown", chart, note=note)
 
 
+def _positions(found: Strategy) -> str:
+    """Tell what a curve runs over: trades where it has one value for each, else the days that the metrics name."""
+    count = found.trades.table.num_rows
+    if count and len(found.equity) - count in (0, 1):
+        return "Trade"
+    start, end = (curves.when(found.metrics.get(name)) for name in ("start", "end"))
+    return f"Points from {start:%Y-%m-%d} to {end:%Y-%m-%d}" if start and end else "Points, first to last"
+
+
 def _curve_figure(found: Strategy, start: int = 0, end: int | None = None) -> figures.Figure:
     x, y = curves.thin(found.equity, start, end)
     dx, dy = curves.thin(found.drawdown, start, end)
     # Drawdowns hang from the top, whichever sign they were saved with.
     down = [-abs(value) for value in dy.tolist()]
+    unit = curves.drawdown_unit(found.equity, found.drawdown)
+    written = {"%": "%{y:.2f} %", "share": "%{y:.2%}"}.get(unit, "%{y:,.4~g}")
+    axis = {"%": {"ticksuffix": " %"}, "share": {"tickformat": ".0%"}}.get(unit, {})
     traces = [
         figures.line(x.tolist(), y.tolist(), "Equity", hovertemplate="%{y:,.2f}<extra>Equity</extra>"),
         figures.line(
@@ -174,15 +189,15 @@ def _curve_figure(found: Strategy, start: int = 0, end: int | None = None) -> fi
             yaxis="y2",
             fill="tozeroy",
             fillcolor="rgba(224,82,106,0.18)",
-            hovertemplate="%{y:.2f}<extra>Drawdown</extra>",
+            hovertemplate=f"{written}<extra>Drawdown</extra>",
         ),
     ]
-    shown = figures.figure(
+    return figures.figure(
         traces,
-        x="Point of the curve",
+        x=_positions(found),
         hovermode="x unified",
         uirevision="curve",
-        xaxis={"anchor": "y2", "showgrid": False},
+        xaxis={"anchor": "y2", "showgrid": False, "nticks": 7, "tickformat": ",d"},
         yaxis={"domain": [0.34, 1], "title": {"text": "Equity", "standoff": 8}},
         yaxis2={
             "domain": [0, 0.28],
@@ -190,9 +205,9 @@ def _curve_figure(found: Strategy, start: int = 0, end: int | None = None) -> fi
             "automargin": True,
             "zeroline": False,
             "nticks": 4,
+            **axis,
         },
     )
-    return shown
 
 
 def _zoomed(site: Site, moved: dict[str, Any] | None, of: dict[str, str]) -> Any:
@@ -234,6 +249,7 @@ def _history(site: Site, of: dict[str, str]) -> Any:
                 fmt.moment(record.created),
                 links.strategy(record.universe, of["name"], record.run),
                 title=record.run,
+                kind="line",
             ),
             parts.badge("shown", "accent") if record.run == of["run"] else "",
             *(fmt.number(row.get(name)) for name in columns),
@@ -266,8 +282,8 @@ def _history(site: Site, of: dict[str, str]) -> Any:
     return parts.card("History over runs", *content, note=note)
 
 
-def _without_detail(site: Site, name: str, universe: str, run: str, error: NotKeptError) -> Any:
-    """Show what there is of a strategy whose detail was not kept: its metrics and where it ranks."""
+def _without_detail(site: Site, name: str, universe: str, run: str, error: ArchiverError) -> Any:
+    """Show what there is of a strategy without detail: its metrics, and why there are no curves and trades."""
     import pyarrow.compute as pc
 
     table = site.data.metrics(run or None).table
@@ -283,11 +299,7 @@ def _without_detail(site: Site, name: str, universe: str, run: str, error: NotKe
     numeric = set(numeric_columns(table))
     return [
         _heading(name, record, None, run),
-        html.Div(
-            [html.H2("No detail was kept of this strategy"), html.P(str(error))],
-            className="state empty",
-            role="status",
-        ),
+        parts.failed(error, *([] if isinstance(error, NotKeptError) else [_ONLY_METRICS])),
         _headline({key: value for key, value in metrics.items() if key in numeric}),
         html.Div(
             [

@@ -9,8 +9,9 @@ from dash import ClientsideFunction, html
 from dash.dependencies import Input, Output, State
 
 from archiver.selection import Ask
-from archiver.web import curves, figures, parts
+from archiver.web import figures, parts
 from archiver.web import format as fmt
+from archiver.web.bars import trade_figure
 from archiver.web.data import Metrics, plain_value
 from archiver.web.detail import Strategy, cut_around
 from archiver.web.rows import is_number
@@ -25,6 +26,7 @@ def connect(app: Any, site: Site) -> None:
     """Answer the table's requests for rows, and clicks on a trade."""
     app.callback(
         Output("trades-grid", "getRowsResponse"),
+        Output("trades-error", "children"),
         Input("trades-grid", "getRowsRequest"),
         State("strategy-of", "data"),
         prevent_initial_call=True,
@@ -65,7 +67,11 @@ def card(found: Strategy) -> Any:
     )
     note = f"{fmt.counted(table.num_rows, 'trade')}; choose one to see its bars"
     return parts.card(
-        "Trades", html.Div(id="trade-view"), html.Div(grid, className="grid-frame short"), note=note
+        "Trades",
+        html.Div(id="trade-view"),
+        html.Div(id="trades-error"),
+        html.Div(grid, className="grid-frame short"),
+        note=note,
     )
 
 
@@ -98,9 +104,11 @@ def _text_of(name: str, unit: str) -> str:
     return "moneyText" if unit in ("$", "€") else "metricText"
 
 
-def _rows(site: Site, request: dict[str, Any] | None, of: dict[str, str]) -> dict[str, Any]:
+def _rows(site: Site, request: dict[str, Any] | None, of: dict[str, str]) -> tuple[dict[str, Any], Any]:
+    """Return rows of the table, and why there are none where reading them failed."""
+    nothing: dict[str, Any] = {"rowData": [], "rowCount": 0}
     if not request:
-        return {"rowData": [], "rowCount": 0}
+        return nothing, None
     try:
         found = site.details.find(of["name"], of["universe"], of["run"])
         names = found.trades.table.column_names
@@ -110,9 +118,9 @@ def _rows(site: Site, request: dict[str, Any] | None, of: dict[str, str]) -> dic
         ask = Ask(sort=tuple(key for key in sort if key[0] in names)[:8])
         rows = site.views.page(numbered, ask, start, min(end, start + 1000)).to_pylist()
         count = site.views.count(numbered, ask)
-    except Exception:  # noqa: BLE001 - an empty table, never a traceback
-        return {"rowData": [], "rowCount": 0}
-    return {"rowData": [_trade_row(row) for row in rows], "rowCount": count}
+    except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
+        return nothing, parts.failed(error)
+    return {"rowData": [_trade_row(row) for row in rows], "rowCount": count}, None
 
 
 def _numbered(found: Strategy) -> Metrics:
@@ -138,8 +146,7 @@ def _trade(site: Site, trade: int | None, of: dict[str, str]) -> Any:
     if trade is None:
         return None
     found = site.details.find(of["name"], of["universe"], of["run"])
-    window = site.details.window(found, int(trade))
-    row = found.trades.table.slice(int(trade), 1).to_pylist()[0]
+    row = site.details.trade(found, int(trade))
     facts = [
         (fmt.title(name), fmt.shown(name, row[name]))
         for name in (
@@ -156,92 +163,14 @@ def _trade(site: Site, trade: int | None, of: dict[str, str]) -> Any:
         )
         if row.get(name) is not None
     ]
-    head = html.H3(f"Trade {trade + 1}")
+    chart = parts.safely(lambda: _bars(site, found, int(trade), row))()
+    return html.Div([html.H3(f"Trade {int(trade) + 1:,}"), parts.facts(facts), chart], className="trade")
+
+
+def _bars(site: Site, found: Strategy, trade: int, row: dict[str, Any]) -> Any:
+    window = site.details.window(found, trade)
     bars = cut_around(window) if window else {}
     if "close" not in bars:
         text = "The archive holds no bars for this trade: save with price windows or `bars=` to see them."
-        return html.Div([head, parts.facts(facts), html.P(text, className="note")], className="trade")
-    chart = figures.graph(
-        "trade-chart", _trade_figure(bars, row), f"Bars around trade {trade + 1}", height=300
-    )
-    return html.Div([head, parts.facts(facts), chart], className="trade")
-
-
-def _trade_figure(bars: dict[str, list[Any]], row: dict[str, Any]) -> figures.Figure:
-    count = len(bars["close"])
-    clock = [str(value) for value in bars.get("time", range(count))]
-    at = list(range(count))
-    if {"open", "high", "low"} <= bars.keys():
-        traces: list[figures.Figure] = [
-            {
-                "type": "candlestick",
-                "x": at,
-                **{name: bars[name] for name in ("open", "high", "low", "close")},
-                "text": clock,
-                "increasing": {"line": {"color": figures.GOOD, "width": 1}, "fillcolor": figures.GOOD},
-                "decreasing": {"line": {"color": figures.BAD, "width": 1}, "fillcolor": figures.BAD},
-                "name": "",
-            }
-        ]
-    else:
-        traces = [figures.line(at, bars["close"], text=clock)]
-    shapes = []
-    places: dict[str, int] = {}
-    for side in ("entry", "exit"):
-        place = _place(clock, row.get(f"{side}_time"))
-        if place is None:
-            continue
-        places[side] = place
-        long = str(row.get("direction", "")).lower() in ("long", "buy", "1")
-        up = long if side == "entry" else not long
-        price = row.get(f"{side}_price")
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers+text",
-                "x": [place],
-                "y": [price if isinstance(price, int | float) else bars["close"][place]],
-                "text": [side.title()],
-                "textposition": "top center" if side == "exit" else "bottom center",
-                "marker": {
-                    "symbol": "triangle-up" if up else "triangle-down",
-                    "size": 13,
-                    "color": figures.ACCENT if side == "entry" else figures.COLORS[1],
-                    "line": {"width": 1.5, "color": "#ffffff"},
-                },
-                "hovertemplate": f"{side.title()} %{{y}}<extra></extra>",
-            }
-        )
-    if len(places) == 2:
-        shapes.append(
-            {
-                "type": "rect", "xref": "x", "yref": "paper", "x0": places["entry"], "x1": places["exit"],
-                "y0": 0, "y1": 1, "fillcolor": "rgba(79,124,255,0.10)", "line": {"width": 0}, "layer": "below",
-            }
-        )  # fmt: skip
-    step = max(1, count // 6)
-    return figures.figure(
-        traces,
-        y="Price",
-        shapes=shapes,
-        xaxis={
-            "rangeslider": {"visible": False},
-            "showgrid": False,
-            "tickvals": at[::step],
-            "ticktext": [text[5:16].replace("T", " ") for text in clock[::step]],
-        },
-    )
-
-
-def _place(clock: list[str], moment: Any) -> int | None:
-    """Return the last bar that begins at or before a moment."""
-    wanted = curves.when(moment)
-    if wanted is None:
-        return clock.index(str(moment)) if str(moment) in clock else None
-    moments = [curves.when(text) for text in clock]
-    try:
-        return max(
-            (at for at, value in enumerate(moments) if value is not None and value <= wanted), default=None
-        )
-    except TypeError:
-        return None
+        return html.P(parts.prose(text), className="note")
+    return figures.graph("trade-chart", trade_figure(bars, row), f"Bars around trade {trade + 1}", height=300)
