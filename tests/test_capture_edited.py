@@ -130,3 +130,28 @@ def test_function_sent_to_a_worker_before_the_edit(tmp_path: Path) -> None:
     )
     shown = run("run.py", cwd=tmp_path)
     assert "was edited after Python loaded it" in shown.code["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("now", "noticed"),
+    [
+        ("WINDOW = 99\n", True),
+        ("WINDOW: int = 99\n", True),
+        ("WINDOW = (\n", True),
+        ("WINDOW = 10  # days\n", False),
+    ],
+)
+def test_module_edited_before_the_first_capture_without_bytecode(
+    tmp_path: Path, now: str, noticed: bool
+) -> None:
+    script = f"import lib, pathlib\npathlib.Path('lib.py').write_text({now!r})\n{show(repr('imports'))}"
+    write(tmp_path, {"run.py": script, "lib.py": "WINDOW = 10\n"})
+    shown = run("run.py", cwd=tmp_path, PYTHONDONTWRITEBYTECODE="1")
+    edited = "lib.py was edited after Python loaded it: what is kept is the edited file, not what ran"
+    assert shown.code["warnings"] == ([edited] if noticed else [])
+
+
+def test_constant_that_the_program_replaces_is_no_edit(tmp_path: Path) -> None:
+    script = f"import pathlib\npathlib.Path('lib.py').write_text('TABLE = None')\nimport lib\nlib.TABLE = [1]\n{show(repr('imports'))}"
+    write(tmp_path, {"run.py": script})
+    assert run("run.py", cwd=tmp_path, PYTHONDONTWRITEBYTECODE="1").code["warnings"] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import marshal
 import os
@@ -10,6 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import NamedTuple
@@ -261,10 +263,32 @@ def _functions(module: ModuleType | None, name: str) -> Iterator[CodeType]:
 
 def _compiled_from(module: ModuleType | None, data: bytes) -> bool:
     """Tell whether the bytecode that Python keeps of the module, where it does, is that of the source."""
-    cached = getattr(module, "__cached__", None)
+    cached = None if sys.dont_write_bytecode else getattr(module, "__cached__", None)
     try:
         bytecode = Path(cached).read_bytes() if isinstance(cached, str) else b""
         kept = marshal.loads(bytecode[16:]) if len(bytecode) > 16 else None  # noqa: S302  # Python has run it
     except (OSError, ValueError, EOFError, TypeError):
-        return True
-    return not isinstance(kept, CodeType) or _holds(data, (kept,))
+        kept = None
+    return _holds(data, (kept,)) if isinstance(kept, CodeType) else _has_constants_of(module, data)
+
+
+def _has_constants_of(module: ModuleType | None, data: bytes) -> bool:
+    """Tell whether a module's constants are those that a source gives them: without bytecode there is no more to go by."""
+    given: dict[str, object] = {}
+    try:
+        nodes = ast.parse(data).body
+    except (SyntaxError, ValueError):
+        return False
+    for node in nodes:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in targets:
+            if isinstance(target, ast.Name) and target.id.isupper():
+                given.pop(target.id, None)
+                with suppress(ValueError, AttributeError):
+                    given[target.id] = ast.literal_eval(node.value)  # type: ignore[attr-defined]  # of assignments
+    held = vars(module) if module is not None else {}
+    return all(
+        repr(held[name]) == repr(value)
+        for name, value in given.items()
+        if type(held.get(name)) is type(value)
+    )
