@@ -83,10 +83,11 @@ def returns(trades: pa.Table) -> Returns | None:
     if column is None or not trades.num_rows:
         return None
     made = floats(trades[column].to_pylist())
-    finite = made[np.isfinite(made)]
+    # So large that their sum is none is what nobody earns: they only must not break the page.
+    finite = np.clip(made[np.isfinite(made)], -1e300, 1e300)
     if not len(finite):
         return None
-    edges = _edges(np.clip(finite, -1e300, 1e300))
+    edges = _edges(finite)
     counts, _ = np.histogram(np.clip(finite, edges[0], edges[-1]), bins=edges)
     return Returns(
         column,
