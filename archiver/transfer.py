@@ -7,24 +7,20 @@ which the next transfer uses and `gc` removes. Copying an archive and restoring 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
-import zstandard
-
 from archiver import layout
-from archiver.codec.parquet import check
 from archiver.errors import IntegrityError, NotFoundError
 from archiver.model import Entry, Record, Ref
 from archiver.runs import reachable, read_record
 from archiver.store import Store, copy_missing
+from archiver.verified import PIECE, check_refs, is_shared, pieces, stored_bytes
 
-PIECE = 1 << 20
-"""Bytes that are held of one object; a larger one is streamed."""
 _LARGE_BYTES, _LEAST_AT_ONCE = 32 << 20, 2
 """Of streamed objects so many bytes move at a time, for a store may hold all of one before it sends it."""
 _BATCH = 512
@@ -83,75 +79,6 @@ def transfer(
     damage in the source, after all sound runs were copied.
     """
     return _Transfer(source, target, restore, step).run(sorted(runs))
-
-
-def check_refs(record: Record) -> None:
-    """Make sure that a record points only to keys that are its own, or named by content.
-
-    Records from elsewhere may lie; without this, one could write over another run's objects. Raises IntegrityError.
-    """
-    expected: list[tuple[Ref, str]] = [(ref, layout.tape_key(ref.sha256)) for ref in record.tapes]
-    if record.tier1 is not None:
-        expected.append((record.tier1, layout.tier1_key(record.universe, record.run)))
-    if record.tier2 is not None:
-        expected.append((record.tier2, layout.tier2_key(record.universe, record.run)))
-    for ref, key in expected:
-        if ref.key != key:
-            raise IntegrityError(f"the record of {record.run} points to {ref.key!r}, which is not its own")
-    for ref in reachable(record):
-        if len(ref.sha256) != 64 or not set(ref.sha256) <= set("0123456789abcdef") or ref.size < 0:
-            raise IntegrityError(f"the record of {record.run} names no sha256 for {ref.key!r}")
-
-
-def stored_bytes(store: Store, ref: Ref) -> bytes:
-    """Read an object as it is stored, verified against its record. Raises IntegrityError, also when it is gone."""
-    try:
-        data = store.get(ref.key)
-    except NotFoundError:
-        raise gone(ref.key, store) from None
-    if not ref.plain:
-        return check(ref, data)
-    if _plain_digest(data, ref) != ref.sha256:
-        raise IntegrityError(f"{ref.key} in {store.url} is damaged: its content is not what its name says")
-    return data
-
-
-def _plain_digest(data: bytes, ref: Ref) -> str:
-    """Hash the content of a frame, piece by piece: what claims to be small may unpack to anything."""
-    digest = hashlib.sha256()
-    left = ref.size
-    try:
-        with zstandard.ZstdDecompressor().stream_reader(data) as reader:
-            while piece := reader.read(min(PIECE, left + 1)):
-                left -= len(piece)
-                digest.update(piece)
-                if left < 0:
-                    break
-    except zstandard.ZstdError as error:
-        raise IntegrityError(f"{ref.key} is damaged: {error}") from None
-    return digest.hexdigest() if left == 0 else ""
-
-
-def pieces(store: Store, key: str, size: int) -> Iterator[bytes]:
-    """Read a large object piece by piece. Raises IntegrityError when it is gone or shorter than that."""
-    for start in range(0, size, PIECE):
-        end = min(start + PIECE, size)
-        try:
-            data = store.get(key, start, end)
-        except NotFoundError:
-            raise gone(key, store) from None
-        if len(data) != end - start:
-            raise IntegrityError(f"{key} in {store.url} is cut; run `archiver verify`")
-        yield data
-
-
-def gone(key: str, store: Store) -> IntegrityError:
-    """Return the error for an object that is not where a record says."""
-    # Details may have expired, which is no damage: once the record says so, the rest of the run moves.
-    advice = " --repair`, then try again" if key.startswith(layout.TIER2) else "`"
-    return IntegrityError(
-        f"{key} is gone from {store.url} although a record needs it; run `archiver verify{advice}"
-    )
 
 
 class _Transfer:
@@ -256,10 +183,8 @@ class _Transfer:
         items = [self._item(ref, there) for key, ref in refs.items() if key not in self._shared]
         damaged = self._put_all(items)
         sound = [run for run in records if not any(ref.key in damaged for ref in reachable(records[run]))]
-        # Archived details lie in a bundle: a record without it would point nowhere.
-        bundles = {records[run].archived or "/" for run in sound}
-        for key in sorted(layout.bundle_key(name) for name in bundles if "/" not in name):
-            self.bytes += copy_missing(self.source, self.target, key)
+        lost = self._move_bundles([records[run] for run in sound])
+        sound = [run for run in sound if records[run].archived not in lost]
         put = partial(_put_item, self.target)
         for _ in self.pool.map(put, ((key, b"") for run in sound for key in markers.get(run, ()))):
             pass
@@ -275,6 +200,29 @@ class _Transfer:
         self.objects += len(sound)
         self.bytes += size
         self.step(size)
+
+    def _move_bundles(self, records: Sequence[Record]) -> set[str | None]:
+        """Move the bundles that hold archived details: a record without its bundle would point nowhere.
+
+        Those at a path or URL of their own stay where they are. Returns the names of those that are gone.
+        """
+        lost: set[str | None] = set()
+        for name in sorted({record.archived for record in records if record.archived}):
+            if "/" in name:
+                continue
+            try:
+                size = copy_missing(self.source, self.target, layout.bundle_key(name))
+            except NotFoundError:
+                lost.add(name)
+                self.damage.append(
+                    f"{layout.bundle_key(name)} is gone from {self.source.url} although it holds details of runs; put"
+                    " it back from a copy"
+                )
+                continue
+            self.objects += bool(size)
+            self.bytes += size
+            self.step(size)
+        return lost
 
     def _load(self, runs: Sequence[str]) -> tuple[dict[str, bytes], dict[str, Record]]:
         """Read records; those that cannot be true are damage."""
@@ -308,11 +256,6 @@ class _Transfer:
         return damaged
 
 
-def is_shared(key: str) -> bool:
-    """Tell whether objects of this key are named by content, and so belong to many runs."""
-    return key.startswith((layout.TAPES, layout.CODE))
-
-
 def _is_quoted(name: str) -> bool:
     """Tell whether a part of a key is one that `quote` makes: other stores may hold anything."""
     try:
@@ -339,7 +282,10 @@ def _lacks(source: Store, target: Store, restore: bool, run: str) -> bool | str:
         record = read_record(key, ours)
     except IntegrityError as error:
         return str(error)
-    other = read_record(key, theirs)
+    try:
+        other = read_record(key, theirs)
+    except IntegrityError as error:
+        raise IntegrityError(f"in {target.url}, {error}") from None
     if ours != theirs and _identity(record) != _identity(other):
         raise IntegrityError(f"{target.url} has another run {run}: nothing is replaced")
     if not restore:

@@ -403,3 +403,22 @@ def test_a_bundle_of_version_one_stays_readable(tmp_path: Path) -> None:
     assert target.code(tagged.id).read("strategy.py") == b"SPEED = 3\n"
     remade = target.bundle(target.run_ids(), str(tmp_path / "again.tar.zst"))
     assert remade.objects == len(target.bundles.open(str(golden)).manifest.members)
+
+
+def test_the_same_runs_of_a_copied_archive_give_the_same_bytes(filled: Path, tmp_path: Path) -> None:
+    archive, copy = opened(filled), opened(tmp_path / "copy")
+    archive.copy_to(copy)
+    runs = archive.run_ids()
+    first = archive.bundle(runs, "b", to=str(tmp_path / "1"))
+    second = copy.bundle(reversed(runs), "b", to=str(tmp_path / "2"))
+    assert first.sha256 == second.sha256
+    assert (tmp_path / "1" / "b.tar.zst").read_bytes() == (tmp_path / "2" / "b.tar.zst").read_bytes()
+    assert copy.store.get(layout.ARCHIVE) != archive.store.get(layout.ARCHIVE)
+
+
+def test_a_damaged_record_in_the_way_of_a_restore_is_placed(mine: Archive, tmp_path: Path) -> None:
+    run = mine.run_ids()[0]
+    mine.bundle([run], "b")
+    mine.store.put(layout.record_key(run), b"no record")
+    with pytest.raises(IntegrityError, match=f"in {mine.store.url}, runs/{run}"):
+        mine.bundles.restore("b")

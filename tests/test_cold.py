@@ -148,3 +148,15 @@ def test_no_bundle_is_no_cold_bundle(moto_place: Place) -> None:
     archive = opened(moto_place.url, **moto_place.options)
     with pytest.raises(NotFoundError):
         archive.bundles.restore("none")
+
+
+def test_a_bundle_that_is_there_gets_the_class_that_is_asked_for(moto_place: Place) -> None:
+    archive = opened(moto_place.url, **moto_place.options)
+    fill(archive)
+    archive.bundle(archive.run_ids(), "b")
+    for wanted in ("STANDARD_IA", "standard-ia"):
+        assert archive.bundle(archive.run_ids(), "b", storage_class=wanted).sha256 is None
+        place = archive.bundles.place("b")
+        found = warmth(place.store, place.key)
+        assert found is not None
+        assert found.storage_class == "STANDARD_IA"

@@ -253,3 +253,15 @@ def test_bundles_of_archived_runs_come_along(tmp_path: Path) -> None:
     assert archiver.open(tmp_path / "b").runs()[0].archived == "kept"
     other.bundles.restore("kept")
     assert archiver.open(tmp_path / "b").load_strategy("s")["trades"] == [{"pnl": 1.0}]
+
+
+def test_a_lost_bundle_of_archived_runs_is_damage(tmp_path: Path) -> None:
+    archive, other = archiver.open(tmp_path / "a"), archiver.open(tmp_path / "b")
+    rows = [{"strategy_name": "s", "x": 1.0, "trades": [{"pnl": 1.0}]}]
+    kept, lost = (archive.save_universe_results("u", rows, code="none").id for _ in range(2))
+    archive.bundle([lost], "lost")
+    archive.bundles.apply_removal(archive.bundles.plan_removal("lost"))
+    archive.store.delete([layout.bundle_key("lost")])
+    with pytest.raises(IntegrityError, match=r"bundles/lost\.tar\.zst is gone .* 1 of 2 runs were copied"):
+        archive.copy_to(other)
+    assert archiver.open(tmp_path / "b").run_ids() == [kept]

@@ -14,7 +14,7 @@ from archiver.bundle.thaw import DAYS, require_warm
 from archiver.layout import BUNDLES, unquote_name
 from archiver.store import Store
 from archiver.store.bundled import BundleStore
-from archiver.store.cold import change_class, of_class
+from archiver.store.cold import change_class, keep_in_class, of_class
 from archiver.transfer import Moved, Step, transfer
 
 _IN_SILENCE: Step = lambda _bytes: None  # noqa: E731 - a default that does nothing
@@ -51,7 +51,10 @@ class Bundles:
         place = self.place(name, to=to, storage_options=storage_options)
         if storage_class is not None:
             place = place._replace(store=of_class(place.store, storage_class))
-        return create(self._store, runs, place, level=level, step=step)
+        made = create(self._store, runs, place, level=level, step=step)
+        if storage_class is not None and made.sha256 is None:
+            keep_in_class(place.store, place.key, storage_class)
+        return made
 
     def move_to_class(
         self, name: str, storage_class: str, *, storage_options: Mapping[str, Any] | None = None

@@ -14,7 +14,8 @@ from archiver.errors import ArchiverError, IntegrityError
 from archiver.model import Ref
 from archiver.runs import reachable, read_record
 from archiver.store.bundled import BLOCK, MANIFEST, BundleStore, Member
-from archiver.transfer import Step, check_refs, stored_bytes
+from archiver.transfer import Step
+from archiver.verified import check_refs, stored_bytes
 
 _SOME = 20
 

@@ -23,7 +23,8 @@ from archiver.pause import collector_paused
 from archiver.runs import read_record
 from archiver.store import Store
 from archiver.store.seekable import seek_table
-from archiver.transfer import Step, gone
+from archiver.transfer import Step
+from archiver.verified import gone
 
 LEVEL = 1
 """Most of what goes in is compressed already: harder work saves two percent."""
@@ -145,7 +146,7 @@ def _file(store: Store, found: Survey, level: int, step: Step) -> Iterator[bytes
     groups = _GROUPS if store.local else 1
     tasks, again = _tasks(found, groups), _tasks(found, groups)
     # An executor of the user may be other machines: what was kept here is read again there.
-    kept = found.kept if store.executor is None else {}
+    kept = found.kept if store.executor is None else {layout.ARCHIVE: found.kept[layout.ARCHIVE]}
     pack = partial(_pack, store, kept, found.modified, level)
     results = store.map(pack, tasks, at_once=_at_once(store, found))
     for task, (packed, plain) in zip(again, results, strict=True):

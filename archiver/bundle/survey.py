@@ -17,6 +17,7 @@ import orjson
 
 from archiver import __version__, layout
 from archiver.bundle.tar import header, header_size, padding
+from archiver.codec.records import FORMAT as RECORDS
 from archiver.errors import ConfigError, IntegrityError, NotFoundError, RunNotFoundError
 from archiver.model import Record, Ref
 from archiver.readable import run_document
@@ -24,7 +25,7 @@ from archiver.runs import reachable, read_record, run_of
 from archiver.store import Store
 from archiver.store.bundled import FORMAT, MANIFEST
 from archiver.store.seekable import MOST_FIRST
-from archiver.transfer import check_refs, is_shared, stored_bytes
+from archiver.verified import check_refs, is_shared, stored_bytes
 
 README = "README.txt"
 SUMS = "SHA256SUMS"
@@ -126,15 +127,25 @@ def survey(store: Store, runs: Sequence[str]) -> Survey:
             else:
                 own.append(Item(ref.key, ref.size, ref.sha256, ref))
     marks = [layout.tag_key(tag, run) for run, tags in labels.items() for tag in tags]
-    head = keeper.item(layout.ARCHIVE, store.get(layout.ARCHIVE))
+    facts = _facts(found)
+    found.kept[layout.ARCHIVE] = facts  # whatever the limit: no store has it
     found.items = [
-        head,
+        Item(layout.ARCHIVE, len(facts), hashlib.sha256(facts).hexdigest()),
         *_shared_items(store, shared, keeper),
         *own,
         *(keeper.item(key, b"") for key in sorted(marks)),
         *records,
     ]
     return found
+
+
+def _facts(found: Survey) -> bytes:
+    """Return what makes the unpacked files an archive, of an identity that follows from the runs.
+
+    The archive's own would give the same runs other bytes where they have been copied to another archive.
+    """
+    identity = hashlib.sha256("".join(found.records.values()).encode()).hexdigest()[:32]
+    return orjson.dumps({"format": RECORDS, "id": identity, "created": found.modified})
 
 
 def front(found: Survey) -> bytes:

@@ -262,7 +262,7 @@ def _report(call: Call, made: Bundle) -> None:
     if call.json:
         return
     call.print(made.url)
-    how = "holds" if made.sha256 else "was there already and holds"
+    how = "holds" if made.sha256 else "was there already, as it was then, and holds"
     call.say(f"{made.name} {how} {runs_text(len(made.runs))}, {made.objects:,} objects, {size(made.bytes)}")
 
 

@@ -117,6 +117,13 @@ def change_class(store: Store, key: str, storage_class: str) -> None:
     )
 
 
+def keep_in_class(store: Store, key: str, storage_class: str) -> None:
+    """Move an object to another class unless it is in that one. Raises StorageError, ConfigError."""
+    found = warmth(store, key)
+    if found is None or found.storage_class != known_class(storage_class):
+        change_class(store, key, storage_class)
+
+
 def _call(store: Store, method: str, action: str, key: str, **arguments: Any) -> Any:
     from archiver.store.s3 import S3Store
 
