@@ -74,6 +74,22 @@ def cell(value: Any, column: str = "") -> str:
     return printable(str(value))
 
 
+_CAPTURED = {
+    "entry": "from the script that ran",
+    "imports": "from the script that ran and what it imports",
+    "listed": "as the save named them",
+    "notebook": "from the notebook",
+    "cells": "from the notebook's executed cells",
+    "lines": "from the lines entered",
+    "none": "not captured",
+}
+
+
+def captured(how: str) -> str:
+    """Say where the code of a run was taken from: `how` of its record, in words."""
+    return _CAPTURED.get(how, how)
+
+
 def printable(text: str) -> str:
     """Replace what could steer a terminal or break a line by its escape."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -147,7 +147,7 @@ def below(index: Index, prefix: str) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The beginning of an object: a table, or text, or neither with the reason why."""
+    """The beginning of an object, by its kind: `table`, `text`, or `none` and `damaged` with the reason why."""
 
     kind: str
     table: pa.Table | None = None
@@ -170,7 +170,7 @@ def preview(store: Store, entry: Entry) -> Preview:
         try:
             data = decompress(data, key)
         except ArchiverError as error:
-            return Preview("none", note=str(error))
+            return Preview("damaged", note=str(error))
     return _text(data, key)
 
 
@@ -185,7 +185,7 @@ def _text(data: bytes, key: str) -> Preview:
         try:
             text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
         except (ValueError, RecursionError):
-            return Preview("text", text=text[:_MOST_TEXT], note="damaged: its name says JSON, but it is none")
+            return Preview("damaged", note=f"{key} is damaged: its name says JSON, but it is none")
     if len(text) > _MOST_TEXT:
         return Preview("text", text=text[:_MOST_TEXT], note=f"the first {_MOST_TEXT:,} characters")
     return Preview("text", text=text, note="" if text else "empty: a marker whose name says everything")
@@ -202,7 +202,8 @@ def _parquet(store: Store, key: str) -> Preview:
             rows = next(iter(file.iter_batches(_MOST_ROWS, use_threads=False)), None)
             table = pa.table({}) if rows is None else pa.Table.from_batches([rows])
     except (pa.ArrowException, OSError) as error:
-        return Preview("none", note=f"damaged: not readable as Parquet ({str(error).splitlines()[0][:120]})")
+        reason = str(error).splitlines()[0][:120]
+        return Preview("damaged", note=f"{key} is damaged: it cannot be read as Parquet ({reason})")
     facts = (
         ("Rows", f"{about.num_rows:,}"),
         ("Columns", f"{len(table.column_names):,}"),

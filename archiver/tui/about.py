@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from archiver.model import CodeFile, Record, Run
-from archiver.readable import age, moment, size
+from archiver.readable import age, captured, moment, size
 from archiver.tui.cells import at_right, plain, shown
 from archiver.tui.data import Source
 from archiver.tui.page import Page
@@ -79,7 +79,7 @@ def _facts(record: Record, run: Run) -> Iterator[tuple[str, Any]]:
     yield "params", record.params
     if record.code is None:
         return
-    yield "code", record.code.reason or record.code.how
+    yield "code", record.code.reason or captured(record.code.how)
     for name, value in record.code.provenance.items():
         yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     yield from (("warning", warning) for warning in record.code.warnings)

@@ -40,8 +40,8 @@ class PreviewPage(Page[Preview]):
         text = self.query_one("#text", TextArea)
         self.table.display, text.display = found.kind == "table", found.kind == "text"
         note = "   ".join([*(f"{name} {value}" for name, value in found.facts), found.note])
-        if found.kind == "none":
-            self.say(found.note, "Press escape to go back.")
+        if found.kind in ("none", "damaged"):
+            self.say(found.note, "Press escape to go back.", bad=found.kind == "damaged")
         elif found.table is not None:
             rows = found.table.to_pylist()
             self.table.fill(

@@ -212,7 +212,7 @@ def _read_data(
     salt = secrets.token_hex(8)
 
     def check(items: Sequence[_Check]) -> list[tuple[_Check, int, str | None]]:
-        return [(item, *_compare(store, item.ref)) for item in items]
+        return [(item, *compare(store, item.ref)) for item in items]
 
     wanted = (item for item in promised if item.run > progress.after and _drawn(item.ref.key, salt, share))
     many = _batches(wanted, _AT_ONCE_LOCAL if store.local else 1)
@@ -237,8 +237,8 @@ def _batches(items: Iterable[_Check], size: int) -> Iterator[list[_Check]]:
         yield batch
 
 
-def _compare(store: Store, ref: Ref) -> tuple[int, str | None]:
-    """Read an object and compare it with what its record says. Return its bytes, and what is wrong if anything."""
+def compare(store: Store, ref: Ref) -> tuple[int, str | None]:
+    """Read an object and compare it with what its record says. Return its bytes, and what is wrong: None for nothing."""
     try:
         if ref.plain:
             data = store.get(ref.key)

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 from dash import html
 
 from archiver import layout, tree
+from archiver.errors import IntegrityError
+from archiver.model import Entry
+from archiver.runs import reachable
 from archiver.store.cold import warmth
+from archiver.verify import compare
 from archiver.web import code, links, parts
 from archiver.web import format as fmt
 from archiver.web.data import plain_value
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 
 PATH = "/bucket"
 _PAGE = 200
+_MOST_COMPARED = 8 * 1024 * 1024
+"""Larger objects are not read whole just to be looked at."""
 _ABOUT = {
     layout.RUNS: "records: one a run, written last",
     layout.TIER1: "metrics of all strategies",
@@ -146,6 +152,8 @@ def _object(site: Site, key: str) -> Page:
             facts.append(("Thawed until", fmt.moment(cold.until)))
     if run:
         facts.append(("Run", parts.link(run, links.run(run), kind="mono")))
+    frozen = cold is not None and not cold.readable
+    damage = None if frozen else parts.safely(lambda: _checked(site, entry, run, facts))()
     content = [
         parts.heading(
             html.Span(name, className="mono"),
@@ -156,10 +164,29 @@ def _object(site: Site, key: str) -> Page:
         ),
         parts.card("Object", parts.pairs(facts)),
         _frozen()
-        if cold is not None and not cold.readable
-        else parts.safely(lambda: _preview(tree.preview(site.data.store, entry), key))(),
+        if frozen
+        else damage or parts.safely(lambda: _preview(tree.preview(site.data.store, entry), key))(),
     ]
     return Page(name, content)
+
+
+def _checked(site: Site, entry: Entry, run: str | None, facts: list[tuple[str, Any]]) -> None:
+    """Compare an object with what a record says of it, and add that to the facts. Raises IntegrityError for damage."""
+    records = [record for record in site.data.records() if run in (None, record.run)]
+    ref = next((ref for record in records for ref in reachable(record) if ref.key == entry.key), None)
+    if ref is None:
+        return
+    sha256 = html.Code(ref.sha256)
+    if entry.size > _MOST_COMPARED:
+        facts.append(("sha256", [sha256, " in its record; not compared with these bytes here"]))
+        return
+    wrong = None if ref.plain or entry.size == ref.size else f"is damaged: its record says {ref.size:,} bytes"
+    wrong = wrong or compare(site.data.store, ref)[1]
+    if wrong is None:
+        facts.append(("sha256", [sha256, " ", parts.badge("matches", "good")]))
+        return
+    facts.append(("sha256", [sha256, " ", parts.badge("does not match", "bad")]))
+    raise IntegrityError(f"{entry.key} {wrong}; `archiver verify` tells what it takes to mend it")
 
 
 def _frozen() -> Any:
@@ -174,6 +201,8 @@ def _preview(shown: tree.Preview, key: str) -> Any:
         return parts.card(
             "Preview", parts.pairs(shown.facts), html.Br(), _table(shown.table), note=shown.note
         )
+    if shown.kind == "damaged":
+        raise IntegrityError(shown.note)
     if shown.kind == "text" and shown.text:
         name = key.removesuffix(".zst")
         return parts.card("Preview", code.text_block(shown.text, name), note=shown.note)

@@ -10,6 +10,7 @@ from archiver import layout
 from archiver.codec.text import loads
 from archiver.errors import NotFoundError
 from archiver.model import Record, Run
+from archiver.readable import captured
 from archiver.runs import reachable
 from archiver.web import code, links, parts
 from archiver.web import format as fmt
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 PATH = "/run"
 _VIEWS = (("", "Summary"), ("code", "Code"), ("provenance", "Provenance"), ("objects", "Objects"))
 _MOST_OBJECTS = 2_000
+_PROVENANCE = {
+    "argv": "Command",
+    "context": "Started as",
+    "entry": "Script",
+    "root": "Project folder",
+    "git": "Git",
+}
 
 
 def page(site: Site, query: links.Query) -> Page:
@@ -75,7 +83,7 @@ def _summary(site: Site, record: Record, query: links.Query) -> Any:  # noqa: AR
         parts.stat("With detail", fmt.count(len(record.details)), f"top {record.top_n} asked for"),
         parts.stat("Stored", fmt.size(record.size + sum(ref.size for ref in own + list(record.tapes)))),
         parts.stat("Objects", fmt.count(len(refs) + 1)),
-        parts.stat("Code files", fmt.count(len(files)), record.code.how if record.code else "not captured"),
+        parts.stat("Code files", fmt.count(len(files)), captured(record.code.how if record.code else "none")),
     )
     facts: list[tuple[str, Any]] = [
         ("Universe", record.universe),
@@ -160,7 +168,7 @@ def _code(site: Site, record: Record, query: links.Query) -> Any:
         ),
     ]
     shown = parts.safely(lambda: code.block(snapshot.read(chosen), chosen))()
-    note = f"{fmt.counted(len(paths), 'file')}, captured by {snapshot.how}"
+    note = f"{fmt.counted(len(paths), 'file')}, {captured(snapshot.how)}"
     return html.Div(
         [
             html.Div(
@@ -185,7 +193,7 @@ def _provenance(site: Site, record: Record, query: links.Query) -> Any:  # noqa:
     if not known and not record.code:
         return parts.empty("Nothing is known", "The run was saved without code and provenance.")
     rows = [
-        (str(name).replace("_", " ").capitalize(), _value(value))
+        (_PROVENANCE.get(str(name)) or str(name).replace("_", " ").capitalize(), _value(value))
         for name, value in known.items()
         if value not in (None, "", [], {})
     ]
@@ -226,7 +234,7 @@ def _objects(site: Site, record: Record, query: links.Query) -> Any:  # noqa: AR
     refs = {ref.key: ref for ref in reachable(record)}
     for ref in list(refs.values())[:_MOST_OBJECTS]:
         kind = next((text for prefix, text in kinds if ref.key.startswith(prefix)), "")
-        note = " as plain text" if ref.plain else ""
+        note = " unpacked" if ref.plain else ""
         rows.append(
             [
                 parts.link(ref.key, links.href("/bucket", key=ref.key), kind="mono"),
