@@ -140,3 +140,45 @@ def test_a_pager_that_ends_early_is_no_error(url: str) -> None:
 def test_without_a_pager_it_is_printed(url: str, pager: str) -> None:
     shown = plain(terminal("--url", url, "trades", "s00", "-u", "alpha", "-n", "60", PAGER=pager))
     assert shown.count("1.08612") == 60
+
+
+def test_where_there_is_little_room_columns_go_before_names_are_cut(tmp_path: Path) -> None:
+    archive = archiver.open(tmp_path / "narrow")
+    rows = [{"strategy_name": "MeanReverter_L5_T0.5", "sharpe_ratio": 1.0}]
+    for number in (1, 2):
+        archive.save_universe_results(
+            f"universe_00{number}_5min_5lb", rows, tags=["nightly", "pinned"], code="none"
+        )
+    for columns, told in (("80", "strategies"), ("110", "detailed")):
+        shown = plain(terminal("--url", str(tmp_path / "narrow"), "ls", COLUMNS=columns))
+        assert max(map(len, shown.splitlines())) <= int(columns)
+        assert "universe_001_5min_5lb" in shown
+        assert "…" not in shown
+        assert told in shown
+
+
+def test_top_shows_leading_metrics_beside_the_one_asked_for(tmp_path: Path) -> None:
+    archive = archiver.open(tmp_path / "top")
+    rows = [
+        {"strategy_name": "SmaCross_fast=5_slow=50", "sharpe_ratio": 0.4, "return_pct": 171.9,
+         "max_drawdown_pct": -45.1, "profit_factor": 1.8, "win_rate_pct": 40.0, "n_trades": 54}
+    ]  # fmt: skip
+    archive.save_universe_results("u", rows, code="none")
+    for columns, names in (
+        ("80", "sharpe_ratio profit_factor"),
+        ("100", "sharpe_ratio max_drawdown_pct n_trades"),
+    ):
+        shown = plain(terminal("--url", str(tmp_path / "top"), "top", "--by", "return_pct", COLUMNS=columns))
+        lines = shown.splitlines()
+        assert lines[0].split() == ["#", "strategy_name", "return_pct", *names.split()]
+        assert max(map(len, lines)) <= int(columns)
+
+
+def test_the_metric_asked_for_stays_however_long_the_names_are(tmp_path: Path) -> None:
+    archive = archiver.open(tmp_path / "long")
+    for universe in ("universe_001_5min_5lb", "universe_002_5min_5lb"):
+        rows = [{"strategy_name": "s" * 70, "sharpe_ratio": 1.25, "n_trades": 3}]
+        archive.save_universe_results(universe, rows, code="none")
+    shown = plain(terminal("--url", str(tmp_path / "long"), "top", COLUMNS="80"))
+    assert "1.250" in shown
+    assert max(map(len, shown.splitlines())) <= 80

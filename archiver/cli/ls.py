@@ -60,6 +60,7 @@ def ls(
                 rows,
                 right=["age", "strategies", "detailed", "size"],
                 styles=styles,
+                drop=["tags", "strategies", "detailed"],
                 crop="universe",
             )
     if len(shown) < len(runs):

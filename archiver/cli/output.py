@@ -27,6 +27,8 @@ __all__ = [
 ]  # and all below: what commands print with, under one name
 
 _LONGEST = 48
+_BETWEEN = "   "
+"""What rich puts between two columns."""
 
 
 def console() -> Console:
@@ -86,7 +88,7 @@ def print_table(
     *,
     right: Iterable[str] | None = None,
     title: str | None = None,
-    drop: bool = False,
+    drop: bool | Sequence[str] = False,
     styles: Mapping[str, str] | None = None,
     crop: str | None = None,
 ) -> int:
@@ -98,7 +100,7 @@ def print_table(
         right: names of columns to align at the right; None means those whose values are all numbers.
         title: a line above the table, on a terminal only.
         drop: leave out last columns that the terminal is too narrow for, and cut very long names, instead of
-            folding cells.
+            folding cells. Names: leave out only these, the most wanted first.
         styles: rich styles by column, such as `cyan`; numbers below zero are red in any case.
         crop: the column that is cut short where the terminal is narrow; the others keep their widths.
 
@@ -114,13 +116,14 @@ def print_table(
     from rich.text import Text
 
     out = console()
-    if drop:
+    if drop is True:
         texts = [
             [f"{text[: _LONGEST - 1]}…" if len(text) > _LONGEST else text for text in row] for row in texts
         ]
-    shown = _fitting([list(headers), *texts], out.width) if drop else len(headers)
+    shown = _fitting([list(headers), *texts], out.width, drop, crop)
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", show_edge=False, pad_edge=False)
-    for at, header in enumerate(headers[:shown]):
+    for at in shown:
+        header = headers[at]
         to_right = _all_numbers(row[at] for row in kept) if right is None else header in set(right)
         table.add_column(
             Text(header, style="bold"),
@@ -128,15 +131,13 @@ def print_table(
             overflow="ellipsis" if header == crop else "fold",
             no_wrap=crop is not None and header != crop,  # so that rich takes the width from that one
         )
-    looks = [(styles or {}).get(header, "") for header in headers[:shown]]
+    looks = [(styles or {}).get(header, "") for header in headers]
     for values, row in zip(kept, texts, strict=True):
-        cells = [
-            Text(text, _look(value, look), no_wrap=header == crop)
-            for text, value, look, header in zip(row, values, looks, headers, strict=False)
-        ]
-        table.add_row(*cells)
+        table.add_row(
+            *(Text(row[at], _look(values[at], looks[at]), no_wrap=headers[at] == crop) for at in shown)
+        )
     out.print(table)
-    return len(headers) - shown
+    return len(headers) - len(shown)
 
 
 def _look(value: Any, otherwise: str) -> str:
@@ -148,15 +149,28 @@ def _look(value: Any, otherwise: str) -> str:
     return otherwise
 
 
-def _fitting(lines: Sequence[Sequence[str]], width: int) -> int:
-    """Count the columns that fit side by side, at least two."""
+def _fitting(
+    lines: Sequence[Sequence[str]], width: int, drop: bool | Sequence[str], crop: str | None
+) -> list[int]:
+    """Choose the columns that fit side by side; see `drop` of `print_table`. At least two stay."""
     from rich.cells import cell_len
 
-    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-    count = len(widths)
-    while count > 2 and sum(widths[:count]) + 3 * (count - 1) > width:
-        count -= 1
-    return count
+    headers = lines[0]
+    widths = [max(map(cell_len, column)) + len(_BETWEEN) for column in zip(*lines, strict=True)]
+    left = width + len(_BETWEEN)
+    if isinstance(drop, bool):
+        shown = len(widths)
+        while drop and shown > 2 and sum(widths[:shown]) > left:
+            shown -= 1
+        return list(range(shown))
+    if crop in headers:
+        at = headers.index(crop)
+        widths[at] = min(widths[at], _LONGEST)
+    kept = {at for at, header in enumerate(headers) if header not in drop}
+    for at in map(headers.index, drop):
+        if sum(widths[one] for one in kept) + widths[at] <= left:
+            kept.add(at)
+    return sorted(kept)
 
 
 def _all_numbers(values: Iterable[Any]) -> bool:

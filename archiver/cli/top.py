@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _BARS = "▏▎▍▌▋▊▉█"
 _WIDTH = 12
+_WIDE = 100
+"""Columns of a terminal from which on bars have their whole width."""
 
 
 def top(
@@ -100,20 +102,22 @@ def _ranked(column: pa.ChunkedArray) -> int:
 
 def _print(best: pa.Table, metric: str) -> None:
     """Print places, names and the metric with a bar; the universe only where there are several."""
+    import shutil
     import sys
 
     from archiver.cli.output import paged, print_table
 
     rows = best.to_pylist()
     others = [name for name in best.column_names if name not in ("universe", "strategy_name", "run", metric)]
-    bars = _bars([row[metric] for row in rows]) if sys.stdout.isatty() else []
+    width = _WIDTH if shutil.get_terminal_size().columns >= _WIDE else _WIDTH // 2
+    bars = _bars([row[metric] for row in rows], width) if sys.stdout.isatty() else []
     several = len({row["universe"] for row in rows}) > 1 or not bars
     headers = [
         "#",
         "strategy_name",
         *(["universe"] if several else []),
         metric,
-        *(["-"] if bars else []),
+        *([""] if bars else []),
         *others,
     ]
     lines: list[list[Any]] = []
@@ -124,24 +128,26 @@ def _print(best: pa.Table, metric: str) -> None:
         print_table(
             headers,
             lines,
-            drop=True,
-            styles={"#": "dim", "strategy_name": "bold", metric: "green", "-": "green"},
+            drop=others,
+            crop="strategy_name",
+            styles={"#": "dim", "strategy_name": "bold", metric: "green", "": "green"},
         )
 
 
-def _bars(values: list[Any]) -> list[str]:
+def _bars(values: list[Any], width: int) -> list[str]:
     """Draw each number as a bar between the least and the greatest of zero and them all."""
     finite = [v for v in values if isinstance(v, int | float) and v - v == 0]
     greatest = max(map(abs, finite), default=0)
     if not greatest:
         return []
     return [
-        _bar(min(1.0, abs(value) / greatest) if isinstance(value, int | float) else 0.0) for value in values
+        _bar(min(1.0, abs(value) / greatest) if isinstance(value, int | float) else 0.0, width)
+        for value in values
     ]
 
 
-def _bar(share: float) -> str:
-    eighths = round(share * _WIDTH * 8)
+def _bar(share: float, width: int) -> str:
+    eighths = round(share * width * 8)
     return "█" * (eighths // 8) + (_BARS[eighths % 8 - 1] if eighths % 8 else "")
 
 
