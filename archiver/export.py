@@ -10,7 +10,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, BinaryIO
@@ -25,6 +25,7 @@ from archiver.store import Store
 FORMATS = ("json", "csv", "jsonl", "parquet", "tiered-json")
 METRICS = "all_strategies_metrics.json"
 DETAILS = "detailed_trades/"
+_ROWS, _TOTAL = "strategies", "total_strategies"
 _FIRST = ("universe", "strategy_name", "run")
 _LONGEST = 200
 _LINES = 1_000
@@ -86,8 +87,9 @@ def export_tiered(
     overwritten the others; these are in `<strategy>@<universe>.json`. `records`: newest first; `step` is called after
     each file. Nothing is removed from the target.
     """
-    parts = reader.parts(records)
-    done = Tiered(strategies=sum(part.strategies for part in parts))
+    told = {record.run: origin(record) or {} for record in records}
+    parts = _in_order(reader.parts(records), told)
+    done = Tiered(strategies=_total(parts, told))
     before = {entry.key for entry in target.list(DETAILS)}
     written = set()
     done.archived = sorted({part.record.archived for part in parts if part.record.archived})
@@ -95,12 +97,12 @@ def export_tiered(
         if name != detail.strategy:
             done.renamed.append(name)
         key = f"{DETAILS}{name}.json"
-        found = reader.strategy(part.record, detail)
+        found = _as_it_was(reader.strategy(part.record, detail), told[part.record.run])
         target.put(key, indented(found).encode())
         written.add(key)
         step()
     with target.write(METRICS) as out:
-        _write_tiered(reader, parts, done.strategies, out)
+        _write_tiered(reader, parts, told, out)
     step()
     done.details = len(written)
     done.left = sorted(before - written)
@@ -148,20 +150,70 @@ def _file_name(name: str) -> str:
     return f"{safe.lstrip('.')[: _LONGEST - 20]}~{digest[:12]}"
 
 
-def _write_tiered(reader: Reader, parts: Sequence[Part], total: int, out: BinaryIO) -> None:
-    head = json.dumps({"total_strategies": total, "last_updated": _last_updated(parts)}, indent=2)
-    out.write(f'{head[:-2]},\n  "strategies": ['.encode())
+def _in_order(parts: Sequence[Part], told: Mapping[str, Row]) -> list[Part]:
+    """Return parts in the order in which an old file had their universes, the others after them by name."""
+    places: dict[str, int] = {}
+    for part in parts:
+        place = told[part.record.run].get("place")
+        if isinstance(place, int):
+            places.setdefault(part.record.universe, place)
+    return sorted(
+        parts, key=lambda part: (places.get(part.record.universe, len(parts)), part.record.universe)
+    )
+
+
+def _as_it_was(found: Row, told: Row) -> Row:
+    """Return a detail with the members that its old file had."""
+    name = found["strategy_name"]
+    if name in told.get("ranks", ()):
+        found = {**found, "rank": told["ranks"][name]}
+    keys = told.get("detail_keys_of", {}).get(name, told.get("detail_keys", found))
+    return {key: found[key] for key in keys if key in found}
+
+
+def _write_tiered(reader: Reader, parts: Sequence[Part], told: Mapping[str, Row], out: BinaryIO) -> None:
+    out.write(b"{")
+    for at, (name, value) in enumerate(_members(parts, told).items()):
+        out.write(f"{',' if at else ''}\n  {json.dumps(name)}: ".encode())
+        if name == _ROWS:
+            _write_rows(reader, parts, told, out)
+        else:
+            out.write(indented(value, 1).encode())
+    out.write(b"\n}")
+
+
+def _members(parts: Sequence[Part], told: Mapping[str, Row]) -> Row:
+    """Return what the metrics file has: what that of the newest run had, where it was imported."""
+    newest = max(
+        (part.record for part in parts), key=lambda record: (record.created, record.run), default=None
+    )
+    total = _total(parts, told)
+    known = None if newest is None else told[newest.run].get("members")
+    if isinstance(known, dict) and _ROWS in known:
+        return {name: total if name == _TOTAL else value for name, value in known.items()}
+    updated = None if newest is None else newest.created.replace(tzinfo=None).isoformat()
+    return {_TOTAL: total, "last_updated": updated, _ROWS: None}
+
+
+def _total(parts: Sequence[Part], told: Mapping[str, Row]) -> int:
+    alone = sum(part.has(name) for part in parts for name in told[part.record.run].get("only_detailed", ()))
+    return sum(part.strategies for part in parts) - alone
+
+
+def _write_rows(reader: Reader, parts: Sequence[Part], told: Mapping[str, Row], out: BinaryIO) -> None:
+    out.write(b"[")
     first = True
     for part in parts:
-        place = (origin(part.record) or {}).get("name_in_metrics")
+        place = told[part.record.run].get("name_in_metrics")
+        alone = told[part.record.run].get("only_detailed", ())
         for row in reader.rows(part.record):
-            if not part.has(row["strategy_name"]):
+            if not part.has(row["strategy_name"]) or row["strategy_name"] in alone:
                 continue
             keys = {"strategy_name": row["strategy_name"], "universe": part.record.universe}
             text = indented({**keys, "metrics": _metrics(row, place)}, 2)
             out.write(f"{'' if first else ','}\n    {text}".encode())
             first = False
-    out.write(b"]\n}" if first else b"\n  ]\n}")
+    out.write(b"]" if first else b"\n  ]")
 
 
 def indented(value: Any, depth: int = 0) -> str:
@@ -198,14 +250,6 @@ def _metrics(row: Row, place: int | None = None) -> Row:
     if place is not None:
         items.insert(place, ("strategy_name", row["strategy_name"]))
     return dict(items)
-
-
-def _last_updated(parts: Sequence[Part]) -> str | None:
-    if not parts:
-        return None
-    newest = max((part.record for part in parts), key=lambda record: (record.created, record.run))
-    told = (origin(newest) or {}).get("last_updated")
-    return told if isinstance(told, str) else newest.created.replace(tzinfo=None).isoformat()
 
 
 def _sorted_rows(reader: Reader, parts: Sequence[Part], *, history: bool) -> Iterator[tuple[Row, Row]]:

@@ -91,6 +91,40 @@ def test_tiered_json_is_the_old_layout_byte_for_byte(
     assert (done.strategies, done.details, done.renamed, done.left) == (34, 6, [], [])
 
 
+def test_tiered_json_of_other_shapes_comes_back_byte_for_byte(archive: Archive, tmp_path: Path) -> None:
+    universes = {name: old.results(name.upper(), 4) for name in ("z", "a", "m")}
+    folder = tmp_path / "old"
+    old.write_tiered(folder, universes)
+    path = folder / "all_strategies_metrics.json"
+    text = json.loads(path.read_text())
+    moved = {
+        "version": 2,
+        "strategies": text["strategies"],
+        "last_updated": None,
+        "format": {"by": ["me", None]},
+    }
+    old.dump(path, {**moved, "total_strategies": 12})
+    keys = ["universe", "strategy_name", "metrics", "trades"]
+    for number, result in enumerate(universes["z"][:3]):
+        detail = old.detail_of("z", number + 1, result)
+        odd = {key: detail[key] for key in keys} if number else {**detail, "rank": None, "equity_curve": None}
+        old.dump(folder / f"detailed_trades/{result['strategy_name']}.json", odd)
+    detail = old.detail_of("a", 1, universes["a"][0])
+    old.dump(folder / "detailed_trades/A_L0_T0.5.json", {**detail, "rank": 1.5, "drawdown_curve": []})
+    alone = {**old.detail_of("m", 9, universes["m"][0]), "strategy_name": "only detailed"}
+    old.dump(folder / "detailed_trades/only detailed.json", alone)
+    take(archive, folder)
+    done = tiered(archive, tmp_path / "new")
+    assert files(tmp_path / "new") == files(folder)
+    assert (done.strategies, done.details) == (12, 10)
+    assert archive.load_strategy("only detailed")["rank"] == 9
+    archive.save_universe_results("b", old.results("B", 2), code="none")
+    tiered(archive, tmp_path / "newer")
+    written = json.loads((tmp_path / "newer/all_strategies_metrics.json").read_text())
+    assert list(written) == ["total_strategies", "last_updated", "strategies"]
+    assert list(dict.fromkeys(row["universe"] for row in written["strategies"])) == ["z", "a", "m", "b"]
+
+
 def test_round_trip_of_a_generated_search(archive: Archive, tmp_path: Path) -> None:
     for number in range(3):
         archive.save_universe_results(

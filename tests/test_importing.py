@@ -21,7 +21,7 @@ from archiver.store import open_store
 from tests import old_formats as old
 from tests.conftest import Place
 from tests.faults import DiedError, FaultyStore
-from tests.imported import named, rows, statuses, take, tree
+from tests.imported import named, rows, statuses, take
 from tests.same import same
 
 
@@ -33,107 +33,6 @@ def archive(tmp_path: Path) -> Archive:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "old"
-
-
-# -- the tiered layout ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("with_name", [False, True])
-def test_tiered_json_comes_in_exactly(archive: Archive, folder: Path, with_name: bool) -> None:
-    universes = {"universe_002": old.results("B", 40), "universe_001_5min/x": old.results("A", 9)}
-    old.write_tiered(folder, universes, with_name=with_name)
-    before = tree(folder)
-    report = take(archive, folder)
-    assert statuses(report) == ["imported", "imported"]
-    assert tree(folder) == before
-    for universe, listed in universes.items():
-        assert same(rows(archive, universe), [named(result) for result in listed])
-        for rank, result in enumerate(listed[:3], 1):
-            detail = archive.load_strategy(result["strategy_name"], universe=universe)
-            assert same(detail, old.detail_of(universe, rank, result, with_name=with_name))
-    run = archive.runs(universe="universe_002")[0]
-    assert run.created.isoformat() == "2025-01-21T14:03:07.250000+00:00"
-    assert (run.strategies, run.detailed, run.note) == (40, 3, "imported from old")
-    assert archive.verify(read_data=True).ok
-
-
-def test_a_second_import_finds_everything_there_wherever_the_folder_is(
-    archive: Archive, folder: Path
-) -> None:
-    universes = {"u1": old.results("A", 30), "u2": old.results("B", 4)}
-    old.write_tiered(folder, universes)
-    take(archive, folder)
-    before = {entry.key for entry in archive.store.list()}
-    moved = folder.rename(folder.parent / "moved")
-    report = take(archive, moved)
-    assert statuses(report) == ["present", "present"]
-    assert [outcome.run for outcome in report.outcomes] == [
-        archive.runs(universe=universe)[0].id for universe in universes
-    ]
-    assert {entry.key for entry in archive.store.list()} == before
-
-
-def test_a_folder_that_grew_gives_only_what_is_new(archive: Archive, folder: Path) -> None:
-    first = {"u1": old.results("A", 5)}
-    old.write_tiered(folder, first)
-    take(archive, folder)
-    old.write_tiered(folder, {**first, "u2": old.results("B", 5)}, updated="2025-02-01T00:00:00")
-    assert statuses(take(archive, folder)) == ["present", "imported"]
-    changed = old.results("A", 5)
-    changed[0]["sharpe_ratio"] = 9.0
-    old.write_tiered(folder, {"u1": changed, "u2": old.results("B", 5)}, updated="2025-03-01T00:00:00")
-    assert statuses(take(archive, folder)) == ["imported", "present"]
-    assert rows(archive, "u1")[0]["sharpe_ratio"] == 9.0
-    assert len(archive.runs()) == 3
-
-
-def test_a_pruned_import_is_not_imported_again(archive: Archive, folder: Path) -> None:
-    old.write_tiered(folder, {"u1": old.results("A", 5), "u2": old.results("B", 5)})
-    take(archive, folder)
-    plan = archive.plan_prune(archiver.Policy(universe="u1", keep_last=0), allow_empty=True)
-    archive.apply(plan, max_remove=1.0)
-    assert [run.universe for run in archive.runs()] == ["u2"]
-    assert statuses(take(archive, folder)) == ["present", "present"]
-
-
-def test_the_universe_in_a_detail_file_decides(archive: Archive, folder: Path) -> None:
-    both = old.results("S", 4)
-    old.write_tiered(folder, {"first": both, "second": both})
-    alone = old.results("Only", 1)[0]
-    old.dump(folder / "detailed_trades/any name.json", old.detail_of("first", 7, alone))
-    report = take(archive, folder)
-    assert [(o.universe, o.strategies, o.detailed) for o in report.of("imported")] == [
-        ("first", 5, 1),
-        ("second", 4, 3),
-    ]
-    assert archive.detailed_strategies(universe="first") == [("first", alone["strategy_name"])]
-    assert same(archive.load_strategy(alone["strategy_name"]), old.detail_of("first", 7, alone))
-    assert rows(archive, "first")[-1] == named(alone)
-
-
-def test_universes_that_alternate_are_kept_apart(archive: Archive, folder: Path) -> None:
-    listed = [
-        {"strategy_name": f"s{at}", "universe": f"u{at % 7}", "metrics": {"sharpe_ratio": float(at)}}
-        for at in range(700)
-    ]
-    old.dump(folder / "all_strategies_metrics.json", {"strategies": listed})
-    assert len(take(archive, folder).of("imported")) == 7
-    assert [row["sharpe_ratio"] for row in rows(archive, "u3")] == [float(at) for at in range(3, 700, 7)]
-
-
-def test_a_name_that_repeats_makes_a_later_run(archive: Archive, folder: Path) -> None:
-    listed = [
-        {"strategy_name": f"s{at % 3}", "universe": "u", "metrics": {"sharpe_ratio": float(at)}}
-        for at in range(8)
-    ]
-    old.dump(folder / "all_strategies_metrics.json", {"strategies": listed, "last_updated": old.STAMP})
-    report = take(archive, folder)
-    assert [outcome.strategies for outcome in report.outcomes] == [3, 2, 3]
-    assert {row["strategy_name"]: row["sharpe_ratio"] for row in rows(archive, "u")} == {
-        "s0": 6.0, "s1": 7.0, "s2": 5.0
-    }  # fmt: skip
-    assert archive.load_metrics(history=True).num_rows == 8
-    assert statuses(take(archive, folder)) == ["present"]
 
 
 # -- damage --------------------------------------------------------------------------------------------------
@@ -341,6 +240,16 @@ def test_memory_does_not_grow_with_the_file(archive: Archive, folder: Path) -> N
     tracemalloc.stop()
     assert report.outcomes[0].strategies == 250
     assert peak < size / 2
+
+
+def test_facts_of_a_file_never_pass_for_those_of_the_import(archive: Archive, folder: Path) -> None:
+    text = {"universe_name": "u", "results": [{"strategy_name": "s"}], "left_out": "x", "format": "v2"}
+    old.dump(folder / "u_backtest.json", text)
+    assert statuses(take(archive, folder)) == ["imported"]
+    assert statuses(take(archive, folder)) == ["present"]
+    facts = origin(archive.records()[0])
+    assert facts is not None
+    assert (facts["its left_out"], facts["its format"], facts["format"]) == ("x", "v2", "universe-json")
 
 
 # -- places --------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import Any
 
 from archiver import layout
 from archiver.catalog import Records
+from archiver.codec.detail import Kept
 from archiver.codec.text import dumps, plain
 from archiver.errors import (
     ArchiverError,
@@ -120,6 +121,7 @@ def known_imports(store: Store) -> Known:
 
 
 _LEFT_OUT = "left_out"
+_OWN_FACTS = ("format", "source", "fingerprint", _LEFT_OUT)
 
 
 class _SaveError(Exception):
@@ -185,20 +187,29 @@ class _Importer:
             why = f"imported before, as {run}"
             self.outcomes.append(Outcome(batch.key, PRESENT, why, batch.universe, run))
             return
-        first = self._draft(batch, batch.fingerprint, waiting, _waiting(batch, 1))
-        layer = 1
-        while (name := _waiting(batch, layer)) in waiting.counts:
-            again = replace(batch, results=partial(waiting.values, name), kept=None)
-            digest = fingerprint(batch.fingerprint, str(layer))
-            draft = self._draft(again, digest, waiting, _waiting(batch, layer + 1))
-            if digest not in self.known.runs:
-                self._save(batch, draft, digest)
-            layer += 1
-        self._save(batch, first, batch.fingerprint)
-
-    def _draft(self, batch: Batch, digest: str, waiting: Spool, later: str) -> Draft:
         told = len(self.outcomes)
         kept = None if batch.kept is None else batch.kept()
+        first = self._draft(batch, kept, batch.fingerprint, waiting, layer=1)
+        facts = {f"its {key}" if key in _OWN_FACTS else key: value for key, value in batch.facts.items()}
+        facts |= {"format": batch.form, "source": batch.key}
+        left_out = [_to_tell_again(outcome, self.folder) for outcome in self.outcomes[told:]]
+        layer = 1
+        while (name := _waiting(batch, layer)) in waiting.counts:
+            again = replace(batch, results=partial(waiting.values, name))
+            names = {result["strategy_name"] for result in waiting.values(name)}
+            own = None if kept is None else [one for one in kept if one.strategy in names]
+            digest = fingerprint(batch.fingerprint, str(layer))
+            draft = self._draft(again, own, digest, waiting, layer=layer + 1)
+            if digest not in self.known.runs:
+                self._save(batch, draft, facts, digest)
+            layer += 1
+        if left_out:
+            facts[_LEFT_OUT] = self.known.left_out[batch.fingerprint] = left_out
+        self._save(batch, first, facts, batch.fingerprint)
+
+    def _draft(
+        self, batch: Batch, kept: list[Kept] | None, digest: str, waiting: Spool, *, layer: int
+    ) -> Draft:
         created = batch.created
         # What is read later counts as newer: a name that came again, a file that was repaired.
         while (batch.universe, created) in self.known.moments:
@@ -206,22 +217,19 @@ class _Importer:
         self.known.moments.add((batch.universe, created))
         draft = draft_run(
             batch.universe,
-            _first_of_each(batch.results(), waiting, later),
+            _first_of_each(batch.results(), waiting, _waiting(batch, layer)),
             top_n=self.top_n if kept is None else max((one.rank for one in kept), default=0),
             note=f"imported from {batch.key}",
             kept=kept,
             created=created,
             run=f"{created:%Y%m%dT%H%M%SZ}-{digest[:8]}",
         )
-        facts = {**batch.facts, "format": batch.form, "source": batch.key, "fingerprint": digest}
-        left_out = [_to_tell_again(outcome, self.folder) for outcome in self.outcomes[told:]]
-        if left_out:
-            facts[_LEFT_OUT] = self.known.left_out[digest] = left_out
-        draft.record = replace(draft.record, params=dumps(plain({"imported": facts}, batch.key)))
         add_code(draft, batch.code, batch.blobs)
         return draft
 
-    def _save(self, batch: Batch, draft: Draft, digest: str) -> None:
+    def _save(self, batch: Batch, draft: Draft, facts: dict[str, Any], digest: str) -> None:
+        params = dumps(plain({"imported": {**facts, "fingerprint": digest}}, batch.key))
+        draft.record = replace(draft.record, params=params)
         try:
             record = self.save(draft)
         except ArchiverError as error:

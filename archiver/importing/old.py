@@ -9,11 +9,12 @@ from archiver import layout
 from archiver.errors import ConfigError, NotFoundError
 from archiver.importing.batch import DETAIL, Outcome, Result
 from archiver.importing.find import DETAILS, METRICS, Found, find
+from archiver.importing.metrics_json import MetricsFile
 from archiver.importing.run_folder import read_run_folder
 from archiver.importing.source import FolderSource, Source, StoreSource
 from archiver.importing.spool import Spool
 from archiver.importing.tables import facts_of, table_rows
-from archiver.importing.tiered import detail_of, head_of, metrics_rows
+from archiver.importing.tiered import detail_of, head_of
 from archiver.importing.universe_json import read_universe
 from archiver.model import Entry
 from archiver.store import Store
@@ -58,7 +59,7 @@ class OldResults:
             if group.form == "tiered-json":
                 for entry in group.entries:
                     if entry.key.rpartition("/")[2] == METRICS:
-                        yield from metrics_rows(self._source, entry.key, {})
+                        yield from MetricsFile().rows(self._source, entry.key)
             else:
                 for universe, result in self._results(group):
                     yield universe, {key: value for key, value in result.items() if key not in DETAIL}

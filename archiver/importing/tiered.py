@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,8 @@ from archiver.importing.batch import (
     moment,
 )
 from archiver.importing.find import METRICS, Found
-from archiver.importing.json_stream import BEGIN, members
+from archiver.importing.json_stream import members
+from archiver.importing.metrics_json import MetricsFile
 from archiver.importing.source import Source
 from archiver.importing.spool import Spool
 from archiver.model import Entry
@@ -29,7 +31,7 @@ from archiver.pause import collector_paused
 
 _HEAD = 64 << 10
 _LARGE = ("trades", "equity_curve", "drawdown_curve", "metrics")
-_KNOWN = {"strategy_name", "universe", "rank", "metrics", "trades", "equity_curve", "drawdown_curve"}
+_KNOWN = ("strategy_name", "universe", "rank", "metrics", "trades", "equity_curve", "drawdown_curve")
 
 
 @dataclass(slots=True)
@@ -41,31 +43,25 @@ class Head:
     universe: str | None
 
 
-@dataclass(slots=True)
-class _Rows:
-    """What the metrics file says besides its rows, and where in the metrics the name is repeated, if it is."""
-
-    facts: dict[str, Any] = field(default_factory=dict)
-    name_at: dict[str, set[int]] = field(default_factory=dict)
-    spool: Spool = field(default_factory=Spool)
-
-
 def read_tiered(source: Source, found: Found, spool: Spool, outcomes: list[Outcome]) -> Iterator[Batch]:
-    """Yield a batch for each universe. `outcomes` takes what is wrong with detail files.
+    """Yield a batch for each universe. `outcomes` takes what is wrong with detail files, and what is not kept.
 
     Raises IntegrityError when the metrics file is damaged.
     """
-    rows = _Rows(spool=spool)
     metrics = next((entry for entry in found.entries if entry.key.rpartition("/")[2] == METRICS), None)
-    if metrics is not None:
-        for universe, row in metrics_rows(source, metrics.key, rows.facts, rows.name_at):
-            spool.add(universe, row)
     heads = _heads(source, [entry for entry in found.entries if entry is not metrics], outcomes)
+    file = MetricsFile(wanted={head.strategy: set() for head in heads if head.universe is None})
+    if metrics is not None:
+        for universe, row in file.rows(source, metrics.key):
+            spool.add(universe, row)
+        outcomes += file.left(metrics.key)
+    owned = _by_universe(heads, file.wanted, outcomes)
     latest = max(entry.modified for entry in found.entries)
-    created = moment(rows.facts.get("last_updated"), latest if metrics is None else metrics.modified)
-    for universe in dict.fromkeys([*spool.names(), *(name for name in heads)]):
-        own = heads.get(universe, [])
-        details = _Details(source, universe, own, outcomes)
+    created = moment(file.members.get("last_updated"), latest if metrics is None else metrics.modified)
+    for universe in dict.fromkeys([*spool.names(), *owned]):
+        own = owned.get(universe, [])
+        facts = file.facts(universe)
+        details = _Details(source, universe, own, outcomes, facts)
         yield Batch(
             key=found.key or source.name,
             form="tiered-json",
@@ -74,44 +70,8 @@ def read_tiered(source: Source, found: Found, spool: Spool, outcomes: list[Outco
             fingerprint=_fingerprint(source, universe, spool, own),
             results=_Results(spool, universe, details),
             kept=details,
-            facts=_facts(rows, universe),
+            facts=facts,
         )
-
-
-def metrics_rows(
-    source: Source, key: str, facts: dict[str, Any], name_at: dict[str, set[int]] | None = None
-) -> Iterator[tuple[str, Result]]:
-    """Yield (universe, row) of a metrics file; `facts` takes its other members.
-
-    `name_at` takes, by universe, at which places rows repeat their name among their metrics; -1: nowhere.
-    Raises IntegrityError, naming the file.
-    """
-    found = False
-    with source.open(key) as file:
-        for name, value in members(file, ("strategies",), key):
-            if name != "strategies":
-                facts[name] = value
-                continue
-            found = True
-            if value is BEGIN:
-                continue
-            strategy, universe, metrics = _row(value, key)
-            if name_at is not None:
-                at = list(metrics).index("strategy_name") if "strategy_name" in metrics else -1
-                name_at.setdefault(universe, set()).add(at)
-            yield universe, {**metrics, "strategy_name": strategy}
-    if not found:
-        raise IntegrityError(f"{key} has no list of strategies")
-
-
-def _row(value: Any, key: str) -> tuple[str, str, Result]:
-    try:
-        strategy, universe, metrics = value["strategy_name"], value["universe"], value["metrics"]
-    except (TypeError, KeyError) as error:
-        raise IntegrityError(f"{key} has an entry without {error}: {str(value)[:60]}") from None
-    if not (isinstance(strategy, str) and isinstance(universe, str) and isinstance(metrics, dict)):
-        raise IntegrityError(f"{key} has an entry that is no strategy: {str(value)[:60]}")
-    return strategy, universe, metrics
 
 
 def head_of(source: Source, entry: Entry) -> Head:
@@ -148,33 +108,42 @@ def _whole(source: Source, key: str) -> dict[str, Any]:
     return found
 
 
-def _heads(source: Source, entries: list[Entry], outcomes: list[Outcome]) -> dict[str, list[Head]]:
-    heads: dict[str, list[Head]] = {}
+def _heads(source: Source, entries: list[Entry], outcomes: list[Outcome]) -> list[Head]:
+    heads: list[Head] = []
     for entry in entries:
         try:
-            head = head_of(source, entry)
+            heads.append(head_of(source, entry))
         except IntegrityError as error:
             outcomes.append(Outcome(entry.key, DAMAGED, str(error)))
-            continue
-        if head.universe is None:
-            outcomes.append(Outcome(entry.key, SKIPPED, "it names no universe"))
-            continue
-        heads.setdefault(head.universe, []).append(head)
     return heads
+
+
+def _by_universe(
+    heads: list[Head], wanted: dict[str, set[str]], outcomes: list[Outcome]
+) -> dict[str, list[Head]]:
+    """Sort details by universe; one that names none is that universe's which alone has its strategy."""
+    owned: dict[str, list[Head]] = {}
+    for head in heads:
+        if head.universe is not None:
+            owned.setdefault(head.universe, []).append(head)
+    for head in (head for head in heads if head.universe is None):
+        universes = sorted(wanted[head.strategy])
+        if len(universes) == 1:
+            owned.setdefault(universes[0], []).append(head)
+            continue
+        which = (
+            f"{len(universes)} universes have {head.strategy!r}"
+            if universes
+            else "no universe has its strategy"
+        )
+        outcomes.append(Outcome(head.key, SKIPPED, f"it names no universe, and {which}"))
+    return owned
 
 
 def _fingerprint(source: Source, universe: str, spool: Spool, heads: list[Head]) -> str:
     rows = spool.digest(universe) if universe in spool.counts else ""
     details = [text for head in heads for text in (head.strategy, source.sha256(head.key))]
     return fingerprint("tiered-json", universe, rows, *details)
-
-
-def _facts(rows: _Rows, universe: str) -> dict[str, Any]:
-    facts = {key: value for key, value in rows.facts.items() if key != "total_strategies"}
-    places = rows.name_at.get(universe, {-1})
-    if places != {-1} and len(places) == 1:
-        facts["name_in_metrics"] = next(iter(places))
-    return facts
 
 
 @dataclass(slots=True)
@@ -191,6 +160,8 @@ class _Results:
             for row in self.spool.values(self.universe):
                 alone.pop(row["strategy_name"], None)
                 yield row
+        if alone and "members" in self.details.facts:
+            self.details.facts["only_detailed"] = list(alone)
         for name, one in alone.items():
             yield {**one.metrics, "strategy_name": name}
 
@@ -203,15 +174,18 @@ class _Details:
     universe: str
     heads: list[Head]
     outcomes: list[Outcome]
+    facts: dict[str, Any]
     found: dict[str, Kept] = field(default_factory=dict)
 
     def __call__(self) -> list[Kept]:
         found = self.found
         same = SameValues()
+        shapes: dict[str, list[str]] = {}
         for head in self.heads:
             try:
                 with collector_paused():
-                    one = self._kept(head, same.of(_whole(self.source, head.key)))
+                    detail = _whole(self.source, head.key)
+                    one = self._kept(head, same.of(detail))
             except IntegrityError as error:
                 self.outcomes.append(Outcome(head.key, DAMAGED, str(error)))
                 continue
@@ -220,15 +194,36 @@ class _Details:
                 self.outcomes.append(Outcome(head.key, SKIPPED, why))
                 continue
             found[one.strategy] = one
+            shapes[one.strategy] = [key for key in detail if key in _KNOWN]
+            if "rank" in detail and detail["rank"] != one.rank:
+                self.facts.setdefault("ranks", {})[one.strategy] = detail["rank"]
+        self._keep_shapes(shapes)
         return sorted(found.values(), key=lambda one: one.rank)
+
+    def _keep_shapes(self, shapes: dict[str, list[str]]) -> None:
+        """Keep which members details have, where these are others than the usual: an export writes the same."""
+        if not shapes:
+            return
+        usual = list(Counter(map(tuple, shapes.values())).most_common(1)[0][0])
+        if usual != list(_KNOWN):
+            self.facts["detail_keys"] = usual
+        others = {name: keys for name, keys in shapes.items() if keys != usual}
+        if others:
+            self.facts["detail_keys_of"] = others
 
     def _kept(self, head: Head, detail: dict[str, Any]) -> Kept:
         rank, metrics = detail.get("rank"), detail.get("metrics")
         if not isinstance(metrics, dict):
             raise IntegrityError(f"{head.key} has no metrics")
-        other = sorted(set(detail) - _KNOWN)
+        if detail.get("trades") is None and "trades_detailed" in detail:
+            detail["trades"] = detail["trades_detailed"]
+        if detail.get("trades_detailed") == detail.get("trades"):
+            detail.pop("trades_detailed", None)
+        other = sorted(set(detail) - set(_KNOWN))
         if other:
             why = f"only its {', '.join(other)}: a detail has no such part"
+            if "trades_detailed" in other:
+                why += ", and its trades are there"
             self.outcomes.append(Outcome(head.key, SKIPPED, why))
         return Kept(
             strategy=head.strategy,
