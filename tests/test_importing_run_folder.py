@@ -270,3 +270,26 @@ def test_a_curve_with_gaps_keeps_its_length(archive: Archive, results: Path) -> 
     (results / "equity_curve.csv").write_text("time,equity,flag\nmon,100.5,\ntue,,\nwed,101.5,\n")
     assert take(archive, results.parents[1]).of("skipped") == []
     assert same(archive.load_strategy("S")["equity_curve"], [100.5, math.nan, 101.5])
+
+
+def test_results_of_several_universes_are_runs_of_their_own(archive: Archive, results: Path) -> None:
+    (results / "metrics.json").unlink()
+    listed = [
+        {"strategy_name": f"s{at // 2}", "universe": f"u{at % 2}", "sharpe_ratio": float(at)}
+        for at in range(4)
+    ]
+    text = {"results": [*listed, {"strategy_name": "none", "sharpe_ratio": 9.0}]}
+    (results / "optimization_results.json").write_text(json.dumps(text))
+    own = {"strategy_name": "s1", "universe": "u1", "trades_detailed": [{"n": 1}]}
+    (results / "s1.json").write_text(json.dumps(own))
+    (results.parent / "metadata").mkdir()
+    (results.parent / "metadata" / "run.json").write_text(json.dumps({"universe": "u2"}))
+    report = take(archive, results.parents[1])
+    assert [(one.universe, one.strategies, one.detailed) for one in report.outcomes] == [
+        ("u0", 2, 0), ("u1", 2, 1), ("u2", 1, 0)
+    ]  # fmt: skip
+    assert rows(archive, "u0") == [
+        {"strategy_name": "s0", "sharpe_ratio": 0.0}, {"strategy_name": "s1", "sharpe_ratio": 2.0}
+    ]  # fmt: skip
+    assert archive.load_strategy("s1")["metrics"] == {"sharpe_ratio": 3.0}
+    assert set(statuses(take(archive, results.parents[1]))) == {"present"}

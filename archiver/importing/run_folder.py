@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from archiver.capture.secrets import credential, secret_name
@@ -24,7 +25,7 @@ _MOST_TEXT = 64 << 10
 
 
 def read_run_folder(source: Source, found: Found, spool: Spool, outcomes: list[Outcome]) -> Iterator[Batch]:
-    """Yield the batch of one run folder. `outcomes` takes what is not read of it.
+    """Yield a batch for each universe of one run folder. `outcomes` takes what is not read of it.
 
     Raises IntegrityError, naming the file, when its results or metadata are damaged.
     """
@@ -36,22 +37,25 @@ def read_run_folder(source: Source, found: Found, spool: Spool, outcomes: list[O
         raise IntegrityError(f"{found.key}/results holds no results that can be read")
     told = [facts for facts in metadata.values() if isinstance(facts, dict)]
     above = found.key.rpartition("/")[0].rpartition("/")[2] or source.name or "runs"
-    universe = _text_of([*told, *results.facts.values()], UNIVERSES) or results.universe or above
-    name = results.name() or _text_of(told, NAMES) or found.key.rpartition("/")[2]
+    named = [universe for universe in results.universes if universe is not None]
+    otherwise = _text_of([*told, *results.facts.values()], UNIVERSES) or (named[0] if named else above)
+    name = results.name or _text_of(told, NAMES) or found.key.rpartition("/")[2]
     digests = [
         text for entry in found.entries for text in (entry.key[len(found.key) :], source.sha256(entry.key))
     ]
-    yield Batch(
-        key=found.key,
-        form="run-folder",
-        universe=universe,
-        created=_created(found),
-        fingerprint=fingerprint("run-folder", found.key.rpartition("/")[2], *digests),
-        results=lambda: results.joined(universe, name),
-        facts={name: facts for name, facts in (("metadata", metadata), ("results", results.facts)) if facts},
-        code=code,
-        blobs=blobs,
-    )
+    facts = {name: facts for name, facts in (("metadata", metadata), ("results", results.facts)) if facts}
+    for universe in dict.fromkeys(universe or otherwise for universe in results.universes):
+        yield Batch(
+            key=found.key,
+            form="run-folder",
+            universe=universe,
+            created=_created(found),
+            fingerprint=fingerprint("run-folder", universe, found.key.rpartition("/")[2], *digests),
+            results=partial(results.joined, universe, otherwise, name),
+            facts=facts,
+            code=code,
+            blobs=blobs,
+        )
 
 
 def _text_of(told: list[dict[str, Any]], names: Sequence[str]) -> str | None:

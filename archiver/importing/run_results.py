@@ -58,10 +58,10 @@ class RunResults:
     outcomes: list[Outcome]
     facts: dict[str, Any] = field(default_factory=dict)
     """What files say besides results, by name."""
-    universe: str | None = None
-    """The first universe that a result names."""
+    _waiting: dict[str, dict[str | None, str]] = field(default_factory=dict)
+    """Where the entries of each list wait, by the universe that they name."""
     _lists: list[tuple[str, str]] = field(default_factory=list)
-    _named: dict[str, None] = field(default_factory=dict)
+    _named: dict[tuple[str | None, str], None] = field(default_factory=dict)
     _parts: Result = field(default_factory=dict)
     """What files of single parts (metrics, trades, a curve) say of the one strategy that such a folder is of."""
 
@@ -82,42 +82,61 @@ class RunResults:
         """Whether no file held a result."""
         return not (self._lists or self._named or self._parts)
 
-    def joined(self, universe: str, name: str) -> Iterator[Result]:
-        """Yield the results; `name` is for parts of a strategy that has none.
+    @property
+    def universes(self) -> list[str | None]:
+        """The universes that results name, and None for those that name none."""
+        lists = [universe for waiting, _ in self._lists for universe in self._waiting[waiting]]
+        parts = [self._parts_of("")[0]] if self._parts else []
+        return list(dict.fromkeys([*lists, *(universe for universe, _ in self._named), *parts]))
+
+    @property
+    def name(self) -> str | None:
+        """The name that the parts give their strategy."""
+        return next((self._parts[key] for key in NAMES if isinstance(self._parts.get(key), str)), None)
+
+    def joined(self, universe: str, otherwise: str, name: str) -> Iterator[Result]:
+        """Yield the results of a universe.
+
+        Arguments:
+            universe: which.
+            otherwise: the universe of results that name none.
+            name: that of a strategy of which there are only parts.
 
         A strategy that is in a list, and has a file with its trades, is one strategy.
         """
-        alone = dict.fromkeys(self._named)
-        parts_of = name
-        if self._parts and not self._lists and len(alone) == 1:
-            (parts_of,) = alone
-        if self._parts:
-            alone[parts_of] = None
+        own = [*self._named, *([self._parts_of(name)] if self._parts else ())]
+        alone = {one[1]: one for one in own if (one[0] or otherwise) == universe}
         same = SameValues()
-        for spooled, key in self._lists:
+        for waiting, key in self._lists:
             entries = Entries(key, numbered=True)
-            for value in self.spool.values(spooled):
-                one = entries.result(value, universe)
-                found = one.get("strategy_name", "")
-                if found in alone:
-                    del alone[found]
-                    one |= self._of(found, parts_of)
-                yield same.of(without_universe(one, universe))
+            for named, spooled in self._waiting[waiting].items():
+                if (named or otherwise) != universe:
+                    continue
+                for value in self.spool.values(spooled):
+                    one = entries.result(value, universe)
+                    found = one.get("strategy_name", "")
+                    if found in alone:
+                        one |= self._of(alone.pop(found), name)
+                    yield same.of(without_universe(one, universe))
             self.outcomes += entries.outcomes()
-        for found in alone:
-            one = {"strategy_name": found, **self._of(found, parts_of)}
+        for found, its in alone.items():
+            one = {"strategy_name": found, **self._of(its, name)}
             yield same.of(without_universe(one, universe))
 
-    def name(self) -> str | None:
-        """Return the name that the parts give their strategy."""
-        return next((str(self._parts[key]) for key in NAMES if self._parts.get(key)), None)
+    def _parts_of(self, name: str) -> tuple[str | None, str]:
+        """Return the universe and name of the strategy that the parts are of; `name` is for one that is not named."""
+        if not self._lists and len(self._named) == 1:
+            return next(iter(self._named))
+        found = self.name or name
+        universe = _universe_of(self._parts)
+        return next((one for one in self._named if one[1] == found), (universe, found))
 
-    def _of(self, name: str, parts_of: str) -> Result:
+    def _of(self, strategy: tuple[str | None, str], name: str) -> Result:
         found: Result = {}
-        if name in self._named:
-            for value in self.spool.values(f"own {name}"):
+        if strategy in self._named:
+            for value in self.spool.values(_spooled("its own", *strategy)):
                 found |= value
-        return {**found, **self._parts} if name == parts_of else found
+        return {**found, **self._parts} if strategy == self._parts_of(name) else found
 
     def _left(self, key: str, why: str) -> None:
         self.outcomes.append(Outcome(key, SKIPPED, why))
@@ -146,31 +165,31 @@ class RunResults:
             elif isinstance(value, tuple):
                 whole.setdefault(name, {})[value[0]] = value[1]
             else:
-                self.spool.add(lists[name], value)
-        filled = [name for name in _LISTS if lists.get(name) in self.spool.counts]
+                self._wait(lists[name], value)
+        filled = [name for name in _LISTS if lists.get(name) in self._waiting]
         chosen = next((name for name in filled if self._holds_results(lists[name])), None)
         for name in filled:
-            if name != chosen and self.spool.counts[lists[name]] > _MOST_LISTED:
-                self._left(
-                    key,
-                    f"its {name}, which holds no results"
-                    if chosen is None
-                    else f"its {name}: {chosen} is read",
-                )
+            count = sum(self.spool.counts[spooled] for spooled in self._waiting[lists[name]].values())
+            if name != chosen and count > _MOST_LISTED:
+                why = "which holds no results" if chosen is None else f"as {chosen} is read"
+                self._left(key, f"its {name}, {why}")
             elif name != chosen:
-                whole[name] = list(self.spool.values(lists[name]))
+                spools = self._waiting[lists[name]].values()
+                whole[name] = [value for spooled in spools for value in self.spool.values(spooled)]
         if chosen is None:
             return "it is empty" if lists and not whole else self._object(whole, stem, key)
         self._lists.append((lists[chosen], key))
         self._keep_facts(whole, stem, key)
         return ""
 
-    def _holds_results(self, spooled: str) -> bool:
-        if spooled not in self.spool.counts:
-            return False
-        first = next(self.spool.values(spooled))
-        self._look(first)
-        return isinstance(first, dict)
+    def _wait(self, waiting: str, value: Any) -> None:
+        universe = _universe_of(value)
+        spooled = self._waiting.setdefault(waiting, {}).setdefault(universe, _spooled(waiting, universe))
+        self.spool.add(spooled, value)
+
+    def _holds_results(self, waiting: str) -> bool:
+        first = next(iter(self._waiting[waiting].values()))
+        return isinstance(next(self.spool.values(first)), dict)
 
     def _object(self, whole: dict[str, Any], stem: str, key: str) -> str:
         """Take an object without a list of results; return why it was not."""
@@ -209,8 +228,7 @@ class RunResults:
             return self._curve(role, list(rest), key)
         elif named or _is_result(first) or (len(first_two) > 1 and _OF_RESULTS.fullmatch(stem)):
             for value in rest:
-                self.spool.add(key, value)
-                self._look(value)
+                self._wait(key, value)
             self._lists.append((key, key))
         elif len(first_two) == 1:
             self._part(first, key)
@@ -242,14 +260,12 @@ class RunResults:
         entries = Entries(key)
         flat = entries.result(value)
         self.outcomes += entries.outcomes()
-        self._look(flat)
-        name = flat["strategy_name"]
-        self._named[name] = None
-        self.spool.add(f"own {name}", flat)
+        strategy = (_universe_of(flat), flat["strategy_name"])
+        self._named[strategy] = None
+        self.spool.add(_spooled("its own", *strategy), flat)
 
     def _part(self, values: Result, key: str) -> None:
         """Keep parts of the folder's strategy; a part that an earlier file has otherwise is left out."""
-        self._look(values)
         other = [
             name for name in values if name in self._parts and dumps(self._parts[name]) != dumps(values[name])
         ]
@@ -264,10 +280,16 @@ class RunResults:
             else:
                 self.facts.setdefault(f"{stem}.json", {})[name] = value
 
-    def _look(self, value: Any) -> None:
-        if self.universe is None and isinstance(value, dict):
-            names = (value[name] for name in UNIVERSES if isinstance(value.get(name), str))
-            self.universe = next(filter(None, names), None)
+
+def _universe_of(value: Any) -> str | None:
+    """Return the universe that an entry names."""
+    if not isinstance(value, dict):
+        return None
+    return next((value[name] for name in UNIVERSES if isinstance(value.get(name), str) and value[name]), None)
+
+
+def _spooled(*parts: str | None) -> str:
+    return dumps(parts)
 
 
 def _role(stem: str) -> str | None:

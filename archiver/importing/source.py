@@ -118,7 +118,7 @@ class StoreSource(Source):
     """Any other place that a store reads."""
 
     def __init__(self, store: Store, only: tuple[str, ...] = ()) -> None:  # the class says it
-        self.url = store.url
+        self.url = f"{store.url}/{only[0]}" if only else store.url
         self.name = store.url.rstrip("/").rpartition("/")[2]
         self.passed_over = []
         self._store = store
