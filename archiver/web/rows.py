@@ -60,12 +60,26 @@ class Rows:
             yield self.slice(start, length).read()
 
 
+_STEPS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99, 0.997, 0.999, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Percentiles of the distance from zero, of a column's values below zero and of the others.
+
+    They are closer to each other near the end, so that the best differ even where all of a page are among them.
+    """
+
+    below: list[float]
+    above: list[float]
+
+
 class Views:
     """Answers asks over tables; a filtered and sorted index is kept, so that paging costs nothing."""
 
     def __init__(self) -> None:
         self._kept: Recent[pa.Array | None] = Recent(12)
-        self._spans: Recent[tuple[float, float] | None] = Recent(400)
+        self._scales: Recent[Scale] = Recent(400)
 
     def count(self, metrics: Metrics, ask: Ask) -> int:
         """Return how many rows there are. Raises ConfigError for a column or expression that cannot be."""
@@ -83,9 +97,9 @@ class Views:
         index = self._kept.get((metrics.version, ask), lambda: choose(metrics.table, ask))
         return Rows(metrics.table if columns is None else metrics.table.select(list(columns)), index)
 
-    def span(self, metrics: Metrics, name: str) -> tuple[float, float] | None:
-        """Return the 2nd and 98th percentile of a numeric column's finite values, None where there are none."""
-        return self._spans.get((metrics.version, name), lambda: _span(metrics.table[name]))
+    def scale(self, metrics: Metrics, name: str) -> Scale:
+        """Return how a numeric column's values spread, for colours."""
+        return self._scales.get((metrics.version, name), lambda: _scale(metrics.table[name]))
 
 
 def is_number(kind: pa.DataType) -> bool:
@@ -100,14 +114,18 @@ def numeric_columns(table: pa.Table) -> list[str]:
     return [item.name for item in table.schema if is_number(item.type)]
 
 
-def _span(column: pa.ChunkedArray) -> tuple[float, float] | None:
+def _scale(column: pa.ChunkedArray) -> Scale:
     import pyarrow.compute as pc
 
-    finite = _finite(column)
-    if not len(finite):
-        return None
-    low, high = pc.quantile(finite, q=[0.02, 0.98]).to_pylist()
-    return float(low), float(high)
+    values = _finite(column)
+
+    def steps(some: pa.Array) -> list[float]:
+        if not len(some):
+            return []
+        return [float(f"{value:.6g}") for value in pc.quantile(some, q=list(_STEPS)).to_pylist()]
+
+    above = values.filter(pc.greater_equal(values, 0))
+    return Scale(steps(pc.negate(values.filter(pc.less(values, 0)))), steps(above))
 
 
 def _finite(column: pa.ChunkedArray) -> pa.Array:
@@ -120,9 +138,10 @@ def _finite(column: pa.ChunkedArray) -> pa.Array:
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """Two columns against each other: counts on a grid over the bulk, and a sample of single points.
+    """Two columns against each other: counts on a grid over the bulk, and single points.
 
-    `x_edges` and `y_edges` bound the cells of `counts` (rows are y); `points` are rows of the sample;
+    `x_edges` and `y_edges` bound the cells of `counts` (rows are y); `points` are all rows, or of many those that
+    have few others near them;
     `rows` is how many rows have both values, `outside` how many of them lie beyond the edges.
     """
 
@@ -142,6 +161,7 @@ def cloud(
     within: tuple[float, float, float, float] | None = None,
     cells: int = 70,
     most: int = 2_500,
+    lone: int = 400,
 ) -> Cloud:
     """Sum up two numeric columns for a scatter plot.
 
@@ -150,7 +170,8 @@ def cloud(
         x, y: numeric columns.
         within: x from, x to, y from, y to; None: from the 0.5th to the 99.5th percentile, of few rows all.
         cells: grid cells in each direction.
-        most: points in the sample.
+        most: so many rows are drawn as points, all of them.
+        lone: of more rows so many, those that have the fewest others near them.
 
     Raises ConfigError for a column that is unknown or holds no numbers.
     """
@@ -182,8 +203,12 @@ def cloud(
     counts, y_edges, x_edges = np.histogram2d(ys[inside], xs[inside], bins=cells, range=[[y0, y1], [x0, x1]])
     shown = at[inside]
     if len(shown) > most:
-        # A fixed seed: the same rows give the same picture.
-        shown = np.sort(np.random.default_rng(0).choice(shown, most, replace=False))
+        # In a crowd a point tells nothing that the shading does not.
+        row, column = (
+            np.clip(np.searchsorted(edges, values[inside], side="right") - 1, 0, cells - 1)
+            for edges, values in ((y_edges, ys), (x_edges, xs))
+        )
+        shown = np.sort(shown[np.argsort(counts[row, column], kind="stable")[:lone]])
     columns = list(dict.fromkeys(["universe", "strategy_name", "run", x, y]))
     points = table.select(columns).take(pa.array(shown))
     return Cloud(

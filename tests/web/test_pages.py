@@ -458,3 +458,21 @@ def test_an_unknown_universe_is_told(client):
 def test_too_many_parameters_are_told(client):
     _, text = show(client, "/strategies?" + "&".join(["a=1"] * 300))
     assert "more than 200 parameters" in text
+
+
+def test_a_wrong_filter_is_told_once(client):
+    body = {
+        "output": "..cloud-place.children...cloud-note.children..",
+        "outputs": [{"id": name, "property": "children"} for name in ("cloud-place", "cloud-note")],
+        "inputs": [
+            {"id": "ask", "property": "data", "value": {"columns": ["n_trades"], "where": "nonsense >"}},
+            {"id": "cloud-x", "property": "value", "value": "n_trades"},
+            {"id": "cloud-y", "property": "value", "value": "sharpe_ratio"},
+            {"id": "cloud-range", "property": "data"},
+            {"id": "scatter-open", "property": "data", "value": True},
+        ],
+        "changedPropIds": ["ask.data"],
+    }
+    answer = client.post("/_dash-update-component", json=body, headers={"Host": "127.0.0.1"})
+    assert "cannot" not in answer.text
+    assert answer.json["response"]["cloud-note"]["children"] is None

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import math
-
 import pyarrow as pa
 import pytest
 
 from archiver.errors import ConfigError
 from archiver.selection import Ask, parse_sort
 from archiver.web.data import Metrics
-from archiver.web.rows import Views, ask_of, cloud, numeric_columns
+from archiver.web.rows import Scale, Views, ask_of, cloud, numeric_columns
 
 TABLE = pa.table(
     {
@@ -101,12 +99,17 @@ def test_asks_are_read_from_texts():
         parse_sort(",".join("abcdefghij"))
 
 
-def test_percentiles_are_of_finite_values_only():
+def test_scales_are_of_finite_values_below_and_above_zero_apart():
     views = Views()
-    table = pa.table({"v": [float("inf"), float("nan"), None, *map(float, range(101))], "n": [None] * 104})
-    assert views.span(Metrics("v", table), "v") == (2.0, 98.0)
-    assert views.span(Metrics("v", pa.table({"v": [float("nan")]})), "v") == (2.0, 98.0)  # kept by version
-    assert views.span(Metrics("w", pa.table({"v": [float("nan")]})), "v") is None
+    table = pa.table(
+        {"v": [float("inf"), float("nan"), None, *map(float, range(-10, 101))], "n": [None] * 114}
+    )
+    scale = views.scale(Metrics("v", table), "v")
+    assert (scale.below[0], scale.below[-1]) == (1, 10)
+    assert (scale.above[0], scale.above[3], scale.above[-1]) == (0, 50, 100)
+    nothing = pa.table({"v": [float("nan")]})
+    assert views.scale(Metrics("v", nothing), "v") == scale  # kept by version
+    assert views.scale(Metrics("w", nothing), "v") == Scale([], [])
 
 
 def test_numbers_are_what_can_be_drawn():
@@ -119,18 +122,18 @@ def test_cloud_draws_few_rows_all():
     assert sum(map(sum, drawn.counts)) == 3
 
 
-def test_cloud_of_many_rows_counts_all_and_samples_some():
+def test_cloud_of_many_rows_counts_all_and_draws_those_that_stand_alone():
+    crowd = 20_000
     many = pa.table(
-        {name: ["s"] * 20_000 for name in ("universe", "strategy_name", "run")}
-        | {"x": [math.sin(i) for i in range(20_000)], "y": [float(i) for i in range(20_000)]}
+        {name: ["s"] * (crowd + 3) for name in ("universe", "strategy_name", "run")}
+        | {"x": [at % 7 / 10 for at in range(crowd)] + [9.0, 8.0, 7.0], "y": [0.5] * crowd + [1.0, 2.0, 3.0]}
     )
-    drawn = cloud(many, "x", "y", most=500)
-    assert drawn.points.num_rows == 500
-    assert sum(map(sum, drawn.counts)) == drawn.rows - drawn.outside
-    again = cloud(many, "x", "y", most=500)
-    assert again.points.equals(drawn.points)
-    near = cloud(many, "x", "y", within=(-1, 1, 0, 99), most=500)
-    assert near.points.num_rows == 100
+    everything = (0.0, 10.0, 0.0, 4.0)
+    drawn = cloud(many, "x", "y", within=everything, lone=3)
+    assert drawn.points["y"].to_pylist() == [1.0, 2.0, 3.0]
+    assert sum(map(sum, drawn.counts)) == drawn.rows - drawn.outside == crowd + 3
+    near = cloud(many, "x", "y", within=(5, 10, 0, 4))
+    assert near.points.num_rows == 3
 
 
 @pytest.mark.parametrize(("x", "y"), [("universe", "count"), ("count", "nothing")])

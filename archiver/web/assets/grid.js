@@ -50,18 +50,25 @@
     return value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).replace("-", "−");
   };
 
+  /* How far up a list of percentiles a value is, 0 to 1. */
+  function position(value, steps) {
+    var last = steps.length - 1, at = 0;
+    while (at < last && value >= steps[at + 1]) at += 1;
+    if (at === last) return 1;
+    var width = steps[at + 1] - steps[at];
+    return Math.max(0, (at + (width > 0 ? Math.max(0, value - steps[at]) / width : 0)) / last);
+  }
+
   /* Green above and red below zero where a metric has both; else one hue from its low to its high values. */
-  functions.metricShade = function (value, low, high) {
+  functions.metricShade = function (value, below, above) {
     if (typeof value !== "number") return { backgroundColor: "transparent" };
-    var name, share;
-    if (low < 0 && high > 0) {
-      name = value >= 0 ? "--good" : "--bad";
-      share = Math.min(1, Math.abs(value) / Math.max(high, -low));
-    } else {
-      name = "--accent";
-      share = high > low ? Math.max(0, Math.min(1, (value - low) / (high - low))) : 0;
-    }
-    return { backgroundColor: "color-mix(in srgb, var(" + name + ") " + Math.round(share * 26) + "%, transparent)" };
+    var both = below.length && above.length && above[above.length - 1] > 0;
+    var name = !both ? "--accent" : value >= 0 ? "--good" : "--bad";
+    var steps = value < 0 ? below : above, most = steps[steps.length - 1];
+    // By rank, so that a few extremes leave shades for the others; by size too, so that the best are told apart.
+    var share = most > 0 ? (position(Math.abs(value), steps) + Math.min(1, Math.abs(value) / most)) / 2 : 0;
+    if (!both && value < 0) share = 1 - share;
+    return { backgroundColor: "color-mix(in srgb, var(" + name + ") " + Math.round(share * 32) + "%, transparent)" };
   };
 
   components.StrategyLink = function (props) {

@@ -17,7 +17,10 @@
   };
 
   function follow(link) {
-    history.pushState({}, "", link.href);
+    var address = window.archiverRemember.address(link.href);
+    // The filters of this page stand in the address without Dash knowing: it would see no change.
+    if (location.pathname === "/strategies" && link.pathname === "/strategies") { location.assign(address); return; }
+    history.pushState({}, "", address);
     window.dispatchEvent(new PopStateEvent("popstate"));
     window.scrollTo(0, 0);
     var page = document.getElementById("page");

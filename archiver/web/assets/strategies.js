@@ -2,12 +2,16 @@
 (function () {
   "use strict";
   var none = function () { return window.dash_clientside.no_update; };
-  var remembered = "archiver-columns";
+  var asked = null;
 
   function api(act) {
     if (!window.dash_ag_grid || !document.getElementById("strategies-grid")) return;
     window.dash_ag_grid.getApiAsync("strategies-grid").then(act).catch(function () {});
   }
+
+  /* What `picked` writes: a new box takes the place of the last one. */
+  var END = "(?:[-+\\d.e]+ <= (?:\\w+|`[^`]*`) <= [-+\\d.e]+)";
+  var BOX = new RegExp("^(?:\\((.*)\\) and )?" + END + " and " + END + "$");
 
   function query(ask, sort, more) {
     var parts = new URLSearchParams();
@@ -16,6 +20,15 @@
     if (ask.chosen) parts.set("columns", ask.columns.join(","));
     Object.keys(more || {}).forEach(function (name) { if (more[name]) parts.set(name, more[name]); });
     return parts;
+  }
+
+  function rows(ask) {
+    return JSON.stringify([ask.universe, ask.run, ask.search, ask.where, ask.columns.slice().sort()]);
+  }
+
+  /* The table has moved its columns itself: only the address and the export follow. */
+  function moved(columns) {
+    window.dash_clientside.set_props("ask", { data: Object.assign({}, asked, { columns: columns, chosen: true }) });
   }
 
   window.dash_clientside.strategies = {
@@ -29,7 +42,7 @@
         next.chosen = true;
         var added = wanted.filter(function (name) { return !ask.columns.includes(name); });
         if (added.length) setTimeout(function () { api(function (grid) { grid.ensureColumnVisible(added[0]); }); }, 700);
-        try { localStorage.setItem(remembered, JSON.stringify(next.columns)); } catch (_) { /* a private window */ }
+        window.archiverRemember.columns(next.columns);
       }
       return JSON.stringify(next) === JSON.stringify(ask) ? none() : next;
     },
@@ -40,8 +53,9 @@
       if (request && request.sortModel) {
         sort = request.sortModel.map(function (key) { return (key.sort === "desc" ? "-" : "") + key.colId; }).join(",");
       }
-      // A pinned column would leave no room for another one on a phone.
-      if (window.innerWidth < 760) api(function (grid) { grid.setColumnsPinned(["strategy_name"], null); });
+      api(function (grid) { window.archiverRemember.watch(grid, moved); });
+      asked = ask;
+      window.dash_clientside.set_props("filter-clear", { hidden: !(ask.universe || ask.search || ask.where) });
       var shown = query(ask, sort, open ? { scatter: "1", x: x, y: y } : {});
       history.replaceState(history.state, "", "/strategies" + (String(shown) ? "?" + shown : ""));
       ["csv", "parquet", "arrow", "json"].forEach(function (form) {
@@ -52,18 +66,28 @@
       return sort === sorted ? none() : sort;
     },
 
-    refresh: function () {
-      api(function (grid) { grid.deselectAll(); grid.purgeInfiniteCache(); grid.ensureIndexVisible(0); });
-      return none();
+    refresh: function (ask, shown) {
+      var now = rows(ask);
+      if (!shown || now === shown) return now;
+      var filtered = JSON.parse(shown).slice(0, 4).join() !== JSON.parse(now).slice(0, 4).join();
+      api(function (grid) {
+        if (filtered) { window.archiverRemember.restart(); grid.deselectAll(); }
+        grid.purgeInfiniteCache();
+        if (filtered) grid.ensureIndexVisible(0);
+      });
+      return now;
     },
 
-    selected: function (rows) {
-      rows = rows || [];
-      var ok = rows.length >= 1 && rows.length <= 10;
-      var parts = new URLSearchParams();
-      rows.slice(0, 10).forEach(function (row) { parts.append("strategy", row._id); });
-      var text = rows.length ? "Compare " + rows.length + (rows.length > 10 ? " (at most 10)" : "") : "Compare";
-      return [ok ? "/compare?" + parts : "/compare", text, ok ? "button primary" : "button off"];
+    clear: function (clicks) { return clicks ? ["", null, ""] : [none(), none(), none()]; },
+
+    reset: function (clicks) {
+      if (!clicks) return none();
+      window.archiverRemember.forget();
+      var here = new URLSearchParams(location.search);
+      here.delete("columns");
+      history.replaceState(history.state, "", "/strategies?" + here);
+      location.reload();
+      return none();
     },
 
     toggle: function (clicks, open) {
@@ -88,7 +112,8 @@
         return Number(ends[0].toPrecision(6)) + " <= " + name(column) + " <= " + Number(ends[1].toPrecision(6));
       };
       var box = between(x, chosen.range.x) + " and " + between(y, chosen.range.y);
-      return where && where.trim() ? "(" + where + ") and " + box : box;
+      var rest = (where || "").trim().replace(BOX, function (_, before) { return before || ""; });
+      return rest ? "(" + rest + ") and " + box : box;
     },
 
     opened: function (click) {
@@ -100,16 +125,4 @@
       return none();
     },
   };
-
-  /* Columns chosen once come back where the URL names none. */
-  window.addEventListener("DOMContentLoaded", function () {
-    try {
-      var kept = JSON.parse(localStorage.getItem(remembered) || "[]");
-      var here = new URLSearchParams(location.search);
-      if (location.pathname === "/strategies" && kept.length && !here.has("columns")) {
-        here.set("columns", kept.join(","));
-        history.replaceState(history.state, "", "/strategies?" + here);
-      }
-    } catch (_) { /* nothing was kept */ }
-  });
 })();

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dash import ClientsideFunction, dcc, html, no_update
 from dash.dependencies import Input, Output, State
 
+from archiver.errors import ConfigError
 from archiver.expression import known_column
 from archiver.web import figures, links, parts
 from archiver.web import format as fmt
@@ -124,7 +125,8 @@ def _cloud(
         table = site.views.rows(metrics, ask_of(ask), columns).read()
         drawn = cloud(table, x, y, within=_within(within))
     except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
-        return None, parts.failed(error)
+        # What is wrong with the filter stands above the table.
+        return None, None if isinstance(error, ConfigError) else parts.failed(error)
     points = drawn.points
     traces: list[figures.Figure] = []
     if drawn.rows > points.num_rows:
@@ -150,7 +152,9 @@ def _cloud(
     note = [
         f"{drawn.rows:,} strategies have both",
         f", {drawn.outside:,} lie outside the axes" if drawn.outside else "",
-        f"; {points.num_rows:,} drawn as points, all in the shading" if drawn.rows > points.num_rows else "",
+        f"; the shading has all, points are the {points.num_rows:,} farthest from others"
+        if drawn.rows > points.num_rows
+        else "",
         ". Drag a box to filter by it; click a point to open it.",
     ]
     shown = figures.figure(
@@ -159,6 +163,7 @@ def _cloud(
         y=fmt.title(y),
         dragmode="select",
         uirevision=f"{x} {y}",
+        selectionrevision=str([ask.get(name) for name in ("search", "universe", "where")]),
         selectdirection="any",
     )
     return _graph(shown), "".join(note)
@@ -186,5 +191,7 @@ def _density(drawn: Cloud) -> figures.Figure:
         "zmax": 1,
         "colorscale": [[0, "rgba(79,124,255,0.06)"], [1, "rgba(79,124,255,0.75)"]],
         "showscale": False,
-        "hoverinfo": "skip",
+        "text": [[f"{count:,}" if count else "" for count in row] for row in drawn.counts],
+        "hovertemplate": "%{text} strategies around here<extra></extra>",
+        "hoverongaps": False,
     }

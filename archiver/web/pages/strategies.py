@@ -9,20 +9,18 @@ from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 
 from archiver.errors import NotFoundError
-from archiver.selection import parse_sort
 from archiver.web import format as fmt
 from archiver.web import links, parts
 from archiver.web.data import Metrics, plain_value
-from archiver.web.pages import scatter
+from archiver.web.pages import columns, scatter
 from archiver.web.parts import Page
-from archiver.web.rows import ask_of, is_number, numeric_columns
+from archiver.web.rows import ask_of, numeric_columns
 
 if TYPE_CHECKING:
     from archiver.web.site import Site
 
 PATH = "/strategies"
 _BLOCK = 100
-_MOST_COLUMNS = 60
 _USUAL = (
     "composite_score",
     "sharpe_ratio",
@@ -131,14 +129,21 @@ def _connect_browser(app: Any, site: Site) -> None:
         State("sorted", "data"),
     )
     app.clientside_callback(
-        script("refresh"), Output("synced", "data"), Input("ask", "data"), prevent_initial_call=True
+        script("refresh"), Output("synced", "data"), Input("ask", "data"), State("synced", "data")
     )
     app.clientside_callback(
-        script("selected"),
-        Output("compare-selected", "href"),
-        Output("compare-selected", "children"),
-        Output("compare-selected", "className"),
-        Input("strategies-grid", "selectedRows"),
+        script("clear"),
+        Output("filter-search", "value"),
+        Output("filter-universe", "value"),
+        Output("filter-where", "value"),
+        Input("filter-clear", "n_clicks"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        script("reset"),
+        Output("columns-reset", "className"),
+        Input("columns-reset", "n_clicks"),
+        prevent_initial_call=True,
     )
     scatter.connect(app, site)
 
@@ -151,9 +156,9 @@ def _rows(site: Site, request: dict[str, Any] | None, ask: dict[str, Any]) -> di
         names = metrics.table.column_names
         sort = tuple((str(key["colId"]), key["sort"] == "desc") for key in request.get("sortModel") or ())
         asked = ask_of(ask, tuple(key for key in sort if key[0] in names)[:8])
-        columns = [name for name in ask.get("columns", ()) if name in names][:_MOST_COLUMNS]
+        wanted = [name for name in ask.get("columns", ()) if name in names][: columns.MOST]
         start, end = int(request["startRow"]), int(request["endRow"])
-        chosen = list(dict.fromkeys(["universe", "strategy_name", "run", *columns]))
+        chosen = list(dict.fromkeys(["universe", "strategy_name", "run", *wanted]))
         rows = site.views.page(metrics, asked, start, min(end, start + 1000), chosen).to_pylist()
         count = site.views.count(metrics, asked)
     except Exception:  # noqa: BLE001 - the line above the table says why
@@ -200,7 +205,19 @@ def _actions(chooser: Any, *, is_open: bool) -> list[Any]:
             className="button",
             **{"aria-pressed": str(is_open).lower()},
         ),
-        parts.menu("Columns", chooser, name="columns-menu", kind="wide"),
+        parts.menu(
+            "Columns",
+            html.Div(
+                [
+                    html.P("Drag a heading to move or widen a column", className="note"),
+                    html.Button("Reset columns", id="columns-reset", type="button", className="button small"),
+                ],
+                className="menu-head",
+            ),
+            chooser,
+            name="columns-menu",
+            kind="wide",
+        ),
         parts.menu(
             "Export",
             html.P("All rows that match, all columns", className="note"),
@@ -257,6 +274,7 @@ def _filters(site: Site, ask: dict[str, Any]) -> Any:
                 ],
                 className="field grow",
             ),
+            html.Button("Clear filters", id="filter-clear", type="button", className="button", hidden=True),
         ],
         className="filters",
         role="search",
@@ -272,12 +290,13 @@ def _grid(site: Site, metrics: Metrics, ask: dict[str, Any], sort: str) -> Any:
     return html.Div(
         dag.AgGrid(
             id="strategies-grid",
-            columnDefs=_column_defs(site, metrics, ask["columns"], sort),
+            columnDefs=columns.defs(site, metrics, ask["columns"], sort),
             defaultColDef={
                 "sortable": True,
                 "resizable": True,
                 "filter": False,
                 "suppressHeaderMenuButton": True,
+                "wrapHeaderText": True,
             },
             rowModelType="infinite",
             getRowId="params.data._id",
@@ -290,6 +309,9 @@ def _grid(site: Site, metrics: Metrics, ask: dict[str, Any], sort: str) -> Any:
                     "enableClickSelection": False,
                 },
                 "selectionColumnDef": {"pinned": "left", "width": 44, "suppressHeaderMenuButton": True},
+                "maintainColumnOrder": True,
+                # What is wrong, or that nothing matches, stands above the table.
+                "suppressNoRowsOverlay": True,
                 "cacheBlockSize": _BLOCK,
                 "maxBlocksInCache": 30,
                 "maxConcurrentDatasourceRequests": 1,
@@ -311,70 +333,13 @@ def _grid(site: Site, metrics: Metrics, ask: dict[str, Any], sort: str) -> Any:
     )
 
 
-def _column_defs(site: Site, metrics: Metrics, columns: list[str], sort: str) -> list[dict[str, Any]]:
-    order = {name: (at, "desc" if down else "asc") for at, (name, down) in enumerate(parse_sort(sort))}
-    defs: list[dict[str, Any]] = [
-        {
-            "field": "strategy_name",
-            "headerName": "Strategy",
-            "pinned": "left",
-            "width": 250,
-            "minWidth": 120,
-            "cellRenderer": "StrategyLink",
-            "tooltipField": "strategy_name",
-        },
-        {
-            "field": "universe",
-            "headerName": "Universe",
-            "width": 165,
-            "cellClass": "muted",
-            "tooltipField": "universe",
-        },
-    ]
-    schema = metrics.table.schema
-    defs += [
-        _column_def(site, metrics, name, number=is_number(schema.field(name).type))
-        for name in columns[:_MOST_COLUMNS]
-    ]
-    for item in defs:
-        if item["field"] in order:
-            at, direction = order[item["field"]]
-            item |= {"sort": direction, "sortIndex": at}
-        item["colId"] = item["field"]
-    return defs
-
-
-def _column_def(site: Site, metrics: Metrics, name: str, *, number: bool) -> dict[str, Any]:
-    own = fmt.unit(name)
-    head = fmt.title(name) + (f" ({own})" if own not in ("", "ratio", "count") else "")
-    item: dict[str, Any] = {
-        "field": name,
-        "headerName": head,
-        "headerTooltip": name,
-        "width": 150,
-        "minWidth": 80,
-    }
-    if not number:
-        return item
-    span = site.views.span(metrics, name) if name in metrics.table.column_names else None
-    item |= {
-        "type": "rightAligned",
-        "sortingOrder": ["desc", "asc", None],
-        "valueFormatter": {"function": "metricText(params.value)"},
-        "cellClass": ["figure", "ag-right-aligned-cell"],
-    }
-    if span is not None:
-        low, high = span
-        item["cellStyle"] = {"function": f"metricShade(params.value, {low!r}, {high!r})"}
-    return item
-
-
 def _new_columns(site: Site, ask: dict[str, Any], sort: str, now: list[dict[str, Any]]) -> Any:
     from dash import no_update
 
-    shown = [item["field"] for item in now or ()][2:]
-    if shown == list(ask.get("columns", ())):
+    shown = {item["field"] for item in (now or ())[2:]}
+    # The browser itself moves columns: only others make a difference.
+    if shown == set(ask.get("columns", ())):
         return no_update
     metrics = site.data.metrics(ask.get("run") or None)
-    columns = [name for name in ask["columns"] if name in metrics.table.column_names]
-    return _column_defs(site, metrics, columns, sort or "")
+    wanted = [name for name in ask["columns"] if name in metrics.table.column_names]
+    return columns.defs(site, metrics, wanted, sort or "")

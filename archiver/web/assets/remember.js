@@ -1,0 +1,130 @@
+/* What the table of strategies remembers: its columns for this browser, place and selection for this step of the history. */
+(function () {
+  "use strict";
+  var KEY = "archiver-columns", NAME = "strategy_name", UNIVERSE = "universe";
+  var seen = new WeakSet();
+
+  function stored() {
+    try {
+      var found = JSON.parse(localStorage.getItem(KEY));
+      return found && typeof found === "object" && !Array.isArray(found) ? found : {};
+    } catch (_) { return {}; }
+  }
+  function store(change) {
+    try { localStorage.setItem(KEY, JSON.stringify(Object.assign(stored(), change))); } catch (_) { /* a private window */ }
+  }
+
+  function here() { return location.pathname === "/strategies"; }
+  function step() { return (history.state && history.state.table) || {}; }
+  function note(change) {
+    if (here()) history.replaceState(Object.assign({}, history.state, { table: Object.assign({}, step(), change) }), "");
+  }
+
+  function narrow() { return window.innerWidth < 760; }
+  function metrics(order) { return order.filter(function (id) { return id !== NAME && id !== UNIVERSE; }); }
+  function order(grid) {
+    return grid.getAllGridColumns().map(function (column) { return column.getColId(); })
+      .filter(function (id) { return id.indexOf("ag-Grid-") !== 0; });
+  }
+
+  /* A phone has room for the name and two metrics; the universe can wait behind them. */
+  function arrange(grid) {
+    var now = order(grid), state;
+    if (narrow()) {
+      now = [NAME].concat(metrics(now), UNIVERSE);
+      state = [{ colId: "ag-Grid-SelectionColumn", width: 34 }].concat(now.map(function (id) { return { colId: id, width: id === NAME ? 144 : id === UNIVERSE ? 150 : 93 }; }));
+    } else {
+      var kept = stored(), widths = kept.widths || {};
+      if (kept.order && String(metrics(kept.order)) === String(metrics(now))) now = kept.order;
+      state = now.map(function (id) { return widths[id] ? { colId: id, width: widths[id] } : { colId: id }; });
+    }
+    grid.applyColumnState({ state: state, applyOrder: true });
+  }
+
+  function watchColumns(grid, moved) {
+    arrange(grid);
+    grid.addEventListener("newColumnsLoaded", function () { arrange(grid); });
+    grid.addEventListener("columnMoved", function (event) {
+      if (!event.finished || event.source !== "uiColumnMoved" || narrow()) return;
+      store({ order: order(grid), columns: metrics(order(grid)) });
+      moved(metrics(order(grid)));
+    });
+    grid.addEventListener("columnResized", function (event) {
+      if (!event.finished || !/^(ui|autosize)/.test(event.source) || narrow()) return;
+      var widths = Object.assign({}, stored().widths);
+      (event.columns || []).forEach(function (column) { widths[column.getColId()] = Math.round(column.getActualWidth()); });
+      store({ widths: widths });
+    });
+  }
+
+  function compare() {
+    var link = document.getElementById("compare-selected");
+    if (!link) return;
+    var ids = step().selected || [], ok = ids.length >= 1 && ids.length <= 10, parts = new URLSearchParams();
+    ids.slice(0, 10).forEach(function (id) { parts.append("strategy", id); });
+    window.dash_clientside.set_props("compare-selected", {
+      href: ok ? "/compare?" + parts : "/compare",
+      children: ids.length ? "Compare " + ids.length + (ids.length > 10 ? " (at most 10)" : "") : "Compare",
+      className: ok ? "button primary" : "button off",
+    });
+  }
+
+  /* Rows come page by page: one that was ticked is ticked again when it comes, and counts until then. */
+  function watchSelection(grid) {
+    grid.addEventListener("modelUpdated", function () {
+      var ids = step().selected || [];
+      if (ids.length) grid.forEachNode(function (node) {
+        if (node.data && ids.indexOf(node.id) >= 0 && !node.isSelected()) node.setSelected(true);
+      });
+    });
+    grid.addEventListener("selectionChanged", function () {
+      if (!here()) return;
+      var ids = (step().selected || []).slice();
+      grid.forEachNode(function (node) {
+        var at = ids.indexOf(node.id);
+        if (!node.data || node.isSelected() === at >= 0) return;
+        if (at >= 0) ids.splice(at, 1); else ids.push(node.id);
+      });
+      note({ selected: ids });
+      compare();
+    });
+  }
+
+  function watchPlace(grid) {
+    var wanted = step().row || 0;
+    grid.addEventListener("modelUpdated", function () {
+      if (!wanted || !grid.isLastRowIndexKnown()) return;
+      if (grid.getDisplayedRowCount() > wanted) grid.ensureIndexVisible(wanted, "top");
+      wanted = 0;
+    });
+    grid.addEventListener("bodyScrollEnd", function () {
+      if (!wanted) note({ row: Math.round(grid.getVerticalPixelRange().top / grid.getGridOption("rowHeight")) });
+    });
+  }
+
+  window.archiverRemember = {
+    columns: function (chosen) { store({ columns: chosen }); },
+    forget: function () { try { localStorage.removeItem(KEY); } catch (_) { /* nothing was kept */ } },
+    restart: function () { note({ row: 0, selected: [] }); compare(); },
+    watch: function (grid, moved) {
+      if (seen.has(grid)) return;
+      seen.add(grid);
+      if (narrow()) grid.setGridOption("rowHeight", 50);
+      watchColumns(grid, moved);
+      watchSelection(grid);
+      watchPlace(grid);
+      compare();
+    },
+    /* Columns chosen once come back where an address names none. */
+    address: function (text) {
+      var there = new URL(text, location.href), kept = stored().columns || [];
+      if (there.pathname === "/strategies" && kept.length && !there.searchParams.has("columns")) {
+        there.searchParams.set("columns", kept.join(","));
+      }
+      return there.pathname + there.search + there.hash;
+    },
+  };
+  window.addEventListener("DOMContentLoaded", function () {
+    if (here()) history.replaceState(history.state, "", window.archiverRemember.address(location.href));
+  });
+})();

@@ -1,0 +1,73 @@
+"""The columns of the table of strategies: headings with units, how numbers look, and their colours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from archiver.selection import parse_sort
+from archiver.web import format as fmt
+from archiver.web.data import Metrics
+from archiver.web.rows import is_number
+
+if TYPE_CHECKING:
+    from archiver.web.site import Site
+
+MOST = 60
+"""A table never has more columns of metrics."""
+
+
+def defs(site: Site, metrics: Metrics, columns: list[str], sort: str) -> list[dict[str, Any]]:
+    """Define the name, the universe and some columns, sorted as the text says."""
+    order = {name: (at, "desc" if down else "asc") for at, (name, down) in enumerate(parse_sort(sort))}
+    defs: list[dict[str, Any]] = [
+        {
+            "field": "strategy_name",
+            "headerName": "Strategy",
+            "pinned": "left",
+            "initialWidth": 250,
+            "minWidth": 100,
+            "cellRenderer": "StrategyLink",
+            "tooltipField": "strategy_name",
+        },
+        {
+            "field": "universe",
+            "headerName": "Universe",
+            "initialWidth": 150,
+            "cellClass": "muted",
+            "tooltipField": "universe",
+        },
+    ]
+    schema = metrics.table.schema
+    defs += [
+        _column_def(site, metrics, name, number=is_number(schema.field(name).type)) for name in columns[:MOST]
+    ]
+    for item in defs:
+        if item["field"] in order:
+            at, direction = order[item["field"]]
+            item |= {"sort": direction, "sortIndex": at}
+        item["colId"] = item["field"]
+    return defs
+
+
+def _column_def(site: Site, metrics: Metrics, name: str, *, number: bool) -> dict[str, Any]:
+    own = fmt.unit(name)
+    head = fmt.title(name) + (f" ({own})" if own not in ("", "ratio", "count") else "")
+    item: dict[str, Any] = {
+        "field": name,
+        "headerName": head,
+        "headerTooltip": name,
+        "initialWidth": 130,
+        "minWidth": 70,
+    }
+    if not number:
+        return item
+    item |= {
+        "type": "rightAligned",
+        "sortingOrder": ["desc", "asc", None],
+        "valueFormatter": {"function": "metricText(params.value)"},
+        "cellClass": ["figure", "ag-right-aligned-cell"],
+    }
+    scale = site.views.scale(metrics, name)
+    if scale.above or scale.below:
+        item["cellStyle"] = {"function": f"metricShade(params.value, {scale.below!r}, {scale.above!r})"}
+    return item

@@ -1,0 +1,120 @@
+"""The table of strategies in a real browser: what it remembers, what its filters say, how a phone shows it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.web.test_browser import CELL, PHONE, opened
+
+VIEW = ".ag-body-viewport"
+
+
+def until(page: Any, script: str) -> None:
+    """Wait for an expression to be true; Playwright's own way needs what the pages' policy forbids."""
+    for _ in range(300):
+        if page.evaluate(script):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"never true: {script}")
+
+
+def heads(page: Any) -> dict[str, int]:
+    """Return the columns in view from left to right, with their widths."""
+    found = page.evaluate(
+        "[...document.querySelectorAll('.ag-header-cell')]"
+        ".map(n => [n.getBoundingClientRect().left, n.getAttribute('col-id'), n.offsetWidth]).sort((a, b) => a[0] - b[0])"
+    )
+    return {name: width for _, name, width in found if not name.startswith("ag-Grid-")}
+
+
+def test_order_and_width_of_columns_survive_and_are_reset(chromium, served):
+    with opened(chromium, served, "/strategies") as page:
+        page.wait_for_selector(CELL)
+        before = heads(page)
+        assert list(before)[:2] == ["strategy_name", "universe"]
+        first, third = list(before)[2], list(before)[4]
+        page.drag_and_drop(
+            f".ag-header-cell[col-id={third}] .ag-header-cell-text",
+            f".ag-header-cell[col-id={first}] .ag-header-cell-text",
+        )
+        page.wait_for_url(f"**columns={third}%2C{first}**")
+        edge = page.locator(".ag-header-cell[col-id=universe] .ag-header-cell-resize").bounding_box()
+        page.mouse.move(edge["x"] + edge["width"] / 2, edge["y"] + 5)
+        page.mouse.down()
+        page.mouse.move(edge["x"] + 60, edge["y"] + 5, steps=4)
+        page.mouse.up()
+        until(page, "(localStorage['archiver-columns'] || '').includes('widths')")
+        changed = heads(page)
+        assert list(changed)[2:4] == [third, first]
+        assert changed["universe"] > before["universe"] + 30
+        page.goto(served + "/")
+        page.locator("#nav a", has_text="Strategies").click()
+        page.wait_for_selector(CELL)
+        assert list(heads(page).items())[:5] == list(changed.items())[:5]
+        page.click("#columns-menu summary")
+        page.click("#columns-reset")
+        page.wait_for_url(lambda address: "columns=" not in address)
+        page.wait_for_selector(CELL)
+        until(page, "document.querySelectorAll('.ag-header-cell').length > 4")
+        assert heads(page) == before
+
+
+def test_back_leads_to_the_same_place_with_the_same_rows_ticked(chromium, served):
+    with opened(chromium, served, "/strategies?where=n_trades+%3E+1") as page:
+        page.wait_for_selector(CELL)
+        boxes = page.locator(".ag-pinned-left-cols-container input[type=checkbox]")
+        boxes.nth(0).click()
+        boxes.nth(1).click()
+        page.wait_for_selector("#compare-selected:has-text('Compare 2')")
+        page.evaluate(f"document.querySelector('{VIEW}').scrollTop = 36 * 90")
+        until(page, "(history.state.table || {}).row === 90")
+        page.locator(".ag-pinned-left-cols-container [row-index='95'] a").click()
+        page.wait_for_url("**/strategy?**")
+        page.wait_for_selector("h1:has-text('_')")
+        page.go_back()
+        page.wait_for_selector(CELL)
+        until(page, f"document.querySelector('{VIEW}').scrollTop === 36 * 90")
+        assert page.locator("#filter-where").input_value() == "n_trades > 1"
+        assert page.locator("#compare-selected").inner_text() == "Compare 2"
+        page.evaluate(f"document.querySelector('{VIEW}').scrollTop = 0")
+        page.wait_for_selector(".ag-pinned-left-cols-container .ag-row-selected[row-index='1']")
+
+
+def test_filters_are_cleared_at_once(chromium, served):
+    with opened(chromium, served, "/strategies?where=n_trades+%3E+1&search=L") as page:
+        page.wait_for_selector(CELL)
+        page.click("#filter-clear")
+        page.wait_for_url(lambda address: "where=" not in address and "search=" not in address)
+        page.wait_for_selector("#strategies-status:text-is('150 strategies')")
+        assert not page.locator("#filter-clear").is_visible()
+
+
+def test_a_box_on_the_plot_takes_the_place_of_the_last_one(chromium, served):
+    with opened(chromium, served, "/strategies?scatter=1&where=n_trades+%3E+1") as page:
+        page.wait_for_selector("#cloud .points path")
+        seen = []
+        for inset in (20, 60):
+            where = page.locator("#filter-where").input_value()
+            area = page.locator("#cloud .nsewdrag").first.bounding_box()
+            page.mouse.move(area["x"] + inset, area["y"] + inset)
+            page.mouse.down()
+            page.mouse.move(area["x"] + area["width"] - 10, area["y"] + area["height"] - 10, steps=5)
+            page.mouse.up()
+            until(page, f"document.querySelector('#filter-where').value !== {json.dumps(where)}")
+            page.wait_for_selector("#strategies-status:has-text(' of 150')")
+            seen.append(page.locator("#filter-where").input_value())
+        assert seen[0] != seen[1]
+        assert all(text.startswith("(n_trades > 1) and ") for text in seen)
+        assert [text.count("<=") for text in seen] == [4, 4]
+
+
+def test_a_phone_shows_name_and_score_first(chromium, served):
+    with opened(chromium, served, "/strategies", viewport=PHONE, is_mobile=True, has_touch=True) as page:
+        page.wait_for_selector(CELL)
+        until(page, "document.querySelector('.ag-header-cell[col-id=universe]') === null")
+        names = [name for name in heads(page) if name != "universe"]
+        sorted_by = page.locator(".ag-header-cell[aria-sort=descending]").first
+        assert names[1] == sorted_by.get_attribute("col-id")
+        box = sorted_by.bounding_box()
+        assert box["x"] + box["width"] <= PHONE["width"]
