@@ -54,6 +54,11 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Write a number with its noun: `1 run`, `2 runs`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def price(value: float) -> str:
     """Write a price with the digits that a pip of it needs: `1.08612`, `186.000`."""
     return f"{value:.5f}" if value - value == 0 and abs(value) < 20 else number(value)

@@ -8,6 +8,7 @@ import pytest
 
 import archiver
 from archiver.archive import Archive
+from archiver.tui.table import Table
 from tests.benchmarks import workload
 from tests.conftest import Place
 from tests.screens import Screens, walk
@@ -289,3 +290,71 @@ def test_the_archive_may_lie_in_a_bucket(moto_place: Place) -> None:
         assert {row[-1] for row in at.rows()} == {"archive.json", "runs/", "tier2/"}
 
     walk(archiver.open(moto_place.url, read_only=True, **moto_place.options), steps)
+
+
+def test_numbers_and_what_is_missing_stand_at_the_right_below_their_heads(archive: Archive) -> None:
+    async def steps(at: Screens) -> None:
+        await at.press("down", "enter", "enter")
+        table = at.page.query_one("#table", Table)
+        names = [column.label.plain for column in table.ordered_columns]
+        sharpe = next(place for place, name in enumerate(names) if name.startswith("sharpe_ratio"))
+        assert table.ordered_columns[sharpe].label.justify == "right"
+        assert {table.get_row_at(row)[sharpe].justify for row in range(table.row_count)} == {"right"}
+        assert at.rows()[-1][sharpe] == "nan"
+        await at.press("enter")
+        trades = at.page.query_one("#table", Table)
+        heads = {column.label.plain: column.label.justify for column in trades.ordered_columns}
+        assert (heads["pnl_usd"], heads["entry_time"], heads["#"]) == ("right", "left", "right")
+        metrics = at.page.query_one("#metrics", Table)
+        assert {metrics.get_row_at(row)[1].justify for row in range(metrics.row_count)} == {"right"}
+
+    walk(archive, steps)
+
+
+def test_in_a_narrow_terminal_metrics_and_trades_take_turns(archive: Archive) -> None:
+    async def steps(at: Screens) -> None:
+        await at.press("down", "enter", "enter", "enter")
+        assert "pnl_usd" in at.text()
+        assert "profit_factor" not in at.text()
+        await at.press("tab")
+        assert "pnl_usd" not in at.text()
+        assert "profit_factor" in at.text()
+        await at.press("tab")
+        assert "pnl_usd" in at.text()
+
+    walk(archive, steps, size=(80, 24))
+
+
+def test_where_there_is_room_metrics_and_trades_stand_side_by_side(archive: Archive) -> None:
+    async def steps(at: Screens) -> None:
+        await at.press("down", "enter", "enter", "enter")
+        assert "pnl_usd" in at.text()
+        assert "profit_factor" in at.text()
+        assert at.app.focused is at.page.query_one("#table")
+        await at.press("tab")
+        assert at.app.focused is at.page.query_one("#metrics")
+
+    walk(archive, steps)
+
+
+def test_all_keys_and_what_they_do_are_on_a_small_screen(archive: Archive) -> None:
+    async def steps(at: Screens) -> None:
+        for line in ("q Quit", "? Keys"):
+            assert line in at.text()
+        await at.press("question_mark")
+        said = " ".join(at.text().split())
+        for words in ("one strategy", "n_trades >= 30", "order round", "of the archive", "quit"):
+            assert words.split()[-1] in said
+        await at.press("escape", "down", "enter", "enter")
+        assert "q Quit" in at.text()
+        assert "has curves and trades" in at.text()
+
+    walk(archive, steps, size=(80, 24))
+
+
+def test_counts_have_their_nouns(archive: Archive) -> None:
+    async def steps(at: Screens) -> None:
+        await at.press("enter")
+        assert at.told.startswith("1 run, ")
+
+    walk(archive, steps)

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from archiver.model import CodeFile, Record, Run
-from archiver.readable import age, captured, moment, size
+from archiver.readable import age, captured, counted, moment, size
 from archiver.tui.cells import at_right, plain, shown
 from archiver.tui.data import Source
 from archiver.tui.page import Page
@@ -55,7 +55,7 @@ class AboutRun(Page[tuple[Record, Run]]):
                 for f in self._files[a:b]
             ],
         )
-        self.tell(f"{len(self._files):,} captured files")
+        self.tell(counted(len(self._files), "captured file"))
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Open a captured file."""
@@ -81,5 +81,11 @@ def _facts(record: Record, run: Run) -> Iterator[tuple[str, Any]]:
         return
     yield "code", record.code.reason or captured(record.code.how)
     for name, value in record.code.provenance.items():
-        yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        yield name, _words(value)
     yield from (("warning", warning) for warning in record.code.warnings)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return " ".join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

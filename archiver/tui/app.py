@@ -7,10 +7,10 @@ import sys
 import threading
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.text import Text
+from rich.table import Table
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from archiver.archive import Archive
 
 KEYS = (
-    ("↑ ↓ PgUp PgDn Home End", "move"),
+    ("↑ ↓ ← →", "move; also PgUp, PgDn, Home, End"),
     ("enter", "open: universe → runs → strategies → one strategy; folder → object"),
     ("escape", "back"),
     ("/", "search by words; empty for all"),
@@ -45,11 +45,14 @@ class Keys(ModalScreen[None]):
     ]
 
     def compose(self) -> ComposeResult:
-        """Make the list of keys."""
-        width = max(len(keys) for keys, _ in KEYS)
-        lines = [Text.assemble((keys.rjust(width), "bold"), "  ", what) for keys, what in KEYS]
-        with Vertical(id="keys"):
-            yield Static(Text("\n").join(lines))
+        """Make the list of keys; where the terminal is narrow, lines go on below."""
+        table = Table.grid(padding=(0, 2))
+        table.add_column(justify="right", no_wrap=True, style="bold")
+        table.add_column()
+        for keys, what in KEYS:
+            table.add_row(keys, what)
+        with VerticalScroll(id="keys"):
+            yield Static(table)
 
 
 class Browse(App[None]):
@@ -75,8 +78,7 @@ class Browse(App[None]):
     Choice, Keys { align: center middle; }
     #choice { width: 60; height: 24; padding: 1 2; background: $panel; border: round $primary; }
     #choice OptionList { height: 1fr; }
-    #keys { width: auto; max-width: 90%; height: auto; padding: 1 2; background: $panel; border: round $primary; }
-    #keys Static { width: auto; }
+    #keys { width: 86; max-width: 100%; height: auto; max-height: 100%; padding: 0 2; background: $panel; border: round $primary; }
     """
 
     def __init__(self, archive: Archive) -> None:

@@ -12,16 +12,26 @@ LONGEST = 44
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-def shown(value: Any, style: str = "", *, longest: int = LONGEST, column: str = "") -> Text:
-    """Write any value of a column: numbers at the right, losses red, what is missing dim, long names cut."""
+def shown(
+    value: Any, style: str = "", *, longest: int = LONGEST, column: str = "", numeric: bool = False
+) -> Text:
+    """Write any value of a column: numbers at the right, losses red, what is missing dim, long names cut.
+
+    In a `numeric` column what is no number stands at the right too.
+    """
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if value is None or value != value:
         style = "dim"
     elif number and value < 0:
         style = "red"
-    text = Text(cell(value, column), style, justify="right" if number else "left", no_wrap=True)
+    text = Text(cell(value, column), style, justify="right" if number or numeric else "left", no_wrap=True)
     text.truncate(longest, overflow="ellipsis")
     return text
+
+
+def header(name: str, text: str = "", *, numeric: bool = False) -> Text:
+    """Head a column as its values stand; `text` in place of its name."""
+    return Text(printable(text or name), "bold", justify="right" if numeric else "left")
 
 
 def plain(text: str, style: str = "") -> Text:

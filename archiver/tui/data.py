@@ -154,6 +154,14 @@ class Source:
         return list(records_of(records, universe=scope.universe))
 
 
+def numeric(schema: pa.Schema) -> frozenset[str]:
+    """Return the names of columns that hold numbers."""
+    import pyarrow as pa
+
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    return frozenset(field.name for field in schema if any(kind(field.type) for kind in kinds))
+
+
 def explain(error: Exception) -> str:
     """Say in words what failed: ours as they are, others by their kind."""
     if isinstance(error, ArchiverError):

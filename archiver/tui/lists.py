@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import ClassVar
 
 from rich.text import Text
@@ -9,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 from archiver.model import Run
-from archiver.readable import age, size
+from archiver.readable import age, counted, size
 from archiver.tui.about import AboutRun
 from archiver.tui.cells import at_right, shown
 from archiver.tui.data import Scope, Source, Universe
@@ -18,6 +19,13 @@ from archiver.tui.space import Space
 from archiver.tui.strategies import StrategiesPage
 
 _RIGHT = {"runs", "strategies", "detailed", "size", "age", "best", "newest"}
+
+
+def _of(seen: Sized, everything: Sized, noun: str) -> str:
+    """Count what is seen, of how many where that is not all."""
+    if len(seen) == len(everything):
+        return counted(len(seen), noun)
+    return f"{len(seen):,} of {counted(len(everything), noun)}"
 
 
 def _headers(*names: str) -> list[Text]:
@@ -56,8 +64,7 @@ class Universes(Page[list[Universe]], inherit_bindings=False):
         headers = _headers("universe", "runs", "strategies", "best", "by", "size", "newest")
         self.table.fill(headers, len(self._seen), lambda a, b: [_universe_row(u) for u in self._seen[a:b]])
         runs, held = sum(u.runs for u in self._seen), sum(u.size for u in self._seen)
-        of = f" of {len(self._all):,}" if len(self._seen) < len(self._all) else ""
-        self.tell(f"{len(self._seen):,}{of} universes, {runs:,} runs, {size(held)}")
+        self.tell(f"{_of(self._seen, self._all, 'universe')}, {counted(runs, 'run')}, {size(held)}")
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Open a universe."""
@@ -89,7 +96,7 @@ class Runs(Page[list[Run]], inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "all", "All strategies"),
-        Binding("i", "about", "About the run"),
+        Binding("i", "about", "About"),
         Binding("d", "space", "Space"),
         Binding("slash", "ask('search')", "Search", key_display="/"),
         *COMMON,
@@ -120,8 +127,7 @@ class Runs(Page[list[Run]], inherit_bindings=False):
         self._seen = [run for run in self._all if self.matches(run.id, *run.tags, run.note or "")]
         headers = _headers("run", "age", "strategies", "detailed", "size", "tags", "note")
         self.table.fill(headers, len(self._seen), lambda a, b: [_run_row(run) for run in self._seen[a:b]])
-        of = f" of {len(self._all):,}" if len(self._seen) < len(self._all) else ""
-        self.tell(f"{len(self._seen):,}{of} runs, {size(sum(run.bytes for run in self._seen))}")
+        self.tell(f"{_of(self._seen, self._all, 'run')}, {size(sum(run.bytes for run in self._seen))}")
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Open a run's strategies."""

@@ -28,7 +28,7 @@ _NEED_ROWS = frozenset({"ask", "about", "sort", "reverse", "curve", "open"})
 
 COMMON: list[BindingType] = [
     Binding("escape", "back", "Back"),
-    Binding("r", "reload", "Reload"),
+    Binding("r", "reload", show=False),
     Binding("question_mark", "keys", "Keys", key_display="?"),
     Binding("q", "app.quit", "Quit"),
     Binding("tab", "app.focus_next", show=False),
@@ -152,7 +152,8 @@ class Page(Screen[None], Generic[T], inherit_bindings=False):
 
     def path(self) -> Text:
         """Write the names that lead here."""
-        text = plain(self.source.url, "bold")
+        url = self.source.url
+        text = plain(url.rstrip("/").rsplit("/", 1)[-1] if self.where else url, "bold")
         for name in self.where:
             short = name if len(name) <= 60 else name[:57] + "..."
             text = Text.assemble(text, (" > ", "dim"), plain(short, "bold cyan"))

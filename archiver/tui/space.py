@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Static
 
-from archiver.readable import age, size
+from archiver.readable import age, counted, size
 from archiver.tree import Folder, Item
 from archiver.tui.cells import at_right, bar, shown
 from archiver.tui.data import Source
@@ -84,7 +84,8 @@ class Space(Page[Folder], inherit_bindings=False):
         )
         of = f"{len(items):,} of " if len(items) < len(found.items) else ""
         self.tell(
-            f"{of}{len(found.items):,} entries, {found.objects:,} objects, {size(found.size)},"
+            f"{of}{counted(len(found.items), 'entry', 'entries')}, {counted(found.objects, 'object')},"
+            f" {size(found.size)},"
             f" by {self._order}"
         )
 

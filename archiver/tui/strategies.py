@@ -13,9 +13,9 @@ from textual.widgets import DataTable
 from archiver.errors import ConfigError
 from archiver.selection import KEYS, LEADING, Ask, choose
 from archiver.tui.about import AboutRun
-from archiver.tui.cells import plain, shown
+from archiver.tui.cells import header, plain, shown
 from archiver.tui.choice import Choice
-from archiver.tui.data import Scope, Source, Strategies
+from archiver.tui.data import Scope, Source, Strategies, numeric
 from archiver.tui.page import COMMON, Page
 from archiver.tui.strategy import StrategyPage
 
@@ -29,11 +29,11 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
     """A table of strategies with their metrics."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("s", "sort", "Sort by"),
+        Binding("s", "sort", "Sort"),
         Binding("o", "reverse", "Order"),
         Binding("slash", "ask('search')", "Search", key_display="/"),
         Binding("f", "ask('where')", "Filter"),
-        Binding("i", "about", "About the run"),
+        Binding("i", "about", "About"),
         *COMMON,
     ]
     asks: ClassVar[dict[str, str]] = {
@@ -42,6 +42,7 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
     }
     _found: Strategies
     _chosen: pa.Array | None
+    _numeric: frozenset[str]
 
     def __init__(self, source: Source, scope: Scope) -> None:
         super().__init__(source)
@@ -56,7 +57,7 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
 
     def show(self, found: Strategies) -> None:
         """List the strategies, the best first."""
-        self._found = found
+        self._found, self._numeric = found, numeric(found.table.schema)
         if not found.table.num_rows:
             self.say("No strategies here.", "Press escape to go back.")
             self.tell("")
@@ -97,7 +98,12 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
         order = dict(self._ask.sort)
         marks = {True: " ▼", False: " ▲"}
         titles = [
-            plain(f"{name[:40]}{marks[order[name]] if name in order else ''}", "bold") for name in names
+            header(
+                name,
+                f"{name[:40]}{marks[order[name]] if name in order else ''}",
+                numeric=name in self._numeric,
+            )
+            for name in names
         ]
         return [Text(" "), *titles]
 
@@ -108,7 +114,10 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
             [
                 Text("●" if (row["universe"], row["strategy_name"]) in self._found.kept else " ", "green"),
                 shown(row["strategy_name"], "bold"),
-                *(shown(row[name], "green" if name in sorts else "") for name in names[1:]),
+                *(
+                    shown(row[name], "green" if name in sorts else "", numeric=name in self._numeric)
+                    for name in names[1:]
+                ),
             ]
             for row in rows
         ]
@@ -132,7 +141,7 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
             text += f", {name} {'greatest' if down else 'least'} first"
         for word, typed in (("search", self._ask.search), ("filter", self._ask.where)):
             text += f"   {word}: {typed}" if typed else ""
-        self.tell(f"{text}   ● opens with curves and trades")
+        self.tell(f"{text}   ● has curves and trades")
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Open a strategy."""
@@ -144,7 +153,9 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
         import pyarrow as pa
 
         schema = self._found.table.schema
-        names = [field.name for field in schema if not pa.types.is_nested(field.type)]
+        flat = [field.name for field in schema if not pa.types.is_nested(field.type)]
+        metrics = [name for name in flat if name not in KEYS]
+        names = [name for name in dict.fromkeys([*LEADING, *metrics, *KEYS]) if name in flat]
         self.app.push_screen(Choice("Sort by", names), self._sort_by)
 
     def _sort_by(self, name: str | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
@@ -11,8 +11,9 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Static
 
-from archiver.tui.cells import plain, shown
-from archiver.tui.data import Source, Strategy
+from archiver.readable import counted
+from archiver.tui.cells import header, plain, shown
+from archiver.tui.data import Source, Strategy, numeric
 from archiver.tui.page import COMMON, Page
 from archiver.tui.plot import Plot
 from archiver.tui.table import Table
@@ -31,6 +32,8 @@ _FIRST = (
     "exit_price",
     "duration_minutes",
 )
+_BOTH = 100
+"""Columns of a terminal that has room for metrics and trades side by side."""
 
 
 class StrategyPage(Page[Strategy], inherit_bindings=False):
@@ -38,16 +41,17 @@ class StrategyPage(Page[Strategy], inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "curve", "Equity/drawdown"),
-        Binding("tab", "app.focus_next", "Metrics/trades", show=True),
+        Binding("tab,shift+tab", "other", "Metrics/trades", key_display="tab"),
         *COMMON,
     ]
-    _found: Strategy
+    _found: Strategy | None = None
 
     def __init__(self, source: Source, name: str, universe: str, run: str) -> None:
         super().__init__(source)
         self._key = (name, universe, run)
         self.where = (universe, run, name)
         self._drawdown = False
+        self._in_front = "table"
 
     def body(self) -> Iterator[Widget]:  # type: ignore[override]  # widgets one by one
         """Make the plot above, metrics and trades below."""
@@ -73,15 +77,16 @@ class StrategyPage(Page[Strategy], inherit_bindings=False):
         if found.rank is not None:
             metrics.insert(0, ("rank", found.rank))
         self.query_one("#metrics", Table).fill(
-            ["metric", ""],
+            ["metric", header("value", numeric=True)],
             len(metrics),
             lambda a, b: [
-                [shown(name, "bold", longest=24), shown(value, longest=19)] for name, value in metrics[a:b]
+                [shown(name, "bold", longest=24), shown(value, longest=19, numeric=True)]
+                for name, value in metrics[a:b]
             ],
         )
-        self.table.display = not found.why
+        self._in_front = "metrics" if found.why else self._in_front
+        self._arrange()
         if found.why:
-            self.query_one("#metrics").focus()
             self.tell("metrics only")
             return
         self._list_trades(found)
@@ -97,27 +102,59 @@ class StrategyPage(Page[Strategy], inherit_bindings=False):
         flat = [field.name for field in trades.schema if not pa.types.is_nested(field.type)]
         names = [name for name in dict.fromkeys([*_FIRST, *flat]) if name in flat] or trades.column_names
         narrow = trades.select(names)
+        numbers = numeric(narrow.schema)
 
         def rows(start: int, end: int) -> list[list[Text]]:
             return [
                 [
                     Text(f"{at:,}", "dim", justify="right"),
-                    *(shown(value, column=name) for name, value in row.items()),
+                    *(shown(value, column=name, numeric=name in numbers) for name, value in row.items()),
                 ]
                 for at, row in enumerate(narrow.slice(start, end - start).to_pylist(), start + 1)
             ]
 
-        self.table.fill(["#", *(plain(name, "bold") for name in names)], trades.num_rows, rows)
-        self.tell(f"{trades.num_rows:,} trades")
+        heads = [header(name, numeric=name in numbers) for name in names]
+        self.table.fill([header("#", numeric=True), *heads], trades.num_rows, rows)
+        self.tell(counted(trades.num_rows, "trade"))
 
     def _draw(self) -> None:
-        if not self._found.why:
+        if self._found and not self._found.why:
             title, curve = (
-                ("drawdown", self._found.drawdown) if self._drawdown else ("equity", self._found.equity)
+                ("drawdown", _hanging(self._found.drawdown))
+                if self._drawdown
+                else ("equity", self._found.equity)
             )
             self.query_one("#plot", Plot).set_curve(title, curve)
+
+    def on_resize(self) -> None:
+        """Make room for what is in front."""
+        self._arrange()
+
+    def focus_first(self) -> None:
+        """Give the keys to what is in front."""
+        self._arrange()
+
+    def action_other(self) -> None:
+        """Bring metrics or trades to the front; where there is room for both, only the keys go there."""
+        if self._found and not self._found.why:
+            self._in_front = "table" if self._in_front == "metrics" else "metrics"
+            self._arrange()
+
+    def _arrange(self) -> None:
+        """Show metrics and trades side by side, or only what is in front where there is no room or no trades."""
+        alone = self.size.width < _BOTH or bool(self._found and self._found.why)
+        for name in ("metrics", "table"):
+            self.query_one(f"#{name}").display = name == self._in_front or not alone
+        self.query_one(f"#{self._in_front}").focus()
 
     def action_curve(self) -> None:
         """Draw the other curve."""
         self._drawdown = not self._drawdown
         self._draw()
+
+
+def _hanging(curve: Any) -> Any:
+    """Turn a drawdown curve so that it hangs from zero, whichever sign it was saved with."""
+    if not isinstance(curve, list):
+        return curve
+    return [0 - abs(value) if isinstance(value, int | float) else value for value in curve]

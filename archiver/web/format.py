@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from archiver.readable import counted as counted
 from archiver.readable import price
 from archiver.readable import size as size  # as a terminal shows them
 
@@ -51,11 +52,6 @@ def moment(then: datetime) -> str:
 def count(number: int) -> str:
     """Write a whole number with grouped thousands."""
     return f"{number:,}"
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """Write a number with its noun: `1 run`, `2 runs`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def number(value: Any) -> str:
