@@ -33,7 +33,7 @@ def export(
             "--output",
             "-o",
             metavar="FILE|FOLDER|URL",
-            help="Where to; a file, and for tiered-json a folder or URL.",
+            help="Where to: a file or its URL, for tiered-json a folder or its URL.",
         ),
     ] = None,
     universe: Annotated[
