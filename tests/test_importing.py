@@ -242,6 +242,18 @@ def test_memory_does_not_grow_with_the_file(archive: Archive, folder: Path) -> N
     assert peak < size / 2
 
 
+def test_json_of_another_name_is_told_and_read_where_it_is_named(archive: Archive, folder: Path) -> None:
+    old.write_universe(folder, "u", old.results("A", 1))
+    for at in range(30):
+        (folder / f"chart{at}.png").write_bytes(b"")
+    old.dump(folder / "grid.json", [{"params": {"L": 5}, "sharpe_ratio": 1.0}])
+    left = {one.source: one.why for one in take(archive, folder).of("skipped")}
+    assert left["30 other files"] == "not in a format that archiver knows (30 png)"
+    assert "`archiver import` of the file itself" in left["grid.json"]
+    assert statuses(take(archive, folder / "grid.json")) == ["imported"]
+    assert rows(archive, "grid") == [{"strategy_name": "L=5", "params": {"L": 5}, "sharpe_ratio": 1.0}]
+
+
 def test_facts_of_a_file_never_pass_for_those_of_the_import(archive: Archive, folder: Path) -> None:
     text = {"universe_name": "u", "results": [{"strategy_name": "s"}], "left_out": "x", "format": "v2"}
     old.dump(folder / "u_backtest.json", text)

@@ -16,6 +16,11 @@ METRICS = "all_strategies_metrics.json"
 DETAILS = "detailed_trades"
 _FOLDERS = ("tiered-json", "run-folder")
 _PARTS = frozenset({"results", "code", "metadata"})
+_FEW, _MOST_NAMED = 5, 20
+_UNKNOWN = "not in a format that archiver knows"
+_NAME_UNKNOWN = (
+    "not a name that archiver knows: `archiver import` of the file itself reads it if it holds results"
+)
 _RUN_FOLDER = re.compile(r"\d{8}_\d{6}(?:_\d{1,6})?(?:[_-].*)?")
 
 
@@ -166,12 +171,18 @@ def _name(entry: Entry) -> str:
 
 
 def _summed_up(entries: Iterable[Entry]) -> list[tuple[str, str]]:
-    """Name the few, count the many: files that hold no results."""
+    """Name the few, and JSON that may hold results; count the many."""
     listed = list(entries)
-    if len(listed) <= 5:
-        return [(entry.key, "not in a format that archiver knows") for entry in listed]
-    kinds = Counter(
-        _name(entry).rpartition(".")[2].lower() if "." in _name(entry) else "no suffix" for entry in listed
-    )
-    texts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(6))
-    return [(f"{len(listed)} other files", f"not in a format that archiver knows ({texts})")]
+    named = listed if len(listed) <= _FEW else [entry for entry in listed if entry.key.endswith(".json")]
+    if len(named) > _MOST_NAMED:
+        named = []
+    kinds = Counter(_kind(entry) for entry in listed if entry not in named)
+    left = [(entry.key, _NAME_UNKNOWN if entry.key.endswith(".json") else _UNKNOWN) for entry in named]
+    if kinds:
+        texts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(6))
+        left.append((f"{kinds.total()} other files", f"{_UNKNOWN} ({texts})"))
+    return left
+
+
+def _kind(entry: Entry) -> str:
+    return _name(entry).rpartition(".")[2].lower() if "." in _name(entry) else "no suffix"
