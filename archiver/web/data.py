@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from archiver.archive import Archive
 from archiver.load import Reader
 from archiver.model import Record, Run
-from archiver.runs import run_of
+from archiver.runs import reachable, run_of
 from archiver.selection import LEADING, score_of
 from archiver.snapshot import Snapshot
+from archiver.usage import Usage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +26,8 @@ T = TypeVar("T")
 _FRESH_LOCAL, _FRESH_REMOTE = 1.0, 5.0
 """Seconds for which a listing of records is taken for current."""
 _MOST_HEADLINES = 4
+_MEASURED_SECONDS = 60
+"""For so long a measurement of the whole store is taken for current."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class Data:
         self._latest: Recent[Metrics] = Recent(1)
         self._narrow: Recent[Metrics] = Recent(1)
         self._others: Recent[Metrics] = Recent(2)
+        self._usage: Recent[Usage] = Recent(1)
 
     @property
     def url(self) -> str:
@@ -123,6 +127,11 @@ class Data:
     def universes(self) -> list[str]:
         """Return the names of all universes, sorted."""
         return sorted({record.universe for record in self.records()})
+
+    def usage(self) -> Usage:
+        """Return what takes the space, as `archiver du` says it; measured at most a minute ago."""
+        minute = int(time.time() // _MEASURED_SECONDS)
+        return self._usage.get((self.version(), minute), self.archive.du)
 
     def metrics(self, run: str | None = None, *, history: bool = False) -> Metrics:
         """Return the metrics of every strategy's newest run, of one run, or of all runs."""
@@ -183,6 +192,20 @@ class Data:
             version = hashlib.sha256(text.encode()).hexdigest()[:16]
             self._listed = (time.monotonic(), version, records)
             return version, records
+
+
+def growth(records: Sequence[Record]) -> list[int]:
+    """Return the bytes that each record brought along, code aside; what several share counts with the first saved.
+
+    records: newest first, as the result is.
+    """
+    seen: set[str] = set()
+    brought = []
+    for record in reversed(records):
+        fresh = {ref.key: ref.size for ref in reachable(record, code=False) if ref.key not in seen}
+        seen.update(fresh)
+        brought.append(record.size + sum(fresh.values()))
+    return brought[::-1]
 
 
 def plain_value(value: Any) -> Any:

@@ -118,3 +118,12 @@ def test_a_phone_shows_name_and_score_first(chromium, served):
         assert names[1] == sorted_by.get_attribute("col-id")
         box = sorted_by.bounding_box()
         assert box["x"] + box["width"] <= PHONE["width"]
+
+
+def test_a_phone_shows_names_and_scores_of_the_best_whole(chromium, served):
+    with opened(chromium, served, "/", viewport=PHONE, is_mobile=True, has_touch=True) as page:
+        page.wait_for_selector("#best table")
+        bar = page.locator("#best tbody tr").first.locator(".bar").bounding_box()
+        assert bar["x"] + bar["width"] <= PHONE["width"] - 12
+        name = page.locator("#best tbody .named .line").first
+        assert name.evaluate("node => node.scrollWidth <= node.clientWidth")

@@ -414,26 +414,6 @@ def test_two_applications_live_side_by_side(plain: Made, nasty: Made):
     assert len(hashes) == 1
 
 
-def test_health_tells_when_bytes_were_last_compared(tmp_path):
-    archive = archiver.open(str(tmp_path))
-    archive.save_universe_results("u", [{"strategy_name": "s", "sharpe_ratio": 1.0}], code="none")
-    client = Client(guarded(str(tmp_path)))
-
-    def health() -> str:
-        body = {
-            "output": "health.children",
-            "outputs": {"id": "health", "property": "children"},
-            "inputs": [{"id": "overview-then", "property": "data", "value": 1}],
-            "changedPropIds": ["overview-then.data"],
-        }
-        return client.post("/_dash-update-component", json=body, headers={"Host": "127.0.0.1"}).text
-
-    assert "No bytes were compared yet" in health()
-    archive.verify(sample=0.5, remember=True)
-    assert "a sample of 50%" in health()
-    assert "all was well" in health()
-
-
 def test_rows_of_a_run_lead_to_that_run(client, plain: Made):
     run = plain.runs[0].id
     request = {"startRow": 0, "endRow": 3, "sortModel": []}

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from datetime import timedelta
-from itertools import accumulate
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from dash import dcc, html, no_update
 from dash.dependencies import Input, Output
 
-from archiver import layout, tree
-from archiver.errors import ArchiverError
 from archiver.model import Run
 from archiver.selection import Ask
 from archiver.verify import last_verified
 from archiver.web import figures, links, parts
 from archiver.web import format as fmt
+from archiver.web.pages import history, storage
+from archiver.web.pages import runs as runs_page
 from archiver.web.parts import Page
 
 if TYPE_CHECKING:
@@ -25,15 +23,6 @@ if TYPE_CHECKING:
 PATH = "/"
 _BEST = 10
 _MOST_LISTED = 5
-_TIERS = (
-    ("Metrics", "tier 1", (layout.TIER1,)),
-    ("Details", "tier 2", (layout.TIER2,)),
-    ("Tapes", "bars", (layout.TAPES,)),
-    ("Code", "", (layout.CODE,)),
-    ("Records", "", (layout.RUNS, layout.TAGS, layout.CATALOG, layout.ARCHIVE)),
-    ("Bundles", "", (layout.BUNDLES,)),
-    ("Trash", "", (layout.TRASH,)),
-)
 
 
 def page(site: Site, query: links.Query) -> Page:  # noqa: ARG001 - nothing to choose here
@@ -44,9 +33,7 @@ def page(site: Site, query: links.Query) -> Page:  # noqa: ARG001 - nothing to c
         return Page(
             "Overview", [parts.heading("Overview"), parts.empty("This archive has no runs yet", text)]
         )
-    newest: dict[str, Run] = {}
-    for run in runs:
-        newest.setdefault(run.universe, run)
+    newest = _newest(runs)
     strategies = sum(run.strategies for run in newest.values())
     figures_ = parts.stats(
         parts.stat("Universes", fmt.count(len(newest))),
@@ -67,15 +54,22 @@ def page(site: Site, query: links.Query) -> Page:  # noqa: ARG001 - nothing to c
         figures_,
         html.Div(
             [
-                html.Div(best, id="best", className="span-2"),
-                html.Div(parts.card("Storage", parts.waiting(lines=6)), id="storage"),
                 html.Div(
-                    parts.card("Runs over time", html.Div(parts.waiting(lines=6), id="over-time-place")),
-                    className="span-2",
+                    [
+                        html.Div(best, id="best"),
+                        parts.card("Runs over time", html.Div(parts.waiting(lines=6), id="over-time-place")),
+                        html.Div(_universes(newest, runs), id="universes"),
+                    ],
+                    className="span-2 stack",
                 ),
-                html.Div(parts.card("Health", parts.waiting(lines=4)), id="health"),
-                html.Div(_universes(newest, runs), className="span-2"),
-                html.Div(parts.card("Next prune", parts.waiting(lines=4)), id="prune"),
+                html.Div(
+                    [
+                        html.Div(parts.card("Storage", parts.waiting(lines=6)), id="storage"),
+                        html.Div(parts.card("Health", parts.waiting(lines=4)), id="health"),
+                        html.Div(parts.card("Next prune", parts.waiting(lines=4)), id="prune"),
+                    ],
+                    className="stack",
+                ),
                 html.Div(_recent(runs), className="span-3"),
             ],
             className="grid",
@@ -86,6 +80,13 @@ def page(site: Site, query: links.Query) -> Page:  # noqa: ARG001 - nothing to c
     return Page("Overview", content)
 
 
+def _newest(runs: list[Run]) -> dict[str, Run]:
+    newest: dict[str, Run] = {}
+    for run in runs:
+        newest.setdefault(run.universe, run)
+    return newest
+
+
 def connect(app: Any, site: Site) -> None:
     """Fill in what takes longer than the page itself."""
     best = parts.safely(_best)
@@ -94,7 +95,8 @@ def connect(app: Any, site: Site) -> None:
     )
     # The rest waits for the best: it needs the processor, and the chart a large library.
     then = Input("overview-then", "data")
-    app.callback(Output("storage", "children"), Output("stored", "children"), then)(lambda _: _storage(site))
+    places = [Output(name, "children") for name in ("storage", "stored", "universes")]
+    app.callback(*places, then)(lambda _: _storage(site))
     app.callback(Output("health", "children"), then)(parts.safely(lambda _: _health(site)))
     app.callback(Output("prune", "children"), then)(parts.safely(lambda _: _prune(site)))
     app.callback(Output("over-time-place", "children"), then)(parts.safely(lambda _: _chart(site)))
@@ -133,53 +135,17 @@ def _best(site: Site) -> Any:
     return parts.card("Best strategies", table, note=all_)
 
 
-def _storage(site: Site) -> tuple[Any, Any]:
+def _storage(site: Site) -> tuple[Any, Any, Any]:
     try:
-        index = site.objects.index()
+        usage, runs = site.data.usage(), site.data.runs()
     except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
-        return parts.card("Storage", parts.failed(error)), "–"
-    total = index.sums[-1]
-    tiers = [
-        (
-            name,
-            note,
-            sum(tree.below(index, p)[0] for p in prefixes),
-            sum(tree.below(index, p)[1] for p in prefixes),
-            prefixes[0],
-        )
-        for name, note, prefixes in _TIERS
-    ]
-    rows = [
-        [
-            parts.link(
-                [name, html.Span(f" · {note}", className="muted") if note else None],
-                links.href("/bucket", prefix=prefix),
-                kind="line",
-            ),
-            parts.bar(size / total if total else 0, fmt.size(size)),
-            fmt.count(objects),
-        ]
-        for name, note, size, objects, prefix in tiers
-        if objects
-    ]
-    known = sum(size for _, _, size, _, _ in tiers)
-    if total - known:
-        rows.append(["Other", parts.bar((total - known) / total, fmt.size(total - known)), ""])
-    strip = html.Div(
-        [
-            html.Div(
-                style={"flex": f"{size} 0 0"}, className=f"strip-{at}", title=f"{name}: {fmt.size(size)}"
-            )
-            for at, (name, _, size, _, _) in enumerate(tiers)
-            if size
-        ],
-        className="strip",
-        role="img",
-        **{"aria-label": "Shares of the storage"},
+        return parts.card("Storage", parts.failed(error)), fmt.NONE, no_update
+    own = {name: one.bytes for name, one in usage.universes.items()}
+    return (
+        storage.card(usage, site.data.archive),
+        [fmt.size(usage.total.bytes)],
+        _universes(_newest(runs), runs, own),
     )
-    table = parts.table(["What", "Bytes", "Objects"], rows, right=[1, 2], caption="Bytes by kind of object")
-    note = f"{fmt.count(len(index.keys))} objects"
-    return parts.card("Storage", strip, table, _space(site), note=note), [fmt.size(total)]
 
 
 def _health(site: Site) -> Any:
@@ -187,17 +153,25 @@ def _health(site: Site) -> Any:
     problems = [html.Li([html.Code(one.key), f" {one.what}"]) for one in report.problems[:_MOST_LISTED]]
     more = len(report.problems) - len(problems)
     if report.ok:
-        verdict = parts.badge("all objects are there", "good")
+        verdict = parts.badge("complete", "good")
     else:
         verdict = parts.badge(fmt.counted(len(report.problems), "problem"), "bad")
-    facts: list[tuple[str, Any]] = [("Runs", fmt.count(report.runs)), ("Objects", fmt.count(report.objects))]
+    facts: list[tuple[str, Any]] = [
+        ("Runs", fmt.count(report.runs)),
+        (
+            "Their objects",
+            f"{fmt.count(report.objects)}, sizes as recorded" if report.ok else fmt.count(report.objects),
+        ),
+    ]
     if report.expired:
         facts.append(("Details expired", fmt.counted(len(report.expired), "run")))
     if report.archived:
         facts.append(("Details in bundles", fmt.counted(len(report.archived), "run")))
     return parts.card(
         "Health",
-        html.P([verdict, html.Span(f" looked at {fmt.age(moment)}", className="muted small")]),
+        html.P(
+            [verdict, html.Span(f" compared with the records {fmt.age(moment)}", className="muted small")]
+        ),
         parts.pairs(facts),
         html.Ul([*problems, html.Li(f"and {more:,} more") if more > 0 else None], className="warnings")
         if problems
@@ -260,137 +234,37 @@ def _prune(site: Site) -> Any:
     )
 
 
-def _space(site: Site) -> Any:
-    """Show how full the disk or the budget is, where that can be told."""
-    try:
-        spaces = site.data.archive.df()
-    except ArchiverError:
-        return None
-    return html.Div(
-        [
-            html.Div(
-                [
-                    html.Div(
-                        [
-                            html.Span(one.kind.capitalize()),
-                            html.Span(
-                                f"{fmt.size(one.free)} free of {fmt.size(one.total)}", className="muted"
-                            ),
-                        ],
-                        className="space-head",
-                    ),
-                    html.Div(
-                        html.Div(
-                            style={"width": f"{min(100.0, one.percent):.1f}%"},
-                            className="meter-fill" + (" full" if one.percent > 90 else ""),
-                        ),
-                        className="meter",
-                        role="img",
-                        **{"aria-label": f"{one.percent:.0f}% of the {one.kind} is used"},
-                    ),
-                ]
-            )
-            for one in spaces
-        ],
-        className="spaces",
-    )
-
-
 def _chart(site: Site) -> Any:
-    drawn = _over_time(site.data.runs())
-    return figures.graph("over-time", drawn, "Runs saved per day and stored bytes", height=230)
+    drawn = history.drawn(site.data.records())
+    return figures.graph("over-time", drawn, "Runs saved and bytes stored over time", height=230)
 
 
-def _over_time(runs: list[Run]) -> figures.Figure:
-    per_day: dict[str, int] = defaultdict(int)
-    for run in runs:
-        per_day[f"{run.created:%Y-%m-%d}"] += 1
-    oldest_first = runs[::-1]
-    grown = list(accumulate(run.bytes for run in oldest_first))
-    step = max(1, len(oldest_first) // 1000)
-    first, last = oldest_first[0].created, runs[0].created
-    # A single day would be drawn as one bar from edge to edge.
-    around = max(timedelta(days=4), (last - first) * 0.04)
-    sizes = [size / 1e6 for size in grown[::step]] + [grown[-1] / 1e6]
-    moments = [f"{run.created:%Y-%m-%dT%H:%M:%S}" for run in oldest_first[::step]] + [
-        f"{last:%Y-%m-%dT%H:%M:%S}"
-    ]
-    days = [f"{day}T12:00:00" for day in sorted(per_day)]
-    return figures.figure(
-        [
-            figures.bars(
-                days,
-                [per_day[day] for day in sorted(per_day)],
-                "rgba(79,124,255,0.55)",
-                width=[86_400_000 * 0.8] * len(days),
-                hovertemplate="%{y} runs on %{x|%Y-%m-%d}<extra></extra>",
-            ),
-            figures.line(
-                moments,
-                sizes,
-                color=figures.COLORS[1],
-                yaxis="y2",
-                hovertemplate="%{y:.1f} MB after %{x|%Y-%m-%d %H:%M}<extra></extra>",
-            ),
-        ],
-        y="Runs",
-        xaxis={
-            "range": [f"{first - around:%Y-%m-%d}", f"{last + around:%Y-%m-%d}"],
-            "type": "date",
-            "showgrid": False,
-        },
-        yaxis={"rangemode": "tozero"},
-        yaxis2={
-            "overlaying": "y",
-            "side": "right",
-            "title": {"text": "MB stored", "standoff": 8, "font": {"size": 12}},
-            "tickmode": "auto",
-            "nticks": 5,
-            "showgrid": False,
-            "rangemode": "tozero",
-            "automargin": True,
-            "zeroline": False,
-        },
-    )
+def _universes(newest: dict[str, Run], runs: list[Run], own: dict[str, int] | None = None) -> Any:
+    """Show the universes; what their runs take alone comes later: None."""
+    count = Counter(run.universe for run in runs)
+    largest = max((own or {}).values(), default=0) or 1
 
+    def taken(name: str) -> Any:
+        if own is None:
+            return html.Span(className="bone inline")
+        return parts.bar(own[name] / largest, fmt.size(own[name])) if name in own else fmt.NONE
 
-def _universes(newest: dict[str, Run], runs: list[Run]) -> Any:
-    count: dict[str, int] = defaultdict(int)
-    size: dict[str, int] = defaultdict(int)
-    for run in runs:
-        count[run.universe] += 1
-        size[run.universe] += run.bytes
-    largest = max(size.values()) or 1
     rows = [
         [
-            parts.link(name, links.href("/strategies", universe=name), kind="line"),
+            parts.link(name, links.href("/strategies", universe=name), kind="line", title=name),
             fmt.count(run.strategies),
-            fmt.count(count[name]),
-            html.Span(fmt.age(run.created), title=fmt.moment(run.created)),
-            parts.bar(size[name] / largest, fmt.size(size[name])),
+            parts.link(fmt.count(count[name]), links.href("/runs", universe=name)),
+            taken(name),
+            html.Span(fmt.age(run.created), title=fmt.moment(run.created), className="line"),
         ]
         for name, run in sorted(newest.items())
     ]
-    headers = ["Universe", "Strategies", "Runs", "Newest run", "Bytes"]
-    table = html.Div(parts.table(headers, rows[:500], right=[1, 2, 4], caption="Universes"), className="tall")
+    own_bytes = html.Span("Bytes", title="Without what they share: bars and code")
+    headers = ["Universe", "Strategies", "Runs", own_bytes, "Newest run"]
+    table = html.Div(parts.table(headers, rows[:500], right=[1, 2, 3], caption="Universes"), className="tall")
     return parts.card("Universes", table, note=fmt.counted(len(newest), "universe"))
 
 
 def _recent(runs: list[Run]) -> Any:
-    rows = [
-        [
-            parts.link(fmt.moment(run.created), links.run(run.id), kind="line", title=run.id),
-            html.Span(fmt.age(run.created), className="muted line"),
-            html.Span(run.universe, className="line", title=run.universe),
-            parts.tags(run.tags),
-            fmt.count(run.strategies),
-            fmt.count(run.detailed),
-            fmt.size(run.bytes),
-        ]
-        for run in runs[:8]
-    ]
     all_ = parts.link("All runs →", "/runs")
-    head = ["Saved", "Age", "Universe", "Tags", "Strategies", "Detailed", "Bytes"]
-    return parts.card(
-        "Recent runs", parts.table(head, rows, right=[4, 5, 6], caption="Recent runs"), note=all_
-    )
+    return parts.card("Recent runs", runs_page.table(runs[:8], "Recent runs"), note=all_)

@@ -9,6 +9,7 @@ from dash import html
 from archiver.model import Run
 from archiver.web import format as fmt
 from archiver.web import links, parts
+from archiver.web.data import growth
 from archiver.web.parts import Page
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def page(site: Site, query: links.Query) -> Page:
     runs = [
         run for run in all_ if (not universe or run.universe == universe) and (not tag or tag in run.tags)
     ]
+    chosen = {run.id for run in runs}
+    size = sum(growth([record for record in site.data.records() if record.run in chosen]))
     names = sorted({label for run in all_ for label in run.tags})
     title = "Runs" + (f" of {universe}" if universe else "")
     chips = [
@@ -40,12 +43,12 @@ def page(site: Site, query: links.Query) -> Page:
         chips.insert(0, parts.link(f"{universe} ×", links.href("/runs", tag=tag), kind="chip on"))
     shown = runs[start : start + _PAGE]
     body = (
-        _table(shown)
+        table(shown, "Runs, newest first")
         if shown
         else parts.empty("No runs", "None matches." if all_ else "`archiver demo` makes some.")
     )
     content = [
-        parts.heading(title, fmt.counted(len(runs), "run"), fmt.size(sum(run.bytes for run in runs))),
+        parts.heading(title, fmt.counted(len(runs), "run"), fmt.size(size)),
         html.Nav(chips, className="chips", **{"aria-label": "Tags"}) if chips else None,
         parts.card(None, body, _pager(universe, tag, start, len(runs))),
     ]
@@ -56,26 +59,29 @@ def connect(app: Any, site: Site) -> None:
     """Nothing moves here."""
 
 
-def _table(runs: list[Run]) -> Any:
+def table(runs: list[Run], caption: str) -> Any:
+    """Show runs: when, of what and how large come first, so that a phone shows them."""
     most = max(run.bytes for run in runs) or 1
+    noted = any(run.note for run in runs)
     rows = [
         [
-            parts.link(fmt.moment(run.created), links.run(run.id), kind="line"),
-            html.Span(fmt.age(run.created), className="muted line"),
-            html.Code(run.id[-8:], title=run.id),
+            parts.named(
+                parts.link(fmt.moment(run.created), links.run(run.id), title=run.id),
+                f"{fmt.age(run.created)} · {run.id[-8:]}",
+            ),
             parts.link(
                 run.universe, links.href("/runs", universe=run.universe), kind="line", title=run.universe
             ),
-            parts.tags(run.tags),
             fmt.count(run.strategies),
             fmt.count(run.detailed),
             parts.bar(run.bytes / most, fmt.size(run.bytes)),
-            html.Span(run.note or "", className="muted line", title=run.note),
+            parts.tags(run.tags),
+            *([html.Span(run.note or "", className="muted line", title=run.note)] if noted else []),
         ]
         for run in runs
     ]
-    head = ["Saved", "Age", "Run", "Universe", "Tags", "Strategies", "Detailed", "Bytes", "Note"]
-    return parts.table(head, rows, right=[5, 6, 7], caption="Runs, newest first")
+    head = ["Saved", "Universe", "Strategies", "Detailed", "Bytes", "Tags", *(["Note"] if noted else [])]
+    return parts.table(head, rows, right=[2, 3, 4], caption=caption)
 
 
 def _pager(universe: str, tag: str, start: int, total: int) -> Any:

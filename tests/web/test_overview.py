@@ -1,0 +1,86 @@
+"""The overview's numbers: the same as the commands say, and what several runs share counted once."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from werkzeug.test import Client
+
+import archiver
+from archiver.readable import size
+from archiver.web.data import growth
+from archiver.web.pages import history
+from tests.web.conftest import UNIVERSE, Made, callback, guarded
+
+
+def part(client: Client, *places: str) -> dict[str, Any]:
+    """Ask for parts of the overview that come after the page."""
+    several = len(places) > 1
+    outputs = [{"id": place, "property": "children"} for place in places]
+    name = "...".join(f"{place}.children" for place in places)
+    body = {
+        "output": f"..{name}.." if several else name,
+        "outputs": outputs if several else outputs[0],
+        "inputs": [{"id": "overview-then", "property": "data", "value": 1}],
+        "changedPropIds": ["overview-then.data"],
+    }
+    answer = client.post("/_dash-update-component", json=body, headers={"Host": "127.0.0.1"})
+    return {place: json.dumps(answer.json["response"][place]["children"]) for place in places}
+
+
+def test_health_tells_when_bytes_were_last_compared(tmp_path):
+    archive = archiver.open(str(tmp_path))
+    archive.save_universe_results("u", [{"strategy_name": "s", "sharpe_ratio": 1.0}], code="none")
+    client = Client(guarded(str(tmp_path)))
+    assert "No bytes were compared yet" in part(client, "health")["health"]
+    archive.verify(sample=0.5, remember=True)
+    assert "a sample of 50%" in part(client, "health")["health"]
+    assert "all was well" in part(client, "health")["health"]
+
+
+def test_storage_says_what_du_says(tmp_path):
+    url = str(tmp_path / "copy")
+    archive = archiver.open(url)
+    for at in range(2):
+        results = [
+            {"strategy_name": f"s{at}", "sharpe_ratio": 1.0 + at, "equity_curve": [1.0, 2.0, float(at)]}
+        ]
+        archive.save_universe_results("u", results, top_n=1, code="none")
+    archive.apply(archive.plan_prune(archiver.Policy(keep_last=1)), max_remove=0.5)
+    usage = archive.du()
+    assert usage.parts["trash"].bytes > 0
+    shown = part(Client(guarded(url)), "storage", "stored", "universes")
+    assert json.dumps(size(usage.total.bytes)) in shown["stored"]
+    assert f"{usage.total.objects} objects" in shown["storage"]
+    assert "Trash" in shown["storage"]
+    for name in ("tier2", "trash"):
+        assert json.dumps(size(usage.parts[name].bytes)) in shown["storage"]
+    assert json.dumps(size(usage.universes["u"].bytes)) in shown["universes"]
+
+
+def test_what_runs_share_counts_once(client, plain: Made):
+    records = archiver.open(plain.url).records()
+    brought = growth(records)
+    tapes = {ref.key: ref.size for record in records for ref in record.tapes}
+    own = sum(
+        record.size + sum(ref.size for ref in (record.tier1, record.tier2) if ref) for record in records
+    )
+    assert sum(brought) == own + sum(tapes.values())
+    assert sum(brought) < sum(run.bytes for run in plain.runs)
+    text = json.dumps(callback(client, "/runs")["page"]["children"], ensure_ascii=False)
+    assert f'"{size(sum(brought))}"' in text
+    text = json.dumps(callback(client, "/runs", f"?universe={UNIVERSE}")["page"]["children"])
+    assert f'"{size(sum(growth([r for r in records if r.universe == UNIVERSE])))}"' in text
+
+
+def test_runs_of_one_second_are_one_bar_and_one_step(plain: Made):
+    records = archiver.open(plain.url).records()
+    bars, line = history.drawn(records)["data"]
+    assert sum(bars["y"]) == len(records)
+    assert bars["width"][0] == timedelta(minutes=1).total_seconds() * 800
+    assert line["y"][0] == 0
+    assert line["y"][-1] == line["y"][-2] == sum(growth(records)) / 1e6
+    only = history.drawn(records[:1])["data"][0]
+    assert only["hovertext"] == [f"1 run on {records[0].created:%Y-%m-%d %H:%M}"]
