@@ -76,3 +76,10 @@ def test_how_code_was_captured_is_said_in_words(client, plain: Made):
         text = show(client, links.run(plain.runs[1].id, view=view))[1]
         assert "as the save named them" in text
         assert "listed" not in text
+
+
+def test_a_damaged_record_does_not_hide_other_objects(copied):
+    flip(copied.store, first(copied, layout.RUNS))
+    text = look(copied, first(copied, layout.TIER2))
+    assert "not known: " in text
+    assert "First rows" in text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dash import html
 
 from archiver import layout, tree
-from archiver.errors import IntegrityError
+from archiver.errors import ArchiverError, IntegrityError
 from archiver.model import Entry
 from archiver.runs import reachable
 from archiver.store.cold import warmth
@@ -172,7 +172,12 @@ def _object(site: Site, key: str) -> Page:
 
 def _checked(site: Site, entry: Entry, run: str | None, facts: list[tuple[str, Any]]) -> None:
     """Compare an object with what a record says of it, and add that to the facts. Raises IntegrityError for damage."""
-    records = [record for record in site.data.records() if run in (None, record.run)]
+    try:
+        records = [record for record in site.data.records() if run in (None, record.run)]
+    except ArchiverError as error:
+        # What is wrong with a record is no reason not to show other objects.
+        facts.append(("sha256", ["not known: ", *parts.prose(str(error))]))
+        return
     ref = next((ref for record in records for ref in reachable(record) if ref.key == entry.key), None)
     if ref is None:
         return
