@@ -99,6 +99,29 @@ def test_names_that_look_like_numbers_are_names(archive: Archive, results: Path)
     assert archive.load_metrics()["strategy_name"].to_pylist() == ["001", "002"]
 
 
+def test_the_kind_of_a_column_is_that_of_all_its_cells(archive: Archive, results: Path) -> None:
+    (results / "trades.csv").write_text("a,b,c,d,e\n,1,1,1,\n1,2.5,true,x,\n2,3,0,2,\n")
+    take(archive, results.parents[1])
+    assert same(
+        archive.load_strategy("S")["trades"],
+        [
+            {"a": None, "b": 1.0, "c": "1", "d": "1", "e": ""},
+            {"a": 1, "b": 2.5, "c": "true", "d": "x", "e": ""},
+            {"a": 2, "b": 3.0, "c": "0", "d": "2", "e": ""},
+        ],
+    )
+
+
+def test_metadata_that_no_record_should_hold_is_left_out(archive: Archive, results: Path) -> None:
+    (results.parent / "metadata").mkdir()
+    (results.parent / "metadata" / "log.json").write_text(json.dumps(["x" * 1_100_000]))
+    report = take(archive, results.parents[1])
+    assert [(one.source.rpartition("/")[2], one.why) for one in report.of("skipped")] == [
+        ("log.json", "larger than 1048576 bytes")
+    ]
+    assert archive.records()[0].size < 5_000
+
+
 def test_a_line_of_another_length_is_damage(archive: Archive, results: Path) -> None:
     (results / "trades.csv").write_text("a,b\n1,2\n3\n")
     assert [outcome.status for outcome in take(archive, results.parents[1]).outcomes] == ["damaged"]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
 
 from archiver.codec.text import plain
 from archiver.errors import IntegrityError
 from archiver.importing.batch import NAMES
+from archiver.importing.source import Source
 
-_KINDS: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
+_ROWS = 1_000
+_Kind = tuple[re.Pattern[str], Callable[[str], Any]]
+_KINDS: tuple[_Kind, ...] = (
     (re.compile(r"-?(0|[1-9]\d*)"), int),
     (
         re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)(e[+-]?\d+)?|nan|[+-]?inf(inity)?", re.IGNORECASE),
@@ -23,36 +26,53 @@ _KINDS: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
 """What a column of CSV holds where every cell is of one kind; 007 and dates are text."""
 
 
-def table_rows(data: bytes, suffix: str, key: str) -> list[Any]:
-    """Return the rows of a CSV or Parquet file. Raises IntegrityError, naming it."""
+def table_rows(source: Source, key: str, suffix: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a CSV or Parquet file, read piece by piece. Raises IntegrityError, naming it."""
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
-        if suffix == "parquet":
-            rows = parquet.read_table(io.BytesIO(data)).to_pylist()
-            return [plain(row, key) for row in rows]
-        return _csv_rows(data.decode("utf-8-sig"))
+        if suffix == "csv":
+            yield from _csv_rows(source, key)
+            return
+        with source.open(key) as file:
+            for batch in parquet.ParquetFile(file).iter_batches(_ROWS):
+                for row in batch.to_pylist():
+                    yield plain(row, key)
     except (pa.ArrowException, ValueError, csv.Error) as error:
         raise IntegrityError(f"{key} is damaged: {str(error).splitlines()[0]}") from None
 
 
-def _csv_rows(text: str) -> list[dict[str, Any]]:
-    """Read rows; a column is numbers or truth values where every cell is one, and a name is always text."""
-    head, *lines = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
-    lines = [line for line in lines if line]
-    if any(len(line) != len(head) for line in lines):
-        raise ValueError("a line has more or fewer cells than the first one")
-    columns = [
-        list(cells) if name in NAMES else _cells(cells)
-        for name, cells in zip(head, zip(*lines, strict=True), strict=False)
-    ]
-    return [dict(zip(head, row, strict=True)) for row in zip(*columns, strict=True)]
+def _csv_rows(source: Source, key: str) -> Iterator[dict[str, Any]]:
+    """Yield rows; a column is numbers or truth values where every cell is one, and a name is always text."""
+    with _text(source, key) as file:
+        kinds = _kinds(csv.reader(file, strict=True))
+    with _text(source, key) as file:
+        lines = csv.reader(file, strict=True)
+        head = next(lines, [])
+        for line in filter(None, lines):
+            yield {
+                name: cell if kind is None else kind(cell) if cell else None
+                for name, cell, kind in zip(head, line, kinds, strict=True)
+            }
 
 
-def _cells(cells: Sequence[str]) -> list[Any]:
-    filled = [cell for cell in cells if cell]
-    for pattern, convert in _KINDS:
-        if filled and all(map(pattern.fullmatch, filled)):
-            return [convert(cell) if cell else None for cell in cells]
-    return list(cells)
+def _text(source: Source, key: str) -> TextIO:
+    return io.TextIOWrapper(source.open(key), encoding="utf-8-sig", newline="")
+
+
+def _kinds(lines: Iterator[list[str]]) -> list[Callable[[str], Any] | None]:
+    """Return what makes the cells of each column values; None for text."""
+    head = next(lines, [])
+    possible: list[tuple[_Kind, ...] | None] = [() if name in NAMES else None for name in head]
+    for line in filter(None, lines):
+        if len(line) != len(head):
+            raise ValueError("a line has more or fewer cells than the first one")
+        for at, cell in enumerate(line):
+            kinds = possible[at]
+            if not cell or kinds == ():
+                continue
+            # Every int is a float too: while the first kind fits, so do those after it.
+            if kinds is None or not kinds[0][0].fullmatch(cell):
+                possible[at] = tuple(kind for kind in kinds or _KINDS if kind[0].fullmatch(cell))
+    return [kinds[0][1] if kinds else None for kinds in possible]

@@ -21,7 +21,8 @@ from archiver.model import Code, CodeFile, Entry
 
 _STAMP = re.compile(r"(\d{8})_(\d{6})(?:_(\d{1,6}))?")
 _MOST_CODE = 4 << 20
-_MOST_TEXT = 64 << 10
+_MOST_FACTS, _MOST_TEXT = 1 << 20, 64 << 10
+"""Bytes of a metadata file that become part of the run's record, which every listing reads."""
 
 
 def read_run_folder(source: Source, found: Found, spool: Spool, outcomes: list[Outcome]) -> Iterator[Batch]:
@@ -93,12 +94,13 @@ class _Folder:
         """Return metadata files by name: parsed JSON, or text."""
         found: dict[str, Any] = {}
         for entry, name in self._files("metadata"):
-            if name.endswith(".json"):
+            most = _MOST_FACTS if name.endswith(".json") else _MOST_TEXT
+            if entry.size > most:
+                self.outcomes.append(Outcome(entry.key, SKIPPED, f"larger than {most} bytes"))
+            elif name.endswith(".json"):
                 found[name] = load_json(self.source.read(entry.key), entry.key)
-            elif entry.size <= _MOST_TEXT:
-                found[name] = self.source.read(entry.key).decode("utf-8", "backslashreplace")
             else:
-                self.outcomes.append(Outcome(entry.key, SKIPPED, f"larger than {_MOST_TEXT} bytes"))
+                found[name] = self.source.read(entry.key).decode("utf-8", "backslashreplace")
         return found
 
     def results(self, spool: Spool) -> RunResults:

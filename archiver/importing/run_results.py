@@ -71,7 +71,7 @@ class RunResults:
         if suffix == "json":
             why = self._json(key, stem)
         elif suffix in ("csv", "parquet"):
-            why = self._rows(table_rows(self.source.read(key), suffix, key), stem, key)
+            why = self._rows(table_rows(self.source, key, suffix), stem, key)
         else:
             why = "not in a format that archiver knows"
         if why:
