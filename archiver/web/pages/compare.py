@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from dash import ClientsideFunction, dcc, html
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 PATH = "/compare"
 MOST = 10
 _OPTIONS = 30
+_ENDS = (" · greatest", " · least")
+"""What follows a metric's name where runs are compared by the range of its values."""
+_NOISE = 1e-12
+"""Numbers that differ by less, relative to their size, come from the same sum in another order."""
 
 
 class Side:
@@ -114,8 +119,11 @@ def _run_side(site: Site, run: str) -> Side:
         "strategies": record.strategies,
         "detailed": shown.detailed,
         "bytes": shown.bytes,
-        **{f"{name} · greatest": span[1] for name, span in record.metrics.items()},
-        **{f"{name} · least": span[0] for name, span in record.metrics.items()},
+        **{
+            name + end: value
+            for name, span in record.metrics.items()
+            for end, value in zip(_ENDS, reversed(span), strict=True)
+        },
     }
     return Side(fmt.short_run(run), record.universe, links.run(run), record, metrics, [])
 
@@ -224,17 +232,17 @@ def _curves(sides: list[Side], chosen: list[tuple[str, str]], everything: bool, 
 
 def _metrics(sides: list[Side], chosen: list[tuple[str, str]], everything: bool, scale: str) -> Any:
     names = list(dict.fromkeys(name for side in sides for name in side.metrics))
-    differing = [name for name in names if len({repr(side.metrics.get(name)) for side in sides}) > 1]
+    differing = [name for name in names if _differs([side.metrics.get(name) for side in sides])]
     rows = []
     for name in (names if everything else differing)[:400]:
         first = sides[0].metrics.get(name)
-        cells: list[Any] = [parts.metric_name(name, unit=False)]
+        cells: list[Any] = [_label(name)]
         for at, side in enumerate(sides):
             value = side.metrics.get(name)
             delta = _difference(name, first, value) if at else ""
             cells.append(
                 html.Div(
-                    [html.Div(fmt.shown(name, value)), html.Div(delta, className="delta") if delta else None]
+                    [html.Div(_shown(name, value)), html.Div(delta, className="delta") if delta else None]
                 )
             )
         rows.append(cells)
@@ -242,7 +250,7 @@ def _metrics(sides: list[Side], chosen: list[tuple[str, str]], everything: bool,
         html.Span(
             [
                 html.Span(className="dot", style={"background": figures.COLORS[at % len(figures.COLORS)]}),
-                side.label,
+                html.Span(side.label, className="side-name"),
             ],
             className="side-head",
             title=side.label,
@@ -255,25 +263,58 @@ def _metrics(sides: list[Side], chosen: list[tuple[str, str]], everything: bool,
     )
     title = "Metrics" if everything else "Metrics that differ"
     table = parts.table(head, rows, right=range(1, len(head)), caption=title, dense=True)
-    return parts.card(title, table if rows else parts.empty("No metric differs"), note=toggle)
+    body = html.Div(table, className="first-stays") if rows else parts.empty("No metric differs")
+    return parts.card(title, body, note=toggle)
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Part a metric's own name from which end of its range is meant."""
+    for end in _ENDS:
+        if name.endswith(end):
+            return name.removesuffix(end), end
+    return name, ""
+
+
+def _label(name: str) -> Any:
+    own, end = _parted(name)
+    return html.Span([parts.metric_name(own, unit=False), html.Span(end, className="muted") if end else None])
+
+
+def _shown(name: str, value: Any) -> str:
+    own, _ = _parted(name)
+    if own == "bytes" and isinstance(value, int):
+        return fmt.size(value).replace("-", "−")
+    return fmt.shown(own, value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if _is_number(one) and _is_number(other) and float in (type(one), type(other)):
+        return math.isclose(one, other, rel_tol=_NOISE) or (one != one and other != other)
+    return repr(one) == repr(other)
+
+
+def _differs(values: list[Any]) -> bool:
+    return not all(_same(values[0], value) for value in values[1:])
 
 
 def _difference(name: str, first: Any, value: Any) -> str:
     """Write how far a value is from the first one's: percentages in points, all else in its own unit."""
-    numbers = (int, float)
-    if (
-        not isinstance(first, numbers)
-        or not isinstance(value, numbers)
-        or isinstance(first, bool)
-        or isinstance(value, bool)
-    ):
+    if not _is_number(first) or not _is_number(value) or _same(first, value):
         return ""
     delta = value - first
-    if delta != delta or delta - delta != 0 or not delta:
+    if delta - delta != 0:
         return ""
+    if isinstance(delta, float):
+        # The difference of two numbers has no more digits than they have.
+        size = max(abs(first), abs(value))
+        delta = round(delta, min(300, 11 - math.floor(math.log10(size)))) or delta
     sign = "+" if delta > 0 else ""
-    own = fmt.unit(name)
-    text = f"{fmt.number(delta)} pp" if own == "%" else fmt.shown(name, delta)
+    own = fmt.unit(_parted(name)[0])
+    text = f"{fmt.number(delta)} pp" if own == "%" else _shown(name, delta)
     return sign + text
 
 
