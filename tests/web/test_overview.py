@@ -84,3 +84,14 @@ def test_runs_of_one_second_are_one_bar_and_one_step(plain: Made):
     assert line["y"][-1] == line["y"][-2] == sum(growth(records)) / 1e6
     only = history.drawn(records[:1])["data"][0]
     assert only["hovertext"] == [f"1 run on {records[0].created:%Y-%m-%d %H:%M}"]
+
+
+def test_one_run_is_not_called_runs(tmp_path, monkeypatch):
+    archive = archiver.open(str(tmp_path / "archive"))
+    archive.save_universe_results("u", [{"strategy_name": "s", "sharpe_ratio": 1.0}], code="none")
+    (tmp_path / "archiver.toml").write_text("""[[policy]]
+name = "last"
+keep_last = 1
+""")
+    monkeypatch.chdir(tmp_path)
+    assert "keep every run: 1 run." in part(Client(guarded(str(tmp_path / "archive"))), "prune")["prune"]

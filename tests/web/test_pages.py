@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -72,6 +73,18 @@ def test_an_unknown_strategy_is_told_with_the_nearest_name(client, plain: Made):
     _, text = show(client, links.strategy(UNIVERSE, name[:-1] + "x"))
     assert "Not found" in text
     assert "did you mean" in text
+
+
+def test_trades_are_numbered_and_what_they_made_comes_first(client, plain: Made):
+    name = archiver.open(plain.url).detailed_strategies(UNIVERSE)[0][1]
+    _, text = show(client, links.strategy(UNIVERSE, name))
+    columns = re.findall(r'"field": "(\w+)"', text)
+    assert columns[:3] == ["_number", "entry_time", "pnl_usd"]
+    request = {"startRow": 0, "endRow": 5, "sortModel": [{"colId": "pnl_usd", "sort": "desc"}]}
+    answer, _ = trades(client, request, {"name": name, "universe": UNIVERSE, "run": plain.runs[1].id})
+    assert [row["_number"] for row in answer["rowData"]] == [
+        str(int(row["_id"]) + 1) for row in answer["rowData"]
+    ]
 
 
 def test_comparisons_show_what_differs(client, plain: Made):
@@ -440,19 +453,31 @@ def test_too_many_parameters_are_told(client):
     assert "more than 200 parameters" in text
 
 
-def test_a_wrong_filter_is_told_once(client):
+def scatter(client: Client, where: str) -> tuple[str, str]:
+    """Ask for the scatter plot; returns it and the note below as JSON."""
     body = {
         "output": "..cloud-place.children...cloud-note.children..",
         "outputs": [{"id": name, "property": "children"} for name in ("cloud-place", "cloud-note")],
         "inputs": [
-            {"id": "ask", "property": "data", "value": {"columns": ["n_trades"], "where": "nonsense >"}},
+            {"id": "ask", "property": "data", "value": {"columns": ["n_trades"], "where": where}},
             {"id": "cloud-x", "property": "value", "value": "n_trades"},
-            {"id": "cloud-y", "property": "value", "value": "sharpe_ratio"},
+            {"id": "cloud-y", "property": "value", "value": "expectancy"},
             {"id": "cloud-range", "property": "data"},
             {"id": "scatter-open", "property": "data", "value": True},
         ],
         "changedPropIds": ["ask.data"],
     }
     answer = client.post("/_dash-update-component", json=body, headers={"Host": "127.0.0.1"})
-    assert "cannot" not in answer.text
-    assert answer.json["response"]["cloud-note"]["children"] is None
+    shown = answer.json["response"]
+    return text_of(shown["cloud-place"]["children"]), text_of(shown["cloud-note"]["children"])
+
+
+def test_a_wrong_filter_is_told_once(client):
+    assert scatter(client, "nonsense >") == ("null", "null")
+
+
+def test_one_strategy_is_not_called_strategies(client, plain: Made):
+    name = plain.results[0]["strategy_name"]
+    drawn, note = scatter(client, f"strategy_name == '{name}' and universe == '{UNIVERSE}'")
+    assert name in drawn
+    assert note.startswith('"1 strategy with both.')

@@ -200,9 +200,8 @@ def _prune(site: Site) -> Any:
     except PolicyError as error:
         return parts.card("Next prune", parts.empty("Nothing is planned", str(error)))
     if not plan.removals:
-        return parts.card(
-            "Next prune", parts.empty("Nothing to remove", f"The policies keep all {len(plan.keeps):,} runs.")
-        )
+        kept = f"The policies keep every run: {fmt.counted(len(plan.keeps), 'run')}."
+        return parts.card("Next prune", parts.empty("Nothing to remove", kept))
     rows = [
         [
             html.Div(

@@ -150,8 +150,8 @@ def _cloud(
         }
     )
     note = [
-        f"{drawn.rows:,} strategies have both",
-        f", {drawn.outside:,} lie outside the axes" if drawn.outside else "",
+        f"{fmt.counted(drawn.rows, 'strategy', 'strategies')} with both",
+        f", {drawn.outside:,} outside the axes" if drawn.outside else "",
         f"; the shading has all, points are the {points.num_rows:,} farthest from others"
         if drawn.rows > points.num_rows
         else "",
@@ -191,7 +191,7 @@ def _density(drawn: Cloud) -> figures.Figure:
         "zmax": 1,
         "colorscale": [[0, "rgba(79,124,255,0.06)"], [1, "rgba(79,124,255,0.75)"]],
         "showscale": False,
-        "text": [[f"{count:,}" if count else "" for count in row] for row in drawn.counts],
-        "hovertemplate": "%{text} strategies around here<extra></extra>",
+        "text": [[fmt.counted(count, "strategy", "strategies") for count in row] for row in drawn.counts],
+        "hovertemplate": "%{text} around here<extra></extra>",
         "hoverongaps": False,
     }
