@@ -157,3 +157,13 @@ def test_whatever_is_placed_is_proven(cuts: list[tuple[int, int, int]], flips: s
     found = find_tapes(values)
     for value, back, place in zip(values, cut_windows(found.tapes, found.places), found.places, strict=True):
         assert place is None or same(back, value)
+
+
+def test_ints_that_no_column_holds_are_in_no_tape() -> None:
+    bars = series(60)
+    bars["volume"] = [2**63 + at for at in range(60)]
+    check([window(bars, at, 20) for at in (0, 5, 10)], 0, 3)
+    bars["volume"] = [2**63 - 100 + at for at in range(60)]
+    (tape,) = check([window(bars, at, 20) for at in (0, 5, 10)], 1, 0)
+    data, ref = tape.encoded()
+    assert same(decode_tape(ParquetObject(ref, lambda start, end: data[start:end])).columns, tape.columns)

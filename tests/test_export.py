@@ -110,7 +110,7 @@ def test_tiered_json_of_other_shapes_comes_back_byte_for_byte(archive: Archive, 
         odd = {key: detail[key] for key in keys} if number else {**detail, "rank": None, "equity_curve": None}
         old.dump(folder / f"detailed_trades/{result['strategy_name']}.json", odd)
     detail = old.detail_of("a", 1, universes["a"][0])
-    old.dump(folder / "detailed_trades/A_L0_T0.5.json", {**detail, "rank": 1.5, "drawdown_curve": []})
+    old.dump(folder / "detailed_trades/A_L0_T0.5.json", {**detail, "rank": -3, "drawdown_curve": []})
     alone = {**old.detail_of("m", 9, universes["m"][0]), "strategy_name": "only detailed"}
     old.dump(folder / "detailed_trades/only detailed.json", alone)
     take(archive, folder)

@@ -166,8 +166,9 @@ def test_a_detail_may_call_its_trades_detailed(archive: Archive, folder: Path) -
 def test_what_a_metrics_file_says_besides_is_named_where_it_is_not_kept(
     archive: Archive, folder: Path
 ) -> None:
+    metrics = {"strategy_name": "x", "trades": [{"n": 1}], "equity_curve": None}
     listed = [
-        {"strategy_name": f"s{at}", "universe": f"u{at % 2}", "metrics": {"strategy_name": "x"} if at else {}}
+        {"strategy_name": f"s{at}", "universe": f"u{at % 2}", "metrics": metrics if at else {"trades": 3}}
         | ({"notes": 1} if at else {})
         for at in range(4)
     ]
@@ -177,6 +178,7 @@ def test_what_a_metrics_file_says_besides_is_named_where_it_is_not_kept(
         assert [one.why for one in take(archive, folder).of("skipped")] == [
             "its pages: facts of a run are kept up to 65536 bytes",
             "the notes of its entries: only strategy_name, universe and metrics are read",
+            "the trades among its metrics: details are in files of their own",
             "the order in which its universes alternate: an export writes one after the other",
             "the strategy_name among some metrics: an export writes it for all of a universe or for none",
             "its total_strategies 7: it has 4 strategies, and an export says so",

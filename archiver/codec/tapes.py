@@ -27,6 +27,7 @@ from archiver.model import Ref
 Window = dict[str, list[Any]]
 _LOOK = 100
 _MOST_TAPES = 64
+_TOO_LARGE = 2**63
 
 
 @dataclass(slots=True)
@@ -265,6 +266,8 @@ def _width(column: list[Any]) -> int | None:
         if any("\0" in text or not text.isascii() for text in column):
             return None
         widths = {len(text) + 1 for text in column}
+    elif kinds == {int} and not -_TOO_LARGE <= min(column) <= max(column) < _TOO_LARGE:
+        return None  # a tape's columns are Arrow's, which would make text of it
     else:
         widths = {len(marshal.dumps(value, 2)) for value in column} if kinds <= {int, bool} else set()
     return widths.pop() if len(widths) == 1 else None

@@ -8,13 +8,14 @@ from typing import Any
 
 from archiver.codec.text import dumps
 from archiver.errors import IntegrityError
-from archiver.importing.batch import SKIPPED, Outcome, Result
+from archiver.importing.batch import DETAIL, SKIPPED, Outcome, Result
 from archiver.importing.json_stream import BEGIN, members
 from archiver.importing.source import Source
 
 _ROWS = "strategies"
 _TOTAL = "total_strategies"
 _ENTRY = frozenset({"strategy_name", "universe", "metrics"})
+_DETAIL = ("trades", *DETAIL)
 _MOST_FACT = 64 << 10
 _NOWHERE = -1
 
@@ -30,6 +31,8 @@ class MetricsFile:
     count: int = 0
     other: dict[str, None] = field(default_factory=dict)
     """What entries have besides name, universe and metrics."""
+    details: dict[str, None] = field(default_factory=dict)
+    """Parts of details that stand among the metrics of entries."""
     alternating: bool = False
     """Whether the rows of a universe do not stand together."""
     renamed: bool = False
@@ -73,6 +76,8 @@ class MetricsFile:
             why.append(
                 f"the {', '.join(self.other)} of its entries: only strategy_name, universe and metrics are read"
             )
+        if self.details:
+            why.append(f"the {', '.join(self.details)} among its metrics: details are in files of their own")
         if self.alternating:
             why.append("the order in which its universes alternate: an export writes one after the other")
         if self.renamed or any(len(places) > 1 for places in self.universes.values()):
@@ -88,6 +93,7 @@ class MetricsFile:
         self.count += 1
         if entry.keys() != _ENTRY:
             self.other |= dict.fromkeys(name for name in entry if name not in _ENTRY)
+        self.details |= dict.fromkeys(name for name in _DETAIL if _is_detail(name, metrics.get(name)))
         if universe != self._last and universe in self.universes:
             self.alternating = True
         self._last = universe
@@ -96,6 +102,13 @@ class MetricsFile:
         self.renamed = self.renamed or metrics.get("strategy_name", strategy) != strategy
         if strategy in self.wanted:
             self.wanted[strategy].add(universe)
+
+
+def _is_detail(name: str, value: Any) -> bool:
+    """Tell whether a value is part of a detail; `trades` may be their number."""
+    if name != "trades" or isinstance(value, list):
+        return value is not None
+    return isinstance(value, dict) and all(isinstance(column, list) for column in value.values())
 
 
 def _parts(value: Any, key: str) -> tuple[str, str, Result]:

@@ -227,7 +227,7 @@ class _Details:
             self.outcomes.append(Outcome(head.key, SKIPPED, why))
         return Kept(
             strategy=head.strategy,
-            rank=rank if type(rank) is int else len(self.heads) + 1,
+            rank=rank if type(rank) is int and rank > 0 else len(self.heads) + 1,
             metrics=metrics,
             trades=detail.get("trades"),
             equity_curve=detail.get("equity_curve"),
