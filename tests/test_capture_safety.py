@@ -55,6 +55,9 @@ WIDE = "wJalrXUtnFEMI/K7MD" + "ENG/bPxRfiCYzQ8"
         "sk-" + "ant-api03-Ab1-Cd2_Ef3-" + "Gh4-Ij5_Kl6-Mn7", "sk-" + "proj-Ab1-Cd2_Ef3-" + "Gh4-Ij5_Kl6",
         "xapp-" + "1-A0123456789-" + "1234567890-abcdef", "dop" + "_v1_" + HEX * 2, "shp" + "at_" + HEX,
         "glrt" + "-" + "a1B2c3D4e5F6g7H8i9J0",
+        f'key = "{HEX}"', f'{{"key": "{HEX}"}}', f'BINANCE_KEY = "{HEX}"', f"key: {HEX}", f"consumer_key={HEX}",
+        f'TOKEN = """ {HEX}"""', f"token = os.getenv('T') or '{HEX}'", f'api_key = os.environ.get("K", "{HEX}")',
+        "dsn = 'postgresql://trader:My" + "Secret2024x@db/x'",
     ],
 )  # fmt: skip
 def test_shapes_of_credentials(text: str) -> None:
@@ -85,10 +88,37 @@ def test_shapes_of_credentials(text: str) -> None:
         "ws://:8080/feed",
         "sk-learn-style-pipelines-of-estimators",
         "private_key = load_key(path)",
+        'sort_key = "mean_reverter_l20_sl10_tp50"',
+        'cache_key = f"{universe}/{run_id}/metrics"',
+        '{"key": "tier1/universe_001/20260101T000000Z-0a1b2c3d.parquet"}',
+        "monkey = 'a8f5f167f44f4964e6c998dee827110c'",
+        "keys = sorted(positions, key=by_entry_time_and_symbol_1)",
     ],
 )
 def test_ordinary_lines(text: str) -> None:
     assert credential(text.encode()) is None
+
+
+def test_secrets_over_lines() -> None:
+    assert credential(f'TOKEN = """\n{HEX}\n"""\n'.encode()) == "secret in an assignment, line 2"
+    assert credential(f'api_key = \\\n    "{HEX}"\n'.encode()) == "secret in an assignment, line 2"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"RPC = 'https://x'\nCODE = '0x" + b"a1" * 200_000 + b"'",
+        b"token" + b" " * 400_000,
+        b"eyJ" * 130_000,
+        b"sk-" * 130_000,
+        b"key_" * 100_000,
+        b"token = " * 50_000,
+    ],
+    ids=lambda text: text[:12].decode(),
+)
+def test_long_texts_end(text: bytes) -> None:
+    # Where the search takes time that grows with the square of the text, this takes minutes.
+    assert credential(text) is None
 
 
 def test_own_sources_hold_no_credential() -> None:
@@ -100,14 +130,16 @@ def test_own_sources_hold_no_credential() -> None:
 
 @pytest.mark.parametrize(
     "name", [".env", "conf/.env", ".env.local", "prod.env", "id_rsa", "id_ed25519.pub", "server.PEM", "my.key",
-             ".aws/config", ".netrc", "credentials.json", "secrets.yaml", "client_secret_123.json", ".ssh/known"],
+             ".aws/config", ".netrc", "credentials.json", "secrets.yaml", "client_secret_123.json", ".ssh/known",
+             "server.crt", "ca.cer", "credentials_prod.json", "credentials-live.yml", ".env-prod", ".my.cnf"],
 )  # fmt: skip
 def test_names_of_secrets(name: str) -> None:
     assert secret_name(name)
 
 
 @pytest.mark.parametrize(
-    "name", ["run.py", "environment.py", "keys.py", "monkey.py", "token.py", "strategy.yaml"]
+    "name",
+    ["run.py", "environment.py", "keys.py", "monkey.py", "token.py", "strategy.yaml", "credentials_store.py"],
 )
 def test_ordinary_names(name: str) -> None:
     assert not secret_name(name)
@@ -185,7 +217,17 @@ def test_credential_in_a_saved_notebook(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "flag", ["--pass", "--db-pass", "--key", "--credentials", "--bearer", "--passphrase", "--private-key"]
+    "flag",
+    [
+        "--pass",
+        "--db-pass",
+        "--key",
+        "--credentials",
+        "--bearer",
+        "--passphrase",
+        "--private-key",
+        "--binance-key",
+    ],
 )
 def test_more_flags_of_secrets(flag: str) -> None:
     assert masked(["x", flag, "hush", f"{flag}=hush", "--passes", "3"]) == [

@@ -28,9 +28,19 @@ _NAMES = frozenset(
         "secrets.yaml",
         "secrets.yml",
     }
-    | {"secrets.ini", "secrets.cfg"}
+    | {"secrets.ini", "secrets.cfg", ".my.cnf", ".vault-token"}
 )
-_STARTS = (".env.", "credentials.", "client_secret", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519")
+_STARTS = (
+    ".env.",
+    ".env-",
+    ".env_",
+    "credentials.",
+    "client_secret",
+    "id_rsa",
+    "id_dsa",
+    "id_ecdsa",
+    "id_ed25519",
+)
 _ENDS = (
     ".env",
     ".pem",
@@ -39,6 +49,9 @@ _ENDS = (
     ".pfx",
     ".jks",
     ".keystore",
+    ".crt",
+    ".cer",
+    ".der",
     ".kdbx",
     ".ppk",
     ".ovpn",
@@ -53,6 +66,8 @@ def secret_name(path: str) -> bool:
     *folders, name = path.lower().split("/")
     account = name.endswith(".json") and ("service-account" in name or "service_account" in name)
     listed = name in _NAMES or name.startswith(_STARTS) or name.endswith(_ENDS)
+    # A module may well be about credentials.
+    listed = listed or (name.startswith(("credentials-", "credentials_")) and not name.endswith(".py"))
     return listed or account or not _FOLDERS.isdisjoint(folders)
 
 
@@ -80,7 +95,7 @@ _PATTERNS = (
     ("Discord webhook", b"/api/webhooks/", rb"discord(?:app)?\.com/api/webhooks/\d+/[\w-]{20,}"),
     ("Telegram bot token", b":AA", rb"(?<!\d)\d{8,10}:AA[\w-]{33}"),
     ("Stripe key", b"k_live_", rb"[rs]k_live_[A-Za-z0-9]{16,}"),
-    ("API key", b"sk-", rb"(?<![A-Za-z0-9])sk-(?:[a-z]+\d*-)*[A-Za-z0-9_]{20,}"),
+    ("API key", b"sk-", rb"(?<![A-Za-z0-9])sk-(?:[a-z]+\d*-){0,4}[A-Za-z0-9_]{20,}"),
     ("API key", b"sk-", rb"(?<![A-Za-z0-9])sk-(?:ant|proj|svcacct|admin|or)-(?=[\w-]*\d)[\w-]{20,}"),
     ("Hugging Face token", b"hf_", rb"(?<![A-Za-z0-9])hf_[A-Za-z0-9]{30,}"),
     ("npm token", b"npm_", rb"(?<![A-Za-z0-9])npm_[A-Za-z0-9]{36}"),
@@ -88,42 +103,47 @@ _PATTERNS = (
     ("SendGrid key", b"SG.", rb"SG\.[\w-]{16,}\.[\w-]{16,}"),
     ("Databricks token", b"dapi", rb"(?<![a-z0-9])dapi[0-9a-f]{32}"),
     ("Vault token", b"hvs.", rb"hvs\.[\w-]{24,}"),
-    ("JSON web token", b"eyJ", rb"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
+    ("JSON web token", b"eyJ", rb"(?<![\w-])eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
 )
-_URL = rb"[a-zA-Z][\w+.-]*://[^\s/:@'\"<>{}$%]*:([^\s/@'\"<>{}$%]{3,})@"
-_HINTS = (
-    *(b"passw", b"passphrase", b"pwd", b"secret", b"token", b"_key", b"-key", b"earer "),
-    *(b"apikey", b"accesskey", b"privatekey", b"authkey"),
-)
+# Repetitions have bounds and give nothing back: the time must grow with the text alone, whatever is in it.
+_URL = rb"://[^\s/:@'\"<>{}$%]*:([^\s/@'\"<>{}$%]{3,})@"
+_HINTS = (b"passw", b"passphrase", b"pwd", b"secret", b"token", b"key", b"earer ")
 _WORD = (
     rb"(?: passw(?:or)?d | passwd | passphrase | pwd | secret | token | (?:api|access|private|auth)[_-]?key )"
 )
-_VALUE = rb"[A-Za-z0-9+/=_.~!@\#$%^&*-]{12,}"
+_KEY = rb"(?<![A-Za-z]) key (?![A-Za-z0-9])"  # on its own, or at the end of BINANCE_KEY
+_VALUE = rb"[A-Za-z0-9+/=_.~!@\#$%^&*-]{12,4096}+"
+_KEY_VALUE = rb"[A-Za-z0-9+=_-]{20,4096}+"  # paths and names of files are keys, too
 _QUOTE = rb"\\?[\"']"  # with a backslash where the source is a text in a notebook
 # name = "...", os.environ["NAME"] = "...", NAME: Final[str] = ("..."), {"name": "..."}
-_ASSIGNED = rb"""(?ix) %s [\w.-]{0,60} (?: %s )? \s* \]? \s*
-    (?: : \s* [\w.]{1,60} (?: \[ [\w., |]{0,60} \] )? (?: \s* \| \s* [\w.]{1,60} )? \s* )? [:=]{1,2} \s*
-    \(? \s* [rbfu]{0,2} (?: %s ){1,3} ( %s ) %s""" % (_WORD, _QUOTE, _QUOTE, _VALUE, _QUOTE)
+_ASSIGNED = rb"""(?ix) %s [\w.-]{0,60}+ (?: %s )? \s{0,20}+ \]? \s{0,20}
+    (?: : \s{0,20}+ [\w.]{1,60}+ (?: \[ [\w., |]{0,60}+ \] )? (?: \s{0,9}+ \| \s{0,9}+ [\w.]{1,60}+ )? \s{0,20}+ )?
+    [:=]{1,2}+ \s{0,20}+ \\? \s{0,20}+ \(? \s{0,20}+ [rbfu]{0,2}+ (?: %s ){1,3}+ \s{0,20}+ ( %s ) \s{0,20}+ %s"""
+# name = os.getenv("NAME") or "...": what stands behind on the line
+_BEHIND = rb"""(?ix) %s [\w.-]{0,60}+ [ \t]{0,20}+ = [^\n=][^\n]{0,200}? %s ( %s ) %s"""
 # .set("name", "..."), and what stands after Bearer
-_PASSED = rb"""(?ix) \( \s* %s [\w.-]{0,60}? %s [\w.-]{0,60} %s \s* , \s* (?: %s ){1,3} ( %s ) %s""" % (
+_PASSED = rb"""(?ix) \( \s{0,20}+ %s [\w.-]{0,60}? %s [\w.-]{0,60}+ %s \s{0,20}+ , \s{0,20}+ (?: %s ){1,3}+ ( %s ) %s""" % (
     _QUOTE, _WORD, _QUOTE, _QUOTE, _VALUE, _QUOTE,
 )  # fmt: skip
-_BEARER = rb"(?i)\bbearer\s+([A-Za-z0-9+/=_.~-]{16,})"
+_BEARER = rb"(?i)\bbearer\s{1,20}([A-Za-z0-9+/=_.~-]{16,})"
 # name = value of ini files, .env files and YAML
-_UNQUOTED = (
-    rb"""(?imx) ^ [ \t]* (?: export[ \t]+ | -[ \t]+ )? [\w.-]{0,60}? %s [\w.-]{0,60} [ \t]* [:=] [ \t]*
-    ( [A-Za-z0-9+/=_-]{12,} ) [ \t\r]* (?: [ \t] [\#;] .* )? $"""
-    % _WORD
+_UNQUOTED = rb"""(?imx) ^ [ \t]{0,80}+ (?: export[ \t]{1,9}+ | -[ \t]{1,9}+ )? [\w.-]{0,60}? %s [\w.-]{0,60}+ [ \t]{0,40}+ [:=] [ \t]{0,40}
+    ( [A-Za-z0-9+/=_-]{%d,4096}+ ) [ \t\r]{0,40}+ (?: (?<=[ \t]) [\#;] .* )? $"""
+_PLACEHOLDER = (
+    rb"(?i)example|placeholder|change.?me|dummy|redacted|xxx|\*\*\*|\.\.\.|(?<![a-z])your(?![a-z])"
+    rb"|^(?:password|passwd|pass|secret|token)\d{0,3}$"
 )
-_PLACEHOLDER = rb"(?i)example|placeholder|change.?me|your|dummy|redacted|xxx|\*\*\*|password|secret|\.\.\."
 
 
 # What a value is when it stands after a name; whether names of variables and strategies stand there, too.
 _NAMED = (
-    ("secret in an assignment", _ASSIGNED, False),
+    ("secret in an assignment", _ASSIGNED % (_WORD, _QUOTE, _QUOTE, _VALUE, _QUOTE), False),
+    ("secret in an assignment", _BEHIND % (_WORD, _QUOTE, _KEY_VALUE, _QUOTE), True),
     ("secret in a call", _PASSED, True),
     ("bearer token", _BEARER, True),
-    ("secret in an assignment", _UNQUOTED, True),
+    ("secret in an assignment", _UNQUOTED % (_WORD, 12), True),
+    ("key in an assignment", _ASSIGNED % (_KEY, _QUOTE, _QUOTE, _KEY_VALUE, _QUOTE), True),
+    ("key in an assignment", _UNQUOTED % (_KEY, 20), True),
 )
 
 
@@ -169,7 +189,7 @@ def _worded(value: bytes) -> bool:
 
 _FLAG = (
     r"(?i)--?(?:[\w-]*(?:passw(?:or)?d|passphrase|pwd|secret|token|credential|bearer|auth"
-    r"|(?:api|access|private|signing|encryption)[_-]?key)[\w-]*|(?:[\w-]*[_-])?pass|key)"
+    r"|(?:api|access|private|signing|encryption)[_-]?key)[\w-]*|(?:[\w-]*[_-])?(?:pass|key))"
 )
 
 
