@@ -34,7 +34,7 @@ def collect(choice: Choice, seed: Any, data: Any) -> tuple[Code, Mapping[str, by
     diff = git.Diff(None)
     if repo and facts:
         _leave_out_ignored(choice, kept, repo, facts)
-        diff = facts.diff(tuple(one.file.sha256 for _, one in kept.values() if one.file))
+        diff = facts.diff({source.path: one.file.sha256 for source, one in kept.values() if one.file})
     files = [one for _, one in kept.values()]
     files += _made(choice, kept)
     notes = [*choice.problems, *choice.notes, *(one.note for one in files if one.note)]

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import threading
 from collections.abc import Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from archiver.capture.secrets import credential, secret_name
+from archiver.capture.project import too_wide
+from archiver.capture.secrets import credential, key_lines, secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +28,21 @@ DIFF_LIMIT = 2**20
 _PATIENCE = 10.0
 """Seconds after which git, on a huge or far repository, is given up."""
 
+# What a hook or an outer git command may have set, and would mean another repository; and what changes a diff.
+_ELSEWHERE = frozenset(
+    f"GIT_{name}"
+    for name in (
+        *("DIR", "WORK_TREE", "IMPLICIT_WORK_TREE", "COMMON_DIR", "INDEX_FILE", "OBJECT_DIRECTORY", "PREFIX"),
+        *(
+            "ALTERNATE_OBJECT_DIRECTORIES",
+            "GRAFT_FILE",
+            "SHALLOW_FILE",
+            "NO_REPLACE_OBJECTS",
+            "REPLACE_REF_BASE",
+        ),
+        *("CONFIG", "CONFIG_PARAMETERS", "NAMESPACE", "DIFF_OPTS", "EXTERNAL_DIFF"),
+    )
+)
 _TICK = 50_000_000
 """Nanoseconds in which a second change may leave the same time stamp."""
 
@@ -51,8 +68,10 @@ class Diff(NamedTuple):
 
 @lru_cache(maxsize=256)
 def repo_of(root: Path) -> Repo | None:
-    """Return the repository whose work tree the root is in, or None."""
+    """Return the repository whose work tree the root is in, or None; one of all that is at home is no project's."""
     for top in (root, *root.parents):
+        if too_wide(top):
+            return None
         dot = top / ".git"
         if dot.is_dir():
             return Repo(top, dot, dot)
@@ -93,13 +112,18 @@ def judges(root: Path, name: str, repo: Repo) -> tuple[tuple[Repo, str], ...]:
 
 
 def state(repo: Repo) -> State:
-    """Return what changes when the commit, the branch, the index or the ignored names do."""
+    """Return what changes when the commit, the branch, the index or the repository's own ignored names do."""
     ref = _line(repo.folder / "HEAD")
-    places = [repo.folder / "index", repo.top / ".gitignore"]
+    places = [repo.folder / "index"]
     places += [repo.common / name for name in ("packed-refs", "info/exclude", "reftable/tables.list")]
     if ref.startswith("ref: "):
         places.append(repo.common / ref.removeprefix("ref: "))
     return ref, *map(_stamp, places)
+
+
+def rules_of(repo: Repo, folder: Path) -> State:
+    """Return what changes when the files do that say which names in a folder of a work tree are ignored."""
+    return tuple(_stamp(repo.top / place / ".gitignore") for place in (folder, *folder.parents))
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
@@ -179,7 +203,7 @@ class Questions:
             text = self._diff.stdout.read(DIFF_LIMIT + 1) if self._diff.stdout else b""
             cut = len(text) > DIFF_LIMIT
             if cut:
-                self._diff.kill()
+                _kill(self._diff)
         if late.is_set():
             return Diff(None, note=f"git did not answer within {_PATIENCE:.0f} s: no diff")
         if not cut and self._diff.returncode not in (0, 1):
@@ -187,6 +211,7 @@ class Questions:
         if not text:
             return Diff(not self._commit, note=self._failed)
         kept = _applicable(text[:DIFF_LIMIT])
+        kept = _with_end_as_comment(kept) if cut else kept
         note = f"the diff of tracked files is cut at {DIFF_LIMIT:,} bytes" if cut else self._failed
         return Diff(True, kept, cut, note)
 
@@ -215,14 +240,25 @@ class Tracked:
         newest = 0
         for path in self._paths:
             try:
-                now = os.lstat(path)
+                newest = max(newest, _written(path))
             except OSError:
                 missing.append(path)
-            else:
-                # The time of writing can be set to any; that of the change only where there is none.
-                newest = max(newest, now.st_ctime_ns if os.name == "posix" else now.st_mtime_ns)
         gone, self._missing = missing != self._missing, missing
         return gone or newest > at - _TICK
+
+
+def written_after(path: Path, at: int) -> bool:
+    """Tell whether a file was written after a time in nanoseconds, or is gone."""
+    try:
+        return _written(path) > at - _TICK
+    except OSError:
+        return True
+
+
+def _written(path: str | Path) -> int:
+    now = os.lstat(path)
+    # The time of writing can be set to any; where there is one of the change, that tells.
+    return now.st_ctime_ns if os.name == "posix" else now.st_mtime_ns
 
 
 def _diff_words(commit: bool) -> list[str]:
@@ -232,8 +268,7 @@ def _diff_words(commit: bool) -> list[str]:
 
 
 def _popen(repo: Repo, words: Iterable[str], *, stdin: bool = False) -> subprocess.Popen[bytes]:
-    # A hook or an outer git command may have set GIT_DIR and its like, which would mean another repository.
-    keep = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    keep = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
     settings = {
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_TERMINAL_PROMPT": "0",
@@ -247,6 +282,7 @@ def _popen(repo: Repo, words: Iterable[str], *, stdin: bool = False) -> subproce
         stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,  # where git is a script, what it starts must end with it
         close_fds=False,  # lets Python use vfork, whose cost does not grow with this process's memory
     )
 
@@ -257,7 +293,7 @@ def _deadline(process: subprocess.Popen[bytes]) -> Iterator[threading.Event]:
 
     def end() -> None:
         late.set()
-        process.kill()
+        _kill(process)
 
     timer = threading.Timer(_PATIENCE, end)
     timer.daemon = True
@@ -266,6 +302,14 @@ def _deadline(process: subprocess.Popen[bytes]) -> Iterator[threading.Event]:
         yield late
     finally:
         timer.cancel()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if os.name == "posix":
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
 
 
 def _run(repo: Repo, words: list[str]) -> str:
@@ -277,13 +321,24 @@ def _run(repo: Repo, words: list[str]) -> str:
         return ""
 
 
+def _with_end_as_comment(text: bytes) -> bytes:
+    """Return a diff that was cut such that `git apply` takes what is whole of it; the rest is for people."""
+    start = text.rfind(b"\ndiff --git ") + 1
+    hunk = text.rfind(b"\n@@ ") + 1
+    first = text.find(b"\n@@ ", start) + 1
+    whole = hunk if hunk > first > 0 else start
+    rest = re.sub(rb"(?m)^", b"# ", b"cut: what follows is not complete\n" + text[whole:])
+    return (text[:whole] + rest)[:DIFF_LIMIT].rpartition(b"\n")[0] + b"\n"
+
+
 def _applicable(text: bytes) -> bytes:
     """Return the diff without what may hold a credential or is binary: `git apply` takes the rest."""
     parts = text.split(b"\ndiff --git ")
     for at, part in enumerate(parts):
         part = part.removeprefix(b"diff --git ")  # noqa: PLW2901
         names = part.split(b"\n", 1)[0]
-        if any(map(secret_name, _names_of(part))) or credential(part):
+        plain = _SIGNS.sub(b"", part)
+        if any(map(secret_name, _names_of(part))) or credential(plain) or key_lines(plain):
             parts[at] = b"# left out: it may hold a credential: " + names
         elif _BINARY.search(part.split(b"\n@@ ", 1)[0]):
             parts[at] = b"# left out: it is binary: " + names
@@ -292,6 +347,7 @@ def _applicable(text: bytes) -> bytes:
     return b"\n".join(parts)
 
 
+_SIGNS = re.compile(rb"(?m)^[ +-]")
 _BINARY = re.compile(rb"(?m)^Binary files .* differ$")
 _NAMED = re.compile(
     rb"(?m)^(?:--- |\+\+\+ |rename from |rename to |copy from |copy to )\"?(?:[ab]/)?(.*?)\"?\t?$"

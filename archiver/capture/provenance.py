@@ -174,9 +174,9 @@ class _Known:
 
     def __init__(self, state: git.State, commit: str | None, branch: str | None) -> None:
         self.state, self.commit, self.branch = state, commit, branch
-        self.ignored: dict[str, bool] = {}
+        self.ignored: dict[str, tuple[git.State, bool]] = {}
         self.ask_again = 0.0
-        self.contents: tuple[str, ...] | None = None
+        self.contents: dict[Path, str] | None = None
         self.diff = git.Diff(None)
         self.tracked: git.Tracked | None = None
         self.asked_ns = 0
@@ -196,6 +196,7 @@ class GitFacts:
         if known is None or known.state != state:
             known = _known[repo] = _Known(state, *git.head(repo))
         self._known = known
+        self._repo = repo
         self._questions = git.Questions(repo, commit=known.commit is not None)
         if diff and (known.contents is None or self._edited()):
             known.contents = None
@@ -218,21 +219,32 @@ class GitFacts:
     def ignored(self, names: Iterable[str]) -> dict[str, bool]:
         """Tell of each name (relative to the work tree) whether git ignores it; of none that git cannot tell."""
         answers = self._known.ignored
-        names = list(names)
-        unknown = [name for name in names if name not in answers]
+        folders = {name: Path(name).parent for name in names}
+        rules = {folder: git.rules_of(self._repo, folder) for folder in set(folders.values())}
+        unknown = [
+            name for name, folder in folders.items() if answers.get(name, (None, False))[0] != rules[folder]
+        ]
         if unknown and time.monotonic() >= self._known.ask_again:
             hits = self._questions.ignored(unknown)
             if hits is None:
                 self._known.ask_again = time.monotonic() + _GIVEN_UP
             else:
-                answers.update({name: name in hits for name in unknown})
-        return {name: answers[name] for name in names if name in answers}
+                answers.update({name: (rules[folders[name]], name in hits) for name in unknown})
+        return {name: answers[name][1] for name in folders if name in answers}
 
-    def diff(self, contents: tuple[str, ...]) -> git.Diff:
-        """Return the changes of tracked files; `contents`, the hashes of what is captured, tell of new ones."""
-        if self._known.contents != contents:
-            self._known.contents, self._known.diff = contents, self._questions.diff()
-        return self._known.diff
+    def diff(self, contents: Mapping[Path, str]) -> git.Diff:
+        """Return the changes of tracked files; `contents`, the captured files and their hashes, tell of new ones."""
+        known = self._known
+        if known.contents is not None and any(self._is_news(*one) for one in contents.items()):
+            known.contents, known.asked_ns = None, time.time_ns()
+        if known.contents is None:
+            known.contents, known.diff = {}, self._questions.diff()
+        known.contents.update(contents)
+        return known.diff
+
+    def _is_news(self, path: Path, sha256: str) -> bool:
+        before = (self._known.contents or {}).get(path)
+        return git.written_after(path, self._known.asked_ns) if before is None else before != sha256
 
     def about(self) -> dict[str, Any]:
         """Return commit, branch, and whether tracked files have changes, once `diff` was asked for."""

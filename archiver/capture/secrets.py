@@ -169,6 +169,11 @@ def credential(data: bytes) -> str | None:
     return None
 
 
+def key_lines(data: bytes) -> bool:
+    """Tell whether lines look like the middle of a private key, whose head is not there to tell."""
+    return re.search(rb"(?m)(?:^(?=.*[a-z])(?=.*[G-Z])[A-Za-z0-9+/]{60,76}\r?\n){3}", data) is not None
+
+
 def _place(what: str, data: bytes, at: int) -> str:
     line = data.count(b"\n", 0, at) + 1
     return f"{what}, line {line}"
