@@ -30,6 +30,21 @@ LEADING = (
     "n_trades",
 )
 """What most people look at first of the metrics there are."""
+OF_TRADES = (
+    "entry_time",
+    "pnl_usd",
+    "pnl",
+    "pnl_pct",
+    "pnl_pips",
+    "direction",
+    "size",
+    "exit_time",
+    "exit_reason",
+    "entry_price",
+    "exit_price",
+    "duration_minutes",
+)
+"""What most people look at first of the columns of trades there are."""
 _MOST_KEYS = 8
 _LONGEST_SEARCH = 400
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from archiver.errors import ArchiverError, NotFoundError, NotKeptError
+from archiver.errors import ArchiverError, IntegrityError, NotFoundError, NotKeptError, StorageError
 from archiver.load import Reader, records_of
 from archiver.model import Record, Run
 from archiver.runs import run_of
@@ -111,13 +111,13 @@ class Source:
         return Strategies(table, metric, frozenset(self._reader.detailed(records)))
 
     def strategy(self, name: str, universe: str, run: str) -> Strategy:
-        """Return one strategy of a run, with its detail where it was kept."""
+        """Return one strategy of a run, with its detail where it was kept and can be read."""
         records = self._records(Scope(universe, run))
         try:
             record, detail = self._reader.find(records, name)
             found = self._reader.outline(record, detail)
             trades = self._reader.trades(record, detail, None)
-        except NotKeptError as error:
+        except (NotKeptError, IntegrityError, StorageError) as error:
             rows = [row for record in records for row in self._reader.rows(record)]
             row = next((row for row in rows if row.get("strategy_name") == name), {})
             return Strategy(name, universe, run, _without_name(row), why=str(error))

@@ -12,26 +12,13 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from archiver.readable import counted
+from archiver.selection import OF_TRADES
 from archiver.tui.cells import header, plain, shown
 from archiver.tui.data import Source, Strategy, numeric
 from archiver.tui.page import COMMON, Page
 from archiver.tui.plot import Plot
 from archiver.tui.table import Table
 
-_FIRST = (
-    "entry_time",
-    "direction",
-    "size",
-    "pnl_usd",
-    "pnl",
-    "pnl_pct",
-    "pnl_pips",
-    "exit_time",
-    "exit_reason",
-    "entry_price",
-    "exit_price",
-    "duration_minutes",
-)
 _BOTH = 100
 """Columns of a terminal that has room for metrics and trades side by side."""
 
@@ -87,7 +74,7 @@ class StrategyPage(Page[Strategy], inherit_bindings=False):
         self._in_front = "metrics" if found.why else self._in_front
         self._arrange()
         if found.why:
-            self.tell("metrics only")
+            self.tell("metrics only: curves and trades are not there")
             return
         self._list_trades(found)
 
@@ -100,7 +87,7 @@ class StrategyPage(Page[Strategy], inherit_bindings=False):
         import pyarrow as pa
 
         flat = [field.name for field in trades.schema if not pa.types.is_nested(field.type)]
-        names = [name for name in dict.fromkeys([*_FIRST, *flat]) if name in flat] or trades.column_names
+        names = [name for name in dict.fromkeys([*OF_TRADES, *flat]) if name in flat] or trades.column_names
         narrow = trades.select(names)
         numbers = numeric(narrow.schema)
 

@@ -8,7 +8,7 @@ import dash_ag_grid as dag
 from dash import ClientsideFunction, html
 from dash.dependencies import Input, Output, State
 
-from archiver.selection import Ask
+from archiver.selection import OF_TRADES, Ask
 from archiver.web import figures, parts
 from archiver.web import format as fmt
 from archiver.web.bars import trade_figure
@@ -17,9 +17,19 @@ from archiver.web.detail import Strategy, cut_around
 from archiver.web.rows import is_number
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from archiver.web.site import Site
 
 _MOST_COLUMNS = 40
+_NUMBER = {
+    "field": "_number",
+    "headerName": "#",
+    "headerTooltip": "The trade's number, as the trades were saved",
+    "type": "rightAligned",
+    "width": 64,
+    "sortable": False,
+}
 
 
 def connect(app: Any, site: Site) -> None:
@@ -49,7 +59,7 @@ def card(found: Strategy) -> Any:
         return parts.card("Trades", parts.empty("No trades", "This strategy was saved without trades."))
     grid = dag.AgGrid(
         id="trades-grid",
-        columnDefs=[_trade_column(item) for item in table.schema][:_MOST_COLUMNS],
+        columnDefs=[_NUMBER, *(_trade_column(table.schema.field(name)) for name in _columns(table))],
         defaultColDef={"sortable": True, "resizable": True, "suppressHeaderMenuButton": True, "width": 130},
         rowModelType="infinite",
         getRowId="params.data._id",
@@ -75,6 +85,12 @@ def card(found: Strategy) -> Any:
     )
 
 
+def _columns(table: pa.Table) -> list[str]:
+    """Choose columns, those first that tell what a trade made: a phone has room for two or three."""
+    there = table.column_names
+    return [name for name in dict.fromkeys([*OF_TRADES, *there]) if name in there][:_MOST_COLUMNS]
+
+
 def _trade_column(item: Any) -> dict[str, Any]:
     own = fmt.unit(item.name)
     head = fmt.title(item.name) + (f" ({own})" if own not in ("", "ratio", "count") else "")
@@ -91,9 +107,10 @@ def _trade_column(item: Any) -> dict[str, Any]:
             "cellClass": ["figure", "ag-right-aligned-cell"],
         }
         if any(word in item.name for word in ("pnl", "profit", "return")):
+            column["width"] = 110
             column["cellClassRules"] = {"good": "params.value > 0", "bad": "params.value < 0"}
     if item.name.endswith(("_time", "_date")):
-        column["width"] = 165
+        column["width"] = 155
     return column
 
 
@@ -133,7 +150,7 @@ def _numbered(found: Strategy) -> Metrics:
 
 def _trade_row(row: dict[str, Any]) -> dict[str, Any]:
     shown = {name: _shown(value) for name, value in row.items()}
-    return {"_id": str(row["_trade"]), **shown}
+    return {"_id": str(row["_trade"]), "_number": f"{row['_trade'] + 1:,}", **shown}
 
 
 def _shown(value: Any) -> Any:
