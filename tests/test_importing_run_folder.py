@@ -112,6 +112,14 @@ def test_the_kind_of_a_column_is_that_of_all_its_cells(archive: Archive, results
     )
 
 
+def test_columns_without_a_name_or_of_one_name_are_all_kept(archive: Archive, results: Path) -> None:
+    (results / "trades.csv").write_text(",pnl,pnl\n0,1.5,2.5\n1,3.5,4.5\n")
+    take(archive, results.parents[1])
+    assert archive.load_strategy("S")["trades"] == [
+        {"": 0, "pnl": 1.5, "pnl.1": 2.5}, {"": 1, "pnl": 3.5, "pnl.1": 4.5}
+    ]  # fmt: skip
+
+
 def test_metadata_that_no_record_should_hold_is_left_out(archive: Archive, results: Path) -> None:
     (results.parent / "metadata").mkdir()
     (results.parent / "metadata" / "log.json").write_text(json.dumps(["x" * 1_100_000]))

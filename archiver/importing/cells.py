@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
@@ -49,12 +50,22 @@ def _csv_rows(source: Source, key: str) -> Iterator[dict[str, Any]]:
         kinds = _kinds(csv.reader(file, strict=True))
     with _text(source, key) as file:
         lines = csv.reader(file, strict=True)
-        head = next(lines, [])
+        head = _apart(next(lines, []))
         for line in filter(None, lines):
             yield {
                 name: cell if kind is None else kind(cell) if cell else None
                 for name, cell, kind in zip(head, line, kinds, strict=True)
             }
+
+
+def _apart(head: list[str]) -> list[str]:
+    """Tell columns of one name apart, as pandas does: x, x.1."""
+    seen: Counter[str] = Counter()
+    names = []
+    for name in head:
+        names.append(f"{name}.{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return names
 
 
 def _text(source: Source, key: str) -> TextIO:
