@@ -47,6 +47,8 @@ class Tiered:
     renamed: list[str] = field(default_factory=list)
     archived: list[str] = field(default_factory=list)
     """Bundles that hold details which were therefore not written."""
+    removed: int = 0
+    """How many details a policy or a rule has removed."""
     left: list[str] = field(default_factory=list)
 
 
@@ -93,6 +95,12 @@ def export_tiered(
     before = {entry.key for entry in target.list(DETAILS)}
     written = set()
     done.archived = sorted({part.record.archived for part in parts if part.record.archived})
+    done.removed = sum(
+        part.has(detail.strategy)
+        for part in parts
+        if part.record.detail_removed
+        for detail in part.record.details
+    )
     for part, detail, name in _details(parts):
         if name != detail.strategy:
             done.renamed.append(name)

@@ -341,3 +341,12 @@ def test_bundles_that_hold_details_are_named(tmp_path: Path) -> None:
     archive.bundles.apply_removal(archive.bundles.plan_removal("kept"))
     done = export_tiered(Reader(archive.store), archive.records(), open_store(tmp_path / "out"))
     assert (done.details, done.archived) == (0, ["kept"])
+
+
+def test_details_that_were_removed_are_counted(tmp_path: Path) -> None:
+    archive = archiver.open(tmp_path / "a")
+    archive.save_universe_results("u", [{"strategy_name": "s", "trades": [{"pnl": 1.0}]}], code="none")
+    policy = archiver.Policy(keep_last=0, tiers=2)
+    archive.apply(archive.plan_prune(policy, allow_empty=True), max_remove=1.0)
+    done = export_tiered(Reader(archive.store), archive.records(), open_store(tmp_path / "out"))
+    assert (done.details, done.archived, done.removed) == (0, [], 1)

@@ -332,6 +332,13 @@ def test_what_cannot_be_imported_is_one_line(archive: Archive, folder: Path, tmp
     (folder / "notes.txt").write_text("")
     with pytest.raises(ConfigError, match="holds no results in a format"):
         take(archive, folder)
+    (folder / "kept.tar.zst").write_bytes(b"")
+    for name, text in (
+        ("notes.txt", "notes.txt holds no results"),
+        ("kept.tar.zst", "`archiver bundle restore"),
+    ):
+        with pytest.raises(ConfigError, match=text):
+            take(archive, folder / name)
     archive.save_universe_results("u", [{"strategy_name": "s"}], code="none")
     with pytest.raises(ConfigError, match="is an archive already"):
         take(archiver.open(tmp_path / "other"), tmp_path / "archive")

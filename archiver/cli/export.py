@@ -88,6 +88,7 @@ def _tiered(call: Call, archive: Archive, records: Sequence[Record], output: str
                 "renamed": done.renamed,
                 "left": done.left,
                 "archived": done.archived,
+                "removed": done.removed,
             }
         )
     call.say(f"{done.strategies:,} strategies and {done.details:,} details -> {target.url}")
@@ -101,6 +102,8 @@ def _tiered(call: Call, archive: Archive, records: Sequence[Record], output: str
             f"details in bundles are not written: `archiver bundle restore {done.archived[0]}` first"
             + (f" (and {len(done.archived) - 1} more bundles)" if len(done.archived) > 1 else "")
         )
+    if done.removed:
+        call.say(f"{done.removed:,} details are not written: a policy or a rule has removed them")
     if done.left:
         call.say(
             f"{len(done.left)} files were there before and are not of this archive, such as {done.left[0]}: remove them"

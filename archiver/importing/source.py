@@ -63,7 +63,7 @@ class FolderSource(Source):
     def __init__(
         self, folder: Path, only: tuple[str, ...] = (), within: tuple[str, ...] | None = None
     ) -> None:
-        self.url = str(folder)
+        self.url = str(folder / only[0]) if only else str(folder)
         self.name = folder.name
         self.passed_over = []
         self._folder = folder
@@ -143,6 +143,8 @@ def open_source(url: str | os.PathLike[str], storage_options: Mapping[str, Any] 
         path = Path(local_path(text)).expanduser().absolute()
         if path.is_dir():
             return FolderSource(path)
+        if path.is_file() and path.name.endswith(".tar.zst"):
+            raise ConfigError(f"{text} is a bundle: `archiver bundle restore {text}` brings its runs back")
         if path.is_file():
             return FolderSource(path.parent, _with_sidecar(path.name))
         raise ConfigError(f"nothing to import at {text}: no such file or folder")
