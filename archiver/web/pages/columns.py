@@ -24,7 +24,7 @@ def defs(site: Site, metrics: Metrics, columns: list[str], sort: str) -> list[di
             "field": "strategy_name",
             "headerName": "Strategy",
             "pinned": "left",
-            "initialWidth": 250,
+            "initialWidth": 252,
             "minWidth": 100,
             "cellRenderer": "StrategyLink",
             "tooltipField": "strategy_name",
@@ -32,7 +32,7 @@ def defs(site: Site, metrics: Metrics, columns: list[str], sort: str) -> list[di
         {
             "field": "universe",
             "headerName": "Universe",
-            "initialWidth": 150,
+            "initialWidth": 130,
             "cellClass": "muted",
             "tooltipField": "universe",
         },
@@ -56,7 +56,7 @@ def _column_def(site: Site, metrics: Metrics, name: str, *, number: bool) -> dic
         "field": name,
         "headerName": head,
         "headerTooltip": name,
-        "initialWidth": 130,
+        "initialWidth": 132,
         "minWidth": 70,
     }
     if not number:

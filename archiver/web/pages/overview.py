@@ -169,9 +169,7 @@ def _health(site: Site) -> Any:
         facts.append(("Details in bundles", fmt.counted(len(report.archived), "run")))
     return parts.card(
         "Health",
-        html.P(
-            [verdict, html.Span(f" compared with the records {fmt.age(moment)}", className="muted small")]
-        ),
+        html.P([verdict, html.Span(f" checked {fmt.age(moment)}", className="muted small")]),
         parts.pairs(facts),
         html.Ul([*problems, html.Li(f"and {more:,} more") if more > 0 else None], className="warnings")
         if problems
