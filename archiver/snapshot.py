@@ -58,9 +58,13 @@ class Snapshot:
     def provenance(self) -> dict[str, Any]:
         """What else decided the result: context, entry, argv, git, seed, data, Python, platform, root.
 
-        The last three are read from the store once. Raises IntegrityError where that text is damaged or gone.
+        The last three are read from the store once; where that text is damaged or gone, `environment` says so.
         """
-        head = (line[2:].partition(": ") for line in self.environment().splitlines() if line.startswith("# "))
+        try:
+            lines = self.environment().splitlines()
+        except IntegrityError as error:
+            return {**self._code.provenance, "environment": str(error)}
+        head = (line[2:].partition(": ") for line in lines if line.startswith("# "))
         return {**self._code.provenance, **{name: value for name, _, value in head}}
 
     def read(self, path: str) -> bytes:
@@ -127,7 +131,8 @@ class Snapshot:
         """
         parts = [*self._file_diffs(other)]
         parts += _lines_diff("params", _pretty(self._params), _pretty(other._params))
-        parts += _lines_diff("environment", self.environment(), other.environment())
+        if self._hash("environment") != other._hash("environment"):
+            parts += _lines_diff("environment", self.environment(), other.environment())
         mine, theirs = (_json({**each._code.provenance, "how": each.how}) for each in (self, other))
         parts += _lines_diff("provenance", mine, theirs)
         if self._hash("diff") != other._hash("diff"):

@@ -242,8 +242,16 @@ def test_zip_application_gives_its_source(tmp_path: Path) -> None:
 
 def test_script_under_a_debugger_or_profiler(tmp_path: Path) -> None:
     write(tmp_path, {"run.py": show()})
-    assert list(run("-m", "cProfile", "run.py", cwd=tmp_path).files) == ["run.py"]
-    assert list(run("-m", "pdb", "-c", "continue", "run.py", cwd=tmp_path, stdin="q\n").files) == ["run.py"]
+    profiled = run("-m", "cProfile", "run.py", cwd=tmp_path)
+    assert (list(profiled.files), profiled.context) == (["run.py"], "script")
+    debugged = run("-m", "pdb", "-c", "continue", "run.py", cwd=tmp_path, stdin="q\n")
+    assert (list(debugged.files), debugged.context) == (["run.py"], "script")
+
+
+def test_folder_that_is_run(tmp_path: Path) -> None:
+    write(tmp_path, {"app/__main__.py": show()})
+    shown = run("app", cwd=tmp_path)
+    assert (list(shown.files), shown.context) == (["__main__.py"], "script")
 
 
 def _at_a_prompt(words: list[str], lines: list[str], prompt: str, cwd: Path, **env: str) -> str:
@@ -397,3 +405,15 @@ def test_working_folder_that_was_deleted(tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     shown = run(tmp_path / "run.py", cwd=tmp_path / "scratch")
     assert (list(shown.files), shown.code["warnings"]) == (["run.py"], [])
+
+
+def test_script_beside_installed_commands(tmp_path: Path) -> None:
+    folder = Path(sys.executable).parent
+    name = f"mine_{tmp_path.name}.py"
+    (folder / name).write_text(show())
+    try:
+        shown = run(folder / name, cwd=tmp_path)
+    finally:
+        (folder / name).unlink()
+    assert [Path(file).name for file in shown.files] == [name]
+    assert shown.context == "script"

@@ -132,23 +132,49 @@ def test_function_sent_to_a_worker_before_the_edit(tmp_path: Path) -> None:
     assert "was edited after Python loaded it" in shown.code["warnings"][0]
 
 
+CLASS = "class S:\n    fast = 10\n"
+
+
 @pytest.mark.parametrize(
-    ("now", "noticed"),
+    ("was", "now", "what"),
     [
-        ("WINDOW = 99\n", True),
-        ("WINDOW: int = 99\n", True),
-        ("WINDOW = (\n", True),
-        ("WINDOW = 10  # days\n", False),
+        ("WINDOW = 10\n", "WINDOW = 99\n", "WINDOW"),
+        ("WINDOW = 10\n", "WINDOW: int = 99\n", "WINDOW"),
+        ("window = 10\n", "window = 99\n", "window"),
+        (CLASS, CLASS.replace("10", "99"), "S.fast"),
+        ("WINDOW = 10\n", "WINDOW = (\n", "the code"),
+        ("WINDOW = 10\n", "WINDOW = 10  # days\n", None),
+        ("window = 10\nif window:\n    window = 20\n", "window = 10\nif window:\n    window = 20\n\n", None),
+        (
+            "def count():\n    global n\n    n = 1\nn = 0\n",
+            "def count():\n    global n\n    n = 1\nn = 0\n#\n",
+            None,
+        ),
     ],
 )
-def test_module_edited_before_the_first_capture_without_bytecode(
-    tmp_path: Path, now: str, noticed: bool
+@pytest.mark.parametrize("bytecode", ["none", "of the edited file"])
+def test_value_edited_before_the_first_capture(
+    tmp_path: Path, was: str, now: str, what: str | None, bytecode: str
 ) -> None:
-    script = f"import lib, pathlib\npathlib.Path('lib.py').write_text({now!r})\n{show(repr('imports'))}"
-    write(tmp_path, {"run.py": script, "lib.py": "WINDOW = 10\n"})
-    shown = run("run.py", cwd=tmp_path, PYTHONDONTWRITEBYTECODE="1")
-    edited = "lib.py was edited after Python loaded it: what is kept is the edited file, not what ran"
-    assert shown.code["warnings"] == ([edited] if noticed else [])
+    script = (
+        "import lib, pathlib, subprocess, sys, time\ngetattr(lib, 'count', str)()\ntime.sleep(0.1)\n"
+        f"pathlib.Path('lib.py').write_text({now!r})\nsubprocess.run([sys.executable, '-c', 'import lib'], stderr=-3)\n"
+        + show(repr("imports"))
+    )
+    write(tmp_path, {"run.py": script, "lib.py": was})
+    env = (
+        {"PYTHONDONTWRITEBYTECODE": "1"}
+        if bytecode == "none"
+        else {"PYTHONPYCACHEPREFIX": str(tmp_path / "pyc")}
+    )
+    shown = run("run.py", cwd=tmp_path, **env)
+    if what is None:
+        assert shown.code["warnings"] == []
+    else:
+        (warning,) = shown.code["warnings"]
+        said = f"lib.py: {what} is not what the file says: it was edited since, or the program set it"
+        functions = "lib.py was edited after Python loaded it: what is kept is the edited file, not what ran"
+        assert warning in (said, functions)
 
 
 def test_constant_that_the_program_replaces_is_no_edit(tmp_path: Path) -> None:

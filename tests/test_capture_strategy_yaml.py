@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,6 @@ CATCH = (
 
 
 def output(cwd: Path, arguments: str = "") -> str:
-    import subprocess
-    import sys
-
     write(cwd, {"run.py": CATCH.replace("ARGUMENTS", arguments)})
     done = subprocess.run(
         [sys.executable, "run.py"], cwd=cwd, env=environment(), capture_output=True, text=True, check=True
@@ -240,3 +239,94 @@ def test_exclusions_apply_to_configured_paths(tmp_path: Path) -> None:
 def test_file_without_a_list_is_captured_too(tmp_path: Path) -> None:
     write(tmp_path, {"strategy.yaml": "strict: true\n", "run.py": show()})
     assert list(run("run.py", cwd=tmp_path).files) == ["run.py", "strategy.yaml"]
+
+
+def test_list_of_a_helper_does_not_count(tmp_path: Path) -> None:
+    helper = f"def save():\n    {show()}\n"
+    write(
+        tmp_path,
+        {
+            "pyproject.toml": "",
+            "strategy.yaml": "files: [run.py, lib/a.py]\n",
+            "run.py": "from lib import a\na.save()\n",
+        },
+    )
+    write(
+        tmp_path,
+        {
+            "lib/__init__.py": "",
+            "lib/a.py": helper,
+            "lib/strategy.yaml": "files: [demo.py]\n",
+            "lib/demo.py": "",
+        },
+    )
+    assert list(run("run.py", cwd=tmp_path).files) == ["lib/a.py", "run.py", "strategy.yaml"]
+
+
+def test_list_outside_of_the_project_does_not_count(tmp_path: Path) -> None:
+    write(tmp_path / "p", {"pyproject.toml": "", "run.py": "import a\na.save()\n"})
+    write(tmp_path / "other", {"a.py": f"def save():\n    {show()}\n", "strategy.yaml": "files: [a.py]\n"})
+    assert list(run("run.py", cwd=tmp_path / "p", PYTHONPATH=str(tmp_path / "other")).files) == ["run.py"]
+
+
+def test_list_beside_a_strategy_that_a_runner_of_the_project_calls(tmp_path: Path) -> None:
+    write(tmp_path, {"pyproject.toml": "", "run.py": "from trend import main\nmain.save()\n"})
+    write(
+        tmp_path,
+        {"trend/main.py": f"def save():\n    {show()}\n", "trend/strategy.yaml": "files: [main.py]\n"},
+    )
+    assert list(run("run.py", cwd=tmp_path).files) == ["trend/main.py", "trend/strategy.yaml"]
+
+
+def test_archives_in_the_project_are_no_code(tmp_path: Path) -> None:
+    script = (
+        "import archiver\narchive = archiver.open('my-archive')\nfor at in range(3):\n"
+        "    run = archive.save_universe_results('u', [{'strategy_name': 's', 'x': 1.0 + at}], code='.')\n"
+        "    print([file.path for file in archive.code(run.id).files])\n"
+    )
+    write(tmp_path, {"pyproject.toml": "", "run.py": script, "data/archive.json": "{}"})
+    done = subprocess.run(
+        [sys.executable, "run.py"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "['data/archive.json', 'pyproject.toml', 'run.py']\n" * 3
+
+
+def test_credential_in_a_file_that_a_pattern_lists_stops_a_strict_save(tmp_path: Path) -> None:
+    files = {
+        "strategy.yaml": "files: ['*.py']\nstrict: true\n",
+        "params.py": "K = 'AKIA" + "ABCDEFGHIJKLMNOP'\n",
+    }
+    write(tmp_path, files)
+    assert "ERROR code is not captured as strict asks: params.py may hold a credential" in output(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (b"# x\nfiles: [caf\xe9.py]\n", ":2:12: "),
+        (b"files:\n- a\n- b\0c\n", ":3:4: "),
+        ("# é\nfiles: [a\0]".encode(), ":2:10: "),
+    ],
+)
+def test_characters_that_are_none_have_a_place(tmp_path: Path, text: bytes, place: str) -> None:
+    (tmp_path / "strategy.yaml").write_bytes(text)
+    with pytest.raises(WrongYamlError) as caught:
+        read(tmp_path / "strategy.yaml")
+    assert f"strategy.yaml{place}" in str(caught.value)
+
+
+def test_list_of_nothing_is_told(tmp_path: Path) -> None:
+    write(tmp_path, {"strategy.yaml": "files:\n#  - run.py\n", "run.py": show()})
+    assert run("run.py", cwd=tmp_path).code["warnings"] == ["strategy.yaml lists no file under files:"]
+
+
+def test_strict_in_a_text_that_cannot_be_parsed(tmp_path: Path) -> None:
+    (tmp_path / "strategy.yaml").write_text("{strict: true, files: [run.py}\n")
+    with pytest.raises(WrongYamlError) as caught:
+        read(tmp_path / "strategy.yaml")
+    assert caught.value.strict

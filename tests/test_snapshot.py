@@ -215,3 +215,15 @@ def test_restored_files_follow_the_umask(store: Store, tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert [stat.S_IMODE(path.stat().st_mode) for path in written] == [0o700, 0o600]
+
+
+def test_code_is_shown_where_its_environment_is_gone(store: Store) -> None:
+    code = keep(store, CONTENTS)
+    other = keep(store, CONTENTS, environment=ENVIRONMENT + b"scipy==1.0\n")
+    again = keep(store, {**CONTENTS, "run.py": b"print('y')\n"})
+    store.delete([layout.code_key(hashlib.sha256(ENVIRONMENT).hexdigest())])
+    assert code.provenance["context"] == "script"
+    assert "(environment) is gone" in code.provenance["environment"]
+    assert "+print('y')" in code.diff(again)
+    with pytest.raises(IntegrityError, match="is gone"):
+        code.diff(other)

@@ -48,9 +48,8 @@ def choose(code: Wanted, otherwise: Wanted, stack: Stack) -> Choice:
         return _given(code, stack)
     ip = notebook.shell()
     choice = _started(stack, ip)
-    folders = [source.path.parent for source in choice.sources]
     if code == "auto":
-        choice.yaml = strategy_yaml.nearest(dict.fromkeys([*folders, choice.root]))
+        choice.yaml = strategy_yaml.nearest(_yaml_folders(choice))
         if choice.yaml is not None and choice.yaml.files is not None:
             _use_list(choice, choice.yaml)
             return choice
@@ -62,6 +61,14 @@ def choose(code: Wanted, otherwise: Wanted, stack: Stack) -> Choice:
     if choice.yaml is not None:
         choice.sources.append(Source(choice.yaml.path, named=True))
     return choice
+
+
+def _yaml_folders(choice: Choice) -> list[Path]:
+    """Return where a strategy.yaml counts: beside the started file, beside the caller's, at the root."""
+    entries = [choice.entry] if choice.entry else []
+    entries += [source.path for source in choice.sources[:1]]
+    folders = [path.parent for path in entries if within(choice.root, path)]
+    return list(dict.fromkeys([*folders, choice.root]))
 
 
 def _is_mode(code: Wanted) -> bool:
@@ -77,6 +84,7 @@ def context_of(stack: Stack) -> str:
     """Say in a word or two how Python was started."""
     main = main_module()
     spec = getattr(main, "__spec__", None)
+    name = spec.name.removesuffix(".__main__") if spec is not None else "__main__"
     workers = getattr(sys.modules.get("multiprocessing.process"), "parent_process", lambda: None)
     if getattr(sys, "frozen", False) or "__compiled__" in getattr(main, "__dict__", {}):
         return "frozen application"
@@ -89,8 +97,9 @@ def context_of(stack: Stack) -> str:
         return "prompt" if prompt else "-c" if stack.typed == "<string>" else "standard input"
     if is_console_script():
         return "console script"
-    if spec is not None:
-        return f"-m {spec.name.removesuffix('.__main__')}"
+    # A folder or zip file with a __main__.py has that for a name; profilers are Python's own.
+    if name != "__main__" and name.partition(".")[0] not in sys.stdlib_module_names:
+        return f"-m {name}"
     return "script"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import marshal
 import os
@@ -11,12 +10,12 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import NamedTuple
 
 from archiver.capture.frames import Source, main_module
+from archiver.capture.literals import other_value
 from archiver.capture.notebook import cell_texts
 from archiver.capture.project import name_in
 from archiver.capture.secrets import credential, secret_name
@@ -116,7 +115,6 @@ def _judge(source: Source, root: Path, now: os.stat_result) -> Kept:
         return Kept(
             None,
             refused=f"{name} may hold a credential ({what}): list it in strategy.yaml if it must be kept",
-            unwanted=True,
         )
     return Kept(text(name, data, bool(now.st_mode & stat.S_IXUSR)), data)
 
@@ -167,12 +165,18 @@ def _as_loaded(source: Source, kept: Kept, file: CodeFile, now: os.stat_result, 
             back = before.note == _edited(file.path)  # edited, and now again as it was
             return Kept(file, kept.data, note=None if back else before.note)
         return Kept(before.file, before.data, note=_edited(before.file.path))
-    if max(now.st_mtime, now.st_ctime) < _started - 0.05 or _runs(source, kept.data):
+    if max(now.st_mtime, now.st_ctime) < _started - 0.05:
+        return kept
+    runs = _runs(source, kept.data)
+    other = other_value(source.module, kept.data) if runs and source.module is not None else None
+    if runs and other is None:
         return kept
     known = _remembered(source, kept.data)
     if known is not None:
         return Kept(text(file.path, known, file.executable), known, note=_edited(file.path))
     note = f"{file.path} was edited after Python loaded it: what is kept is the edited file, not what ran"
+    if other is not None:
+        note = f"{file.path}: {other} is not what the file says: it was edited since, or the program set it"
     return Kept(file, kept.data, note=note)
 
 
@@ -268,27 +272,5 @@ def _compiled_from(module: ModuleType | None, data: bytes) -> bool:
         bytecode = Path(cached).read_bytes() if isinstance(cached, str) else b""
         kept = marshal.loads(bytecode[16:]) if len(bytecode) > 16 else None  # noqa: S302  # Python has run it
     except (OSError, ValueError, EOFError, TypeError):
-        kept = None
-    return _holds(data, (kept,)) if isinstance(kept, CodeType) else _has_constants_of(module, data)
-
-
-def _has_constants_of(module: ModuleType | None, data: bytes) -> bool:
-    """Tell whether a module's constants are those that a source gives them: without bytecode there is no more to go by."""
-    given: dict[str, object] = {}
-    try:
-        nodes = ast.parse(data).body
-    except (SyntaxError, ValueError):
-        return False
-    for node in nodes:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        for target in targets:
-            if isinstance(target, ast.Name) and target.id.isupper():
-                given.pop(target.id, None)
-                with suppress(ValueError, AttributeError):
-                    given[target.id] = ast.literal_eval(node.value)  # type: ignore[attr-defined]  # of assignments
-    held = vars(module) if module is not None else {}
-    return all(
-        repr(held[name]) == repr(value)
-        for name, value in given.items()
-        if type(held.get(name)) is type(value)
-    )
+        return True
+    return not isinstance(kept, CodeType) or _holds(data, (kept,))

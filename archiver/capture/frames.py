@@ -22,11 +22,12 @@ def _folders(*names: str) -> tuple[str, ...]:
 
 
 _SCRIPTS = _folders(*_BIN)
-_LIBRARY = _folders(*_BIN, *(_SCHEME[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")))
+_LIBRARY = _folders(*(_SCHEME[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")))
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 # Debuggers and test runners of editors start the user's script from files that lie anywhere; a user's own
 # folder may have the same name, so what else lies in it decides.
 _LAUNCHERS = ((f"{os.sep}debugpy{os.sep}", "_vendored"), (f"{os.sep}pydev{os.sep}", "pydevd.py"))
+_DOES_MORE = re.compile(rb"(?m)^[ \t]*(?:def|class|for|while|with)\b")
 _RUNNERS = f"{os.sep}helpers{os.sep}pycharm{os.sep}"
 _WORKERS = ("distributed.worker", "joblib.", "loky.", "concurrent.futures.process", "multiprocessing.pool")
 _CELL = re.compile(r"[/\\]ipykernel_\d+[/\\]")  # the files that a Jupyter kernel names its cells after
@@ -84,7 +85,19 @@ def kind(filename: str) -> str:
 
 
 def _installed(filename: str) -> bool:
-    return any(part in filename for part in _PACKAGES)
+    return any(part in filename for part in _PACKAGES) or _is_command(filename)
+
+
+def _is_command(filename: str) -> bool:
+    """Tell whether a file is what an installer writes for a command; a script of the user's may lie beside it."""
+    if not filename.startswith(_SCRIPTS):
+        return False
+    try:
+        with open(filename, "rb") as file:
+            text = file.read(4096)
+    except OSError:
+        return True
+    return b"sys.exit(" in text and _DOES_MORE.search(text) is None
 
 
 def _launches(filename: str) -> bool:
@@ -112,7 +125,7 @@ def main_file() -> Path | None:
 def is_console_script() -> bool:
     """Tell whether an installed command (`[project.scripts]`) was started."""
     name = getattr(main_module(), "__file__", None)
-    return isinstance(name, str) and str(Path(name).absolute()).startswith(_SCRIPTS)
+    return isinstance(name, str) and _is_command(str(Path(name).absolute()))
 
 
 def walk() -> Stack:

@@ -103,12 +103,12 @@ def _search(folder: str, parts: tuple[str, ...], entries: _Entries) -> Iterator[
             continue
         deep = entry.is_dir(follow_symlinks=False)
         if first == "**":
-            if deep and not _is_environment(entry.path):
+            if deep and not _is_no_code(entry.path):
                 yield from _search(entry.path, parts, entries)
             elif not deep and not rest:
                 yield entry.path
         elif fnmatchcase(entry.name, first):
-            if deep and rest:
+            if deep and rest and not _is_archive(entry.path):
                 yield from _search(entry.path, rest, entries)
             elif not deep and not rest:
                 yield entry.path
@@ -143,5 +143,10 @@ class _Entries:
         return found
 
 
-def _is_environment(folder: str) -> bool:
-    return Path(folder, "pyvenv.cfg").exists()
+def _is_no_code(folder: str) -> bool:
+    return Path(folder, "pyvenv.cfg").exists() or _is_archive(folder)
+
+
+def _is_archive(folder: str) -> bool:
+    # Runs that are code would be stored again with each run, and those with the next.
+    return Path(folder, "archive.json").exists() and Path(folder, "runs").is_dir()

@@ -85,16 +85,23 @@ def _installed(folder: str) -> Iterator[tuple[str, str]]:
 
 
 def _origin(path: str, name: str) -> str | None:
-    """Return the requirement line of a package that was installed from version control, else None."""
+    """Return the line of a package that came from version control or a folder, else None.
+
+    No index has the latter: a name there may be a stranger's.
+    """
     try:
         with open(path, "rb") as file:
             data = json.load(file)
     except (OSError, ValueError):
         return None
-    info = data.get("vcs_info") if isinstance(data, dict) else None
-    if not info or not isinstance(data.get("url"), str):
+    if not isinstance(data, dict) or not isinstance(data.get("url"), str):
         return None
     url = re.sub(r"://[^/@]*@", "://", data["url"])
+    if "dir_info" in data:
+        return f"#{name} installed from {url}"
+    info = data.get("vcs_info")
+    if not info:
+        return None
     return f"{name} @ {info.get('vcs', 'git')}+{url}@{info.get('commit_id', '')}"
 
 

@@ -43,6 +43,8 @@ class StrategyYaml(NamedTuple):
     def sources(self) -> tuple[list[Source], list[str]]:
         """Return the listed files, the yaml itself first, and what is wrong with the list."""
         found, problems = listed(self.path.parent, self.files or ())
+        if not self.files:
+            problems.append(f"{NAME} lists no file under files:")
         return [Source(self.path, named=True), *found], problems
 
 
@@ -98,7 +100,10 @@ def read(path: Path) -> StrategyYaml:
 
     with open(path, "rb") as file:
         data = file.read(_LIMIT)
-    strict = re.search(rb"(?m)^strict:[ \t]*(?:true|yes|on)\b", data, re.IGNORECASE) is not None
+    # As it stands in the text, for what can't be parsed may be strict, too.
+    strict = (
+        re.search(rb"(?im)(?:^|[{,])[ \t]*[\"']?strict[\"']?[ \t]*:[ \t]*(?:true|yes|on)\b", data) is not None
+    )
     try:
         node = yaml.compose(data, Loader=yaml.SafeLoader)
         return _understood(path, node)
@@ -108,6 +113,12 @@ def read(path: Path) -> StrategyYaml:
         mark = error.context_mark if late else error.problem_mark or error.context_mark
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise WrongYamlError(f"{path}{at}: {error.problem or error.context}", strict=strict) from None
+    except yaml.reader.ReaderError as error:
+        before = (
+            data[: error.position] if error.encoding == "utf-8" else data.decode()[: error.position].encode()
+        )
+        line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+        raise WrongYamlError(f"{path}:{line}:{column}: {error.reason}", strict=strict) from None
     except (yaml.YAMLError, RecursionError) as error:
         raise WrongYamlError(f"{path}: {' '.join(str(error).split())}", strict=strict) from None
 

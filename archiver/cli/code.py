@@ -104,12 +104,14 @@ def _print_file(call: Call, snapshot: Snapshot, name: str) -> None:
 
 
 def _restore(call: Call, snapshot: Snapshot, folder: Path) -> None:
+    from archiver.readable import printable
+
     written = snapshot.restore(folder)
     if call.json:
         call.print_json({"restored": [str(path) for path in written]})
         return
     for path in written:
-        call.print(str(path))
+        call.print(printable(str(path)))
     call.say(f"{len(written)} files restored into {folder}")
 
 
