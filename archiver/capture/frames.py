@@ -27,9 +27,10 @@ _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 # Debuggers and test runners of editors start the user's script from files that lie anywhere; a user's own
 # folder may have the same name, so what else lies in it decides.
 _LAUNCHERS = ((f"{os.sep}debugpy{os.sep}", "_vendored"), (f"{os.sep}pydev{os.sep}", "pydevd.py"))
-_DOES_MORE = re.compile(rb"(?m)^[ \t]*(?:def|class|for|while|with)\b")
+_DOES_MORE = rb"(?m)^[ \t]*(?:def|class|for|while|with)\b"
 _RUNNERS = f"{os.sep}helpers{os.sep}pycharm{os.sep}"
 _WORKERS = ("distributed.worker", "joblib.", "loky.", "concurrent.futures.process", "multiprocessing.pool")
+_BY_VALUE = "<dynamic-code>"  # what cloudpickle calls the file of a function that it sent to a worker
 _CELL = re.compile(r"[/\\]ipykernel_\d+[/\\]")  # the files that a Jupyter kernel names its cells after
 
 _kinds: dict[str, str] = {}
@@ -97,7 +98,7 @@ def _is_command(filename: str) -> bool:
             text = file.read(4096)
     except OSError:
         return True
-    return b"sys.exit(" in text and _DOES_MORE.search(text) is None
+    return b"sys.exit(" in text and re.search(_DOES_MORE, text) is None
 
 
 def _launches(filename: str) -> bool:
@@ -138,20 +139,21 @@ def walk() -> Stack:
     nearest_is_ours = True
     for frame in _outwards(sys._getframe(1)):
         code = frame.f_code
-        whose = kind(code.co_filename)
+        name = _filename_of(frame)
+        whose = kind(name)
         if whose == "own" and nearest_is_ours and not stack.files:
             stack.depth += 1
             continue
         if whose == "user":
-            if code.co_filename not in stack.files:
-                stack.files[code.co_filename] = ([], _module_of(frame))
-            stack.files[code.co_filename][0].append(code)
+            if name not in stack.files:
+                stack.files[name] = ([], _module_of(frame))
+            stack.files[name][0].append(code)
         elif whose == "text" and no_file and nearest_is_ours and frame.f_globals is main_globals:
             stack.typed = stack.typed or code.co_filename
         elif whose == "library":
-            name = _name_of(frame)
-            stack.pytest = stack.pytest or name.startswith("_pytest.")
-            stack.worker = stack.worker or name.startswith(_WORKERS)
+            module = _name_of(frame)
+            stack.pytest = stack.pytest or module.startswith("_pytest.")
+            stack.worker = stack.worker or module.startswith(_WORKERS)
         nearest_is_ours = whose in ("own", "user")
         if frame.f_globals is main_globals and code.co_name == "<module>":
             break  # what is further out launched the script: a debugger, runpy
@@ -162,6 +164,14 @@ def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
+
+
+def _filename_of(frame: FrameType) -> str:
+    name = frame.f_code.co_filename
+    if name == _BY_VALUE:
+        file = frame.f_globals.get("__file__")
+        return file if isinstance(file, str) else name
+    return name
 
 
 def _name_of(frame: FrameType) -> str:

@@ -337,21 +337,19 @@ def _applicable(text: bytes) -> bytes:
     for at, part in enumerate(parts):
         part = part.removeprefix(b"diff --git ")  # noqa: PLW2901
         names = part.split(b"\n", 1)[0]
-        plain = _SIGNS.sub(b"", part)
+        plain = re.sub(_SIGNS, b"", part)
         if any(map(secret_name, _names_of(part))) or credential(plain) or key_lines(plain):
             parts[at] = b"# left out: it may hold a credential: " + names
-        elif _BINARY.search(part.split(b"\n@@ ", 1)[0]):
+        elif re.search(_BINARY, part.split(b"\n@@ ", 1)[0]):
             parts[at] = b"# left out: it is binary: " + names
         elif at:
             parts[at] = b"diff --git " + part
     return b"\n".join(parts)
 
 
-_SIGNS = re.compile(rb"(?m)^[ +-]")
-_BINARY = re.compile(rb"(?m)^Binary files .* differ$")
-_NAMED = re.compile(
-    rb"(?m)^(?:--- |\+\+\+ |rename from |rename to |copy from |copy to )\"?(?:[ab]/)?(.*?)\"?\t?$"
-)
+_SIGNS = rb"(?m)^[ +-]"
+_BINARY = rb"(?m)^Binary files .* differ$"
+_NAMED = rb"(?m)^(?:--- |\+\+\+ |rename from |rename to |copy from |copy to )\"?(?:[ab]/)?(.*?)\"?\t?$"
 
 
 def _names_of(part: bytes) -> set[str]:
@@ -359,5 +357,5 @@ def _names_of(part: bytes) -> set[str]:
     head = part.split(b"\n@@ ", 1)[0]
     first = head.split(b"\n", 1)[0].decode(errors="replace")
     old, _, new = first.replace('"', "").rpartition(" b/")
-    found = {name.decode(errors="replace") for name in _NAMED.findall(head)}
+    found = {name.decode(errors="replace") for name in re.findall(_NAMED, head)}
     return found | {old.removeprefix("a/"), new}

@@ -82,8 +82,8 @@ def imports_of(data: bytes, sha256: str) -> tuple[_Import, ...]:
     return known
 
 
-_WORD = re.compile(rb"\bimport\b")
-_PLAIN = re.compile(
+_WORD = rb"\bimport\b"
+_PLAIN = (
     rb"(?m)^[ \t]*((?:from[ \t]+[.\w]+[ \t]+import[ \t]*(?:\([^()#]*\)|[^\n\\;#(]+)|import[ \t]+[^\n\\;#(]+))"
     rb"[ \t\r]*(?:#.*)?$"
 )
@@ -92,8 +92,8 @@ _TEXTS = (b'"""', b"'''")
 
 def _parse(data: bytes) -> ast.Module:
     """Parse a source; where each `import` in it begins a line of code, these lines alone: that is ten times faster."""
-    found = list(_PLAIN.finditer(data))
-    plain = len(found) == len(_WORD.findall(data))
+    found = list(re.finditer(_PLAIN, data))
+    plain = len(found) == len(re.findall(_WORD, data))
     # An odd number of quotes before: it stands in a text.
     plain = plain and not any(data.count(quotes, 0, one.start()) % 2 for one in found for quotes in _TEXTS)
     with warnings.catch_warnings():

@@ -107,7 +107,12 @@ _PATTERNS = (
 )
 # Repetitions have bounds and give nothing back: the time must grow with the text alone, whatever is in it.
 _URL = rb"://[^\s/:@'\"<>{}$%]*:([^\s/@'\"<>{}$%]{3,})@"
-_HINTS = (b"passw", b"passphrase", b"pwd", b"secret", b"token", b"key", b"earer ")
+# A pattern is made only where a text has one of these: making them all takes longer than most captures.
+_WORD_HINTS = (
+    *(b"passw", b"passphrase", b"pwd", b"secret", b"token", b"_key", b"-key", b"earer "),
+    *(b"apikey", b"accesskey", b"privatekey", b"authkey"),
+)
+_KEY_HINTS = (b"key=", b"key:", b"key =", b"key :", b'key"', b"key'")
 _WORD = (
     rb"(?: passw(?:or)?d | passwd | passphrase | pwd | secret | token | (?:api|access|private|auth)[_-]?key )"
 )
@@ -137,13 +142,13 @@ _PLACEHOLDER = (
 
 # What a value is when it stands after a name; whether names of variables and strategies stand there, too.
 _NAMED = (
-    ("secret in an assignment", _ASSIGNED % (_WORD, _QUOTE, _QUOTE, _VALUE, _QUOTE), False),
-    ("secret in an assignment", _BEHIND % (_WORD, _QUOTE, _KEY_VALUE, _QUOTE), True),
-    ("secret in a call", _PASSED, True),
-    ("bearer token", _BEARER, True),
-    ("secret in an assignment", _UNQUOTED % (_WORD, 12), True),
-    ("key in an assignment", _ASSIGNED % (_KEY, _QUOTE, _QUOTE, _KEY_VALUE, _QUOTE), True),
-    ("key in an assignment", _UNQUOTED % (_KEY, 20), True),
+    ("secret in an assignment", _WORD_HINTS, _ASSIGNED % (_WORD, _QUOTE, _QUOTE, _VALUE, _QUOTE), False),
+    ("secret in an assignment", _WORD_HINTS, _BEHIND % (_WORD, _QUOTE, _KEY_VALUE, _QUOTE), True),
+    ("secret in a call", _WORD_HINTS, _PASSED, True),
+    ("bearer token", (b"earer ",), _BEARER, True),
+    ("secret in an assignment", _WORD_HINTS, _UNQUOTED % (_WORD, 12), True),
+    ("key in an assignment", _KEY_HINTS, _ASSIGNED % (_KEY, _QUOTE, _QUOTE, _KEY_VALUE, _QUOTE), True),
+    ("key in an assignment", _KEY_HINTS, _UNQUOTED % (_KEY, 20), True),
 )
 
 
@@ -161,11 +166,11 @@ def credential(data: bytes) -> str | None:
             if not re.search(_PLACEHOLDER, match[1]):
                 return _place("password in a URL", data, match.start())
     lower = data.lower()
-    if any(hint in lower for hint in _HINTS):
-        for what, pattern, of_code in _NAMED:
-            for match in re.finditer(pattern, data):
-                if _random(match[1]) and not (of_code and _worded(match[1])):
-                    return _place(what, data, match.start(1))
+    hinted = {hints: any(hint in lower for hint in hints) for _, hints, _, _ in _NAMED}
+    for what, hints, pattern, of_code in _NAMED:
+        for match in re.finditer(pattern, data) if hinted[hints] else ():
+            if _random(match[1]) and not (of_code and _worded(match[1])):
+                return _place(what, data, match.start(1))
     return None
 
 
