@@ -48,7 +48,11 @@ def number(value: float) -> str:
     if value != value:
         return "nan"
     if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1000):
-        return f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.3e}"
+        if abs(value) < 1e15:
+            return f"{value:,.0f}"
+        from decimal import Decimal  # an integer may be longer than any float
+
+        return f"{Decimal(value):.3e}"
     if value == 0 or 0.0005 <= abs(value) < 1e15:
         return f"{value:,.3f}" if abs(value) < 1000 else f"{value:,.1f}"
     return f"{value:.3g}"

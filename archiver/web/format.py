@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from archiver.readable import counted as counted
@@ -26,7 +27,16 @@ _UNITS = (
 _MONEY = ("$", "€")
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d:\d\d|Z)?")
 _SAID_BY_UNIT = frozenset({"pct", "percent", "usd", "pips", "days", "minutes", "hours"})
-_UPPER = {"pnl": "P&L", "sqn": "SQN", "cagr": "CAGR", "var": "VaR", "cvar": "CVaR", "dd": "DD", "id": "ID"}
+_WORDS = {
+    "ann": "(annual)",
+    "pnl": "P&L",
+    "sqn": "SQN",
+    "cagr": "CAGR",
+    "var": "VaR",
+    "cvar": "CVaR",
+    "dd": "DD",
+    "id": "ID",
+}
 
 
 def age(then: datetime, now: datetime | None = None) -> str:
@@ -61,7 +71,7 @@ def number(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return (f"{value:,}" if abs(value) < 1e15 else f"{value:.3e}").replace("-", "−")
+        return (f"{value:,}" if abs(value) < 1e15 else f"{Decimal(value):.3e}").replace("-", "−")
     if not isinstance(value, float):
         return text(str(value))
     if value != value:
@@ -114,7 +124,7 @@ def title(name: str) -> str:
         words = words[1:]
     if len(words) > 1 and words[-1] in _SAID_BY_UNIT:
         words = words[:-1]
-    text = " ".join(_UPPER.get(word, word) for word in words)
+    text = " ".join(_WORDS.get(word, word) for word in words)
     return text[:1].upper() + text[1:]
 
 

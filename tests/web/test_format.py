@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from archiver import readable
 from archiver.errors import ConfigError
 from archiver.web import format as fmt
 from archiver.web import links
@@ -55,6 +56,7 @@ def test_units_follow_from_names(name, value, text):
 def test_names_become_headings():
     assert fmt.title("max_drawdown_pct") == "Max drawdown"
     assert fmt.title("n_trades") == "Trades"
+    assert fmt.title("return_ann_pct") == "Return (annual)"
     assert fmt.title("longest_dd_days") == "Longest DD"
     assert fmt.title("Sharpe Ratio!") == "Sharpe Ratio!"
     assert fmt.title("_") == ""
@@ -96,3 +98,8 @@ def test_whole_numbers_only():
     for text in ("-1", "1.5", "²", "9" * 30):
         with pytest.raises(ConfigError):
             links.whole({"start": [text]}, "start", 0)
+
+
+def test_integers_beyond_any_float() -> None:
+    assert fmt.number(-(10**400)) == "−1.000e+400"
+    assert readable.number(10**400) == "1.000e+400"

@@ -58,7 +58,7 @@ def _distribution(summed: curves.Returns) -> figures.Figure:
         [figures.GOOD if middle > 0 else figures.BAD for middle in middles],
         width=[(high - low) * 0.92 for low, high in pairs],
         customdata=texts,
-        hovertemplate="%{y} trades: %{customdata}<extra></extra>",
+        hovertemplate="Trades: %{y}, %{customdata}<extra></extra>",
     )
     bars["marker"]["opacity"] = opacity
     return figures.figure(

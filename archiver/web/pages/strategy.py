@@ -155,7 +155,7 @@ def _metrics(metrics: dict[str, Any]) -> Any:
 def _curves(found: Strategy) -> Any:
     if not len(found.equity) and not len(found.drawdown):
         return parts.card("Equity", parts.empty("No curve", "This strategy was saved without curves."))
-    note = f"{len(found.equity):,} points"
+    note = fmt.counted(len(found.equity), "point")
     if len(found.equity) > curves.MOST_POINTS:
         note += ", thinned to the extremes; zoom in for more"
     chart = figures.graph("equity", _curve_figure(found), "Equity and drawdown", height=420)
