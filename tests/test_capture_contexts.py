@@ -408,12 +408,6 @@ def test_working_folder_that_was_deleted(tmp_path: Path) -> None:
 
 
 def test_script_beside_installed_commands(tmp_path: Path) -> None:
-    folder = Path(sys.executable).parent
-    name = f"mine_{tmp_path.name}.py"
-    (folder / name).write_text(show())
-    try:
-        shown = run(folder / name, cwd=tmp_path)
-    finally:
-        (folder / name).unlink()
-    assert [Path(file).name for file in shown.files] == [name]
-    assert shown.context == "script"
+    folder = write(tmp_path / ".local/bin", {"mine.py": show()})
+    shown = run(folder / "mine.py", cwd=tmp_path, HOME=str(tmp_path))
+    assert (list(shown.files), shown.context) == (["mine.py"], "script")
