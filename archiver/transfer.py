@@ -18,7 +18,8 @@ from archiver import layout
 from archiver.errors import IntegrityError, NotFoundError
 from archiver.model import Entry, Record, Ref
 from archiver.runs import reachable, read_record
-from archiver.store import Store, copy_missing
+from archiver.store import Store
+from archiver.store.whole import copy_bundle
 from archiver.verified import PIECE, check_refs, is_shared, pieces, stored_bytes
 
 _LARGE_BYTES, _LEAST_AT_ONCE = 32 << 20, 2
@@ -89,6 +90,7 @@ class _Transfer:
         self.pool = max(source, target, key=lambda store: store.workers)
         self.damage: list[str] = []
         self.done: list[str] = []
+        self.gone: set[str] = set()
         self.objects = 0
         self.bytes = 0
         self._shared: set[str] = set()
@@ -105,8 +107,8 @@ class _Transfer:
             raise IntegrityError(
                 f"{self.damage[0]}{more}; {len(self.done)} of {len(missing)} runs were copied, the damaged ones were not"
             )
-        written = set(self.done)
-        there = tuple(run for run in runs if run not in written)
+        others = self.gone.union(self.done)
+        there = tuple(run for run in runs if run not in others)
         return Moved(tuple(self.done), there, self.objects, self.bytes)
 
     # -- what is to be done ----------------------------------------------------------------------------------
@@ -204,20 +206,19 @@ class _Transfer:
     def _move_bundles(self, records: Sequence[Record]) -> set[str | None]:
         """Move the bundles that hold archived details: a record without its bundle would point nowhere.
 
-        Those at a path or URL of their own stay where they are. Returns the names of those that are gone.
+        Those at a path or URL of their own stay where they are. Returns the names of those that cannot be had.
         """
+        runs: dict[str, list[str]] = {}
+        for record in records:
+            if record.archived and "/" not in record.archived:
+                runs.setdefault(record.archived, []).append(layout.record_key(record.run))
         lost: set[str | None] = set()
-        for name in sorted({record.archived for record in records if record.archived}):
-            if "/" in name:
-                continue
+        for name in sorted(runs):
             try:
-                size = copy_missing(self.source, self.target, layout.bundle_key(name))
-            except NotFoundError:
+                size = copy_bundle(self.source, self.target, layout.bundle_key(name), runs[name])
+            except IntegrityError as error:
                 lost.add(name)
-                self.damage.append(
-                    f"{layout.bundle_key(name)} is gone from {self.source.url} although it holds details of runs; put"
-                    " it back from a copy"
-                )
+                self.damage.append(str(error))
                 continue
             self.objects += bool(size)
             self.bytes += size
@@ -225,9 +226,10 @@ class _Transfer:
         return lost
 
     def _load(self, runs: Sequence[str]) -> tuple[dict[str, bytes], dict[str, Record]]:
-        """Read records; those that cannot be true are damage."""
-        keys = map(layout.record_key, runs)
-        texts = dict(zip(runs, self.pool.map(self.source.get, keys), strict=True))
+        """Read records; those that cannot be true are damage, and those that were pruned meanwhile are left out."""
+        read = self.pool.map(partial(_record, self.source), runs)
+        texts = {run: text for run, text in zip(runs, read, strict=True) if text is not None}
+        self.gone.update(run for run in runs if run not in texts)
         records = {}
         for run, text in texts.items():
             try:
@@ -271,13 +273,22 @@ def _is_small(ref: Ref) -> bool:
 # What follows may run in other threads or on other machines: functions of values that pickle.
 
 
+def _record(source: Store, run: str) -> bytes | None:
+    try:
+        return source.get(layout.record_key(run))
+    except NotFoundError:
+        return None
+
+
 def _lacks(source: Store, target: Store, restore: bool, run: str) -> bool | str:
     """Tell whether a run that the target has is to be completed, or what is wrong with the source's record.
 
     Raises IntegrityError where the target has another run of that id.
     """
     key = layout.record_key(run)
-    ours, theirs = source.get(key), target.get(key)
+    ours, theirs = _record(source, run), _record(target, run)
+    if ours is None or theirs is None:  # pruned meanwhile
+        return ours is not None
     try:
         record = read_record(key, ours)
     except IntegrityError as error:
@@ -291,7 +302,9 @@ def _lacks(source: Store, target: Store, restore: bool, run: str) -> bool | str:
     if not restore:
         return False
     if ours != theirs:
-        return other.archived is not None or (other.tier2 is None and record.tier2 is not None)
+        if other.archived is not None:  # what a policy took before it was bundled brings no details back
+            return record.detail_removed is None
+        return other.tier2 is None and record.tier2 is not None
     return any(target.stat(ref.key) is None for ref in reachable(record))
 
 

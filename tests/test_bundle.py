@@ -422,3 +422,33 @@ def test_a_damaged_record_in_the_way_of_a_restore_is_placed(mine: Archive, tmp_p
     mine.store.put(layout.record_key(run), b"no record")
     with pytest.raises(IntegrityError, match=f"in {mine.store.url}, runs/{run}"):
         mine.bundles.restore("b")
+
+
+def _without_details(archive: Archive) -> str:
+    """Save two runs, and let a policy take the details of the older one; return that one."""
+    rows = [{"strategy_name": "s", "x": 1.0, "trades": [{"pnl": 1.0}]}]
+    run, _ = (archive.save_universe_results("one", rows, code="none").id for _ in range(2))
+    archive.bundle([run], "full")
+    archive.apply(archive.plan_prune(archiver.Policy(keep_last=1, tiers=2, universe="one")))
+    assert archive.record(run).detail_removed
+    archive.bundle([run], "poor")
+    return run
+
+
+def test_details_that_went_before_are_in_no_bundle(mine: Archive) -> None:
+    run = _without_details(mine)
+    plan = mine.bundles.plan_removal("poor")
+    why = "its details went before: keep-last 1, tiers 2, universe one"
+    assert [(item.run, item.remove, item.reason) for item in plan.items] == [(run, False, why)]
+    assert mine.bundles.apply_removal(plan) == ()
+    assert mine.record(run).archived is None
+
+
+def test_a_bundle_without_details_does_not_hide_the_one_that_has_them(mine: Archive) -> None:
+    run = _without_details(mine)
+    mine.bundles.restore("full")
+    mine.bundles.apply_removal(mine.bundles.plan_removal("full"))
+    assert mine.bundles.restore("poor").there == (run,)
+    assert mine.record(run).archived == "full"
+    mine.bundles.restore("full")
+    assert mine.load_strategy("s", run=run)["trades"] == [{"pnl": 1.0}]

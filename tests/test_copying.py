@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,11 +23,14 @@ from archiver.errors import (
     PolicyError,
     StorageError,
 )
+from archiver.model import Entry
 from archiver.store import open_store
+from archiver.transfer import transfer
 from tests.benchmarks import workload
 from tests.conftest import Place
 from tests.faults import FaultyStore, flip
 from tests.runs_made import everything, fill, many, opened, seen
+from tests.stores import PassingStore
 from tests.wire import Wire
 
 from archiver.archive import Archive  # isort: skip
@@ -265,3 +269,87 @@ def test_a_lost_bundle_of_archived_runs_is_damage(tmp_path: Path) -> None:
     with pytest.raises(IntegrityError, match=r"bundles/lost\.tar\.zst is gone .* 1 of 2 runs were copied"):
         archive.copy_to(other)
     assert archiver.open(tmp_path / "b").run_ids() == [kept]
+
+
+def _archived(folder: Path, pnl: float) -> tuple[Archive, str]:
+    """Make an archive of one run whose details are in its bundle `same`."""
+    archive = archiver.open(folder)
+    rows = [{"strategy_name": "s", "x": pnl, "trades": [{"pnl": pnl}]}]
+    run = archive.save_universe_results("u", rows, code="none").id
+    archive.bundle([run], "same")
+    archive.bundles.apply_removal(archive.bundles.plan_removal("same"))
+    return archive, run
+
+
+def test_a_run_is_not_copied_without_the_bundle_that_has_its_details(tmp_path: Path) -> None:
+    archive, run = _archived(tmp_path / "a", 1.0)
+    other, its = _archived(tmp_path / "b", 2.0)
+    free = archive.save_universe_results("u", [{"strategy_name": "t", "x": 1.0}], code="none").id
+    with pytest.raises(IntegrityError, match=r"has another bundle bundles/same.* 1 of 2 runs were copied"):
+        archive.copy_to(other)
+    assert archiver.open(tmp_path / "b").run_ids() == sorted([its, free])
+    other.bundles.restore("same")
+    assert archiver.open(tmp_path / "b").load_strategy("s")["trades"] == [{"pnl": 2.0}]
+    archive.bundles.restore("same")
+    assert archive.copy_to(other).runs == (run,)
+
+
+def test_the_same_bundle_in_the_target_is_enough(tmp_path: Path) -> None:
+    archive, run = _archived(tmp_path / "a", 1.0)
+    (tmp_path / "b" / "bundles").mkdir(parents=True)
+    made = layout.bundle_key("same")
+    archiver.open(tmp_path / "b").create(beside=True)
+    (tmp_path / "b" / made).write_bytes(archive.store.get(made))
+    archive.store.delete([made])
+    assert archive.copy_to(archiver.open(tmp_path / "b")).runs == (run,)
+
+
+def test_a_frozen_bundle_holds_up_only_the_runs_in_it(moto_place: Place, tmp_path: Path) -> None:
+    archive = opened(moto_place.url, **moto_place.options)
+    rows = [{"strategy_name": "s", "x": 1.0, "trades": [{"pnl": 1.0}]}]
+    frozen, free = (archive.save_universe_results("u", rows, code="none").id for _ in range(2))
+    archive.bundle([frozen], "deep")
+    archive.bundles.apply_removal(archive.bundles.plan_removal("deep"))
+    archive.bundles.move_to_class("deep", "GLACIER")
+    with pytest.raises(IntegrityError, match=r"deep.* is in cold storage.* 1 of 2 runs were copied"):
+        archive.copy_to(archiver.open(tmp_path / "b"))
+    assert archiver.open(tmp_path / "b").run_ids() == [free]
+
+
+def test_a_damaged_bundle_is_not_copied(tmp_path: Path) -> None:
+    archive, _ = _archived(tmp_path / "a", 1.0)
+    key = layout.bundle_key("same")
+    whole = archive.store.get(key)
+    for at in (len(whole) // 2, len(whole) - 20, 40):
+        archive.store.put(key, whole)
+        flip(archive.store, key, at)
+        other = archiver.open(tmp_path / f"b{at}")
+        with pytest.raises(IntegrityError, match=r"same\.tar\.zst .* 0 of 1 runs were copied"):
+            archive.copy_to(other)
+        assert other.run_ids() == []
+        assert other.bundles.names() == []
+    archive.store.put(key, whole[:-100])
+    with pytest.raises(IntegrityError, match="cut off"):
+        archive.copy_to(archiver.open(tmp_path / "b"))
+    archive.store.put(key, whole)
+    archive.copy_to(archiver.open(tmp_path / "b"))
+    assert open_store(tmp_path / "b").get(key) == whole
+
+
+def test_a_run_that_is_pruned_meanwhile_stops_no_other(tmp_path: Path) -> None:
+    archive = archiver.open(tmp_path / "a")
+    rows = [{"strategy_name": "s", "x": 1.0, "trades": [{"pnl": 1.0}]}]
+    pruned, kept = (archive.save_universe_results("u", rows, code="none").id for _ in range(2))
+    target = archiver.open(tmp_path / "b")
+    target.create()
+
+    class Pruning(PassingStore):
+        def list(self, prefix: str = "") -> Iterator[Entry]:
+            if prefix == layout.TAGS:
+                self.inner.delete([layout.record_key(pruned)])
+            return super().list(prefix)
+
+    moved = transfer(Pruning(archive.store), target.store, archive.run_ids())
+    assert (moved.runs, moved.there) == ((kept,), ())
+    assert target.run_ids() == [kept]
+    assert target.verify(read_data=True).ok

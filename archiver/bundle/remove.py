@@ -106,6 +106,8 @@ def _judge(store: Store, run: str, sha256: str, bundle: str, *, pinned: bool) ->
         return Item(run, record.universe, False, "it is pinned")
     if hashlib.sha256(data).hexdigest() != sha256:
         return Item(run, record.universe, False, "it changed since it was bundled")
+    if record.detail_removed:
+        return Item(run, record.universe, False, f"its details went before: {record.detail_removed}")
     size = record.tier2.size if record.tier2 else 0
     return Item(run, record.universe, True, f"whole in {bundle}", size)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from archiver.store.bucket import BucketApi, RejectedError, RuleSet, UnsupportedError
 from archiver.store.contract import Store, check_key
 from archiver.store.opening import local_path, open_store
-from archiver.store.whole import copy_missing
 
 __all__ = [
     "BucketApi",
@@ -19,7 +18,6 @@ __all__ = [
     "Store",
     "UnsupportedError",
     "check_key",
-    "copy_missing",
     "local_path",
     "open_store",
 ]
