@@ -42,6 +42,7 @@ _STATUS: tuple[tuple[type[ArchiverError], int], ...] = (
     (StorageError, 503),
     (ArchiverError, 500),
 )
+_OF_TABLES = "columns where sort offset limit format download"
 ENDPOINTS = {
     "/api/archive": "the archive: URL, counts, version of its state",
     "/api/runs": "runs, newest first: universe, tag, limit",
@@ -59,30 +60,47 @@ ENDPOINTS = {
 def blueprint(site: Site) -> Blueprint:
     """Return the routes of the API over a site."""
     made = Blueprint("api", __name__, url_prefix="/api")
-    routes: tuple[tuple[str, Callable[..., Response]], ...] = (
-        ("/", lambda: _json({"archiver": __version__, "endpoints": ENDPOINTS})),
-        ("/archive", lambda: _archive(site)),
-        ("/runs", lambda: _runs(site)),
-        ("/runs/<run>", lambda run: _run(site, run)),
-        ("/runs/<run>/code", lambda run: _code(site, run)),
-        ("/runs/<run>/code/<path:path>", lambda run, path: _file(site, run, path)),
-        ("/universes", lambda: _universes(site)),
-        ("/metrics", lambda: _metrics(site)),
-        ("/strategy", lambda: _strategy(site)),
-        ("/trades", lambda: _trades(site, None, None)),
-        ("/trades/<universe>/<path:strategy>", lambda universe, strategy: _trades(site, universe, strategy)),
-        ("/objects", lambda: _objects(site)),
-        ("/object", lambda: _object(site)),
-        ("/<path:rest>", _absent),
+    routes: tuple[tuple[str, Callable[..., Response], str | None], ...] = (
+        ("/", lambda: _json({"archiver": __version__, "endpoints": ENDPOINTS}), ""),
+        ("/archive", lambda: _archive(site), ""),
+        ("/runs", lambda: _runs(site), "universe tag limit"),
+        ("/runs/<run>", lambda run: _run(site, run), ""),
+        ("/runs/<run>/code", lambda run: _code(site, run), ""),
+        ("/runs/<run>/code/<path:path>", lambda run, path: _file(site, run, path), ""),
+        ("/universes", lambda: _universes(site), ""),
+        ("/metrics", lambda: _metrics(site), f"universe run history strategy search {_OF_TABLES}"),
+        ("/strategy", lambda: _strategy(site), "name strategy universe run download"),
+        ("/trades", lambda: _trades(site, None, None), f"name strategy universe run {_OF_TABLES}"),
+        (
+            "/trades/<universe>/<path:strategy>",
+            lambda universe, strategy: _trades(site, universe, strategy),
+            f"run {_OF_TABLES}",
+        ),
+        ("/objects", lambda: _objects(site), "prefix after limit"),
+        ("/object", lambda: _object(site), "key"),
+        ("/<path:rest>", _absent, None),
     )
-    for number, (path, answer) in enumerate(routes):
-        made.add_url_rule(path, f"route{number}", _answering(answer), methods=["GET"], strict_slashes=False)
+    for number, (path, answer, taken) in enumerate(routes):
+        view = _answering(answer, None if taken is None else taken.split())
+        made.add_url_rule(path, f"route{number}", view, methods=["GET"], strict_slashes=False)
     return made
 
 
-def _answering(answer: Callable[..., Response]) -> Callable[..., Response]:
+def _check_parameters(taken: list[str]) -> None:
+    """Refuse what would be ignored: a misspelt filter must not give all rows as if they matched."""
+    for name, values in request.args.lists():
+        if name not in ("token", *taken):
+            there = ", ".join(taken) or "none"
+            raise ConfigError(f"no parameter {name[:40]!r} here: there are {there}")
+        if len(values) > 1 and name != "strategy":
+            raise ConfigError(f"{name} is given {len(values)} times: give it once")
+
+
+def _answering(answer: Callable[..., Response], taken: list[str] | None) -> Callable[..., Response]:
     def answered(**parts: str) -> Response:
         try:
+            if taken is not None:
+                _check_parameters(taken)
             return answer(**parts)
         except ArchiverError as error:
             status = next(code for kind, code in _STATUS if isinstance(error, kind))
@@ -171,6 +189,7 @@ def _universes(site: Site) -> Response:
 def _metrics(site: Site) -> Response:
     args = request.args
     metrics = site.data.metrics(args.get("run") or None, history=_yes("history"))
+    metrics.require(args.get("universe") or None)
     ask = Ask(
         args.get("universe", ""),
         args.get("search", ""),
@@ -203,7 +222,9 @@ def _trades(site: Site, universe: str | None, strategy: str | None) -> Response:
 
 
 def _objects(site: Site) -> Response:
-    limit = min(_whole("limit", 1000), 10_000)
+    limit = _whole("limit", 1000)
+    if not 1 <= limit <= 10_000:
+        raise ConfigError(f"limit must be 1 to 10000, not {limit}")
     folder = tree.folder(
         site.objects.index(), request.args.get("prefix", ""), request.args.get("after", ""), limit
     )
@@ -284,7 +305,10 @@ def _columns(names: list[str], first: tuple[str, ...] = ()) -> list[str] | None:
 
 
 def _yes(name: str) -> bool:
-    return request.args.get(name, "").lower() in ("1", "true", "yes")
+    text = request.args.get(name, "").lower()
+    if text not in ("", "0", "1", "true", "false", "yes", "no"):
+        raise ConfigError(f"{name} must be 1 or 0, not {text[:40]!r}")
+    return text in ("1", "true", "yes")
 
 
 def _whole(name: str, default: int) -> int:

@@ -40,10 +40,13 @@ def look_first(server: Flask, app: Any, pages: Collection[str]) -> None:
 
 def _failed(error: Exception) -> Any:
     """Pass answers on that are errors already. What a callback cannot take is the visitor's fault, else it is ours."""
-    from werkzeug.exceptions import HTTPException
+    from dash.exceptions import DependencyException
+    from werkzeug.exceptions import HTTPException, NotFound
 
     if isinstance(error, HTTPException):
         return error
+    if isinstance(error, DependencyException):  # a file that no package of ours has
+        return NotFound()
     forged = request.path == CALLBACKS and isinstance(error, _OF_VALUES)
     log.log(
         logging.WARNING if forged else logging.ERROR, "unexpected error at %s", request.path, exc_info=error

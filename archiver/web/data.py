@@ -6,12 +6,13 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from archiver.archive import Archive
-from archiver.load import Reader
+from archiver.errors import IntegrityError
+from archiver.load import FIRST, Reader
 from archiver.model import Record, Run
 from archiver.runs import reachable, run_of
 from archiver.selection import LEADING, score_of
@@ -32,10 +33,18 @@ _MEASURED_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """A table of metrics and the version of the archive that it was read from."""
+    """A table of metrics, the version of the archive that it was read from, and the universes it lacks, with the reason."""
 
     version: str
     table: pa.Table
+    damaged: Mapping[str, IntegrityError] = field(default_factory=dict)
+
+    def require(self, universe: str | None) -> None:
+        """Raise what is wrong with a universe, or with any for None."""
+        wrong = self.damaged.values() if not universe else [self.damaged.get(universe)]
+        for error in wrong:
+            if error is not None:
+                raise error
 
 
 class Recent(Generic[T]):
@@ -135,9 +144,9 @@ class Data:
 
     def metrics(self, run: str | None = None, *, history: bool = False) -> Metrics:
         """Return the metrics of every strategy's newest run, of one run, or of all runs."""
-        version, _ = self._state()
+        version, records = self._state()
         if run is None and not history:
-            return self._latest.get(version, lambda: self._load(version))
+            return self._latest.get(version, lambda: self._load(version, records))
         return self._others.get(
             (version, run, history),
             lambda: Metrics(f"{version}/{run or 'all'}", self.archive.load_metrics(run=run, history=history)),
@@ -156,15 +165,55 @@ class Data:
         columns = list(dict.fromkeys([score, *(name for name in LEADING if name in known)]))[:_MOST_HEADLINES]
         if version in self._latest:
             return self.metrics(), columns
-        made = self._narrow.get(
-            version, lambda: Metrics(f"{version}/headline", self.archive.load_metrics(columns=columns))
-        )
-        return made, columns
+        made = self._narrow.get(version, lambda: self._newest(f"{version}/headline", records, columns))
+        return made, [name for name in columns if name in made.table.column_names]
 
-    def _load(self, version: str) -> Metrics:
+    def row(self, universe: str, strategy: str, run: str) -> tuple[Record, dict[str, Any]] | None:
+        """Return the run that counts for a strategy and its metrics there; None where there is none.
+
+        universe, run: empty for any. Raises IntegrityError where damage hides it.
+        """
+        import pyarrow.compute as pc
+
+        metrics = self.metrics(run or None)
+        same = pc.equal(metrics.table["strategy_name"], strategy)
+        if universe:
+            same = pc.and_(same, pc.equal(metrics.table["universe"], universe))
+        found = metrics.table["run"].filter(same)
+        if not len(found):
+            metrics.require(universe)
+            return None
+        record = self.archive.record(found[0].as_py())
+        # The whole table has the metrics of other runs too.
+        own = self.reader.metrics([record], None, history=True)
+        row = own.filter(pc.equal(own["strategy_name"], strategy)).slice(0, 1).to_pylist()[0]
+        return record, {name: value for name, value in row.items() if name not in FIRST}
+
+    def _newest(self, version: str, records: list[Record], columns: list[str] | None = None) -> Metrics:
+        """Read the newest metrics. What is damaged takes only its own universe away, unless there is no other."""
+        try:
+            return Metrics(version, self.archive.load_metrics(columns=columns))
+        except IntegrityError:
+            damaged = self._damaged(records)
+            whole = [record for record in records if record.universe not in damaged]
+            if not whole:
+                raise
+            return Metrics(version, self.reader.metrics(whole, None, history=False), damaged)
+
+    def _damaged(self, records: list[Record]) -> dict[str, IntegrityError]:
+        found: dict[str, IntegrityError] = {}
+        for universe in {record.universe for record in records}:
+            own = [record for record in records if record.universe == universe]
+            try:
+                self.reader.metrics(own, None, history=False)
+            except IntegrityError as error:
+                found[universe] = error
+        return found
+
+    def _load(self, version: str, records: list[Record]) -> Metrics:
         import pyarrow as pa
 
-        loaded = Metrics(version, self.archive.load_metrics())
+        loaded = self._newest(version, records)
         self._narrow.clear()
         # Joining the runs' tables took twice their size for a moment.
         pa.default_memory_pool().release_unused()

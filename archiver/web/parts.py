@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -220,6 +220,17 @@ def failed(error: Exception, *more: Part) -> Part:
     """Say what went wrong: an expected error's own line; of any other only a number to find it in the log."""
     head, text, kind = _said(error)
     return html.Div([html.H2(head), *text, *map(html.P, more)], className=f"state {kind}", role="alert")
+
+
+def left_out(damaged: Mapping[str, Exception]) -> Part:
+    """Say which universes are missing from what is shown, and why; None where all are there."""
+    if not damaged:
+        return None
+    first = next(iter(damaged))
+    what = (
+        f"The universe {first} is left out" if len(damaged) == 1 else f"{len(damaged)} universes are left out"
+    )
+    return failed(damaged[first], f"{what}; everything else is shown.")
 
 
 def failed_page(error: Exception) -> Page:

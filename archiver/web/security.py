@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import json
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -90,11 +91,11 @@ class Guard:
         if refusal is not None:
             status, text = refusal
             extra = [("Allow", "GET, HEAD")] if status.startswith("405") else []
-            return _answer(start, status, text, extra)
+            return _answer(start, status, _worded(environ, text), extra)
         if self._rules.token is not None:
             if not self._known(environ):
                 extra = [("WWW-Authenticate", 'Bearer realm="archiver"')]
-                return _answer(start, "401 Unauthorized", _HOW_TO_ENTER, extra)
+                return _answer(start, "401 Unauthorized", _worded(environ, _HOW_TO_ENTER), extra)
             moved = self._without_token(environ)
             if moved is not None:
                 cookie = f"{COOKIE}={self._session}; HttpOnly; SameSite=Lax; Path=/"
@@ -207,7 +208,16 @@ _HOW_TO_ENTER = (
 )
 
 
+def _worded(environ: Environ, text: str) -> str:
+    """Return a refusal as who asks can read it: programs of the API get JSON, as for every other error."""
+    path = environ.get("PATH_INFO", "")
+    if path != "/api" and not path.startswith("/api/"):
+        return text
+    return json.dumps({"error": {"kind": "Error", "message": text}})
+
+
 def _answer(start: Callable[..., Any], status: str, text: str, extra: Headers) -> Iterable[bytes]:
     body = (text + "\n").encode() if text else b""
-    start(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), *extra])
+    kind = "application/json" if text.startswith("{") else "text/plain; charset=utf-8"
+    start(status, [("Content-Type", kind), ("Content-Length", str(len(body))), *extra])
     return [body]

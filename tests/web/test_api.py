@@ -31,8 +31,12 @@ def test_index_lists_endpoints_that_answer(client, plain: Made):
             .replace("<universe>", UNIVERSE)
             .replace("<strategy>", name)
         )
-        query = {"key": "archive.json"} if path == "/api/object" else {"universe": UNIVERSE, "name": name}
-        get(client, path, **({} if "trades" in path else query))
+        queries = {
+            "/api/object": {"key": "archive.json"},
+            "/api/strategy": {"universe": UNIVERSE, "name": name},
+            "/api/metrics": {"universe": UNIVERSE},
+        }
+        get(client, path, **queries.get(path, {}))
 
 
 def test_runs_say_what_the_command_line_says(client, plain: Made):
@@ -179,3 +183,21 @@ def test_head_is_get_without_a_body(client):
     answer = client.head("/api/runs", headers=HOST)
     assert answer.status_code == 200
     assert answer.data == b""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/metrics?wher=sharpe_ratio>1", "/metrics?filter=x", "/metrics?where=n_trades>1&where=n_trades>2", "/runs?nope=1",
+        "/archive?x=1", "/objects?limit=10001", "/objects?limit=0", "/metrics?history=2", "/metrics?download=maybe",
+        f"/trades/{UNIVERSE}/x?search=y",
+    ],
+)  # fmt: skip
+def test_what_would_be_ignored_is_refused(client, path):
+    answer = client.get(f"/api{path}")
+    assert (answer.status_code, answer.json["error"]["kind"]) == (400, "ConfigError")
+
+
+def test_parameters_of_pages_and_the_token_are_taken(client):
+    assert client.get("/api/metrics?run=&universe=&search=&sort=&format=json&download=1").status_code == 200
+    assert client.get("/api/runs?token=x&limit=1").status_code == 200

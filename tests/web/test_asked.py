@@ -115,3 +115,9 @@ def test_addresses_for_developers_are_not_there(client, path):
 @pytest.mark.parametrize("path", ["/_dash-layout", "/_dash-dependencies"])
 def test_what_pages_need_of_dash_is_there(client, path):
     assert client.get(path, headers=HOST).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["dash/../../etc/passwd", "dash/nope.js", "nope/nope.js"])
+def test_files_that_no_package_has_are_not_there(client, path, caplog):
+    assert client.get(f"/_dash-component-suites/{path}").status_code == 404
+    assert not caplog.records

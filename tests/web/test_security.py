@@ -268,3 +268,16 @@ def test_a_server_ends_when_told(plain: Made):
     server.close()
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(server.address, timeout=1)
+
+
+def test_refusals_of_the_api_are_json_like_its_errors(plain):
+    open_, closed = Client(guarded(plain.url)), Client(guarded(plain.url, token="secret"))
+    for answer, status in (
+        (open_.post("/api/runs"), 405),
+        (open_.get("/api", headers={"Host": "evil.example"}), 421),
+        (open_.get("/api", headers={"Origin": "http://evil.example"}), 403),
+        (closed.get("/api/runs"), 401),
+    ):
+        assert (answer.status_code, answer.content_type) == (status, "application/json")
+        assert answer.json["error"]["message"]
+    assert open_.get("/", headers={"Host": "evil.example"}).content_type.startswith("text/plain")

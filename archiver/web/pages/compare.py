@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 
-from archiver.errors import ArchiverError, ConfigError, NotKeptError
+from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotKeptError
 from archiver.model import Record
 from archiver.selection import Ask
 from archiver.web import code, curves, figures, links, parts
@@ -96,21 +96,12 @@ def _strategy_side(site: Site, choice: links.Choice) -> Side:
         found = site.details.find(choice.strategy, choice.universe, choice.run or None)
         note = f"{found.record.universe} · {fmt.short_run(found.record.run)}"
         return Side(choice.strategy, note, address, found.record, found.metrics, found.equity)
-    except NotKeptError:
-        import pyarrow.compute as pc
-
-        table = site.data.metrics(choice.run or None).table
-        same = pc.and_(
-            pc.equal(table["strategy_name"], choice.strategy), pc.equal(table["universe"], choice.universe)
-        )
-        rows = table.filter(same).slice(0, 1).to_pylist()
-        if not rows:
+    except (NotKeptError, IntegrityError) as error:
+        row = site.data.row(choice.universe, choice.strategy, choice.run)
+        if row is None:
             raise
-        metrics = {
-            name: value for name, value in rows[0].items() if name not in ("universe", "strategy_name", "run")
-        }
-        record = site.data.archive.record(rows[0]["run"])
-        return Side(choice.strategy, f"{choice.universe} · no detail kept", address, record, metrics, [])
+        why = "no detail kept" if isinstance(error, NotKeptError) else "its detail is damaged"
+        return Side(choice.strategy, f"{choice.universe} · {why}", address, *row, [])
 
 
 def _run_side(site: Site, run: str) -> Side:

@@ -132,7 +132,7 @@ def _best(site: Site) -> Any:
     all_ = parts.link("All strategies →", links.href("/strategies", sort=f"-{score}"))
     numbers = range(2, 3 + len(shown))
     table = parts.table(headers, body, right=[0, *numbers], caption="The best strategies of all universes")
-    return parts.card("Best strategies", table, note=all_)
+    return parts.card("Best strategies", parts.left_out(metrics.damaged), table, note=all_)
 
 
 def _storage(site: Site) -> tuple[Any, Any, Any]:

@@ -183,10 +183,11 @@ def _status(site: Site, ask: dict[str, Any]) -> tuple[Any, Any]:
     except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
         return "", parts.failed(error)
     total = metrics.table.num_rows
+    missing = parts.left_out(metrics.damaged)
     if count == total:
-        return fmt.counted(total, "strategy", "strategies"), None
+        return fmt.counted(total, "strategy", "strategies"), missing
     text = f"{count:,} of {fmt.counted(total, 'strategy', 'strategies')}"
-    return text, None if count else parts.empty(
+    return text, missing if count or missing else parts.empty(
         "No strategy matches", "Loosen the filter, or clear the search."
     )
 

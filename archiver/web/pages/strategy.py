@@ -14,7 +14,6 @@ from archiver.web import format as fmt
 from archiver.web.detail import Strategy
 from archiver.web.pages import returns, trades
 from archiver.web.parts import Page
-from archiver.web.rows import numeric_columns
 
 if TYPE_CHECKING:
     from archiver.web.site import Site
@@ -82,37 +81,10 @@ def connect(app: Any, site: Site) -> None:
     trades.connect(app, site)
 
 
-def _heading(name: str, record: Record, rank: int | None, run: str) -> Any:
+def _heading(name: str, record: Record, rank: int | None, run: str, *, has_detail: bool = True) -> Any:
     ranked = f"rank {rank} of {record.strategies:,}" + (
         f" by {fmt.title(record.rank_by)}" if record.rank_by else ""
     )
-    at = {"universe": record.universe, "name": name, "run": record.run}
-    downloads = [
-        html.A(
-            "Trades as CSV",
-            href=links.href("/api/trades", **at, format="csv"),
-            className="menu-item",
-            download="",
-        ),
-        html.A(
-            "Trades as Parquet",
-            href=links.href("/api/trades", **at, format="parquet"),
-            className="menu-item",
-            download="",
-        ),
-        html.A(
-            "Trades as Arrow",
-            href=links.href("/api/trades", **at, format="arrow"),
-            className="menu-item",
-            download="",
-        ),
-        html.A(
-            "Everything as JSON",
-            href=links.href("/api/strategy", **at, download="1"),
-            className="menu-item",
-            download="",
-        ),
-    ]
     choice = links.Choice(record.universe, name, record.run)
     return parts.heading(
         name,
@@ -124,9 +96,29 @@ def _heading(name: str, record: Record, rank: int | None, run: str) -> Any:
         actions=[
             parts.button("Compare", links.compare([choice])),
             parts.button("Code", links.run(record.run, view="code")),
-            parts.menu("Download", *downloads),
+            parts.menu("Download", *_downloads(choice, has_detail=has_detail)),
         ],
     )
+
+
+def _downloads(choice: links.Choice, *, has_detail: bool) -> list[Any]:
+    at = {"universe": choice.universe, "run": choice.run}
+    if has_detail:
+        trades_ = {**at, "name": choice.strategy}
+        files = [
+            (f"Trades as {text}", links.href("/api/trades", **trades_, format=text.lower()))
+            for text in ("CSV", "Parquet", "Arrow")
+        ]
+        files.append(("Everything as JSON", links.href("/api/strategy", **trades_, download="1")))
+    else:
+        files = [
+            (
+                f"Metrics as {text}",
+                links.href("/api/metrics", **at, strategy=choice.strategy, format=text.lower(), download="1"),
+            )
+            for text in ("CSV", "Parquet", "JSON")
+        ]
+    return [html.A(text, href=address, className="menu-item", download="") for text, address in files]
 
 
 def _headline(metrics: dict[str, Any]) -> Any:
@@ -284,23 +276,15 @@ def _history(site: Site, of: dict[str, str]) -> Any:
 
 def _without_detail(site: Site, name: str, universe: str, run: str, error: ArchiverError) -> Any:
     """Show what there is of a strategy without detail: its metrics, and why there are no curves and trades."""
-    import pyarrow.compute as pc
-
-    table = site.data.metrics(run or None).table
-    mask = pc.equal(table["strategy_name"], name)
-    if universe:
-        mask = pc.and_(mask, pc.equal(table["universe"], universe))
-    rows = table.filter(mask).slice(0, 1).to_pylist()
-    if not rows:
+    row = site.data.row(universe, name, run)
+    if row is None:
         raise error
-    row = rows[0]
-    metrics = {key: value for key, value in row.items() if key not in ("universe", "strategy_name", "run")}
-    record = site.data.archive.record(row["run"])
-    numeric = set(numeric_columns(table))
+    record, metrics = row
+    numbers = {key: value for key, value in metrics.items() if isinstance(value, int | float | None)}
     return [
-        _heading(name, record, None, run),
+        _heading(name, record, None, run, has_detail=False),
         parts.failed(error, *([] if isinstance(error, NotKeptError) else [_ONLY_METRICS])),
-        _headline({key: value for key, value in metrics.items() if key in numeric}),
+        _headline(numbers),
         html.Div(
             [
                 html.Div(parts.card("Metrics", _metrics(metrics)), className="span-2"),
