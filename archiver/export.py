@@ -299,7 +299,7 @@ def _write_lines(rows: Iterator[tuple[Row, Row]], out: BinaryIO) -> int:
 def _write_csv(rows: Iterator[tuple[Row, Row]], names: Sequence[str], out: BinaryIO, *, history: bool) -> int:
     # No wrapper over the file: it would close standard output when a reader leaves early.
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(_Lines(text), lineterminator="\r\n")
     first = list(_FIRST if history else _FIRST[:2])
     writer.writerow([*first, *(f"metrics.{name}" if name in _FIRST else name for name in names)])
     count = 0
@@ -310,6 +310,16 @@ def _write_csv(rows: Iterator[tuple[Row, Row]], names: Sequence[str], out: Binar
             _pour(text, out)
     _pour(text, out)
     return count
+
+
+class _Lines:
+    """Ends lines as Unix does; a writer that did so itself would not quote a lone carriage return."""
+
+    def __init__(self, text: io.StringIO) -> None:  # the class says it
+        self._text = text
+
+    def write(self, row: str) -> None:
+        self._text.write(f"{row[:-2]}\n")
 
 
 def _pour(text: io.StringIO, out: BinaryIO) -> None:

@@ -308,6 +308,47 @@ def test_parquet_comes_back_as_an_import(archive: Archive, tmp_path: Path) -> No
     assert one["regime"].equals(other["regime"])
 
 
+def test_numbers_too_large_for_parquet_come_back_exactly(archive: Archive, tmp_path: Path) -> None:
+    rows = [
+        {"strategy_name": "a", "x": 2**63 + 1, "y": 10**400, "z": 1, "own": 1.0, "own.text": [1]},
+        {"strategy_name": "b", "x": -(10**25), "y": 0.5, "z": "none", "own": None, "own.text": None},
+        {"strategy_name": "c", "x": 3.5, "y": -(10**400), "z": True, "own": 2.0, "own.text": 7},
+    ]
+    archive.save_universe_results("u", rows, code="none")
+    (tmp_path / "merged.parquet").write_bytes(metrics(archive, "parquet"))
+    again = archiver.open(tmp_path / "again")
+    take(again, tmp_path / "merged.parquet")
+    came = {row["strategy_name"]: row for row in Reader(again.store).rows(again.records()[0])}
+    assert [same(came[row["strategy_name"]][name], row[name]) for row in rows for name in "xyz"] == [True] * 9
+    assert [came[name]["own.text"] for name in "ac"] == [[1], 7]
+
+
+def test_an_export_as_json_comes_back_under_its_universes(archive: Archive, tmp_path: Path) -> None:
+    for universe in ("b", "a"):
+        archive.save_universe_results(
+            universe, [{"strategy_name": "s", "k": universe, "x": 1.5}], code="none"
+        )
+    (tmp_path / "metrics.json").write_bytes(metrics(archive, "json"))
+    again = archiver.open(tmp_path / "again")
+    take(again, tmp_path / "metrics.json")
+    assert_equal(archive, again)
+    report = import_results(open_source(tmp_path / "metrics.json"), again.add, known_imports(again.store))
+    assert [outcome.status for outcome in report.outcomes] == ["present", "present"]
+
+
+def test_any_name_is_one_field_of_csv(archive: Archive) -> None:
+    names = ["a\rb", "a\nb", "a\r\nb", 'a"b', "a,b", " a"]
+    archive.save_universe_results(
+        "u\r", [{"strategy_name": name, "m\r": "x\r"} for name in names], code="none"
+    )
+    text = metrics(archive, "csv").decode()
+    read = list(csv.reader(io.StringIO(text, newline="")))
+    assert read[0] == ["universe", "strategy_name", "m\r"]
+    assert read[1:] == [["u\r", name, "x\r"] for name in sorted(names)]
+    assert text.count("\r\n") == 1
+    assert text.endswith("\n")
+
+
 def test_history_names_the_run(archive: Archive) -> None:
     runs = [archive.save_universe_results("u", old.results("A", 3), code="none").id for _ in range(2)]
     lines = [json.loads(line) for line in metrics(archive, "jsonl", history=True).splitlines()]

@@ -391,3 +391,16 @@ def test_a_store_that_fails_is_no_damage_of_the_source(folder: Path, tmp_path: P
     store = FaultyStore(archiver.open(tmp_path / "archive").store, 3, lasting=True)
     with pytest.raises(StorageError):
         import_results(open_source(folder), Archive(store).add)
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00:00", "0001-01-01T00:00:00+12:00", "9999-12-31T23:59:59-12:00", "1900-01-01"]
+)
+def test_a_time_that_cannot_be_is_the_file_s(archive: Archive, folder: Path, text: str) -> None:
+    folder.mkdir()
+    path = folder / "u_backtest.json"
+    path.write_text(json.dumps({"backtest_timestamp": text, "results": [{"strategy_name": "s", "x": 1.0}]}))
+    os.utime(path, (1e9, 1e9))
+    assert statuses(take(archive, folder)) == ["imported"]
+    assert [run.created.timestamp() for run in archive.runs()] == [1e9]
+    assert statuses(take(archive, folder)) == ["present"]

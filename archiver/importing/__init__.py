@@ -165,7 +165,7 @@ class _Importer:
             self.outcomes.append(Outcome(name, DAMAGED, f"{name} is nested too deeply to be results"))
         except OSError as error:
             self.outcomes.append(Outcome(name, DAMAGED, f"{name} cannot be read: {error.strerror}"))
-        except (TypeError, ValueError, AttributeError, LookupError) as error:
+        except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
             # Whatever else a stranger's file may hold: the others are imported all the same.
             self.outcomes.append(Outcome(name, DAMAGED, f"{name} is not what its name says: {error!r}"[:200]))
 
@@ -173,7 +173,7 @@ class _Importer:
         if group.form == "tiered-json":
             return read_tiered(source, group, rows, self.outcomes)
         if group.form == "universe-json":
-            return read_universe(source, group, self.outcomes)
+            return read_universe(source, group, rows, self.outcomes)
         if group.form == "parquet":
             return read_table(source, group, rows, self.outcomes)
         return read_run_folder(source, group, rows, self.outcomes)

@@ -22,6 +22,8 @@ UNIVERSES = ("universe_name", "universe")
 PARAMS = ("params", "parameters")
 _MOST_KNOWN = 250_000
 _LONGEST_NAME = 150
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""Programs write the zero of a clock, such as 0001-01-01, where they know no time."""
 NO_CODE = Code("none", reason="imported from an old format, which has no code")
 
 
@@ -115,9 +117,11 @@ def moment(text: Any, otherwise: datetime) -> datetime:
     """Read an ISO 8601 time, UTC where it says no zone; `otherwise` for anything else. Never in the future."""
     try:
         found = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
         found = otherwise
-    found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    if found < _EARLIEST:
+        found = otherwise
     return min(found, datetime.now(UTC))
 
 
@@ -187,6 +191,13 @@ class Entries:
             text = f"row {self._count}"
         self._made[text] += 1
         return text if self._made[text] == 1 else f"{text} #{self._made[text]}"
+
+
+def named_universe(value: Any) -> str | None:
+    """Return the universe that an entry names."""
+    if not isinstance(value, dict):
+        return None
+    return next((value[name] for name in UNIVERSES if isinstance(value.get(name), str) and value[name]), None)
 
 
 def without_universe(result: Result, universe: str) -> Result:

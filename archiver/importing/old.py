@@ -110,7 +110,7 @@ class OldResults:
             yield from table_rows(self._source, group.key, single, outcomes)
             return
         with Spool() as spool:
-            read = read_universe(self._source, group, outcomes)
+            read = read_universe(self._source, group, spool, outcomes)
             if group.form == "run-folder":
                 read = read_run_folder(self._source, group, spool, outcomes)
             for batch in read:

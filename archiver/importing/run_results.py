@@ -14,12 +14,12 @@ from archiver.importing.batch import (
     NAMES,
     PARAMS,
     SKIPPED,
-    UNIVERSES,
     Entries,
     Outcome,
     Result,
     SameValues,
     load_json,
+    named_universe,
     without_universe,
 )
 from archiver.importing.cells import table_rows
@@ -128,7 +128,7 @@ class RunResults:
         if not self._lists and len(self._named) == 1:
             return next(iter(self._named))
         found = self.name or name
-        universe = _universe_of(self._parts)
+        universe = named_universe(self._parts)
         return next((one for one in self._named if one[1] == found), (universe, found))
 
     def _of(self, strategy: tuple[str | None, str], name: str) -> Result:
@@ -183,7 +183,7 @@ class RunResults:
         return ""
 
     def _wait(self, waiting: str, value: Any) -> None:
-        universe = _universe_of(value)
+        universe = named_universe(value)
         spooled = self._waiting.setdefault(waiting, {}).setdefault(universe, _spooled(waiting, universe))
         self.spool.add(spooled, value)
 
@@ -260,7 +260,7 @@ class RunResults:
         entries = Entries(key)
         flat = entries.result(value)
         self.outcomes += entries.outcomes()
-        strategy = (_universe_of(flat), flat["strategy_name"])
+        strategy = (named_universe(flat), flat["strategy_name"])
         self._named[strategy] = None
         self.spool.add(_spooled("its own", *strategy), flat)
 
@@ -279,13 +279,6 @@ class RunResults:
                 self._left(key, f"its {name}: facts of a run are kept up to {_MOST_FACT} bytes")
             else:
                 self.facts.setdefault(f"{stem}.json", {})[name] = value
-
-
-def _universe_of(value: Any) -> str | None:
-    """Return the universe that an entry names."""
-    if not isinstance(value, dict):
-        return None
-    return next((value[name] for name in UNIVERSES if isinstance(value.get(name), str) and value[name]), None)
 
 
 def _spooled(*parts: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _ROWS = 1_000
 _JSON = {b"archiver": b"json"}
+_APART = ".text"
 _UNIVERSES = ("universe", "universe_name")
 _NOT_METRICS = ("run", "__index_level_0__")
 
@@ -105,9 +107,25 @@ def _row(row: Result, schema: pa.Schema, single: str, lots: bool) -> tuple[str, 
         row.pop(name, None)
     for item in schema:
         value = row.get(item.name)
-        as_text = item.name in DETAIL or (item.metadata or {}).items() >= _JSON.items()
-        if as_text and isinstance(value, str):
-            row[item.name] = loads(value)
+        ours = (item.metadata or {}).items() >= _JSON.items()
+        if (ours or item.name in DETAIL) and isinstance(value, str):
+            value = row[item.name] = loads(value)
+        name = item.name.rstrip("_").removesuffix(_APART)
+        if ours and name != item.name and name in row and _is_apart(row[name], value):
+            del row[item.name]
+            row[name] = row[name] if value is None else value
         elif item.name in DETAIL and value is None:
             row.pop(item.name, None)
     return universe, row
+
+
+def _is_apart(number: Any, value: Any) -> bool:
+    """Tell whether a value is one that an export parted from its column of numbers, which holds at most its nearest."""
+    if number is None or value is None:
+        return True
+    if type(value) is not int:
+        return False
+    try:
+        return number == float(value)
+    except OverflowError:
+        return bool(abs(number) == math.inf)

@@ -1,39 +1,70 @@
-"""The older layout: one JSON a universe, `universe_*_backtest.json`, with every strategy's trades inside."""
+"""The older layout: one JSON a universe, `universe_*_backtest.json`, with every strategy's trades inside.
+
+An export as json has this shape too; its entries name their universes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from archiver.errors import FormatError
-from archiver.importing.batch import Batch, Entries, Outcome, Result, SameValues, fingerprint, moment
+from archiver.importing.batch import (
+    UNIVERSES,
+    Batch,
+    Entries,
+    Outcome,
+    Result,
+    SameValues,
+    fingerprint,
+    moment,
+    named_universe,
+    without_universe,
+)
 from archiver.importing.find import Found
 from archiver.importing.json_stream import BEGIN, elements, first_character, members
 from archiver.importing.source import Source
+from archiver.importing.spool import Spool
 
 _RESULTS = ("results", "strategies", "all_results")
 _SUFFIX = "_backtest"
 
 
-def read_universe(source: Source, found: Found, outcomes: list[Outcome]) -> Iterator[Batch]:
-    """Yield the batch of one file. `outcomes` takes what is left out of it.
+def read_universe(source: Source, found: Found, spool: Spool, outcomes: list[Outcome]) -> Iterator[Batch]:
+    """Yield the batch of one file, or where its entries alone name universes, one for each.
 
-    Raises IntegrityError where its beginning is damaged.
+    `outcomes` takes what is left out of it. Raises IntegrityError where its beginning is damaged.
     """
     entry = found.entries[0]
     facts = _header(source, entry.key)
     universe = universe_name(facts, entry.key)
     rest: dict[str, Any] = {}
-    yield Batch(
-        key=entry.key,
-        form="universe-json",
-        universe=universe,
-        created=moment(facts.get("backtest_timestamp"), entry.modified),
-        fingerprint=fingerprint("universe-json", universe, source.sha256(entry.key)),
-        results=_Results(source, entry.key, universe, rest, outcomes),
-        facts=rest,
-    )
+    results = _Results(source, entry.key, universe, rest, outcomes)
+    by_universe: dict[str, Callable[[], Iterator[Result]]] = {universe: results}
+    if not any(isinstance(facts.get(name), str) for name in UNIVERSES):
+        as_they_are = _Results(source, entry.key, "", rest, outcomes)
+        if named_universe(next(as_they_are(), None)) is not None:
+            _sort(as_they_are(), universe, spool)
+            by_universe = {name: partial(spool.values, name) for name in spool.names()}
+    for name, its in by_universe.items():
+        yield Batch(
+            key=entry.key,
+            form="universe-json",
+            universe=name,
+            created=moment(facts.get("backtest_timestamp"), entry.modified),
+            fingerprint=fingerprint("universe-json", name, source.sha256(entry.key)),
+            results=its,
+            facts=rest,
+        )
+
+
+def _sort(results: Iterator[Result], otherwise: str, spool: Spool) -> None:
+    """Let results wait by the universe that they name; that of those that name none is the other."""
+    for result in results:
+        universe = named_universe(result) or otherwise
+        spool.add(universe, without_universe(result, universe))
 
 
 def universe_name(facts: dict[str, Any], key: str) -> str:
