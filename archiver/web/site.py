@@ -150,11 +150,24 @@ def _shell(url: str) -> Any:
             ),
             html.Div(
                 [
-                    html.Div(id="changed", role="status"),
+                    html.Div(
+                        [
+                            html.Span(),
+                            html.A("Reload", href="", className="button", **{"data-reload": "true"}),
+                        ],
+                        id="unreachable",
+                        className="banner",
+                        role="alert",
+                        hidden=True,
+                    ),
+                    html.Div(id="changed", className="banner", role="status"),
                     dcc.Loading(
                         html.Main(parts.waiting(lines=6), id="page", tabIndex="-1"),
                         delay_show=400,
-                        custom_spinner=html.Div(className="spinner"),
+                        custom_spinner=html.Div(
+                            html.P("No answer yet: a store that is slow or away is asked again for a while."),
+                            className="spinner",
+                        ),
                         overlay_style={"visibility": "visible", "opacity": 0.6},
                         target_components={"page": "children"},
                     ),

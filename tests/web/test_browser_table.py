@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
+from tests.web.conftest import Made, Served
 from tests.web.test_browser import CELL, PHONE, opened
 
 VIEW = ".ag-body-viewport"
@@ -127,3 +130,41 @@ def test_a_phone_shows_names_and_scores_of_the_best_whole(chromium, served):
         assert bar["x"] + bar["width"] <= PHONE["width"] - 12
         name = page.locator("#best tbody .named .line").first
         assert name.evaluate("node => node.scrollWidth <= node.clientWidth")
+
+
+@pytest.mark.parametrize("column", ["universe", "n_trades"])
+def test_enter_opens_the_row_from_any_of_its_cells(chromium, served, column):
+    with opened(chromium, served, "/strategies?columns=n_trades") as page:
+        page.wait_for_selector(CELL)
+        cell = page.locator(f".ag-row[row-index='1'] .ag-cell[col-id={column}]")
+        name = page.locator(".ag-row[row-index='1'] .ag-cell[col-id=strategy_name]").inner_text()
+        cell.click()
+        cell.press("Enter")
+        page.wait_for_url("**/strategy?**")
+        page.wait_for_selector(f"h1:has-text('{name}')")
+
+
+def test_a_server_that_is_gone_is_told(chromium, plain: Made):
+    server = Served(plain.url)
+    page = chromium.new_page()
+    page.goto(server.address + "/strategies")
+    page.wait_for_selector(CELL)
+    assert not page.locator("#unreachable").is_visible()
+    server.close()
+    page.click("#nav a[href='/runs']")
+    page.wait_for_selector("#unreachable:has-text('The server does not answer')")
+    assert page.locator("#unreachable a").is_visible()
+    page.close()
+
+
+def test_a_token_that_no_longer_counts_is_told(chromium, served):
+    page = chromium.new_page()
+    page.goto(served + "/strategies")
+    page.wait_for_selector(CELL)
+    page.route("**/_dash-update-component**", lambda route: route.fulfill(status=401, body="no"))
+    page.click("#nav a[href='/runs']")
+    page.wait_for_selector("#unreachable:has-text('token')")
+    page.unroute("**/_dash-update-component**")
+    page.click("#nav a[href='/bucket']")
+    page.wait_for_selector("#unreachable", state="hidden")
+    page.close()

@@ -27,6 +27,27 @@
     if (page) page.focus({ preventScroll: true });
   }
 
+  /* A server that was stopped, or a token that no longer counts, must not look like a page that loads for ever. */
+  function tell(text) {
+    var place = document.getElementById("unreachable");
+    if (!place) return;
+    place.hidden = !text;
+    place.firstChild.textContent = text;
+  }
+
+  var ask = window.fetch;
+  window.fetch = function (what, options) {
+    var asked = ask.call(window, what, options);
+    if (String(what && what.url || what).indexOf("_dash-update-component") < 0) return asked;
+    return asked.then(function (answer) {
+      tell(answer.status === 401 ? "The token of this page does not count any more: open the address with its token again. " : "");
+      return answer;
+    }, function (error) {
+      if (error.name !== "AbortError") tell("The server does not answer: it was stopped, or the network is down. ");
+      throw error;
+    });
+  };
+
   document.addEventListener("click", function (event) {
     var menus = document.querySelectorAll("details.menu[open]");
     menus.forEach(function (menu) { if (!menu.contains(event.target)) menu.open = false; });
@@ -47,7 +68,9 @@
       document.querySelectorAll("details.menu[open]").forEach(function (menu) { menu.open = false; });
     }
     if (event.key === "Enter" && event.target.classList && event.target.classList.contains("ag-cell")) {
-      var link = event.target.querySelector("a[href]");
+      var row = event.target.closest(".ag-row").getAttribute("row-index");
+      var table = event.target.closest(".ag-root");
+      var link = table && table.querySelector(".ag-row[row-index='" + row + "'] a[href]");
       if (link) { event.preventDefault(); link.click(); } else event.target.click();
     }
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
