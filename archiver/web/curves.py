@@ -162,6 +162,14 @@ def drawdown_unit(equity: Any, drawdown: Any) -> str:
     return next((unit for unit, size in sizes if abs(most / size / fell - 1) < 0.02), "")
 
 
+def below_peak(equity: Any) -> Any:
+    """Return how far a curve lies below its highest value so far, in its own units; no number where it has none."""
+    import numpy as np
+
+    finite = np.where(np.isfinite(equity), equity, np.nan)
+    return np.fmax.accumulate(finite) - finite
+
+
 def _months(trades: pa.Table, made: Any) -> dict[int, list[float | None]]:
     months: dict[int, list[float | None]] = {}
     for moment, amount in zip(times(trades), made.tolist(), strict=True):

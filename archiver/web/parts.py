@@ -165,7 +165,7 @@ def menu(label: Part, *content: Part, name: str | None = None, kind: str = "") -
 
 
 def named(name: Part, note: str) -> Part:
-    """Show a name with a muted line below it; both are cut where there is no room."""
+    """Show a name with a muted line below it; where there is no room the name is wrapped, then both are cut."""
     return html.Div(
         [html.Div(name, className="line"), html.Div(note, className="line muted")], className="named"
     )
@@ -179,7 +179,8 @@ def badge(text: Part, kind: str = "") -> Part:
 def tags(labels: Iterable[str]) -> Part:
     """Show a run's tags; `pinned` stands out."""
     return html.Span(
-        [badge(label, "pinned" if label == "pinned" else "") for label in labels], className="tags"
+        [html.Span(badge(label, "pinned" if label == "pinned" else ""), title=label) for label in labels],
+        className="tags",
     )
 
 

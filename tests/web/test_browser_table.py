@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.web.conftest import Made, Served
+import archiver
+from archiver.web import links
+from tests.web.conftest import NASTY, Made, Served
 from tests.web.test_browser import CELL, PHONE, opened
 
 VIEW = ".ag-body-viewport"
@@ -168,3 +170,43 @@ def test_a_token_that_no_longer_counts_is_told(chromium, served):
     page.click("#nav a[href='/bucket']")
     page.wait_for_selector("#unreachable", state="hidden")
     page.close()
+
+
+def test_words_are_whole_beside_long_values(chromium, nasty_served):
+    chosen = links.compare([links.Choice("a/b <u>", name) for name in NASTY])
+    with opened(chromium, nasty_served, chosen) as page:
+        name = page.locator(".first-stays td:first-child .metric", has_text="Trades").first
+        name.wait_for()
+        # One line: the word is not broken letter by letter.
+        assert name.evaluate("node => node.getClientRects().length") == 1
+
+
+def test_folders_keep_their_names_on_a_phone(chromium, served):
+    with opened(chromium, served, "/bucket", viewport=PHONE) as page:
+        page.wait_for_selector(".entry a")
+        heights = page.evaluate("[...document.querySelectorAll('.entry a')].map(a => a.offsetHeight)")
+        assert max(heights) < 30
+
+
+def test_names_in_the_overview_are_wrapped_before_they_are_cut(chromium, plain: Made, served):
+    for window in ({}, {"viewport": PHONE}):
+        with opened(chromium, served, "/", **window) as page:
+            page.wait_for_selector("#best .named")
+            cut = page.evaluate(
+                "[...document.querySelectorAll('#best .named .line:first-child')]"
+                ".filter(n => n.scrollWidth > n.clientWidth + 1 || n.scrollHeight > n.clientHeight + 1).length"
+            )
+            assert cut == 0
+            if not window:
+                beyond = "document.querySelector('#best .scroll')"
+                assert page.evaluate(f"{beyond}.scrollWidth - {beyond}.clientWidth") <= 0
+
+
+def test_a_long_tag_stays_within_the_page(chromium, tmp_path):
+    archive = archiver.open(str(tmp_path / "backtests"))
+    archive.save_universe_results("one", [{"strategy_name": "s"}], code="none", tags=["t" * 100])
+    server = Served(str(tmp_path / "backtests"))
+    with opened(chromium, server.address, "/runs", viewport=PHONE) as page:
+        page.wait_for_selector(".chip")
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    server.close()

@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver.web.curves import drawdown_unit, first_of, floats, returns, thin, times, when
+from archiver.web.curves import below_peak, drawdown_unit, first_of, floats, returns, thin, times, when
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=300), st.integers(4, 50))
@@ -123,3 +123,10 @@ def test_the_unit_of_a_drawdown_is_told_by_what_the_equity_fell():
     assert drawdown_unit(equity, np.empty(0)) == ""
     assert drawdown_unit(equity - 100, share) == ""
     assert drawdown_unit(np.array([1.0, np.nan]), share) == ""
+
+
+def test_a_drawdown_that_was_not_saved_is_what_the_equity_fell():
+    fell = below_peak(np.array([1.0, 3.0, np.nan, 2.0, np.inf, 4.0]))
+    assert fell[[0, 1, 3, 5]].tolist() == [0.0, 0.0, 1.0, 0.0]
+    assert np.isnan(fell[[2, 4]]).all()
+    assert len(below_peak(np.empty(0))) == 0

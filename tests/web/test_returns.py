@@ -42,3 +42,13 @@ def test_bars_that_hold_all_there_is_say_only_their_ends():
     (bars,) = figure["data"]
     assert set(bars["marker"]["opacity"]) == {1.0}
     assert all(" to " in text for text in bars["customdata"])
+
+
+def test_few_trades_are_counted_in_whole_steps():
+    assert drawn([-3.0, 1.0, 2.0, 9.0])["layout"]["yaxis"]["dtick"] == 1
+    assert "dtick" not in drawn([float(value % 7) for value in range(500)])["layout"]["yaxis"]
+
+
+def test_sums_are_short_whatever_their_size():
+    short = [returns._short(value) for value in (2.8e13, -2.8e9, 1.5e6, 999.0, -0.5)]
+    assert short == ["28.0T", "−2.8B", "1.5M", "999", "−0.50"]

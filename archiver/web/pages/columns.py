@@ -19,12 +19,13 @@ MOST = 60
 def defs(site: Site, metrics: Metrics, columns: list[str], sort: str) -> list[dict[str, Any]]:
     """Define the name, the universe and some columns, sorted as the text says."""
     order = {name: (at, "desc" if down else "asc") for at, (name, down) in enumerate(parse_sort(sort))}
+    universe = max(map(len, site.data.universes()), default=0)
     defs: list[dict[str, Any]] = [
         {
             "field": "strategy_name",
             "headerName": "Strategy",
             "pinned": "left",
-            "initialWidth": 252,
+            "initialWidth": _width(_longest(metrics), 8.6, 200, 330),
             "minWidth": 100,
             "cellRenderer": "StrategyLink",
             "tooltipField": "strategy_name",
@@ -32,7 +33,7 @@ def defs(site: Site, metrics: Metrics, columns: list[str], sort: str) -> list[di
         {
             "field": "universe",
             "headerName": "Universe",
-            "initialWidth": 130,
+            "initialWidth": _width(universe, 7.7, 120, 220),
             "cellClass": "muted",
             "tooltipField": "universe",
         },
@@ -49,12 +50,27 @@ def defs(site: Site, metrics: Metrics, columns: list[str], sort: str) -> list[di
     return defs
 
 
-def _column_def(site: Site, metrics: Metrics, name: str, *, number: bool) -> dict[str, Any]:
+def _longest(metrics: Metrics) -> int:
+    import pyarrow.compute as pc
+
+    return int(pc.max(pc.utf8_length(metrics.table["strategy_name"])).as_py() or 0)
+
+
+def _width(letters: int, each: float, least: int, most: int) -> int:
+    """Return the pixels in which a text of so many letters is seen whole: names differ at their ends."""
+    return max(least, min(most, round(letters * each) + 34))
+
+
+def heading(name: str) -> str:
+    """Write a metric's name with its unit where that is one people write: `Max drawdown (%)`."""
     own = fmt.unit(name)
-    head = fmt.title(name) + (f" ({own})" if own not in ("", "ratio", "count") else "")
+    return fmt.title(name) + (f" ({own})" if own not in ("", "ratio", "count") else "")
+
+
+def _column_def(site: Site, metrics: Metrics, name: str, *, number: bool) -> dict[str, Any]:
     item: dict[str, Any] = {
         "field": name,
-        "headerName": head,
+        "headerName": heading(name),
         "headerTooltip": name,
         "initialWidth": 132,
         "minWidth": 70,

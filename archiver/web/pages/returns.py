@@ -68,6 +68,8 @@ def _distribution(summed: curves.Returns) -> figures.Figure:
         bargap=0.05,
         annotations=labels,
         xaxis={"showgrid": False, "nticks": 6},
+        # Trades are whole: few of them are not counted in halves.
+        yaxis={"dtick": 1} if max(summed.counts) <= 5 else {},
     )
 
 
@@ -116,7 +118,7 @@ def _calendar(summed: curves.Returns) -> Any:
 def _short(value: float) -> str:
     sign = "−" if value < 0 else ""
     size = abs(value)
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for limit, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if size >= limit:
             return f"{sign}{size / limit:.1f}{unit}"
     return f"{sign}{size:.0f}" if size >= 100 else f"{sign}{size:.1f}" if size >= 10 else f"{sign}{size:.2f}"

@@ -12,6 +12,7 @@ from archiver.errors import ConfigError
 from archiver.expression import known_column
 from archiver.web import figures, links, parts
 from archiver.web import format as fmt
+from archiver.web.pages import columns
 from archiver.web.rows import Cloud, ask_of, cloud
 
 if TYPE_CHECKING:
@@ -121,8 +122,8 @@ def _cloud(
         metrics = site.data.metrics(ask.get("run") or None)
         for name in (x, y):
             known_column(name, metrics.table.column_names)
-        columns = list(dict.fromkeys(["universe", "strategy_name", "run", x, y]))
-        table = site.views.rows(metrics, ask_of(ask), columns).read()
+        wanted = list(dict.fromkeys(["universe", "strategy_name", "run", x, y]))
+        table = site.views.rows(metrics, ask_of(ask), wanted).read()
         drawn = cloud(table, x, y, within=_within(within))
     except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
         # What is wrong with the filter stands above the table.
@@ -149,6 +150,8 @@ def _cloud(
             f"{fmt.title(x)} %{{x:.4~g}}<br>{fmt.title(y)} %{{y:.4~g}}<extra></extra>",
         }
     )
+    if not drawn.rows and not drawn.outside:
+        return None, "No strategy that matches has a finite number for both: choose other metrics."
     note = [
         f"{fmt.counted(drawn.rows, 'strategy', 'strategies')} with both",
         f", {drawn.outside:,} outside the axes" if drawn.outside else "",
@@ -159,8 +162,8 @@ def _cloud(
     ]
     shown = figures.figure(
         traces,
-        x=fmt.title(x),
-        y=fmt.title(y),
+        x=columns.heading(x),
+        y=columns.heading(y),
         dragmode="select",
         uirevision=f"{x} {y}",
         selectionrevision=str([ask.get(name) for name in ("search", "universe", "where")]),

@@ -29,6 +29,7 @@ _HEADLINE = (
     ("n_trades",),
 )
 _MOST_HISTORY = 40
+_FEW = 8
 _ONLY_METRICS = (
     "Its curves and trades cannot be read. Its metrics are kept apart from them, and are shown below."
 )
@@ -150,6 +151,8 @@ def _curves(found: Strategy) -> Any:
     note = fmt.counted(len(found.equity), "point")
     if len(found.equity) > curves.MOST_POINTS:
         note += ", thinned to the extremes; zoom in for more"
+    if not len(found.drawdown):
+        note += "; drawdown worked out from equity"
     chart = figures.graph("equity", _curve_figure(found), "Equity and drawdown", height=420)
     return parts.card("Equity and drawdown", chart, note=note)
 
@@ -164,13 +167,19 @@ def _positions(found: Strategy) -> str:
 
 
 def _curve_figure(found: Strategy, start: int = 0, end: int | None = None) -> figures.Figure:
+    drawdown = found.drawdown if len(found.drawdown) else curves.below_peak(found.equity)
     x, y = curves.thin(found.equity, start, end)
-    dx, dy = curves.thin(found.drawdown, start, end)
+    dx, dy = curves.thin(drawdown, start, end)
     # Drawdowns hang from the top, whichever sign they were saved with.
     down = [-abs(value) for value in dy.tolist()]
-    unit = curves.drawdown_unit(found.equity, found.drawdown)
+    unit = curves.drawdown_unit(found.equity, drawdown)
     written = {"%": "%{y:.2f} %", "share": "%{y:.2%}"}.get(unit, "%{y:,.4~g}")
-    axis = {"%": {"ticksuffix": " %"}, "share": {"tickformat": ".0%"}}.get(unit, {})
+    axis: figures.Figure = {"%": {"ticksuffix": " %"}, "share": {"tickformat": ".0%"}}.get(unit, {})
+    if not any(down):
+        axis = {"range": [-1, 0]}
+    longest = max(len(found.equity), len(drawdown))
+    # Few points would get a line between them, named as one of them again.
+    steps: figures.Figure = {"dtick": 1} if longest <= _FEW else {"nticks": 7}
     traces = [
         figures.line(x.tolist(), y.tolist(), "Equity", hovertemplate="%{y:,.2f}<extra>Equity</extra>"),
         figures.line(
@@ -189,10 +198,10 @@ def _curve_figure(found: Strategy, start: int = 0, end: int | None = None) -> fi
         x=_positions(found),
         hovermode="x unified",
         uirevision="curve",
-        xaxis={"anchor": "y2", "showgrid": False, "nticks": 7, "tickformat": ",d"},
-        yaxis={"domain": [0.34, 1], "title": {"text": "Equity", "standoff": 8}},
+        xaxis={"anchor": "y2", "showgrid": False, "tickformat": ",d", **steps},
+        yaxis={"domain": [0.34, 1], "visible": bool(len(y)), "title": {"text": "Equity", "standoff": 8}},
         yaxis2={
-            "domain": [0, 0.28],
+            "domain": [0, 0.28 if len(y) else 1],
             "title": {"text": "Drawdown", "standoff": 8},
             "automargin": True,
             "zeroline": False,

@@ -1,0 +1,94 @@
+"""What charts are given to draw: axes that mean something, with units."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from werkzeug.test import Client
+
+import archiver
+from archiver.web.pages import columns, strategy
+from tests.web.conftest import UNIVERSE, Made, callback, guarded
+
+
+def drawn(equity: list[float], drawdown: list[float]) -> Any:
+    trades = SimpleNamespace(table=pa.table({}))
+    found = SimpleNamespace(
+        equity=np.array(equity), drawdown=np.array(drawdown), trades=trades, metrics={}, record=None
+    )
+    return strategy._curve_figure(found)
+
+
+def test_a_curve_saved_without_drawdown_shows_how_far_it_fell():
+    figure = drawn([100.0, 110.0, 99.0, 120.0], [])
+    assert figure["data"][1]["y"] == [0.0, 0.0, -11.0, 0.0]
+
+
+def test_a_curve_that_never_fell_has_no_drawdown_above_zero():
+    assert drawn([1.0, 2.0, 3.0], [0.0, 0.0, 0.0])["layout"]["yaxis2"]["range"] == [-1, 0]
+
+
+def test_a_drawdown_alone_has_the_whole_place():
+    layout = drawn([], [0.0, -1.0])["layout"]
+    assert layout["yaxis2"]["domain"] == [0, 1]
+    assert not layout["yaxis"]["visible"]
+
+
+def test_few_points_have_a_line_each():
+    assert drawn([1.0, 1.0], [])["layout"]["xaxis"]["dtick"] == 1
+    assert "dtick" not in drawn([float(value) for value in range(100)], [])["layout"]["xaxis"]
+
+
+def test_headings_and_axes_have_units():
+    assert columns.heading("max_drawdown_pct") == "Max drawdown (%)"
+    assert columns.heading("sharpe_ratio") == "Sharpe ratio"
+
+
+def test_names_are_seen_whole_in_the_table(plain: Made):
+    page = str(callback(Client(guarded(plain.url)), "/strategies"))
+    longest = max(len(row["strategy_name"]) for row in plain.results)
+    assert longest > 25
+    assert f"'initialWidth': {min(330, round(longest * 8.6) + 34)}" in page
+    assert f"'initialWidth': {round(len(UNIVERSE) * 7.7) + 34}" in page
+
+
+def scatter(client: Client, x: str, y: str) -> Any:
+    ask = {"universe": "", "search": "", "where": "", "run": "", "columns": [], "chosen": False}
+    names = ("ask.data", "cloud-x.value", "cloud-y.value", "cloud-range.data", "scatter-open.data")
+    parts = [name.split(".") for name in names]
+    answer = client.post(
+        "/_dash-update-component",
+        json={
+            "output": "..cloud-place.children...cloud-note.children..",
+            "outputs": [
+                {"id": "cloud-place", "property": "children"},
+                {"id": "cloud-note", "property": "children"},
+            ],
+            "inputs": [
+                {"id": name, "property": what, "value": value}
+                for (name, what), value in zip(parts, (ask, x, y, None, True), strict=True)
+            ],
+            "changedPropIds": ["ask.data"],
+        },
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json["response"]
+
+
+def test_a_scatter_says_when_there_is_nothing_to_draw(tmp_path):
+    archive = archiver.open(str(tmp_path / "backtests"))
+    rows = [
+        {"strategy_name": f"s{at}", "return_pct": 1.0 + at, "profit_factor": float("inf")} for at in range(3)
+    ]
+    archive.save_universe_results("one", rows, code="none")
+    client = Client(guarded(str(tmp_path / "backtests")))
+    said = scatter(client, "return_pct", "profit_factor")
+    assert said["cloud-place"]["children"] is None
+    assert "has a finite number for both" in said["cloud-note"]["children"]
+    rows[0]["profit_factor"] = 2.0
+    archive.save_universe_results("one", rows, code="none")
+    client = Client(guarded(str(tmp_path / "backtests")))
+    assert "Return (%)" in str(scatter(client, "return_pct", "profit_factor"))
