@@ -29,6 +29,8 @@ _MANY = 64
 """With more runs than this, listing what the target has costs less than asking for each object."""
 
 _RECENT = timedelta(hours=1)
+_NAMED = 5
+"""So many damaged objects are named at most."""
 
 Step = Callable[[float], None]
 
@@ -103,9 +105,10 @@ class _Transfer:
         for at in range(0, len(missing), _BATCH):
             self._move(missing[at : at + _BATCH], markers, own)
         if self.damage:
-            more = f" and {len(self.damage) - 1} more" if len(self.damage) > 1 else ""
+            named = list(dict.fromkeys(self.damage))
+            more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
             raise IntegrityError(
-                f"{self.damage[0]}{more}; {len(self.done)} of {len(missing)} runs were copied, the damaged ones were not"
+                f"{'; '.join(named[:_NAMED])}{more}; {len(self.done)} of {len(missing)} runs were copied, the damaged ones were not"
             )
         others = self.gone.union(self.done)
         there = tuple(run for run in runs if run not in others)

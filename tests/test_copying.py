@@ -353,3 +353,19 @@ def test_a_run_that_is_pruned_meanwhile_stops_no_other(tmp_path: Path) -> None:
     assert (moved.runs, moved.there) == ((kept,), ())
     assert target.run_ids() == [kept]
     assert target.verify(read_data=True).ok
+
+
+def test_each_damaged_run_is_named(tmp_path: Path) -> None:
+    archive = archiver.open(tmp_path / "a")
+    rows = [{"strategy_name": "s", "x": 1.0, "trades": [{"pnl": 1.0}]}]
+    runs = [archive.save_universe_results("u", rows, code="none").id for _ in range(7)]
+    for run in runs[:3]:
+        flip(archive.store, layout.tier2_key("u", run))
+    with pytest.raises(IntegrityError) as found:
+        archive.copy_to(archiver.open(tmp_path / "b"))
+    assert all(run in str(found.value) for run in runs[:3])
+    assert str(found.value).endswith("; 4 of 7 runs were copied, the damaged ones were not")
+    for run in runs[3:6]:
+        flip(archive.store, layout.tier2_key("u", run))
+    with pytest.raises(IntegrityError, match=r"; and 1 more; 1 of 7 runs were copied"):
+        archive.copy_to(archiver.open(tmp_path / "c"))

@@ -126,6 +126,6 @@ def _is_apart(number: Any, value: Any) -> bool:
     if type(value) is not int:
         return False
     try:
-        return number == float(value)
+        return bool(number == float(value))
     except OverflowError:
         return bool(abs(number) == math.inf)
