@@ -11,7 +11,6 @@ import typer
 
 from archiver.cli.call import Call
 
-
 _NOT_NEEDED = ("pandas", "IPython")
 
 
