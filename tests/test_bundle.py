@@ -16,6 +16,8 @@ import pytest
 import archiver
 from archiver import layout
 from archiver.archive import Archive
+from archiver.bundle.create import create
+from archiver.bundle.place import locate
 from archiver.errors import (
     AccessError,
     ConfigError,
@@ -29,6 +31,7 @@ from archiver.store import open_store
 from tests.conftest import Place, s3_options
 from tests.faults import FaultyStore, flip
 from tests.runs_made import LONG_NAME, everything, fill, many, opened, seen
+from tests.stores import SharedStore
 from tests.wire import Wire
 
 HERE = Path(__file__).parent
@@ -452,3 +455,20 @@ def test_a_bundle_without_details_does_not_hide_the_one_that_has_them(mine: Arch
     assert mine.record(run).archived == "full"
     mine.bundles.restore("full")
     assert mine.load_strategy("s", run=run)["trades"] == [{"pnl": 1.0}]
+
+
+def test_a_bundle_that_another_made_meanwhile_is_not_replaced(mine: Archive) -> None:
+    first, second, *_ = mine.run_ids()
+    for run in (first, second):
+        mine.store.delete([layout.bundle_key("b")])
+        made = []
+        store = SharedStore(mine.store, 2, lambda: made.append(mine.bundle([second], "b")))  # noqa: B023
+        place = locate(mine.store, "b")
+        if run == second:
+            assert create(store, [run], place).sha256 is None
+        else:
+            with pytest.raises(ConfigError, match="exists and holds something else"):
+                create(store, [run], place)
+        assert made
+        assert mine.bundles.verify("b").runs == (second,)
+        assert [entry.key for entry in mine.store.list(layout.BUNDLES)] == [layout.bundle_key("b")]

@@ -56,6 +56,10 @@ class Bundle:
     sha256: str | None = None
 
 
+class _TakenError(Exception):
+    """The name was taken while the bundle was packed: it must not be written."""
+
+
 class _Part(NamedTuple):
     """A part of a large member; size is of the member."""
 
@@ -92,18 +96,28 @@ def create(
     """
     if not 1 <= level <= 22:
         raise ConfigError(f"level {level} is not known to zstd: choose 1 to 22")
-    there = _existing(store, sorted(set(runs)), place)
+    wanted = sorted(set(runs))
+    there = _existing(store, wanted, place)
     if there is not None:
         return there
     with collector_paused():
         found = survey(store, runs)
     digest = hashlib.sha256()
     size = 0
-    with place.store.write(place.key) as stream, collector_paused():
-        for data in _file(store, found, level, step):
-            digest.update(data)
-            stream.write(data)
-            size += len(data)
+    try:
+        with place.store.write(place.key) as stream, collector_paused():
+            for data in _file(store, found, level, step):
+                digest.update(data)
+                stream.write(data)
+                size += len(data)
+            # Another may have been made meanwhile, and runs may rely on it already.
+            if place.store.stat(place.key) is not None:
+                raise _TakenError
+    except _TakenError:
+        there = _existing(store, wanted, place)
+        if there is None:
+            raise ConfigError(f"{place.url} was made and removed meanwhile: try again") from None
+        return there
     return Bundle(
         place.name,
         place.url,
