@@ -1,23 +1,24 @@
-"""Take the pictures in docs/images: `python docs/screenshots.py [FOLDER]`, with chromium on the PATH.
+"""Take the pictures in docs/images, with chromium on the PATH.
 
-The archive in them is the demo's search over real prices, saved in three runs a universe as it grew. It is made in FOLDER unless it is there already; None: a folder that is removed afterwards.
+The archive in them is the demo's search over real prices, saved in three runs a universe as it grew.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
 import archiver
 from archiver.demo import SOURCE, UNIVERSES, jobs, search
 
-IMAGES = Path(__file__).with_name("images")
+IMAGES = Path(__file__).resolve().with_name("images")
+ARCHIVE = "backtests"
 POLICY = """
 [[policy]]
 name = "nightly"
@@ -26,9 +27,9 @@ keep_tags = ["release"]
 """
 
 
-def build(folder: Path) -> None:
+def build() -> None:
     """Search, and save what was found as three runs a universe; the oldest is what a policy would remove."""
-    archive = archiver.open(str(folder / "backtests"))
+    archive = archiver.open(ARCHIVE)
     found: dict[str, list[dict[str, Any]]] = {universe: [] for universe in UNIVERSES}
     tasks = jobs()
     for (universe, _, _), result in zip(tasks, search(tasks), strict=True):
@@ -38,7 +39,7 @@ def build(folder: Path) -> None:
         (0.8, ["nightly"], "0.9"),
         (1.0, ["nightly", "pinned"], "0.95"),
     ):
-        code = folder / "code" / "strategies.py"
+        code = Path("code", "strategies.py")
         code.parent.mkdir(parents=True, exist_ok=True)
         code.write_text(SOURCE.read_text().replace("size=0.95", f"size={line}"))
         for universe, results in found.items():
@@ -55,11 +56,14 @@ def build(folder: Path) -> None:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serve the archive on a free port."""
+def served() -> Iterator[str]:
+    """Serve the archive on a free port, under a name that tells nothing of this machine."""
+    from archiver.web.data import Data
     from archiver.web.server import make_server
 
-    (folder / "archiver.toml").write_text(f'url = "{folder / "backtests"}"\n{POLICY}')
+    # A store knows its folder by the whole path, which is nobody's business in a picture.
+    Data.url = property(lambda _: ARCHIVE)  # type: ignore[method-assign, assignment]
+    Path("archiver.toml").write_text(f'url = "{ARCHIVE}"\n{POLICY}')
     server = make_server(archiver.open(read_only=True), port=0)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -126,16 +130,22 @@ def shoot(address: str, archive: archiver.Archive) -> None:
 
 def main() -> None:
     """Make the archive and take the pictures."""
-    import os
-
-    given = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None
-    folder = given or Path(tempfile.mkdtemp())
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        help="where the archive is, or is made; without one it is made in a folder that is removed afterwards",
+    )
+    given: Path | None = parser.parse_args().folder
+    folder = given.resolve() if given else Path(tempfile.mkdtemp())
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        if not (folder / "backtests").exists():
-            build(folder)
-        os.chdir(folder) if folder.exists() else None
-        with served(folder) as address:
-            shoot(address, archiver.open(str(folder / "backtests"), read_only=True))
+        with chdir(folder):
+            if not Path(ARCHIVE).exists():
+                build()
+            with served() as address:
+                shoot(address, archiver.open(ARCHIVE, read_only=True))
     finally:
         if given is None:
             shutil.rmtree(folder)

@@ -145,3 +145,12 @@ def test_decisions_are_numbered_and_dated() -> None:
         number = page.name[:3]
         assert re.match(rf"# {number} .+\n\n\d{{4}}-\d\d-\d\d\n", page.read_text()), page.name
     assert len({page.name[:3] for page in pages}) == len(pages)
+
+
+def test_screenshots_explain_themselves(tmp_path: Path) -> None:
+    script = Path(__file__).parent.parent / "docs" / "screenshots.py"
+    done = subprocess.run(
+        [sys.executable, script, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "folder" in done.stdout
+    assert list(tmp_path.iterdir()) == []

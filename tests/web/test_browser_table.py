@@ -210,3 +210,15 @@ def test_a_long_tag_stays_within_the_page(chromium, tmp_path):
         page.wait_for_selector(".chip")
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     server.close()
+
+
+def test_numbers_of_the_table_are_written_as_elsewhere(chromium, served):
+    with opened(chromium, served, "/strategies") as page:
+        page.wait_for_selector(CELL)
+        written = page.evaluate(
+            "[186, 193.09, 1.08612, -0.5, 4689.2, 27189.9].map(dashAgGridFunctions.priceText)"
+            ".concat([-1e-12, 1e300].map(dashAgGridFunctions.metricText))"
+        )
+    assert written == [
+        "186.000", "193.090", "1.08612", "−0.50000", "4,689.2", "27,190", "−1.00e−12", "1.00e+300",
+    ]  # fmt: skip

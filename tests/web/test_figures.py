@@ -92,3 +92,7 @@ def test_a_scatter_says_when_there_is_nothing_to_draw(tmp_path):
     archive.save_universe_results("one", rows, code="none")
     client = Client(guarded(str(tmp_path / "backtests")))
     assert "Return (%)" in str(scatter(client, "return_pct", "profit_factor"))
+
+
+def test_a_page_that_waits_for_long_says_why(client):
+    assert "a store that is slow or away is asked again" in client.get("/_dash-layout").text

@@ -37,10 +37,11 @@
     return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
   };
 
-  /* The digits that a pip needs. */
+  /* The digits that a pip needs, the same for a whole number: prices stand below each other. */
   functions.priceText = function (value) {
-    if (typeof value !== "number" || Math.abs(value) >= 20) return functions.metricText(value);
-    return value.toFixed(5).replace("-", "−");
+    if (typeof value !== "number" || Math.abs(value) >= 10000) return functions.metricText(value);
+    var size = Math.abs(value), digits = size < 20 ? 5 : size < 1000 ? 3 : 1;
+    return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
   };
 
   /* Cents, as long as they are seen. */
