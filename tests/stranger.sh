@@ -23,12 +23,15 @@ sha256sum -c --quiet SHA256SUMS
 duck "select printf('%s  %s', m.sha256, m.key) from (select unnest(members) as m from 'manifest.json')" >sums
 sha256sum -c --quiet sums
 printf 'runs\t%s\n' "$(duck "select len(runs) from 'manifest.json'")"
-printf 'rows in tier1\t%s\n' "$(duck "select count(*) from read_parquet('tier1/*/*.parquet')")"
-printf 'best sharpe_ratio\t%s\n' "$(duck "
-    select max(sharpe_ratio) from read_parquet('tier1/*/*.parquet', union_by_name=true) where not isnan(sharpe_ratio)")"
+if [ -d tier1 ]; then # small runs have their metrics in the record
+    printf 'rows in tier1\t%s\n' "$(duck "select count(*) from read_parquet('tier1/*/*.parquet')")"
+    printf 'best sharpe_ratio\t%s\n' "$(duck "
+        select max(x) from (select try_cast(sharpe_ratio as double) as x
+        from read_parquet('tier1/*/*.parquet', union_by_name=true)) where not isnan(x)")"
+fi
 for record in runs/*.json.zst; do zstd -dcq "$record" >"${record%.zst}"; done
 printf 'details\t%s\n' "$(duck "select sum(len(details.strategy)) from read_json('runs/*.json', union_by_name=true)")"
 file=$(duck "
     select '\"' || f[3] || '\"' from (select unnest(code.files) as f from read_json('runs/*.json', union_by_name=true))
-    where f[1] = '\"strategy.py\"' or f[1] = 'strategy.py' limit 1" | tr -d '"')
-printf 'strategy.py\t%s\n' "$(zstd -dcq "code/${file:0:2}/$file.zst")"
+    where trim(f[1]::varchar, '\"') = 'strategy.py' limit 1" | tr -d '"')
+if [ -n "$file" ]; then printf 'strategy.py\t%s\n' "$(zstd -dcq "code/${file:0:2}/$file.zst")"; fi

@@ -115,19 +115,37 @@ def test_plain_tar_gives_an_archive(filled: Path, tmp_path: Path) -> None:
     assert len(unpacked.runs()) == len(runs) + 1
 
 
-def test_a_stranger_reads_a_bundle_without_us(filled: Path, tmp_path: Path) -> None:
-    archive = opened(filled)
-    archive.bundle(archive.run_ids(), str(tmp_path / "b.tar.zst"))
+def _stranger(bundle: Path) -> dict[str, str]:
+    """Return the facts that a stranger's tools find in a bundle."""
     done = subprocess.run(
-        ["bash", str(HERE / "stranger.sh"), str(tmp_path / "b.tar.zst")],
-        cwd=tmp_path,
+        ["bash", str(HERE / "stranger.sh"), str(bundle)],
+        cwd=bundle.parent,
         env={**os.environ, "DUCKDB_PYTHON": sys.executable},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    facts = dict(line.split("\t") for line in done.stdout.splitlines())
+    assert (done.returncode, done.stderr) == (0, "")
+    return dict(line.split("\t") for line in done.stdout.splitlines())
+
+
+def test_a_stranger_reads_small_runs_and_numbers_kept_as_text(tmp_path: Path) -> None:
+    archive = archiver.open(tmp_path / "a")
+    rows = [{"strategy_name": f"s{at}", "sharpe_ratio": at, "trades": [{"pnl": 1.0}]} for at in range(20)]
+    rows[3]["sharpe_ratio"] = 10**30
+    (tmp_path / "other.py").write_text("x = 1\n")
+    for name, size in (("small", 2), ("large", 20)):
+        run = archive.save_universe_results("u", rows[:size], top_n=2, code=[tmp_path / "other.py"])
+        archive.bundle([run.id], str(tmp_path / f"{name}.tar.zst"))
+    assert _stranger(tmp_path / "small.tar.zst") == {"runs": "1", "details": "2"}
+    large = {"runs": "1", "rows in tier1": "20", "best sharpe_ratio": "1e+30", "details": "2"}
+    assert _stranger(tmp_path / "large.tar.zst") == large
+
+
+def test_a_stranger_reads_a_bundle_without_us(filled: Path, tmp_path: Path) -> None:
+    archive = opened(filled)
+    archive.bundle(archive.run_ids(), str(tmp_path / "b.tar.zst"))
+    facts = _stranger(tmp_path / "b.tar.zst")
     assert facts["runs"] == str(len(archive.runs()))
     rows = archive.load_metrics(history=True)
     large = [run for run in archive.records() if run.tier1 is not None]
