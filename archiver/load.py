@@ -5,6 +5,7 @@ Where several runs have a strategy, the newest one counts, also when it did not 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -253,17 +254,18 @@ class Reader:
             )
         if record.detail_removed and had:
             return NotKeptError(f"the detail of {where} was removed by {record.detail_removed}")
-        text = f"no detail was kept of {where}: {self._rank(record, strategy)}"
-        if len(record.details) < record.top_n:
+        rank, text = self._rank(record, strategy)
+        text = f"no detail was kept of {where}: {text}"
+        if len(record.details) < record.top_n or rank <= record.top_n:
             text += "; it was saved without trades and curves"
         for other in older:
             if any(detail.strategy == strategy for detail in other.details):
                 return NotKeptError(f"{text}; run {other.run} kept it: give run={other.run!r} (--run)")
         return NotKeptError(text)
 
-    def _rank(self, record: Record, strategy: str) -> str:
+    def _rank(self, record: Record, strategy: str) -> tuple[float, str]:
         if record.rank_by is None:
-            return f"it was not ranked, and the run kept the top {record.top_n}"
+            return math.inf, f"it was not ranked, and the run kept the top {record.top_n}"
         table = self.metrics([record], [record.rank_by], history=True)
         own = table["strategy_name"].to_pylist().index(strategy)
         scores = table[record.rank_by].to_pylist()
@@ -274,7 +276,8 @@ class Reader:
         else:
             better = sum(1 for other in scores if other is not None and other > score)
             better += scores[:own].count(score)
-        return f"it ranks {better + 1} of {record.strategies} by {record.rank_by}, and the run's top_n is {record.top_n}"
+        of = f"of {record.strategies} by {record.rank_by}"
+        return better + 1, f"it ranks {better + 1} {of}, and the run's top_n is {record.top_n}"
 
 
 def _without_repeats(records: Sequence[Record]) -> list[Record]:

@@ -165,3 +165,16 @@ def test_one_column_may_be_given_as_text(tmp_path: Path) -> None:
     assert archive.load_trades("s", columns="pnl").column_names == ["pnl"]
     with pytest.raises(archiver.ConfigError, match="no run of 'u' has a metric 'y'"):
         archive.load_metrics("u", columns=["y"])
+
+
+def test_a_strategy_of_the_best_without_detail_says_so(archive: Archive) -> None:
+    results: list[dict[str, Any]] = [
+        {"strategy_name": f"s{at}", "sharpe_ratio": float(at), "equity_curve": [1.0]} for at in range(4)
+    ]
+    del results[2]["equity_curve"]
+    archive.save_universe_results("u", results, top_n=3, code="none")
+    with pytest.raises(
+        archiver.NotKeptError, match=r"it ranks 2 of 4 .*; it was saved without trades and curves"
+    ):
+        archive.load_strategy("s2")
+    assert archive.detailed_strategies() == [("u", "s3"), ("u", "s1"), ("u", "s0")]
