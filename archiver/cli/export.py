@@ -51,7 +51,7 @@ def export(
     """Write the metrics of all strategies, or everything in the old tiered layout.
 
     The same archive gives the same bytes: rows are in order of universe and strategy; `json` has one metric a line, made
-    for `git diff`. `tiered-json` writes all_strategies_metrics.json and detailed_trades/<strategy>.json.
+    for `git diff`. `tiered-json` writes all_strategies_metrics.json and one file a strategy in detailed_trades/.
     """
     from archiver.export import FORMATS
     from archiver.load import records_of
