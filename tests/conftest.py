@@ -13,10 +13,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hypothesis
 import pytest
 
 from archiver.store import Store, open_store
 from tests.wire import Wire
+
+# How long an example takes says something of the machine, nothing of the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 PLACES = ["file", "memory", "moto", "rclone"]
 _BIN = Path(sys.executable).parent

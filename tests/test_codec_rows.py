@@ -166,7 +166,7 @@ tables = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rows=tables, cut=st.integers(1, 8))
 def test_any_rows_come_back_however_they_are_chunked(rows: list[dict[str, Any]], cut: int) -> None:
     rows = one_nan(rows)

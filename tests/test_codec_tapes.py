@@ -144,7 +144,7 @@ def test_a_tape_is_parquet_and_comes_back() -> None:
     assert Tape("timestamps", series(50)).encoded()[0] == data
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     cuts=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 15), st.integers(0, 2)), max_size=25),
     flips=st.sets(st.integers(0, 24), max_size=3),

@@ -246,7 +246,7 @@ class Lifecycle(RuleBasedStateMachine):
 
 
 TestLifecycle = Lifecycle.TestCase
-TestLifecycle.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestLifecycle.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 def test_the_contract_over_any_store(place: Place) -> None:
