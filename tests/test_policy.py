@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.errors import PolicyError
@@ -222,7 +222,6 @@ def actions(decisions: list[Decision]) -> dict[str, str]:
     return {one.run: one.action for one in decisions}
 
 
-@settings(deadline=None)
 @given(RUNS, POLICIES)
 def test_decisions_hold_together(runs: list[tuple[Record, list[str]]], policies: list[Policy]) -> None:
     records = [one for one, _ in runs]
