@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import hypothesis
 import pytest
 
+import archiver
+from archiver.archive import Archive
 from archiver.store import Store, open_store
 from tests.wire import Wire
 
@@ -38,6 +40,18 @@ class Place(NamedTuple):
 
     def open(self, **arguments: Any) -> Store:
         return open_store(self.url, storage_options=self.options, **arguments)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    """Return an archive on disk that is yet to be made."""
+    return archiver.open(tmp_path / "archive")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a place for results in an old format; nothing is there yet."""
+    return tmp_path / "old"
 
 
 @pytest.fixture(scope="session", autouse=True)

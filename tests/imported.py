@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +46,17 @@ def tree(folder: Path) -> dict[str, tuple[str, int]]:
 def named(result: dict[str, Any]) -> dict[str, Any]:
     """Return the row that a result becomes."""
     return {"strategy_name": result["strategy_name"], **old.metrics_of(result)}
+
+
+def write_large(path: Path, beginning: str) -> int:
+    """Write 250 results with many trades behind the beginning of a JSON object; return the bytes, over 30 MB."""
+    trades = [{"pnl_usd": float(n), "note": f"trade {n}"} for n in range(2_000)]
+    with path.open("w") as file:
+        file.write(f"{beginning}[\n")
+        for at in range(250):
+            result = {"strategy_name": f"s{at}", "sharpe_ratio": at / 7, "trades_detailed": trades}
+            file.write(("," if at else "") + json.dumps(result, indent=2))
+        file.write("]}")
+    size = path.stat().st_size
+    assert size > 30_000_000
+    return size

@@ -21,19 +21,8 @@ from archiver.store import open_store
 from tests import old_formats as old
 from tests.conftest import Place
 from tests.faults import DiedError, FaultyStore
-from tests.imported import named, rows, statuses, take
+from tests.imported import named, rows, statuses, take, write_large
 from tests.same import same
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return archiver.open(tmp_path / "archive")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "old"
-
 
 # -- damage --------------------------------------------------------------------------------------------------
 
@@ -223,17 +212,9 @@ def test_deep_nesting_comes_in_or_is_named(archive: Archive, folder: Path, depth
 
 
 def test_memory_does_not_grow_with_the_file(archive: Archive, folder: Path) -> None:
-    trades = [{"pnl_usd": float(n), "note": f"trade {n}"} for n in range(2_000)]
     folder.mkdir()
     path = folder / "universe_001_backtest.json"
-    with path.open("w") as file:
-        file.write('{"universe_name": "u", "results": [\n')
-        for at in range(250):
-            result = {"strategy_name": f"s{at}", "sharpe_ratio": at / 7, "trades_detailed": trades}
-            file.write(("," if at else "") + json.dumps(result, indent=2))
-        file.write("]}")
-    size = path.stat().st_size
-    assert size > 30_000_000
+    size = write_large(path, '{"universe_name": "u", "results": ')
     tracemalloc.start()
     report = take(archive, path, top_n=2)
     peak = tracemalloc.get_traced_memory()[1]

@@ -10,23 +10,12 @@ from typing import Any
 
 import pytest
 
-import archiver
 from archiver.archive import Archive
 from archiver.importing import import_results, open_source
 from archiver.runs import origin
 from tests import old_formats as old
-from tests.imported import named, rows, statuses, take, tree
+from tests.imported import named, rows, statuses, take, tree, write_large
 from tests.same import same
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return archiver.open(tmp_path / "archive")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "old"
 
 
 @pytest.fixture
@@ -202,16 +191,7 @@ def test_a_run_folder_with_a_file_for_each_strategy(archive: Archive, folder: Pa
 
 
 def test_memory_does_not_grow_with_a_file_of_results(archive: Archive, results: Path) -> None:
-    trades = [{"pnl_usd": float(n), "note": f"trade {n}"} for n in range(2_000)]
-    path = results / "optimization_results.json"
-    with path.open("w") as file:
-        file.write('{"results": [\n')
-        for at in range(250):
-            one = {"strategy_name": f"s{at}", "sharpe_ratio": at / 7, "trades_detailed": trades}
-            file.write(("," if at else "") + json.dumps(one, indent=2))
-        file.write("]}")
-    size = path.stat().st_size
-    assert size > 30_000_000
+    size = write_large(results / "optimization_results.json", '{"results": ')
     tracemalloc.start()
     report = import_results(open_source(results.parents[1]), archive.add, top_n=2)
     peak = tracemalloc.get_traced_memory()[1]

@@ -21,16 +21,6 @@ from tests.imported import rows, statuses, take
 MOMENT = dt.datetime.fromisoformat("2025-01-02T03:04:05")
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return archiver.open(tmp_path / "archive")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "old"
-
-
 @pytest.mark.parametrize(
     ("value", "kept"),
     [

@@ -14,16 +14,6 @@ from tests.imported import named, rows, statuses, take, tree
 from tests.same import same
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return archiver.open(tmp_path / "archive")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "old"
-
-
 @pytest.mark.parametrize("with_name", [False, True])
 def test_tiered_json_comes_in_exactly(archive: Archive, folder: Path, with_name: bool) -> None:
     universes = {"universe_002": old.results("B", 40), "universe_001_5min/x": old.results("A", 9)}

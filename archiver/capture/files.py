@@ -17,7 +17,7 @@ from typing import NamedTuple
 from archiver.capture.frames import Source, main_module
 from archiver.capture.literals import other_value
 from archiver.capture.notebook import cell_texts
-from archiver.capture.project import name_in
+from archiver.capture.project import TICK, name_in
 from archiver.capture.secrets import credential, secret_name
 from archiver.model import CodeFile
 from archiver.started import SCRIPT
@@ -68,7 +68,7 @@ def take(source: Source, root: Path) -> Kept:
         before = seen.kept if seen and loaded and seen.module is loaded else None
         kept = _as_loaded(source, kept, kept.file, now, before)
     # A second change within one tick of the clock leaves the same time stamp: such a file is read again.
-    settled = time.time_ns() - now.st_mtime_ns > 50_000_000
+    settled = time.time_ns() - now.st_mtime_ns > TICK
     _seen[key] = _Seen(state if settled else (), loaded, kept)
     return kept
 

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from archiver.capture.project import too_wide
+from archiver.capture.project import TICK, too_wide
 from archiver.capture.secrets import credential, key_lines, secret_name
 
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ _ELSEWHERE = frozenset(
         *("CONFIG", "CONFIG_PARAMETERS", "NAMESPACE", "DIFF_OPTS", "EXTERNAL_DIFF"),
     )
 )
-_TICK = 50_000_000
-"""Nanoseconds in which a second change may leave the same time stamp."""
 
 State = tuple[object, ...]
 
@@ -244,13 +242,13 @@ class Tracked:
             except OSError:
                 missing.append(path)
         gone, self._missing = missing != self._missing, missing
-        return gone or newest > at - _TICK
+        return gone or newest > at - TICK
 
 
 def written_after(path: Path, at: int) -> bool:
     """Tell whether a file was written after a time in nanoseconds, or is gone."""
     try:
-        return _written(path) > at - _TICK
+        return _written(path) > at - TICK
     except OSError:
         return True
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
+from archiver.capture.project import TICK
+
 _NEVER = frozenset(
     {".git", ".hg", ".svn", "__pycache__", "node_modules", "site-packages"}
     | {".ipynb_checkpoints", ".venv", ".tox", ".nox"}
 )
 _MOST = 50_000
 """Folder entries that one pattern may look at: a pattern that means a whole disk must not stop a backtest."""
-_TICK = 50_000_000
-"""Nanoseconds in which a second change may leave the same time stamp."""
 
 Stamps = dict[str, int]
 _found: dict[tuple[str, str], tuple[Stamps, list[Path], str | None]] = {}
@@ -131,7 +131,7 @@ class _Entries:
         self._stamps[folder] = -1  # never the state of a folder: what could not be read is looked at again
         try:
             now = Path(folder).stat().st_mtime_ns
-            if time.time_ns() - now > _TICK:
+            if time.time_ns() - now > TICK:
                 self._stamps[folder] = now
             with os.scandir(folder) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)

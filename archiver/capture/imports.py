@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from archiver.capture.frames import Source, kind
-from archiver.capture.project import within, working_folder
+from archiver.capture.project import TICK, within, working_folder
 
 _COMPILED = (".so", ".pyd", ".pyc", ".dylib")
 _looked_at: dict[str, object] = {}
@@ -178,7 +178,7 @@ def _stamp(folder: Path) -> int:
         now = folder.stat().st_mtime_ns
     except OSError:
         return -1
-    return now if time.time_ns() - now > 50_000_000 else -2
+    return now if time.time_ns() - now > TICK else -2
 
 
 class _Existing:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+TICK = 50_000_000
+"""Nanoseconds in which a second change may leave the same time stamp."""
+
 # A version-controlled tree is the project; else the nearest folder that says so.
 _MARKERS = ((".git", ".hg"), ("pyproject.toml", "setup.py", "setup.cfg", "archiver.toml"), ("strategy.yaml",))
 

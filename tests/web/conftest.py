@@ -153,23 +153,25 @@ def nasty_served(nasty: Made) -> Iterator[str]:
     server.close()
 
 
+def asking(path: str, query: str = "") -> dict[str, Any]:
+    """Return what the browser sends to ask for a page."""
+    return {
+        "output": "..page.children...title.data...version.data..",
+        "outputs": [
+            {"id": "page", "property": "children"},
+            {"id": "title", "property": "data"},
+            {"id": "version", "property": "data"},
+        ],
+        "inputs": [
+            {"id": "url", "property": "pathname", "value": path},
+            {"id": "url", "property": "search", "value": query},
+        ],
+        "changedPropIds": ["url.pathname"],
+    }
+
+
 def callback(client: Client, path: str, query: str = "") -> Any:
     """Ask for a page as the browser does; returns its content as JSON text."""
-    answer = client.post(
-        "/_dash-update-component",
-        json={
-            "output": "..page.children...title.data...version.data..",
-            "outputs": [
-                {"id": "page", "property": "children"},
-                {"id": "title", "property": "data"},
-                {"id": "version", "property": "data"},
-            ],
-            "inputs": [
-                {"id": "url", "property": "pathname", "value": path},
-                {"id": "url", "property": "search", "value": query},
-            ],
-            "changedPropIds": ["url.pathname"],
-        },
-    )
+    answer = client.post("/_dash-update-component", json=asking(path, query))
     assert answer.status_code == 200, answer.text
     return answer.json["response"]

@@ -8,22 +8,10 @@ import pytest
 from werkzeug.test import Client
 
 from archiver.web.security import CALLBACKS
-from tests.web.conftest import callback
+from tests.web.conftest import asking, callback
 
 HOST = {"Host": "127.0.0.1"}
-PAGE = {
-    "output": "..page.children...title.data...version.data..",
-    "outputs": [
-        {"id": "page", "property": "children"},
-        {"id": "title", "property": "data"},
-        {"id": "version", "property": "data"},
-    ],
-    "inputs": [
-        {"id": "url", "property": "pathname", "value": "/"},
-        {"id": "url", "property": "search", "value": ""},
-    ],
-    "changedPropIds": ["url.pathname"],
-}
+PAGE = asking("/")
 HISTORY = {
     "output": "history.children",
     "outputs": {"id": "history", "property": "children"},
