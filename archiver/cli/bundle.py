@@ -8,6 +8,7 @@ import typer
 
 from archiver.cli import complete
 from archiver.cli.call import Call
+from archiver.readable import counted
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
@@ -87,7 +88,7 @@ def create(
         own = archive.bundles.place(name, to=to).name
         elsewhere = {run.id for run in archive.runs() if run.archived and run.archived != own}
         if left := elsewhere.intersection(found):
-            call.say(f"{runs_text(len(left))} left out: the details are in other bundles already")
+            call.say(f"{counted(len(left), 'run')} left out: the details are in other bundles already")
         chosen += [run for run in found if run not in elsewhere]
     # What is to be read back must not be frozen before that.
     late = storage_class if (verify or remove) and _frozen(storage_class) else None
@@ -176,7 +177,7 @@ def verify(ctx: typer.Context, name: _Name) -> None:
             call.print(line)
         state = "is whole" if checked.ok else "is damaged"
         call.say(
-            f"{checked.url} {state}: {runs_text(len(checked.runs))}, {checked.objects:,} objects, "
+            f"{checked.url} {state}: {counted(len(checked.runs), 'run')}, {checked.objects:,} objects, "
             f"{size(checked.bytes)} unpacked"
         )
     if not checked.ok:
@@ -227,12 +228,7 @@ def restore(
     for run in moved.runs:
         call.print(run)
     there = f"; {len(moved.there)} were there already" if moved.there else ""
-    call.say(f"{runs_text(len(moved.runs))} restored to {target.store.url}, {size(moved.bytes)}{there}")
-
-
-def runs_text(count: int) -> str:
-    """Write a number of runs."""
-    return f"{count:,} run" + ("" if count == 1 else "s")
+    call.say(f"{counted(len(moved.runs), 'run')} restored to {target.store.url}, {size(moved.bytes)}{there}")
 
 
 def _selected(
@@ -263,7 +259,9 @@ def _report(call: Call, made: Bundle) -> None:
         return
     call.print(made.url)
     how = "holds" if made.sha256 else "was there already, as it was then, and holds"
-    call.say(f"{made.name} {how} {runs_text(len(made.runs))}, {made.objects:,} objects, {size(made.bytes)}")
+    call.say(
+        f"{made.name} {how} {counted(len(made.runs), 'run')}, {made.objects:,} objects, {size(made.bytes)}"
+    )
 
 
 def _document(made: Bundle) -> dict[str, Any]:
@@ -312,8 +310,10 @@ def _show_removal(call: Call, plan: Removal, removed: tuple[str, ...], *, applie
     print_table(["run", "universe", "what", "size", "reason"], rows, right=["size"])
     total = size(sum(item.bytes for item in plan.removed))
     if applied:
-        call.say(f"details of {runs_text(len(removed))} removed; `archiver gc` frees {total} after its grace")
+        call.say(
+            f"details of {counted(len(removed), 'run')} removed; `archiver gc` frees {total} after its grace"
+        )
     else:
         call.say(
-            f"{runs_text(len(plan.removed))} would lose details, {total}: nothing was removed; add --apply"
+            f"{counted(len(plan.removed), 'run')} would lose details, {total}: nothing was removed; add --apply"
         )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archiver.cli import complete
-from archiver.cli.bundle import runs_text
 from archiver.cli.call import Call
+from archiver.readable import counted
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
@@ -62,7 +62,7 @@ def copy(
     }
     if not call.json:
         call.say(
-            f"{runs_text(len(moved.runs))} copied to {there.store.url}, {moved.objects:,} objects, {size(moved.bytes)};"
+            f"{counted(len(moved.runs), 'run')} copied to {there.store.url}, {moved.objects:,} objects, {size(moved.bytes)};"
             f" {len(moved.there)} were there already"
         )
     if delete_extra:
@@ -87,7 +87,7 @@ def _delete_extra(
             removed = apply_extras(here, there, plan, max_remove=max_remove, step=step)
         if not call.json:
             call.say(
-                f"{runs_text(len(removed))} moved to the trash; `archiver undelete` brings them back until gc"
+                f"{counted(len(removed), 'run')} moved to the trash; `archiver undelete` brings them back until gc"
             )
     return {
         "applied": apply,
