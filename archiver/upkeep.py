@@ -165,7 +165,14 @@ class Upkeep:
     ) -> Collected:
         """Free what no run and no trash within the grace needs; without `apply` only count it.
 
-        Arguments: see `archiver.gc.collect`. Raises IntegrityError or FormatError for a record that cannot be read.
+        Arguments:
+            grace: how long what nothing needs is kept, by the store's clock: `7d`, `12h`.
+            apply: delete.
+            allow_empty: go on although no record is left of many data objects.
+            step: is told how many objects were deleted or counted, again and again.
+
+        Returns what was found; what could not be deleted is in `.failed`. Raises IntegrityError or FormatError for a
+        record that cannot be read, StorageError when a listing fails: nothing has been deleted then.
         """
         self._require()
         return collect(self.store, grace=grace, apply=apply, allow_empty=allow_empty, step=step)
@@ -180,9 +187,19 @@ class Upkeep:
         remember: bool = False,
         step: Callable[[int], object] = lambda _: None,
     ) -> Report:
-        """Compare what the records promise with what is stored. `.ok` of what it returns says whether all is well.
+        """Compare what the records promise with what is stored.
 
-        Arguments: see `archiver.verify.verify`.
+        Arguments:
+            read_data: read every object and compare its sha256; else listings are enough.
+            sample: read only this part of the objects, 0 to 1, chosen anew each time.
+            resume: read all data; this file holds how far reading has come, for the next call to go on from.
+            repair: set records aside that cannot be read, or whose metrics are gone; write down in the others which
+                details are gone. Nothing is deleted.
+            remember: keep in the archive what reading the data found, for the pages to show.
+            step: is told how many objects were read.
+
+        Returns what was found: `.ok` says whether all is well, `.problems` what is not. Raises StorageError when the
+        store fails, ConfigError for a sample that is no share.
         """
         self._require()
         return verify(
@@ -197,12 +214,18 @@ class Upkeep:
         )
 
     def du(self, *, runs: bool = False) -> Usage:
-        """Measure what takes the space: by universe and tier, shared objects, trash, orphans; `runs`: each run, too."""
+        """Measure what takes the space: by universe and tier, shared objects, trash, orphans.
+
+        runs: measure each run, too. Returns the usage, in bytes and objects. Raises ArchiveNotFoundError.
+        """
         self._require()
         return du(self.store, runs=runs)
 
     def df(self) -> list[Space]:
-        """Tell how full the disk of a local archive is, and how much of a configured budget is used."""
+        """Tell how full the disk of a local archive is, and how much of a configured budget is used.
+
+        Returns one space for each of the two that there is. Raises ArchiveNotFoundError.
+        """
         self._require()
         return df(self.store, self._budget)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 import re
@@ -13,10 +14,30 @@ from typing import Any
 import typer.main
 
 import archiver
-from archiver import cli, errors
+from archiver import bundle, capture, cli, errors, gc, model, plan, prune, snapshot, transfer, usage, verify
 
 REFERENCE = Path(__file__).parent / "reference"
 COMPLETION = ("install_completion", "show_completion")  # their wording is typer's, and changes
+RETURNED = (
+    model.Record,
+    plan.Plan,
+    plan.Decision,
+    prune.Pruned,
+    gc.Collected,
+    gc.Tally,
+    verify.Report,
+    verify.Problem,
+    usage.Usage,
+    usage.UniverseUsage,
+    usage.RunUsage,
+    usage.Amount,
+    usage.Space,
+    snapshot.Snapshot,
+    bundle.Bundles,
+    bundle.Bundle,
+    transfer.Moved,
+    capture.Capture,
+)
 NOTE = "<!-- Written by docs/generate.py: change the docstrings, not this file. -->\n"
 
 
@@ -111,28 +132,46 @@ def api_page() -> str:
         thing = getattr(archiver, name)
         if inspect.isclass(thing) and issubclass(thing, BaseException):
             continue  # on the page of errors
+        if inspect.ismodule(thing):
+            thing = getattr(thing, name)  # a package that is called like the function of its name
         if inspect.isclass(thing):
-            parts.append(_class(name, thing))
+            parts.append(_class(f"archiver.{name}", thing))
         elif callable(thing):
             parts.append(f"## archiver.{name}\n\n{_signature(f'archiver.{name}', thing)}\n{_doc(thing)}\n")
+    parts.append("## What methods return\n")
+    parts += [_class(kind.__name__, kind, "###") for kind in RETURNED]
     parts.append("## Errors\n\nSee [errors and exit codes](errors.md).\n")
     return "\n".join(parts)
 
 
-def _class(name: str, kind: type) -> str:
-    parts = [f"## archiver.{name}\n"]
-    if dataclasses.is_dataclass(kind):
-        parts.append(_signature(f"archiver.{name}", kind))
+def _class(title: str, kind: type, level: str = "##") -> str:
+    parts = [f"{level} {title}\n"]
+    if dataclasses.is_dataclass(kind) and kind not in RETURNED:
+        parts.append(_signature(title, kind))
     parts.append(f"{_doc(kind)}\n")
-    for attribute, member in vars(kind).items():
-        if attribute.startswith("_"):
+    if dataclasses.is_dataclass(kind) and kind in RETURNED:
+        parts.append("\n".join(_fields(kind)) + "\n")
+    # What a class inherits is its own to whoever reads about it.
+    members = {name: member for owner in kind.__mro__[:-1] for name, member in vars(owner).items()}
+    for name, member in members.items():
+        if name.startswith("_"):
             continue
         if isinstance(member, property):
-            parts.append(f"### {name}.{attribute}\n\n{_doc(member)}\n")
-        elif callable(getattr(kind, attribute)):
-            function = getattr(kind, attribute)
-            parts.append(f"### {name}.{attribute}\n\n{_signature(attribute, function)}\n{_doc(function)}\n")
+            parts.append(f"{level}# {kind.__name__}.{name}\n\n{_doc(member)}\n")
+        elif inspect.isfunction(member):
+            parts.append(f"{level}# {kind.__name__}.{name}\n\n{_signature(name, member)}\n{_doc(member)}\n")
     return "\n".join(parts)
+
+
+def _fields(kind: type) -> Iterator[str]:
+    """Yield a line for each field, with the text that stands below it in the source."""
+    (body,) = ast.parse(inspect.getsource(kind)).body
+    statements = body.body  # type: ignore[attr-defined]  # it is a class
+    for statement, after in zip(statements, [*statements[1:], None], strict=True):
+        if isinstance(statement, ast.AnnAssign):
+            text = after.value.value if isinstance(after, ast.Expr) else ""  # type: ignore[attr-defined]  # a text
+            told = f": {_one_line(text)}" if text else ""
+            yield f"- `{ast.unparse(statement.target)}: {ast.unparse(statement.annotation)}`{told}"
 
 
 def _signature(name: str, function: Any) -> str:
@@ -156,7 +195,8 @@ def _words(params: list[inspect.Parameter]) -> Iterator[str]:
         starred = starred or param.kind in (param.VAR_POSITIONAL, param.KEYWORD_ONLY)
         stars = {param.VAR_POSITIONAL: "*", param.VAR_KEYWORD: "**"}.get(param.kind, "")
         typed = "" if param.annotation is param.empty else f": {_annotation(param.annotation)}"
-        default = "" if param.default is param.empty else f"{' = ' if typed else '='}{param.default!r}"
+        value = "..." if callable(param.default) else repr(param.default)
+        default = "" if param.default is param.empty else f"{' = ' if typed else '='}{value}"
         yield f"{stars}{param.name}{typed}{default}"
 
 

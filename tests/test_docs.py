@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from archiver import Archive
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 GENERATED = {"cli.md", "api.md", "errors.md"}
@@ -117,6 +119,13 @@ def test_references_are_up_to_date() -> None:
         [sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_reference_has_every_method_of_an_archive() -> None:
+    page = (ROOT / "docs/reference/api.md").read_text()
+    missing = [name for name in dir(Archive) if name[0] != "_" and f"\n### Archive.{name}\n" not in page]
+    assert missing == []
+    assert " at 0x" not in page
 
 
 def anchors(page: Path) -> set[str]:
