@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
+from sys import float_info
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -108,12 +109,17 @@ def numbers(curve: Any) -> list[float]:
     """Return the finite numbers of a curve, whatever else stands in it; empty where it is none."""
     if not isinstance(curve, list):
         return []
-    return [value for value in curve if isinstance(value, int | float) and value - value == 0]
+    return [value for value in curve if isinstance(value, int | float) and _is_finite(value)]
+
+
+def _is_finite(value: float) -> bool:
+    """Tell whether it is a number that a float can be; ints may be greater."""
+    return abs(value) <= float_info.max
 
 
 def sparkline(values: Sequence[float], width: int = 60) -> str:
     """Draw a curve in one line of text, keeping its extremes; empty where nothing is finite."""
-    finite = [value for value in values if value - value == 0]
+    finite = [value / 2 for value in values if _is_finite(value)]  # halves: their differences are finite, too
     if not finite:
         return ""
     width = max(1, min(width, len(finite)))
@@ -122,7 +128,7 @@ def sparkline(values: Sequence[float], width: int = 60) -> str:
     low, high = min(finite), max(finite)
     if high == low:
         return _BARS[3] * width
-    middle = (low + high) / 2
+    middle = low / 2 + high / 2
     # Of the points that share a column the one farthest from the middle is drawn, so that no peak is lost.
     points = [max(step, key=lambda value: abs(value - middle)) for step in steps]
     return "".join(_BARS[round((point - low) / (high - low) * (len(_BARS) - 1))] for point in points)
