@@ -121,7 +121,8 @@ def list_(
     ] = None,
 ) -> None:
     """List the runs of a bundle; only its index is read. Without NAME, list the archive's bundles."""
-    from archiver.cli.output import age, print_table, size
+    from archiver.cli.output import print_table
+    from archiver.readable import age, size
 
     call = Call.of(ctx)
     bundles = call.archive().bundles
@@ -156,7 +157,7 @@ def list_(
 @bundle.command()
 def verify(ctx: typer.Context, name: _Name) -> None:
     """Read a whole bundle and compare every byte with what it promises. Ends with code 3 when it is damaged."""
-    from archiver.cli.output import size
+    from archiver.readable import size
 
     call = Call.of(ctx)
     with call.progress(f"verify {name}", unit="bytes") as step:
@@ -206,7 +207,7 @@ def restore(
     told when it is due and what it costs.
     """
     import archiver
-    from archiver.cli.output import size
+    from archiver.readable import size
 
     call = Call.of(ctx)
     home = call.archive()
@@ -253,7 +254,7 @@ def _frozen(storage_class: str | None) -> bool:
 
 
 def _report(call: Call, made: Bundle) -> None:
-    from archiver.cli.output import size
+    from archiver.readable import size
 
     if call.json:
         return
@@ -301,7 +302,8 @@ def _remove(call: Call, archive: Archive, name: str, *, apply: bool) -> dict[str
 
 
 def _show_removal(call: Call, plan: Removal, removed: tuple[str, ...], *, applied: bool) -> None:
-    from archiver.cli.output import print_table, size
+    from archiver.cli.output import print_table
+    from archiver.readable import size
 
     rows = [
         [item.run, item.universe, "details go" if item.remove else "stays", size(item.bytes), item.reason]

@@ -49,7 +49,7 @@ class Call:
 
     def print_json(self, document: Any) -> None:
         """Write the one JSON document of `--json`; NaN and infinities, which JSON lacks, are null."""
-        from archiver.cli.output import json_bytes
+        from archiver.readable import json_bytes
 
         sys.stdout.write(json_bytes(document).decode())
 

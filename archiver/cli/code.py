@@ -63,7 +63,8 @@ def code(
 
 
 def _show(call: Call, run: str, snapshot: Snapshot) -> None:
-    from archiver.cli.output import print_pairs, print_table, size
+    from archiver.cli.output import print_pairs, print_table
+    from archiver.readable import size
 
     facts = {"how": snapshot.how, "reason": snapshot.reason, **snapshot.provenance}
     if call.json:

@@ -44,8 +44,8 @@ def copy(
     SRC may be a bundle: bundle::PATH.tar.zst. What DST has already is not moved.
     """
     import archiver
-    from archiver.cli.output import size
     from archiver.errors import ConfigError
+    from archiver.readable import size
 
     call = Call.of(ctx)
     if apply and not delete_extra:

@@ -27,8 +27,8 @@ def df(
     For a bucket, write `budget = "500GB"` into archiver.toml. Made for cron: exit code 4 when a threshold is
     crossed.
     """
-    from archiver.cli.output import size
     from archiver.cli.percent import percentage
+    from archiver.readable import size
     from archiver.usage import level
 
     call = Call.of(ctx)

@@ -20,7 +20,8 @@ def du(
 
     The parts add up to the bytes in the store. What several runs share counts once.
     """
-    from archiver.cli.output import print_table, size
+    from archiver.cli.output import print_table
+    from archiver.readable import size
 
     call = Call.of(ctx)
     usage = call.archive().du(runs=runs)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archiver.cli.call import Call
+from archiver.cli.rules import document, print_plan, rule_document, totals, warn
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
-    from archiver.lifecycle import BucketRules, RulesPlan
+    from archiver.lifecycle import RulesPlan
     from archiver.policy import Policy
-    from archiver.rules import Estimate, Event, Rule, Wishes
+    from archiver.rules import Wishes
 
 lifecycle = typer.Typer(
     help="Rules that an S3 bucket carries out by itself: expiry of details by age, moves to colder storage classes, "
@@ -69,8 +70,9 @@ def show(
     ] = False,
 ) -> None:
     """Show the bucket's rules, whose they are, and which of them would harm the archive."""
-    from archiver.cli.output import print_table, printable
+    from archiver.cli.output import print_table
     from archiver.lifecycle import pins_at_risk, read
+    from archiver.readable import printable
 
     call = Call.of(ctx)
     archive = call.archive()
@@ -85,7 +87,7 @@ def show(
                 "url": rules.url,
                 "prefix": rules.root,
                 "versioning": rules.versioning or "off",
-                "rules": [_rule(rule, rules) for rule in rules.document.rules],
+                "rules": [rule_document(rule, rules) for rule in rules.document.rules],
                 "warnings": warnings,
             }
         )
@@ -100,7 +102,7 @@ def show(
         call.say(
             f"the bucket of {rules.url} has no rules: `archiver lifecycle plan` shows what it could have"
         )
-    _warn(call, warnings)
+    warn(call, warnings)
 
 
 @lifecycle.command()
@@ -122,9 +124,9 @@ def plan(
     wishes = _wishes(call, tier2, bundles, abort_uploads, old_versions, min_size)
     made = _plan(call, archive, policies, wishes)
     if call.json:
-        call.print_json(_plan_document(made))
+        call.print_json(document(made))
         return
-    _print_plan(call, made)
+    print_plan(call, made)
     if not made.change.empty:
         call.say("nothing was changed: `archiver lifecycle apply` writes these rules")
 
@@ -153,15 +155,13 @@ def apply(
     wishes = _wishes(call, tier2, bundles, abort_uploads, old_versions, min_size)
     made = _plan(call, archive, policies, wishes)
     if not call.json:
-        _print_plan(call, made)
+        print_plan(call, made)
         sys.stdout.flush()
     done = write(archive.store, made)
     if call.json:
-        call.print_json(
-            {**_plan_document(done or made), "applied": done is not None and not done.change.empty}
-        )
+        call.print_json({**document(done or made), "applied": done is not None and not done.change.empty})
     elif done is not None:
-        _warn(call, [warning for warning in done.warnings if warning not in made.warnings])
+        warn(call, [warning for warning in done.warnings if warning not in made.warnings])
         call.say(f"written and read again: {len(done.change.wanted)} rules of archiver's")
 
 
@@ -182,9 +182,10 @@ def simulate(
     days: Annotated[int | None, typer.Option("--days", min=0, help="Only the next so many days.")] = None,
 ) -> None:
     """Say which object meets which rule on which day: planned rules and those of others together."""
-    from archiver.cli.output import print_table, size
+    from archiver.cli.output import print_table
     from archiver.lifecycle import read
     from archiver.lifecycle import simulate as events_of
+    from archiver.readable import size
 
     call = Call.of(ctx)
     archive = call.archive()
@@ -196,7 +197,7 @@ def simulate(
         wishes = _wishes(call, tier2, bundles, abort_uploads, old_versions, min_size)
         made = _plan(call, archive, policies, wishes)
         before, rules = made.before, (*made.change.wanted, *made.change.others)
-        _warn(call, made.warnings)
+        warn(call, made.warnings)
     events = sorted(_until(events_of(archive.store, before, rules), days))
     if call.json:
         call.print_json({"url": before.url, "events": [event._asdict() for event in events]})
@@ -208,7 +209,7 @@ def simulate(
     ]  # fmt: skip
     if rows:
         print_table(["day", "action", "object", "size", "rule"], rows, right=["size"])
-    call.say(_totals(events))
+    call.say(totals(events))
 
 
 def _until(events: Any, days: int | None) -> Any:
@@ -218,20 +219,6 @@ def _until(events: Any, days: int | None) -> Any:
         return events
     last = datetime.now(UTC).date() + timedelta(days=days)
     return (event for event in events if event.day <= last)
-
-
-def _totals(events: list[Event]) -> str:
-    from collections import Counter
-
-    from archiver.cli.output import size
-
-    counts: Counter[str] = Counter()
-    sizes: Counter[str] = Counter()
-    for event in events:
-        counts[event.action] += 1
-        sizes[event.action] += event.size
-    said = [f"{action}: {counts[action]} objects, {size(sizes[action])}" for action in sorted(counts)]
-    return "; ".join(said) or "no object meets a rule"
 
 
 def _policies(call: Call, within: str | None, universe: str, tags: list[str] | None) -> list[Policy]:
@@ -306,94 +293,3 @@ def _bundled(call: Call, archive: Archive) -> dict[str, str]:
             continue
         found.update({run["id"]: f"bundle {name}" for run in runs if run["detailed"]})
     return found
-
-
-def _print_plan(call: Call, made: RulesPlan) -> None:
-    from archiver.cli.output import print_table, printable
-
-    change, before = made.change, made.before
-    marked = [("-", change.remove), ("+", change.add), ("=", change.stay), (" ", change.others)]
-    for sign, rules in marked:
-        for rule in rules:
-            whose = "  (not archiver's: stays as it is)" if sign == " " else ""
-            call.print(f"{sign} {printable(rule.id or '(no id)')}  {printable(before.text(rule))}{whose}")
-    if made.estimates:
-        headers = [
-            "move to",
-            "after",
-            "objects",
-            "size",
-            "too small",
-            "once",
-            "a month now",
-            "then",
-            "pays back",
-        ]
-        print_table(headers, [_estimate_row(item) for item in made.estimates], right=headers[1:])
-        first = made.estimates[0]
-        call.say(
-            f"estimated in {first.currency} by the prices of {first.prices_of} (set lifecycle.prices); a request an object"
-        )
-    _warn(call, made.warnings)
-    if change.empty:
-        call.say("the bucket's rules are as they should be" if change.stay else "no rule is wanted")
-
-
-def _estimate_row(item: Estimate) -> list[Any]:
-    from archiver.cli.output import number, size
-
-    def money(value: float | None) -> str:
-        return "?" if value is None else number(value)
-
-    months = item.pays_back
-    return [
-        item.storage_class,
-        f"{item.days} d",
-        item.objects,
-        size(item.bytes),
-        item.small,
-        money(item.once),
-        money(item.month_before),
-        money(item.month_after),
-        f"{months:.1f} months" if months is not None else "never" if item.objects else "-",
-    ]
-
-
-def _plan_document(made: RulesPlan) -> dict[str, Any]:
-    import dataclasses
-
-    change = made.change
-    return {
-        "url": made.before.url,
-        "prefix": made.before.root,
-        "versioning": made.before.versioning or "off",
-        **{
-            name: [_rule(rule, made.before) for rule in getattr(change, name)]
-            for name in ("add", "remove", "stay", "others")
-        },
-        "warnings": list(made.warnings),
-        "estimates": [
-            {
-                **dataclasses.asdict(item),
-                "requests": item.objects,
-                "saves": item.saves,
-                "pays_back": item.pays_back,
-            }
-            for item in made.estimates
-        ],
-    }
-
-
-def _rule(rule: Rule, rules: BucketRules) -> dict[str, Any]:
-    return {
-        "id": rule.id,
-        "prefix": rule.prefix,
-        "ours": rules.ours(rule),
-        "enabled": rule.enabled,
-        "does": rules.text(rule),
-    }
-
-
-def _warn(call: Call, warnings: Any) -> None:
-    for warning in warnings:
-        call.say(f"warning: {warning}")

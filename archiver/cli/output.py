@@ -1,4 +1,4 @@
-"""What people read: tables, pairs, sizes, ages, sparklines."""
+"""What commands print: tables and pairs, through a pager where they are long."""
 
 from __future__ import annotations
 
@@ -10,21 +10,10 @@ from contextlib import contextmanager, suppress
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from archiver.readable import age, cell, json_bytes, moment, number, printable, size, sparkline
+from archiver.readable import cell
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-__all__ = [
-    "age",
-    "cell",
-    "json_bytes",
-    "moment",
-    "number",
-    "printable",
-    "size",
-    "sparkline",
-]  # and all below: what commands print with, under one name
 
 _LONGEST = 48
 _BETWEEN = "   "

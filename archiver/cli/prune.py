@@ -122,7 +122,8 @@ def _policy(
 
 
 def _show(plan: Plan, *, kept: bool) -> None:
-    from archiver.cli.output import age, print_table, size
+    from archiver.cli.output import print_table
+    from archiver.readable import age, size
 
     shown = plan.decisions if kept else plan.removals
     rows: list[list[Any]] = [

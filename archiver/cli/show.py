@@ -23,8 +23,8 @@ def show(
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="So many of the best strategies.")] = 10,
 ) -> None:
     """Show one run: what it holds, what it takes, and its best strategies."""
-    from archiver.cli.output import age, moment, print_pairs, print_table, size
-    from archiver.readable import run_document
+    from archiver.cli.output import print_pairs, print_table
+    from archiver.readable import age, moment, run_document, size
 
     call = Call.of(ctx)
     archive = call.archive()
@@ -65,10 +65,9 @@ def show(
 
 def _equity(archive: Archive, run: Run, names: list[str]) -> list[str]:
     """Draw the equity of those strategies whose details were kept; a damaged one is left to `verify`."""
-    from archiver.cli.output import sparkline
     from archiver.errors import ArchiverError
     from archiver.load import Reader
-    from archiver.readable import numbers
+    from archiver.readable import numbers, sparkline
 
     record, reader = archive.record(run.id), Reader(archive.store)
     details = {detail.strategy: detail for detail in record.details}

@@ -153,7 +153,7 @@ def _bar(share: float, width: int) -> str:
 
 def _spread(column: pa.ChunkedArray) -> str:
     """Draw how the values of all strategies are spread: counts between the least and the greatest."""
-    from archiver.cli.output import number, sparkline
+    from archiver.readable import number, sparkline
     from archiver.selection import finite
 
     values = sorted(finite(column))

@@ -117,8 +117,8 @@ def _leading(table: pa.Table) -> list[str]:
 
 def _print_summary(detail: dict[str, Any]) -> None:
     """Print who the strategy is, its leading metrics, and its equity as a line of blocks."""
-    from archiver.cli.output import console, number, print_pairs, sparkline
-    from archiver.readable import numbers
+    from archiver.cli.output import console, print_pairs
+    from archiver.readable import number, numbers, sparkline
     from archiver.selection import LEADING
 
     metrics = detail["metrics"]

@@ -133,7 +133,8 @@ def _print(url: str, root: _Node) -> None:
     """Print drawn lines on a terminal, whole keys where output is piped."""
     import sys
 
-    from archiver.cli.output import print_table, size
+    from archiver.cli.output import print_table
+    from archiver.readable import size
 
     if sys.stdout.isatty():
         first = [root.item.key or url, size(root.item.size), root.item.objects, None]
@@ -146,13 +147,13 @@ def _print(url: str, root: _Node) -> None:
 
 
 def _row(name: str, item: Item) -> list[Any]:
-    from archiver.cli.output import age, size
+    from archiver.readable import age, size
 
     return [name, size(item.size), item.objects, age(item.modified) if item.modified else None]
 
 
 def _drawn(node: _Node, guide: str = "") -> Iterator[list[Any]]:
-    from archiver.cli.output import size
+    from archiver.readable import size
 
     for entry in node.entries:
         last = entry is node.entries[-1] and not node.hidden

@@ -36,7 +36,8 @@ def undelete(
     if call.json:
         call.print_json({"runs": [run_document(one) for one in runs]})
         return
-    from archiver.cli.output import age, print_table, size
+    from archiver.cli.output import print_table
+    from archiver.readable import age, size
 
     rows = [[one.id, one.universe, age(one.created), size(one.bytes), ", ".join(one.tags)] for one in runs]
     if rows:

@@ -62,8 +62,9 @@ def verify(
 
 
 def _show(call: Call, report: Report) -> None:
-    from archiver.cli.output import print_table, size
+    from archiver.cli.output import print_table
     from archiver.plan import count
+    from archiver.readable import size
 
     if report.problems:
         rows = [[problem.run, problem.key, problem.what] for problem in report.problems]
