@@ -77,6 +77,24 @@ def test_a_comparison_shows_the_sides_that_can_be_read(plain: Made, tmp_path, si
     assert names[1] in page
 
 
+def test_a_comparison_names_what_is_damaged_through_and_shows_the_others(plain: Made, tmp_path):
+    archive = archiver.open(plain.url)
+    names = [name for _, name in archive.detailed_strategies(UNIVERSE, plain.runs[0].id)][:2]
+    lost = archive.detailed_strategies(UNIVERSE, plain.runs[1].id)[0][1]
+    newest = f"universe={UNIVERSE}/{plain.runs[1].id}"
+    client = Client(guarded(damaged(plain, tmp_path, f"tier2/{newest}/*", f"tier1/{newest}.parquet")))
+    chosen = [links.Choice(UNIVERSE, name, plain.runs[0].id) for name in names]
+    chosen.insert(1, links.Choice(UNIVERSE, lost, plain.runs[1].id))
+    page = str(callback(client, "/compare", links.compare(chosen).partition("compare")[2]))
+    assert f"{lost} is left out; the others are shown." in page
+    assert "Metrics that differ" in page
+    assert f"Remove {lost}" in page
+    gone = links.Choice(UNIVERSE, "pruned", "20200101T000000Z-00000000")
+    page = str(callback(client, "/compare", links.compare([*chosen, gone]).partition("compare")[2]))
+    assert "pruned is left out" in page
+    assert "compare-curves" in page
+
+
 def test_a_strategy_without_detail_offers_and_shows_only_what_there_is(plain: Made):
     archive = archiver.open(plain.url)
     kept = {name for _, name in archive.detailed_strategies(UNIVERSE)}

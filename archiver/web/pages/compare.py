@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 
-from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotKeptError
+from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotFoundError, NotKeptError
 from archiver.model import Record
 from archiver.selection import Ask
 from archiver.web import code, curves, figures, links, parts
@@ -31,6 +31,8 @@ _NOISE = 1e-12
 class Side:
     """One side of a comparison: its label, where it leads, its metrics, and its curve where one was kept."""
 
+    color = figures.COLORS[0]
+
     def __init__(
         self, label: str, note: str, address: str, record: Record, metrics: dict[str, Any], equity: Any
     ) -> None:
@@ -47,20 +49,24 @@ def page(site: Site, query: links.Query) -> Page:
     if len(texts) > MOST or len(runs) > MOST:
         raise ConfigError(f"compare at most {MOST} at once")
     everything = links.first(query, "all") == "1"
-    if runs:
-        sides = [_run_side(site, run) for run in dict.fromkeys(runs)]
-    else:
-        sides = [_strategy_side(site, links.read_choice(text)) for text in dict.fromkeys(texts)]
     chosen = [("run", run) for run in dict.fromkeys(runs)] or [
         ("strategy", text) for text in dict.fromkeys(texts)
     ]
+    read = [_side(site, at, *one) for at, one in enumerate(chosen)]
+    sides = [side for side in read if isinstance(side, Side)]
+    wrong = [
+        (_name(*one), side) for one, side in zip(chosen, read, strict=True) if not isinstance(side, Side)
+    ]
+    if wrong and not sides:
+        raise wrong[0][1]
     content = [
         parts.heading(
             "Compare",
-            fmt.counted(len(sides), "run" if runs else "strategy", "runs" if runs else "strategies"),
+            fmt.counted(len(chosen), "run" if runs else "strategy", "runs" if runs else "strategies"),
         ),
-        _chosen(sides, chosen),
+        _chosen(read, chosen),
         _adder(bool(runs), chosen),
+        *(parts.failed(error, f"{name} is left out; the others are shown.") for name, error in wrong),
     ]
     if len(sides) < 2:
         text = "Tick rows in Strategies and press Compare, or search for one above."
@@ -88,6 +94,20 @@ def connect(app: Any, site: Site) -> None:
         State("compare-kind", "data"),
         prevent_initial_call=True,
     )
+
+
+def _side(site: Site, at: int, kind: str, text: str) -> Side | ArchiverError:
+    """Read one side, or return why it cannot be: the others are shown all the same."""
+    try:
+        side = _run_side(site, text) if kind == "run" else _strategy_side(site, links.read_choice(text))
+    except (IntegrityError, NotFoundError) as error:
+        return error
+    side.color = figures.COLORS[at % len(figures.COLORS)]
+    return side
+
+
+def _name(kind: str, text: str) -> str:
+    return fmt.short_run(text) if kind == "run" else links.read_choice(text).strategy
 
 
 def _strategy_side(site: Site, choice: links.Choice) -> Side:
@@ -126,28 +146,22 @@ def _address(chosen: list[tuple[str, str]], *, everything: bool = False, scale: 
     )
 
 
-def _chosen(sides: list[Side], chosen: list[tuple[str, str]]) -> Any:
+def _chosen(read: list[Side | ArchiverError], chosen: list[tuple[str, str]]) -> Any:
     items = []
-    for at, side in enumerate(sides):
-        rest = [one for number, one in enumerate(chosen) if number != at]
-        items.append(
-            html.Li(
-                [
-                    html.Span(
-                        className="dot", style={"background": figures.COLORS[at % len(figures.COLORS)]}
-                    ),
-                    parts.named(parts.link(side.label, side.address), side.note),
-                    html.A(
-                        "×",
-                        href=_address(rest),
-                        className="remove",
-                        title="Remove",
-                        **{"aria-label": f"Remove {side.label}"},
-                    ),
-                ],
-                className="side-item",
-            )
+    for one, side in zip(chosen, read, strict=True):
+        rest, name = [other for other in chosen if other != one], _name(*one)
+        if isinstance(side, Side):
+            shown = [
+                html.Span(className="dot", style={"background": side.color}),
+                parts.named(parts.link(name, side.address), side.note),
+            ]
+        else:
+            why = "damaged" if isinstance(side, IntegrityError) else "not there"
+            shown = [parts.named(name, f"{why}, left out")]
+        remove = html.A(
+            "×", href=_address(rest), className="remove", title="Remove", **{"aria-label": f"Remove {name}"}
         )
+        items.append(html.Li([*shown, remove], className="side-item"))
     return html.Ul(items, className="sides") if items else None
 
 
@@ -191,7 +205,7 @@ def _options(site: Site, text: str, kind: str) -> list[dict[str, str]]:
 
 def _curves(sides: list[Side], chosen: list[tuple[str, str]], everything: bool, *, percent: bool) -> Any:
     traces = []
-    for at, side in enumerate(sides):
+    for side in sides:
         if not len(side.equity):
             continue
         x, y = curves.thin(side.equity, most=1200)
@@ -202,7 +216,7 @@ def _curves(sides: list[Side], chosen: list[tuple[str, str]], everything: bool, 
         across = (x / max(1, len(side.equity) - 1) * 100).tolist()
         traces.append(
             figures.line(
-                across, y.tolist(), side.label, figures.COLORS[at % len(figures.COLORS)],
+                across, y.tolist(), side.label, side.color,
                 hovertemplate="%{y:,.2f}" + ("%" if percent else "") + "<extra>%{fullData.name}</extra>",
             )
         )  # fmt: skip
@@ -240,13 +254,13 @@ def _metrics(sides: list[Side], chosen: list[tuple[str, str]], everything: bool,
     head = ["Metric"] + [
         html.Span(
             [
-                html.Span(className="dot", style={"background": figures.COLORS[at % len(figures.COLORS)]}),
+                html.Span(className="dot", style={"background": side.color}),
                 html.Span(side.label, className="side-name"),
             ],
             className="side-head",
             title=side.label,
         )
-        for at, side in enumerate(sides)
+        for side in sides
     ]
     toggle = parts.link(
         "Show differences only" if everything else f"Show all {len(names)}",
