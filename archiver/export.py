@@ -10,17 +10,21 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from archiver import layout
+from archiver.codec.rows import free_name
 from archiver.errors import ConfigError
 from archiver.load import Part, Reader
 from archiver.model import Detail, Record
 from archiver.runs import origin
 from archiver.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FORMATS = ("json", "csv", "jsonl", "parquet", "tiered-json")
 METRICS = "all_strategies_metrics.json"
@@ -29,6 +33,7 @@ _ROWS, _TOTAL = "strategies", "total_strategies"
 _FIRST = ("universe", "strategy_name", "run")
 _LONGEST = 200
 _LINES = 1_000
+_MARK = b"archiver.metric"
 _NESTED = frozenset({dict, list})
 
 Row = dict[str, Any]
@@ -301,7 +306,7 @@ def _write_csv(rows: Iterator[tuple[Row, Row]], names: Sequence[str], out: Binar
     text = io.StringIO(newline="")
     writer = csv.writer(_Lines(text), lineterminator="\r\n")
     first = list(_FIRST if history else _FIRST[:2])
-    writer.writerow([*first, *(f"metrics.{name}" if name in _FIRST else name for name in names)])
+    writer.writerow([*first, *(_column(name, names) for name in names)])
     count = 0
     for keys, metrics in rows:
         writer.writerow([*keys.values(), *(_cell(metrics.get(name)) for name in names)])
@@ -310,6 +315,11 @@ def _write_csv(rows: Iterator[tuple[Row, Row]], names: Sequence[str], out: Binar
             _pour(text, out)
     _pour(text, out)
     return count
+
+
+def _column(name: str, names: Collection[str]) -> str:
+    """Return the name of a metric's column: one called `universe` or `run` steps aside."""
+    return free_name(f"metrics.{name}", names) if name in _FIRST else name
 
 
 class _Lines:
@@ -349,8 +359,23 @@ def _write_parquet(reader: Reader, records: Sequence[Record], out: BinaryIO, *, 
     first = list(_FIRST if history else _FIRST[:2])
     names = sorted(name for name in table.column_names if name not in _FIRST)
     table = table.sort_by([(name, "ascending") for name in first]).select([*first, *names])
+    table = _with_marks(table, reader, records)
     parquet.write_table(table, out, compression="zstd")
     return int(table.num_rows)
+
+
+def _with_marks(table: pa.Table, reader: Reader, records: Sequence[Record]) -> pa.Table:
+    """Mark columns that stepped aside with the metric that they hold, for an import."""
+    aside = [name for name in table.column_names if name.startswith("metrics.")]
+    names = reader.metric_names(records) if aside else ()
+    for metric in set(_FIRST) & set(names):
+        column = _column(metric, names)
+        for at, item in enumerate(table.schema):
+            if item.name in (column, f"{column}.text"):
+                held = metric + item.name.removeprefix(column)
+                field = item.with_metadata({**(item.metadata or {}), _MARK: held.encode()})
+                table = table.set_column(at, field, table.column(at))
+    return table
 
 
 def target_of(store: Store) -> Store:

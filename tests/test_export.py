@@ -192,6 +192,18 @@ def test_a_name_in_two_universes_has_two_files(archive: Archive, tmp_path: Path)
     assert_equal(archive, again)
 
 
+def test_which_universe_has_the_plain_name_stays_through_imports(archive: Archive, tmp_path: Path) -> None:
+    for universe, names in (("u1", "ST"), ("u2", "TU"), ("u3", "S/"), ("u4", "U/")):
+        rows = [{"strategy_name": name, "x": 1.0, "trades_detailed": [{"p": 1}]} for name in names]
+        archive.save_universe_results(universe, rows, code="none")
+    tiered(archive, tmp_path / "first")
+    again = archiver.open(tmp_path / "again")
+    take(again, tmp_path / "first")
+    tiered(again, tmp_path / "second")
+    assert files(tmp_path / "second") == files(tmp_path / "first")
+    assert [again.load_strategy(name)["universe"] for name in "STU/"] == ["u3", "u2", "u4", "u4"]
+
+
 def test_any_name_has_a_file(archive: Archive, tmp_path: Path) -> None:
     names = ["a/b", "..", ".hidden", "x" * 300, "ü" * 150, "nul\0", "a b*?"]
     results = [
@@ -334,6 +346,38 @@ def test_an_export_as_json_comes_back_under_its_universes(archive: Archive, tmp_
     assert_equal(archive, again)
     report = import_results(open_source(tmp_path / "metrics.json"), again.add, known_imports(again.store))
     assert [outcome.status for outcome in report.outcomes] == ["present", "present"]
+
+
+@pytest.mark.parametrize("form", ["json", "parquet"])
+def test_metrics_called_like_columns_come_back(archive: Archive, tmp_path: Path, form: str) -> None:
+    rows: list[dict[str, Any]] = [
+        {
+            "strategy_name": f"s{at}",
+            "metrics.universe": at,
+            "name": "n",
+            "rank": at,
+            "run": [1.5, "20250101T000000Z-00000000", "u", None][at],
+            "strategy": "t",
+            "universe": ["x", "u", 2.5, 2**70][at],
+            "universe_name": "w",
+        }
+        for at in range(4)
+    ]
+    archive.save_universe_results("u", rows, code="none")
+    (tmp_path / f"metrics.{form}").write_bytes(metrics(archive, form))
+    again = archiver.open(tmp_path / "again")
+    take(again, tmp_path / f"metrics.{form}")
+    assert Reader(again.store).rows(again.records()[0]) == rows
+    assert {(record.universe, record.strategies) for record in again.records()} == {("u", 4)}
+
+
+def test_columns_of_csv_have_names_of_their_own(archive: Archive) -> None:
+    archive.save_universe_results(
+        "u", [{"strategy_name": "s", "universe": "mine", "metrics.universe": 1}], code="none"
+    )
+    first, second = csv.reader(io.StringIO(metrics(archive, "csv").decode()))
+    assert first == ["universe", "strategy_name", "metrics.universe", "metrics.universe_"]
+    assert second == ["u", "s", "1", "mine"]
 
 
 def test_any_name_is_one_field_of_csv(archive: Archive) -> None:

@@ -153,7 +153,9 @@ class Entries:
             kind = type(value).__name__
             raise IntegrityError(f"{self._key} has a {kind} among its results: an object was expected")
         self._count += 1
-        flat = without_universe(self._with_name(_flat(value)), universe)
+        flat = self._with_name(_flat(without_universe(value, universe)))
+        if _named_in(value) is None:
+            flat = without_universe(flat, universe)
         trades = flat.get("trades")
         if isinstance(trades, list):
             del flat["trades"]
@@ -194,7 +196,13 @@ class Entries:
 
 
 def named_universe(value: Any) -> str | None:
-    """Return the universe that an entry names."""
+    """Return the universe that an entry names, beside its metrics or else among them."""
+    if not isinstance(value, dict):
+        return None
+    return _named_in(value) or _named_in(value.get("metrics"))
+
+
+def _named_in(value: Any) -> str | None:
     if not isinstance(value, dict):
         return None
     return next((value[name] for name in UNIVERSES if isinstance(value.get(name), str) and value[name]), None)
@@ -210,11 +218,11 @@ def _flat(value: dict[str, Any]) -> Result:
     nested = flat.get("metrics")
     if isinstance(nested, dict):
         del flat["metrics"]
+        flat.pop("rank", None)
         name = flat.pop("strategy_name", nested.get("strategy_name"))
         first = {} if name is None else {"strategy_name": name}
         detail = {name: flat.pop(name) for name in ("trades", *DETAIL) if name in flat}
         flat = {**first, **{k: v for k, v in nested.items() if k != "strategy_name"}, **flat, **detail}
-        flat.pop("rank", None)
     return flat
 
 

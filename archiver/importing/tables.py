@@ -13,15 +13,17 @@ from archiver.importing.find import Found
 from archiver.importing.source import SIDECAR, Source
 from archiver.importing.spool import Spool
 from archiver.importing.universe_json import universe_name
+from archiver.layout import is_run_id
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS = 1_000
 _JSON = {b"archiver": b"json"}
+_METRIC = b"archiver.metric"
+"""On a column that an export named otherwise than the metric, which is called as one of the first columns."""
 _APART = ".text"
 _UNIVERSES = ("universe", "universe_name")
-_NOT_METRICS = ("run", "__index_level_0__")
 
 
 def read_table(source: Source, found: Found, spool: Spool, outcomes: list[Outcome]) -> Iterator[Batch]:
@@ -75,10 +77,12 @@ def table_rows(
                 raise FormatError(f"{key} holds no results: it has no column strategy_name")
             lots = _repeats(parquet)
             entries = Entries(key)
+            metrics = {item.name: _metric(item) for item in schema}
+            aside = any(name != metric for name, metric in metrics.items())
             for batch in parquet.iter_batches(_ROWS):
                 for row in batch.to_pylist():
                     universe, entry = _row(plain(row, key), schema, single, lots)
-                    yield universe, entries.result(entry, universe)
+                    yield universe, entries.result(entry, "" if aside else universe)
             outcomes += entries.outcomes()
         except (pa.ArrowException, OSError, ValueError) as error:
             raise IntegrityError(f"{key} is damaged: {str(error).splitlines()[0]}") from None
@@ -103,20 +107,29 @@ def _row(row: Result, schema: pa.Schema, single: str, lots: bool) -> tuple[str, 
             break
     if lots:
         universe = f"{single}_lot{row['lot_size']}"
-    for name in _NOT_METRICS:
-        row.pop(name, None)
-    for item in schema:
-        value = row.get(item.name)
+    row.pop("__index_level_0__", None)
+    if isinstance(row.get("run"), str) and is_run_id(row["run"]):
+        del row["run"]
+    fields = {_metric(item): item for item in schema if item.name in row}
+    row = {metric: row[item.name] for metric, item in fields.items()}
+    for metric, item in fields.items():
+        value = row[metric]
         ours = (item.metadata or {}).items() >= _JSON.items()
-        if (ours or item.name in DETAIL) and isinstance(value, str):
-            value = row[item.name] = loads(value)
-        name = item.name.rstrip("_").removesuffix(_APART)
-        if ours and name != item.name and name in row and _is_apart(row[name], value):
-            del row[item.name]
+        if (ours or metric in DETAIL) and isinstance(value, str):
+            value = row[metric] = loads(value)
+        name = metric.rstrip("_").removesuffix(_APART)
+        if ours and name != metric and name in row and _is_apart(row[name], value):
+            del row[metric]
             row[name] = row[name] if value is None else value
-        elif item.name in DETAIL and value is None:
-            row.pop(item.name, None)
+        elif metric in DETAIL and value is None:
+            del row[metric]
     return universe, row
+
+
+def _metric(item: pa.Field) -> str:
+    """Return the metric that a column holds: its name, unless an export had to call it otherwise."""
+    mark = (item.metadata or {}).get(_METRIC)
+    return item.name if mark is None else str(mark.decode())
 
 
 def _is_apart(number: Any, value: Any) -> bool:

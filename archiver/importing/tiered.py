@@ -6,6 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from archiver.codec.detail import Kept
@@ -58,6 +59,7 @@ def read_tiered(source: Source, found: Found, spool: Spool, outcomes: list[Outco
     owned = _by_universe(heads, file.wanted, outcomes)
     latest = max(entry.modified for entry in found.entries)
     created = moment(file.members.get("last_updated"), latest if metrics is None else metrics.modified)
+    later = _places_in_time(owned)
     for universe in dict.fromkeys([*spool.names(), *owned]):
         own = owned.get(universe, [])
         facts = file.facts(universe)
@@ -66,7 +68,7 @@ def read_tiered(source: Source, found: Found, spool: Spool, outcomes: list[Outco
             key=found.key or source.name,
             form="tiered-json",
             universe=universe,
-            created=created,
+            created=created + timedelta(microseconds=later.get(universe, 0)),
             fingerprint=_fingerprint(source, universe, spool, own),
             results=_Results(spool, universe, details),
             kept=details,
@@ -138,6 +140,21 @@ def _by_universe(
         )
         outcomes.append(Outcome(head.key, SKIPPED, f"it names no universe, and {which}"))
     return owned
+
+
+def _places_in_time(owned: dict[str, list[Head]]) -> dict[str, int]:
+    """Tell which universes were saved after which: of one name, the detail saved last has the shortest file name."""
+    names: dict[str, list[tuple[int, str]]] = {}
+    for universe, heads in owned.items():
+        for head in heads:
+            names.setdefault(head.strategy, []).append((len(head.key), universe))
+    before = {(one[1], min(its)[1]) for its in names.values() for one in its}
+    places = dict.fromkeys(owned, 0)
+    for _ in places:  # as often as it can matter; a circle is no order
+        for earlier, last in before:
+            if earlier != last:
+                places[last] = max(places[last], places[earlier] + 1)
+    return places
 
 
 def _fingerprint(source: Source, universe: str, spool: Spool, heads: list[Head]) -> str:

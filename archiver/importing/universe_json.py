@@ -21,7 +21,6 @@ from archiver.importing.batch import (
     fingerprint,
     moment,
     named_universe,
-    without_universe,
 )
 from archiver.importing.find import Found
 from archiver.importing.json_stream import BEGIN, elements, first_character, members
@@ -44,9 +43,8 @@ def read_universe(source: Source, found: Found, spool: Spool, outcomes: list[Out
     results = _Results(source, entry.key, universe, rest, outcomes)
     by_universe: dict[str, Callable[[], Iterator[Result]]] = {universe: results}
     if not any(isinstance(facts.get(name), str) for name in UNIVERSES):
-        as_they_are = _Results(source, entry.key, "", rest, outcomes)
-        if named_universe(next(as_they_are(), None)) is not None:
-            _sort(as_they_are(), universe, spool)
+        if named_universe(next(results.entries(), None)) is not None:
+            _sort(results, spool)
             by_universe = {name: partial(spool.values, name) for name in spool.names()}
     for name, its in by_universe.items():
         yield Batch(
@@ -60,11 +58,13 @@ def read_universe(source: Source, found: Found, spool: Spool, outcomes: list[Out
         )
 
 
-def _sort(results: Iterator[Result], otherwise: str, spool: Spool) -> None:
-    """Let results wait by the universe that they name; that of those that name none is the other."""
-    for result in results:
-        universe = named_universe(result) or otherwise
-        spool.add(universe, without_universe(result, universe))
+def _sort(results: _Results, spool: Spool) -> None:
+    """Let results wait by the universe that they name; that of those that name none is the file's."""
+    entries = Entries(results.key)
+    for value in results.entries():
+        universe = named_universe(value) or results.universe
+        spool.add(universe, entries.result(value, universe))
+    results.outcomes += entries.outcomes()
 
 
 def universe_name(facts: dict[str, Any], key: str) -> str:
@@ -102,19 +102,24 @@ class _Results:
     outcomes: list[Outcome]
 
     def __call__(self) -> Iterator[Result]:
-        found = False
         same = SameValues()
         entries = Entries(self.key)
+        for value in self.entries():
+            yield same.of(entries.result(value, self.universe))
+        self.outcomes += entries.outcomes()
+
+    def entries(self) -> Iterator[Any]:
+        """Yield the entries as they stand in the file. Raises FormatError where there is no list of them."""
+        found = False
         for name, value in self._values():
             if name not in _RESULTS:
                 self.facts[name] = value
                 continue
             found = True
             if value is not BEGIN:
-                yield same.of(entries.result(_named(value), self.universe))
+                yield _named(value)
         if not found:
             raise FormatError(f"{self.key} has no list of results: it is in no format that archiver knows")
-        self.outcomes += entries.outcomes()
 
     def _values(self) -> Iterator[tuple[str, Any]]:
         with self.source.open(self.key) as file:
