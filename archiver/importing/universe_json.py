@@ -42,10 +42,10 @@ def read_universe(source: Source, found: Found, spool: Spool, outcomes: list[Out
     rest: dict[str, Any] = {}
     results = _Results(source, entry.key, universe, rest, outcomes)
     by_universe: dict[str, Callable[[], Iterator[Result]]] = {universe: results}
-    if not any(isinstance(facts.get(name), str) for name in UNIVERSES):
-        if named_universe(next(results.entries(), None)) is not None:
-            _sort(results, spool)
-            by_universe = {name: partial(spool.values, name) for name in spool.names()}
+    by_file = any(isinstance(facts.get(name), str) for name in UNIVERSES)
+    if not by_file and named_universe(next(results.entries(), None)) is not None:
+        _sort(results, spool)
+        by_universe = {name: partial(spool.values, name) for name in spool.names()}
     for name, its in by_universe.items():
         yield Batch(
             key=entry.key,
