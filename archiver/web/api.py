@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import mimetypes
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -30,6 +31,7 @@ from archiver.selection import Ask, parse_sort
 from archiver.web.export import PIECE, TYPES, apart, stream
 
 if TYPE_CHECKING:
+    from archiver.web.data import Metrics
     from archiver.web.rows import Rows
     from archiver.web.site import Site
 
@@ -42,6 +44,9 @@ _STATUS: tuple[tuple[type[ArchiverError], int], ...] = (
     (StorageError, 503),
     (ArchiverError, 500),
 )
+_MOST_LONG = 4
+"""So many long answers may be under way: each takes one of the server's threads for as long as its reader likes."""
+_long = threading.BoundedSemaphore(_MOST_LONG)
 _OF_TABLES = "columns where sort offset limit format download"
 ENDPOINTS = {
     "/api/archive": "the archive: URL, counts, version of its state",
@@ -49,7 +54,8 @@ ENDPOINTS = {
     "/api/runs/<run>": "one run: its record, tags, objects",
     "/api/runs/<run>/code": "captured files; /api/runs/<run>/code/<path> gives one",
     "/api/universes": "universes with their newest runs",
-    "/api/metrics": "metrics of strategies: universe, run, history, columns, search, where, sort, offset, limit, format",
+    "/api/metrics": "metrics of strategies: universe, run, history, columns, search, where, sort, offset, limit, format,"
+    " without_damaged",
     "/api/strategy": "one strategy's full detail: universe, name, run",
     "/api/trades/<universe>/<strategy>": "its trades: run, columns, where, sort, offset, limit, format",
     "/api/objects": "keys below a prefix: prefix, after, limit",
@@ -68,7 +74,11 @@ def blueprint(site: Site) -> Blueprint:
         ("/runs/<run>/code", lambda run: _code(site, run), ""),
         ("/runs/<run>/code/<path:path>", lambda run, path: _file(site, run, path), ""),
         ("/universes", lambda: _universes(site), ""),
-        ("/metrics", lambda: _metrics(site), f"universe run history strategy search {_OF_TABLES}"),
+        (
+            "/metrics",
+            lambda: _metrics(site),
+            f"universe run history strategy search without_damaged {_OF_TABLES}",
+        ),
         ("/strategy", lambda: _strategy(site), "name strategy universe run download"),
         ("/trades", lambda: _trades(site, None, None), f"name strategy universe run {_OF_TABLES}"),
         (
@@ -189,7 +199,7 @@ def _universes(site: Site) -> Response:
 def _metrics(site: Site) -> Response:
     args = request.args
     metrics = site.data.metrics(args.get("run") or None, history=_yes("history"))
-    metrics.require(args.get("universe") or None)
+    incomplete = _lacks_damaged(metrics, args.get("universe") or None)
     ask = Ask(
         args.get("universe", ""),
         args.get("search", ""),
@@ -201,7 +211,24 @@ def _metrics(site: Site) -> Response:
     names = args.getlist("strategy")
     if names:
         chosen = chosen.among("strategy_name", names)
-    return _table(chosen, "metrics", "metrics")
+    return _table(chosen, "metrics", "metrics-incomplete" if incomplete else "metrics")
+
+
+def _lacks_damaged(metrics: Metrics, universe: str | None) -> bool:
+    """Tell whether damaged universes are left out, as was asked. Raises IntegrityError where that was not asked."""
+    if universe is None and metrics.damaged and _yes("without_damaged"):
+        return True
+    try:
+        metrics.require(universe)
+    except IntegrityError as error:
+        if universe is not None:
+            raise
+        names = ", ".join(repr(name) for name in sorted(metrics.damaged))
+        raise IntegrityError(
+            f"{error}; damaged of all universes: {names}: name another one, or leave out what is damaged with "
+            "without_damaged=1"
+        ) from None
+    return False
 
 
 def _strategy(site: Site) -> Response:
@@ -255,6 +282,19 @@ def _object(site: Site) -> Response:
     answer = Response(chunks(), content_type="application/octet-stream")
     answer.headers["Content-Length"] = str(entry.size)
     answer.headers["Content-Disposition"] = _disposition(name)
+    return answer if entry.size <= 1 << 20 else _one_of_few(answer)
+
+
+def _one_of_few(answer: Response) -> Response:
+    """Return a long answer, or refuse it while as many as may be are under way."""
+    if request.method == "HEAD":
+        return answer
+    if not _long.acquire(blocking=False):
+        text = f"{_MOST_LONG} long downloads are under way: try again when one of them has ended"
+        answer = _json({"error": {"kind": "Error", "message": text}}, 503)
+        answer.headers["Retry-After"] = "10"
+        return answer
+    answer.call_on_close(_long.release)
     return answer
 
 
@@ -282,10 +322,12 @@ def _table(rows: Rows, key: str, name: str) -> Response:
     form = request.args.get("format", "json")
     part = rows.slice(_whole("offset", 0), _whole("limit", len(rows)))
     data: Any = apart(stream(part, form, key, len(rows)))
-    if len(part) <= PIECE:
+    is_long = len(part) > PIECE
+    if not is_long:
         # What is small is made before it is promised: its length is told, and a failure is an answer.
         data = b"".join(data)
-    return download(data, f"{name}.{form}", TYPES[form], inline=form == "json" and not _yes("download"))
+    answer = download(data, f"{name}.{form}", TYPES[form], inline=form == "json" and not _yes("download"))
+    return _one_of_few(answer) if is_long else answer
 
 
 def _named(universe: str | None, strategy: str | None) -> tuple[str, str | None, str | None]:

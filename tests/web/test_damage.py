@@ -61,6 +61,21 @@ def test_the_api_gives_whole_tables_or_says_why_not(plain: Made, tmp_path):
     assert client.get("/api/metrics?universe=other").json["total"] == 30
 
 
+def test_all_universes_but_the_damaged_ones_are_given_on_request(plain: Made, tmp_path):
+    client = Client(guarded(damaged(plain, tmp_path, TIER1)))
+    assert f"damaged of all universes: '{UNIVERSE}'" in client.get("/api/metrics").json["error"]["message"]
+    answer = client.get("/api/metrics?without_damaged=1&format=csv")
+    assert (answer.status_code, answer.text.count("\n")) == (200, 31)
+    assert "metrics-incomplete.csv" in answer.headers["Content-Disposition"]
+    assert client.get(f"/api/metrics?without_damaged=1&universe={UNIVERSE}").status_code == 500
+    page = str(callback(client, "/strategies"))
+    assert f"Without what is damaged: {UNIVERSE}" in page
+    whole = Client(guarded(plain.url))
+    assert "Without what is damaged" not in str(callback(whole, "/strategies"))
+    answer = whole.get("/api/metrics?without_damaged=1&format=csv")
+    assert "metrics.csv" in answer.headers["Content-Disposition"]
+
+
 def test_nothing_is_shown_as_all_where_everything_is_damaged(plain: Made, tmp_path):
     client = Client(guarded(damaged(plain, tmp_path, TIER1, "tier1/universe=other/*.parquet")))
     assert "This object is damaged" in str(callback(client, "/strategies"))

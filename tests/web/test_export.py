@@ -84,9 +84,26 @@ def test_answers_come_piece_by_piece_where_they_are_long(client, monkeypatch):
     small = client.get("/api/metrics?format=csv", headers={"Host": "localhost"})
     assert small.headers["Content-Length"] == str(len(small.data))
     monkeypatch.setattr(api, "PIECE", 10)
-    large = client.get("/api/metrics?format=csv", headers={"Host": "localhost"})
+    large = client.get("/api/metrics?format=csv", headers={"Host": "localhost"}, buffered=True)
     assert "Content-Length" not in large.headers
     assert large.data == small.data
+
+
+def test_slow_readers_leave_threads_for_others(client, monkeypatch):
+    monkeypatch.setattr(api, "PIECE", 10)
+    address, headers = "/api/metrics?format=csv", {"Host": "localhost"}
+    slow = [client.get(address, headers=headers, buffered=False) for _ in range(4)]
+    assert [answer.status_code for answer in slow] == [200] * 4
+    refused = client.get(address, headers=headers)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
+    assert "try again" in refused.json["error"]["message"]
+    assert client.get("/api/metrics?format=csv&limit=5", headers=headers).status_code == 200
+    slow.pop().close()
+    assert client.get(address, headers=headers, buffered=True).data.count(b"\n") == 151
+    assert client.head(address, headers=headers).status_code == 200
+    for answer in slow:
+        assert answer.data.count(b"\n") == 151
+        answer.close()
 
 
 def test_rows_among_some_names_keep_their_order():

@@ -60,7 +60,7 @@
       history.replaceState(history.state, "", "/strategies" + (String(shown) ? "?" + shown : ""));
       ["csv", "parquet", "arrow", "json"].forEach(function (form) {
         var link = document.getElementById("export-" + form);
-        var asked = query(Object.assign({}, ask, { chosen: false }), sort, { format: form, download: "1" });
+        var asked = query(Object.assign({}, ask, { chosen: false }), sort, { format: form, download: "1", without_damaged: ask.damaged ? "1" : "" });
         if (link) link.href = "/api/metrics?" + asked;
       });
       return sort === sorted ? none() : sort;

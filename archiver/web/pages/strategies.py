@@ -56,6 +56,7 @@ def page(site: Site, query: links.Query) -> Page:
         "run": run,
         "columns": shown,
         "chosen": bool(chosen),
+        "damaged": bool(metrics.damaged),
     }
     numeric = numeric_columns(metrics.table)
     x, y = scatter.axes(query, numeric, score)
@@ -65,7 +66,9 @@ def page(site: Site, query: links.Query) -> Page:
             "Strategies",
             html.Span(id="strategies-status", role="status"),
             over=over,
-            actions=_actions(_chooser(names, shown), is_open=links.first(query, "scatter") == "1"),
+            actions=_actions(
+                _chooser(names, shown), sorted(metrics.damaged), is_open=links.first(query, "scatter") == "1"
+            ),
         ),
         _filters(site, ask),
         html.Div(id="strategies-error"),
@@ -192,7 +195,7 @@ def _status(site: Site, ask: dict[str, Any]) -> tuple[Any, Any]:
     )
 
 
-def _actions(chooser: Any, *, is_open: bool) -> list[Any]:
+def _actions(chooser: Any, damaged: list[str], *, is_open: bool) -> list[Any]:
     formats = (("CSV", "csv"), ("Parquet", "parquet"), ("Arrow", "arrow"), ("JSON", "json"))
     exports = [
         html.A(text, href="/api/metrics", id=f"export-{form}", className="menu-item", download="")
@@ -222,6 +225,9 @@ def _actions(chooser: Any, *, is_open: bool) -> list[Any]:
         parts.menu(
             "Export",
             html.P("All rows that match, all columns", className="note"),
+            html.P(f"Without what is damaged: {', '.join(damaged)}", className="note bad")
+            if damaged
+            else None,
             *exports,
             name="export-menu",
         ),
