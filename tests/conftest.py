@@ -187,3 +187,12 @@ def wire(moto_endpoint: str) -> Iterator[Wire]:
 def wired_place(moto_endpoint: str, wire: Wire) -> Place:
     """Give a prefix of a fresh bucket on moto, reached through the wire."""
     return Place("wired", f"s3://{new_bucket(moto_endpoint)}/some/prefix", s3_options(wire.endpoint))
+
+
+@pytest.fixture
+def wired_store(wired_place: Place, wire: Wire) -> Store:
+    """Give a store that has answered before, behind the wire, with nothing counted yet."""
+    store = wired_place.open(deadline=10)
+    assert list(store.list()) == []
+    wire.reset()
+    return store

@@ -29,3 +29,13 @@ def one_nan(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: one_nan(item) for key, item in value.items()}
     return value
+
+
+def assert_same_detail(loaded: dict[str, Any], result: dict[str, Any]) -> None:
+    """Compare what `load_strategy` gave with the result that was saved, which has all three parts of a detail."""
+    parts = {"trades": "trades_detailed", "equity_curve": "equity_curve", "drawdown_curve": "drawdown_curve"}
+    metrics = {key: value for key, value in result.items() if key not in ("strategy_name", *parts.values())}
+    assert loaded["strategy_name"] == result["strategy_name"]
+    assert same(loaded["metrics"], metrics)
+    for name, given in parts.items():
+        assert same(loaded[name], result[given]), name

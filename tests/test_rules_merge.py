@@ -1,39 +1,33 @@
-"""Bucket rules as values: what is built, merged, refused, estimated and simulated."""
+"""How rules are read and merged with those of others, and which are refused."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver import layout
-from archiver.errors import ArchiverError, ConfigError, PolicyError, StorageError
-from archiver.model import Entry, Record, Ref
+from archiver.errors import ArchiverError, PolicyError, StorageError
+from archiver.model import Record, Ref
 from archiver.policy import PINNED, Policy
 from archiver.rules import (
     Change,
-    Estimate,
-    Prices,
     Rule,
     Wishes,
     at_risk,
     build_rules,
     dangers,
     describe,
-    estimate,
-    inexpressible,
     is_ours,
     merge,
     parse,
     protected_tags,
     refuse,
     refuse_pins,
-    simulate,
 )
-from archiver.rules.build import days_of
 from archiver.rules.document import EMPTY, Xml, element, rule
 
 ROOT = "some/prefix/"
@@ -63,123 +57,6 @@ def expire(prefix: str, days: int, name: str = "theirs") -> Rule:
 
 def texts(rules: tuple[Rule, ...]) -> list[str]:
     return [describe(one, ROOT) for one in rules]
-
-
-# -- building ------------------------------------------------------------------------------------------------
-
-
-def test_a_policy_on_details_becomes_one_rule_with_its_own_name() -> None:
-    wishes = Wishes(abort_days=None)
-    (one,) = build_rules(ROOT, [MONTH], wishes)
-    assert one.xml == (
-        b"<Rule><ID>archiver-expire-tier2-f18498da</ID><Filter><Prefix>some/prefix/tier2/</Prefix></Filter>"
-        b"<Status>Enabled</Status><Expiration><Days>30</Days></Expiration></Rule>"
-    )
-    (other,) = build_rules("another/", [MONTH], wishes)
-    assert other.id != one.id, "two archives in one bucket"
-
-
-def test_everything_that_a_bucket_can_do_is_built() -> None:
-    wishes = Wishes.of(
-        {"tier2": "GLACIER_IR:30d", "bundles": ["DEEP_ARCHIVE:90d", "STANDARD_IA:30d"], "min_size": "1MB"}
-    )
-    rules = build_rules(ROOT, [Policy(keep_within="6mo", tiers=2, universe="u&1")], wishes, versioned=True)
-    assert texts(rules) == [
-        "tier2/universe=u%261/: expire after 184 days",
-        "tier2/: move to GLACIER_IR after 30 days (only larger than 999999 B)",
-        "bundles/: move to STANDARD_IA after 30 days, move to DEEP_ARCHIVE after 90 days (only larger than 999999 B)",
-        "tier2/: old versions go after 30 days, lone delete markers go",
-        "bundles/: old versions go after 30 days, lone delete markers go",
-        "catalog/: old versions go after 30 days, lone delete markers go",
-        "trash/: old versions go after 30 days, lone delete markers go",
-        "tier2/: incomplete uploads go after 7 days",
-        "bundles/: incomplete uploads go after 7 days",
-        "catalog/: incomplete uploads go after 7 days",
-    ]
-    assert len({one.id for one in rules}) == len(rules)
-    refuse(merge(parse(None), rules, ROOT))
-
-
-@pytest.mark.parametrize(
-    ("duration", "days"),
-    [("30d", 30), ("4w", 28), ("12h", 1), ("0d", 1), ("25h", 2), ("6mo", 184), ("1y", 366), ("1y6mo", 550)],
-)
-def test_an_age_in_days_is_never_shorter_than_by_the_calendar(duration: str, days: int) -> None:
-    assert days_of(duration) == days
-
-
-def test_a_rule_that_keeps_nothing_is_not_made() -> None:
-    for age in ("0", "0d"):
-        with pytest.raises(PolicyError, match="keeps no details at all"):
-            build_rules(ROOT, [Policy(keep_within=age, tiers=2)], Wishes())
-
-
-@pytest.mark.parametrize(
-    ("policy", "reason"),
-    [
-        (Policy(keep_within="30d"), "whole runs"),
-        (Policy(keep_within="30d", keep_last=3, tiers=2), "rank"),
-        (Policy(keep_within="30d", keep_best=("sharpe_ratio", 5), tiers=2), "rank"),
-        (Policy(keep_tags=["x"], tiers=2), "no age"),
-        (Policy(keep_within="30d", universe="*_5min", tiers=2), "beginnings"),
-        (Policy(keep_within="30d", universe="u?1*", tiers=2), "beginnings"),
-    ],
-)
-def test_a_policy_that_a_bucket_cannot_carry_out_is_left_to_prune(policy: Policy, reason: str) -> None:
-    assert reason in (inexpressible(policy) or "")
-    assert build_rules(ROOT, [policy], Wishes(abort_days=None)) == ()
-
-
-def test_the_longest_age_of_policies_that_may_meet_counts() -> None:
-    policies = [
-        Policy(keep_within="30d", tiers=2, universe="u1*"),
-        Policy(keep_within="90d", tiers=2, universe="u12"),
-        Policy(keep_within="10d", tiers=2, universe="v*"),
-        Policy(keep_within="400d", universe="*"),
-    ]
-    rules = build_rules(ROOT, policies, Wishes(abort_days=None))
-    assert texts(rules) == [
-        "tier2/universe=u1: expire after 90 days",
-        "tier2/universe=u12/: expire after 90 days",
-        "tier2/universe=v: expire after 10 days",
-    ]
-
-
-def test_a_policy_by_rank_over_the_same_universes_stops_a_rule_by_age() -> None:
-    ranked = Policy(keep_last=10, tiers=2, universe="u*")
-    assert "another policy" in (inexpressible(MONTH, [MONTH, ranked]) or "")
-    elsewhere = Policy(keep_within="30d", tiers=2, universe="v*")
-    assert inexpressible(elsewhere, [elsewhere, ranked]) is None
-
-
-@pytest.mark.parametrize(
-    ("table", "text"),
-    [
-        ({"tier3": "GLACIER:1d"}, "did you mean tier2?"),
-        ({"tier2": "GLACIER"}, "CLASS:AGE"),
-        ({"tier2": "glacier:1d"}, "CLASS:AGE"),
-        ({"tier2": 3}, "CLASS:AGE"),
-        ({"tier2": "STANDARD_IA:7d"}, "before 30 days"),
-        ({"bundles": "GLACIER:soon"}, "no duration"),
-        ({"abort_uploads": True}, "no age"),
-        ({"abort_uploads": 7}, "no duration"),
-        ({"old_versions": 30}, "no duration"),
-        ({"old_versions": ["30d"]}, "no duration"),
-        ({"min_size": "big"}, "no size"),
-        ({"prices": {"storage": {"GLACIER": 1}}}, "of when"),
-        ({"prices": {"date": "2027-01", "storage": {"GLACIER": "cheap"}}}, "a price for each"),
-    ],
-)
-def test_settings_that_cannot_be_meant(table: dict[str, object], text: str) -> None:
-    with pytest.raises(ConfigError, match=text):
-        Wishes.of(table)
-
-
-def test_never_ends_what_is_on_by_default() -> None:
-    assert (
-        build_rules(ROOT, [], Wishes.of({"abort_uploads": False, "old_versions": "never"}), versioned=True)
-        == ()
-    )
 
 
 # -- reading and merging -------------------------------------------------------------------------------------
@@ -429,95 +306,6 @@ def test_rules_of_others_elsewhere_are_no_danger() -> None:
     abort = element("AbortIncompleteMultipartUpload", element("DaysAfterInitiation", 3))
     warm = element("Transition", element("Days", 3), element("StorageClass", "GLACIER_IR"))
     assert dangers([expire("logs/", 1), made("", abort), made("", warm)], ROOT) == []
-
-
-# -- simulating and estimating -------------------------------------------------------------------------------
-
-
-def entry(key: str, days: float, size: int = 1 << 20) -> Entry:
-    return Entry(key, size, NOW - timedelta(days=days))
-
-
-def test_an_age_counts_to_the_next_midnight() -> None:
-    # The example of S3's own documentation: created 2014-01-15 10:30, after 3 days, gone from 2014-01-19 00:00 on.
-    one = Entry("tier2/x", 1, datetime(2014, 1, 15, 10, 30, tzinfo=UTC))
-    (event,) = simulate([expire(ROOT + "tier2/", 3)], [one], ROOT)
-    assert event == (date(2014, 1, 19), "expire", "tier2/x", 1, "theirs", False)
-
-
-def test_the_shorter_expiry_wins_and_nothing_moves_after_it() -> None:
-    move = element("Transition", element("Days", 10), element("StorageClass", "GLACIER"))
-    late = element("Transition", element("Days", 40), element("StorageClass", "DEEP_ARCHIVE"))
-    rules = [
-        expire(ROOT + "tier2/", 30, "short"),
-        expire(ROOT, 90, "long"),
-        made(ROOT, move, late, name="mover"),
-        expire("elsewhere/", 1),
-    ]
-    events = list(
-        simulate(rules, [entry("tier2/a", 5), entry("runs/b", 5), entry("tier2/small", 5, 1000)], ROOT)
-    )
-    assert [(event.key, event.action, event.rule, (event.day - NOW.date()).days) for event in events] == [
-        ("tier2/a", "move to GLACIER", "mover", 6),
-        ("tier2/a", "expire", "short", 26),
-        ("runs/b", "move to GLACIER", "mover", 6),
-        ("runs/b", "move to DEEP_ARCHIVE", "mover", 36),
-        ("runs/b", "expire", "long", 86),
-        ("tier2/small", "expire", "short", 26),
-    ]
-    assert any(
-        event.key == "tier2/small" and event.action != "expire"
-        for event in simulate(rules, [entry("tier2/small", 5, 1000)], ROOT, moves_small=True)
-    )
-
-
-def test_tags_sizes_dates_and_disabled_rules() -> None:
-    tag = "<Filter><And><Prefix>some/</Prefix><Tag><Key>a</Key><Value>b</Value></Tag></And></Filter>"
-    small = "<Filter><And><Prefix>some/</Prefix><ObjectSizeLessThan>100</ObjectSizeLessThan></And></Filter>"
-    ends = "<Status>Enabled</Status><Expiration><Date>2026-12-24T00:00:00Z</Date></Expiration>"
-    rules = [
-        rule(f"<Rule><ID>tag</ID>{tag}{ends}</Rule>"),
-        rule(f"<Rule><ID>small</ID>{small}{ends}</Rule>"),
-        made(ROOT, status="Disabled"),
-    ]
-    events = list(simulate(rules, [entry("x", 1, 50), entry("y", 1, 100)], ROOT))
-    assert [(event.key, event.rule, event.if_tagged) for event in events] == [
-        ("x", "small", False),
-        ("y", "tag", True),
-    ]
-    assert {event.day for event in events} == {date(2026, 12, 24)}
-
-
-def test_an_estimate_is_what_the_price_list_says() -> None:
-    prices = Prices.of({"date": "2027-05", "requests": {"DEEP_ARCHIVE": 0.06}})
-    rules = build_rules(ROOT, [], Wishes.of({"bundles": "DEEP_ARCHIVE:1d"}))
-    entries = [entry("bundles/a", 9, 10**9), entry("bundles/b", 9, 10**9), entry("bundles/small", 9, 1000)]
-    (found,) = estimate(rules, [*entries, entry("tier2/x", 9)], ROOT, prices)
-    own, standard = 2 * 32768 / 1e9 * 0.00099, 2 * 8192 / 1e9 * 0.023
-    assert found == Estimate(
-        rule=rules[0].id,
-        storage_class="DEEP_ARCHIVE",
-        days=1,
-        objects=2,
-        bytes=2 * 10**9,
-        small=1,
-        once=2 / 1000 * 0.06,
-        month_before=2 * 0.023,
-        month_after=pytest.approx(2 * 0.00099 + own + standard),
-        minimum_days=180,
-        prices_of="2027-05",
-    )
-    assert found.pays_back == pytest.approx(0.00012 / (0.046 - 0.00198), rel=1e-3)
-
-
-def test_small_objects_are_dearer_in_a_cold_class() -> None:
-    rules = build_rules(ROOT, [], Wishes.of({"tier2": ["GLACIER_IR:1d", "OWN_CLASS:2d"]}))
-    entries = [entry("tier2/x", 9, 2000)] * 1000
-    first, second = estimate(rules, entries, ROOT, Prices(), moves_small=True)
-    assert first.saves is not None
-    assert first.saves < 0
-    assert first.pays_back is None
-    assert (second.once, second.month_after, second.pays_back) == (None, None, None)
 
 
 def test_every_refusal_is_one_line() -> None:

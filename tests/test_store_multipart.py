@@ -1,0 +1,83 @@
+"""Objects that go to S3 in parts: what arrives, what is tried again, what a failure leaves."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from archiver.errors import (
+    AccessError,
+    StorageError,
+)
+from archiver.store import Store
+from archiver.store.s3 import PART, S3Store
+from tests.wire import Wire
+
+
+def write(store: Store, key: str, data: bytes, error: BaseException | None = None) -> None:
+    with store.write(key) as stream:
+        for at in range(0, len(data), 5_000_000):
+            stream.write(data[at : at + 5_000_000])
+        assert stream.tell() == len(data)
+        if error is not None:
+            raise error
+
+
+def test_a_large_object_goes_in_parts(wired_store: Store, wire: Wire) -> None:
+    data = os.urandom(3 * PART + 12345)
+    write(wired_store, "w", data)
+    assert wire.counts == {"START": 1, "PART": 4, "FINISH": 1}
+    assert wired_store.get("w") == data
+    wire.reset()
+    wired_store.put("p", data)
+    assert wire.counts == {"START": 1, "PART": 4, "FINISH": 1}
+    assert wired_store.get("p", 3 * PART) == data[3 * PART :]
+
+
+def test_parts_of_a_failed_stream_are_removed(wired_store: Store, wire: Wire) -> None:
+    for error in (ValueError(), KeyboardInterrupt()):
+        wire.reset()
+        with pytest.raises(type(error)):
+            write(wired_store, "w", b"x" * (3 * PART), error)
+        assert wire.counts["ABORT"] == 1
+        assert wire.counts["FINISH"] == 0
+        assert wire.seen[-1][0] == "ABORT"
+    assert wired_store.stat("w") is None
+    assert uploads(wired_store) == []
+
+
+def test_a_stream_survives_passing_faults(wired_store: Store, wire: Wire) -> None:
+    data = os.urandom(3 * PART)
+    for verb in ("START", "PART", "FINISH"):
+        wire.fault("answer", verb)
+        wire.fault("refuse", verb)
+    write(wired_store, "w", data)
+    assert wired_store.get("w") == data
+
+
+def test_a_stream_whose_last_answer_was_lost_knows_its_object(wired_store: Store, wire: Wire) -> None:
+    data = os.urandom(3 * PART)
+    wire.fault("lose", "FINISH")
+    wire.fault("answer", "FINISH", status=404, code="NoSuchUpload")
+    write(wired_store, "w", data)
+    assert wired_store.get("w") == data
+    wire.fault("answer", "FINISH", status=404, code="NoSuchUpload")
+    with pytest.raises(StorageError, match="NoSuchUpload"):
+        write(wired_store, "w", b"shorter" * PART)
+    assert wired_store.get("w") == data
+
+
+def test_a_part_that_cannot_be_sent_fails_the_stream(wired_store: Store, wire: Wire) -> None:
+    wire.fault("answer", "PART", status=403, code="AccessDenied")
+    with pytest.raises(AccessError):
+        write(wired_store, "w", b"x" * (4 * PART))
+    assert wired_store.stat("w") is None
+    assert uploads(wired_store) == []
+
+
+def uploads(store: Store) -> list[str]:
+    assert isinstance(store, S3Store)
+    return [
+        found["Key"] for found in store.request("list_multipart_uploads", "list uploads").get("Uploads", [])
+    ]
