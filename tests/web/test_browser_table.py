@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -95,23 +96,47 @@ def test_filters_are_cleared_at_once(chromium, served):
         assert not page.locator("#filter-clear").is_visible()
 
 
-def test_a_box_on_the_plot_takes_the_place_of_the_last_one(chromium, served):
+def draw(page: Any, inset: int) -> str:
+    """Draw a box on the plot, so far from its upper left corner; returns the filter that it makes."""
+    where = page.locator("#filter-where").input_value()
+    area = page.locator("#cloud .nsewdrag").first.bounding_box()
+    page.mouse.move(area["x"] + inset, area["y"] + inset)
+    page.mouse.down()
+    page.mouse.move(area["x"] + area["width"] - 10, area["y"] + area["height"] - 10, steps=5)
+    page.mouse.up()
+    until(page, f"document.querySelector('#filter-where').value !== {json.dumps(where)}")
+    page.wait_for_selector("#strategies-status:has-text(' of 150')")
+    page.wait_for_selector("#cloud-note:has-text('The box is part of the filter')")
+    return str(page.locator("#filter-where").input_value())
+
+
+def test_a_box_on_the_plot_filters_the_table_and_can_be_widened(chromium, served):
     with opened(chromium, served, "/strategies?scatter=1&where=n_trades+%3E+1") as page:
         page.wait_for_selector("#cloud .points path")
-        seen = []
-        for inset in (20, 60):
-            where = page.locator("#filter-where").input_value()
-            area = page.locator("#cloud .nsewdrag").first.bounding_box()
-            page.mouse.move(area["x"] + inset, area["y"] + inset)
-            page.mouse.down()
-            page.mouse.move(area["x"] + area["width"] - 10, area["y"] + area["height"] - 10, steps=5)
-            page.mouse.up()
-            until(page, f"document.querySelector('#filter-where').value !== {json.dumps(where)}")
-            page.wait_for_selector("#strategies-status:has-text(' of 150')")
-            seen.append(page.locator("#filter-where").input_value())
-        assert seen[0] != seen[1]
-        assert all(text.startswith("(n_trades > 1) and ") for text in seen)
-        assert [text.count("<=") for text in seen] == [4, 4]
+        points = "document.querySelectorAll('#cloud .points path').length"
+        all_points = page.evaluate(points)
+        narrow, wide = draw(page, 90), draw(page, 20)
+        assert all(text.startswith("(n_trades > 1) and ") for text in (narrow, wide))
+        assert [text.count("<=") for text in (narrow, wide)] == [4, 4]
+        ends = [[float(text.split(" <= ")[at].split()[-1]) for at in (0, 2)] for text in (narrow, wide)]
+        assert ends[1][0] < ends[0][0]
+        assert page.evaluate(points) == all_points
+        page.reload()
+        page.wait_for_selector("#cloud .selectionlayer path")
+        page.wait_for_selector("#cloud-note:has-text('The box is part of the filter')")
+        assert page.evaluate(points) == all_points
+        assert page.locator("#filter-where").input_value() == wide
+        page.click("#cloud-unbox")
+        until(page, "document.querySelector('#filter-where').value === 'n_trades > 1'")
+        page.wait_for_selector("#cloud-note:has-text('Drag a box')")
+        assert page.locator("#cloud .selectionlayer path").count() == 0
+
+
+def test_a_box_over_other_metrics_stays_when_another_is_drawn(chromium, served):
+    box = "0 <= win_rate <= 100 and -1e3 <= sharpe_ratio <= 1e3"
+    with opened(chromium, served, "/strategies?" + urlencode({"scatter": "1", "where": box})) as page:
+        page.wait_for_selector("#cloud .points path")
+        assert draw(page, 40).startswith(f"({box}) and ")
 
 
 def test_a_phone_shows_name_and_score_first(chromium, served):

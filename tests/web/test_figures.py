@@ -57,7 +57,7 @@ def test_names_are_seen_whole_in_the_table(plain: Made):
 
 def scatter(client: Client, x: str, y: str) -> Any:
     ask = {"universe": "", "search": "", "where": "", "run": "", "columns": [], "chosen": False}
-    names = ("ask.data", "cloud-x.value", "cloud-y.value", "cloud-range.data", "scatter-open.data")
+    names = ("cloud-ask.data", "cloud-x.value", "cloud-y.value", "cloud-range.data", "scatter-open.data")
     parts = [name.split(".") for name in names]
     answer = client.post(
         "/_dash-update-component",
@@ -71,7 +71,7 @@ def scatter(client: Client, x: str, y: str) -> Any:
                 {"id": name, "property": what, "value": value}
                 for (name, what), value in zip(parts, (ask, x, y, None, True), strict=True)
             ],
-            "changedPropIds": ["ask.data"],
+            "changedPropIds": ["cloud-ask.data"],
         },
     )
     assert answer.status_code == 200, answer.text

@@ -9,9 +9,18 @@
     window.dash_ag_grid.getApiAsync("strategies-grid").then(act).catch(function () {});
   }
 
-  /* What `picked` writes: a new box takes the place of the last one. */
-  var END = "(?:[-+\\d.e]+ <= (?:\\w+|`[^`]*`) <= [-+\\d.e]+)";
+  /* What `picked` writes, found again at the end of a filter. */
+  var END = "([-+\\d.e]+) <= (\\w+|`[^`]*`) <= ([-+\\d.e]+)";
   var BOX = new RegExp("^(?:\\((.*)\\) and )?" + END + " and " + END + "$");
+
+  function named(column) { return /^[A-Za-z_][A-Za-z0-9_]*$/.test(column) ? column : "`" + column + "`"; }
+
+  /* Part a filter into the box over two columns that it ends with, if it does, and what is before that. */
+  function parted(where, x, y) {
+    var found = BOX.exec((where || "").trim());
+    if (!found || found[3] !== named(x || "") || found[6] !== named(y || "")) return { rest: (where || "").trim(), box: null };
+    return { rest: found[1] || "", box: [found[2], found[4], found[5], found[7]].map(Number) };
+  }
 
   function query(ask, sort, more) {
     var parts = new URLSearchParams();
@@ -103,17 +112,25 @@
       return names.map(function (name) { return moved[name]; });
     },
 
+    /* A box filters the table; the plot itself stays whole, so that the box can be drawn anew or taken away. */
+    boxed: function (ask, x, y) {
+      var own = parted(ask.where, x, y);
+      window.dash_clientside.set_props("cloud-unbox", { hidden: !own.box });
+      return Object.assign({}, ask, { where: own.rest, box: own.box });
+    },
+
     /* A box on the plot becomes part of the filter: it can be read, changed, shared and exported. */
-    picked: function (chosen, where, x, y) {
+    picked: function (chosen, removed, where, x, y) {
+      var own = parted(where, x, y);
+      // A double-click on the plot lets its own box go: so does the filter.
+      if (removed && window.dash_clientside.callback_context.triggered_id === "cloud-unbox" || chosen === null) return own.rest;
       if (!chosen || !chosen.range || !chosen.range.x) return none();
-      var name = function (text) { return /^[A-Za-z_][A-Za-z0-9_]*$/.test(text) ? text : "`" + text + "`"; };
       var between = function (column, range) {
         var ends = [Math.min(range[0], range[1]), Math.max(range[0], range[1])];
-        return Number(ends[0].toPrecision(6)) + " <= " + name(column) + " <= " + Number(ends[1].toPrecision(6));
+        return Number(ends[0].toPrecision(6)) + " <= " + named(column) + " <= " + Number(ends[1].toPrecision(6));
       };
       var box = between(x, chosen.range.x) + " and " + between(y, chosen.range.y);
-      var rest = (where || "").trim().replace(BOX, function (_, before) { return before || ""; });
-      return rest ? "(" + rest + ") and " + box : box;
+      return own.rest ? "(" + own.rest + ") and " + box : box;
     },
 
     opened: function (click) {

@@ -25,7 +25,7 @@ def connect(app: Any, site: Site) -> None:
     app.callback(
         Output("cloud-place", "children"),
         Output("cloud-note", "children"),
-        Input("ask", "data"),
+        Input("cloud-ask", "data"),
         Input("cloud-x", "value"),
         Input("cloud-y", "value"),
         Input("cloud-range", "data"),
@@ -35,6 +35,13 @@ def connect(app: Any, site: Site) -> None:
     def script(name: str) -> Any:
         return ClientsideFunction("strategies", name)
 
+    app.clientside_callback(
+        script("boxed"),
+        Output("cloud-ask", "data"),
+        Input("ask", "data"),
+        Input("cloud-x", "value"),
+        Input("cloud-y", "value"),
+    )
     app.clientside_callback(
         script("toggle"),
         Output("scatter-open", "data"),
@@ -51,8 +58,9 @@ def connect(app: Any, site: Site) -> None:
         prevent_initial_call=True,
     )
     app.clientside_callback(
-        script("picked"), Output("filter-where", "value"), Input("cloud", "selectedData"), State("filter-where", "value"),
-        State("cloud-x", "value"), State("cloud-y", "value"), prevent_initial_call=True,
+        script("picked"), Output("filter-where", "value"), Input("cloud", "selectedData"),
+        Input("cloud-unbox", "n_clicks"), State("filter-where", "value"), State("cloud-x", "value"),
+        State("cloud-y", "value"), prevent_initial_call=True,
     )  # fmt: skip
     app.clientside_callback(
         script("opened"), Output("cloud", "className"), Input("cloud", "clickData"), prevent_initial_call=True
@@ -89,6 +97,10 @@ def panel(numeric: list[str], x: str | None, y: str | None, *, is_open: bool) ->
             html.Div([choice("cloud-y", "Up", y), choice("cloud-x", "Across", x)], className="axes"),
             html.Div(id="cloud-place"),
             html.Div(id="cloud-note", className="note"),
+            html.Button(
+                "Remove the box", id="cloud-unbox", type="button", className="button small", hidden=True
+            ),
+            dcc.Store(id="cloud-ask"),
             dcc.Store(id="cloud-range"),
             dcc.Store(id="scatter-open", data=is_open),
         ],
@@ -114,7 +126,7 @@ def _graph(drawn: figures.Figure) -> Any:
 def _cloud(
     site: Site, ask: dict[str, Any], x: str | None, y: str | None, within: Any, is_open: bool
 ) -> tuple[Any, Any]:
-    if not is_open:
+    if not is_open or not ask:
         return no_update, no_update
     if not x or not y:
         return None, "Two columns of numbers are needed."
@@ -124,11 +136,11 @@ def _cloud(
             known_column(name, metrics.table.column_names)
         wanted = list(dict.fromkeys(["universe", "strategy_name", "run", x, y]))
         table = site.views.rows(metrics, ask_of(ask), wanted).read()
-        drawn = cloud(table, x, y, within=_within(within))
+        drawn = cloud(table, x, y, within=_four(within))
     except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
         # What is wrong with the filter stands above the table.
         return None, None if isinstance(error, ConfigError) else parts.failed(error)
-    points = drawn.points
+    points, box = drawn.points, _four(ask.get("box"))
     traces: list[figures.Figure] = []
     if drawn.rows > points.num_rows:
         traces.append(_density(drawn))
@@ -158,7 +170,9 @@ def _cloud(
         f"; the shading has all, points are the {points.num_rows:,} farthest from others"
         if drawn.rows > points.num_rows
         else "",
-        ". Drag a box to filter by it; click a point to open it.",
+        ". The box is part of the filter; drag another one to change it."
+        if box
+        else ". Drag a box to filter by it; click a point to open it.",
     ]
     shown = figures.figure(
         traces,
@@ -166,15 +180,16 @@ def _cloud(
         y=columns.heading(y),
         dragmode="select",
         uirevision=f"{x} {y}",
-        selectionrevision=str([ask.get(name) for name in ("search", "universe", "where")]),
+        selections=[{"type": "rect", "x0": box[0], "x1": box[1], "y0": box[2], "y1": box[3]}] if box else [],
+        selectionrevision=str(box),
         selectdirection="any",
     )
     return _graph(shown), "".join(note)
 
 
-def _within(within: Any) -> tuple[float, float, float, float] | None:
+def _four(numbers: Any) -> tuple[float, float, float, float] | None:
     try:
-        x0, x1, y0, y1 = (float(value) for value in within)
+        x0, x1, y0, y1 = (float(value) for value in numbers)
     except (TypeError, ValueError):
         return None
     return (x0, x1, y0, y1) if all(value - value == 0 for value in (x0, x1, y0, y1)) else None
