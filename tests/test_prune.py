@@ -115,15 +115,6 @@ def test_a_run_without_details_is_pruned_and_comes_back_with_them(local: Store) 
     assert snapshot(local) == before
 
 
-def test_a_reduced_record_never_has_the_size_of_the_one_it_replaces(local: Store) -> None:
-    from archiver.reduced import encode_unlike
-
-    record = save(local)
-    whole = encode_record(record)
-    assert len(encode_unlike(record, len(whole))) != len(whole)
-    assert load_record(local, record.run) == record
-
-
 def test_frees_what_it_says(local: Store) -> None:
     filled(local)
     save(local, "alone", days=80, bars=80, strategies=100, code=b"alone()")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from archiver.address import is_local, scheme_of, shown_url
 from archiver.errors import ConfigError
 from archiver.store import open_store
 from archiver.store.local import LocalStore
@@ -107,38 +105,3 @@ def test_a_folder_takes_no_options_and_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigError, match="is a file"):
         open_store(str(tmp_path / "file"))
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("/a/b@c?d", "/a/b@c?d"),
-        ("s3://bucket/x", "s3://bucket/x"),
-        (f"sftp://user:{PASSWORD}@host/path/", "sftp://host/path"),
-        (f"sftp://user:pa/{PASSWORD}@host/path", "sftp://host/path"),
-        (f"https://{PASSWORD}@host/path?sig={PASSWORD}#frag", "https://host/path"),
-        (f"simplecache::https://u:{PASSWORD}@host/x?token={PASSWORD}", "simplecache::https://host/x"),
-        (
-            "abfs://container@account.dfs.core.windows.net/x",
-            "abfs://container@account.dfs.core.windows.net/x",
-        ),
-        ("memory://", "memory://"),
-    ],
-)
-def test_what_of_a_url_is_shown(url: str, shown: str) -> None:
-    assert shown_url(url) == shown
-
-
-def test_schemes() -> None:
-    found: dict[str, Any] = {
-        url: (scheme_of(url), is_local(url))
-        for url in ("a/b", "file:///x", "S3://b", "dir::memory://x", "c:/x", "a b://c")
-    }
-    assert found == {
-        "a/b": ("", True),
-        "file:///x": ("file", True),
-        "S3://b": ("s3", False),
-        "dir::memory://x": ("dir", False),
-        "c:/x": ("", True),
-        "a b://c": ("", True),
-    }

@@ -7,73 +7,9 @@ from archiver.errors import ConfigError
 from archiver.selection import Ask, parse_sort
 from archiver.web.data import Metrics
 from archiver.web.rows import Scale, Views, ask_of, cloud, numeric_columns
+from tests.test_selection import TABLE
 
-TABLE = pa.table(
-    {
-        "universe": ["a", "a", "b", "b", "b"],
-        "strategy_name": ["Fast_L5", "slow_L50", "Fast_L50", "x", "y"],
-        "run": ["1"] * 5,
-        "score": [1.0, float("nan"), None, 3.0, 1.0],
-        "count": [5, 4, 3, 2, 1],
-        "odd name": [1, 1, 2, 2, 2],
-        "listed": [[1], [2], [3], [4], [5]],
-    }
-)
 METRICS = Metrics("one", TABLE)
-
-
-def names(ask: Ask) -> list[str]:
-    return list(Views().rows(METRICS, ask).read()["strategy_name"].to_pylist())
-
-
-def test_without_wishes_rows_stand_as_they_are():
-    assert names(Ask()) == ["Fast_L5", "slow_L50", "Fast_L50", "x", "y"]
-
-
-@pytest.mark.parametrize("descending", [True, False])
-def test_nan_and_none_come_last_and_ties_keep_their_order(descending):
-    shown = names(Ask(sort=(("score", descending),)))
-    ties = ["Fast_L5", "y"]
-    assert shown == [*(["x", *ties] if descending else [*ties, "x"]), "slow_L50", "Fast_L50"]
-
-
-def test_sorts_by_several_columns():
-    assert names(Ask(sort=(("universe", True), ("count", False)))) == [
-        "y",
-        "x",
-        "Fast_L50",
-        "slow_L50",
-        "Fast_L5",
-    ]
-
-
-def test_search_needs_every_word_in_any_case():
-    assert names(Ask(search="fast l5")) == ["Fast_L5", "Fast_L50"]
-    assert names(Ask(search="L50 FAST")) == ["Fast_L50"]
-
-
-def test_wishes_join():
-    assert names(Ask(universe="b", where="score >= 1 and `odd name` == 2", sort=(("count", True),))) == [
-        "x",
-        "y",
-    ]
-
-
-@pytest.mark.parametrize(
-    "ask",
-    [
-        Ask(sort=(("nothing", True),)),
-        Ask(sort=(("listed", True),)),
-        Ask(where="__import__('os').system('true')"),
-        Ask(where="score >"),
-        Ask(where="score > 1; 2"),
-        Ask(search="x" * 500),
-    ],
-)
-def test_what_cannot_be_is_refused_in_one_line(ask):
-    with pytest.raises(ConfigError) as caught:
-        Views().rows(METRICS, ask)
-    assert "\n" not in str(caught.value)
 
 
 def test_pages_are_cut_from_the_sorted_rows_and_never_go_beyond():
