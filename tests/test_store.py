@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, timedelta
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import BinaryIO
 
@@ -329,6 +332,29 @@ def test_map_uses_the_executor_it_is_given(place: Place) -> None:
         names = list(store.map(lambda _: threading.current_thread().name, range(20)))
         assert all(name.startswith("mine") for name in names)
         assert executor.submit(lambda: 1).result() == 1
+
+
+def read_elsewhere(store: Store, key: str) -> tuple[bytes, int, int]:
+    return store.get(key), os.getpid(), id(store)
+
+
+def test_map_sends_small_work_to_processes_in_batches_that_share_one_store(place: Place) -> None:
+    if place.kind == "memory" or "memory" in place.url:
+        pytest.skip("memory is of one process")
+    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+        store = place.open(executor=executor)
+        wanted = [f"k/{number:03}" for number in range(150)]
+        for key in wanted:
+            store.put(key, key.encode())
+        found = list(store.map(partial(read_elsewhere, store), wanted))
+        assert [data for data, _, _ in found] == [key.encode() for key in wanted]
+        assert len({pid for _, pid, _ in found} - {os.getpid()}) == 1
+        batches = len({again for _, _, again in found})
+        assert batches == 1 or store.local is not None
+        results = store.map(partial(read_elsewhere, store), [*wanted[:3], "absent", "k/000"])
+        assert [next(results)[0] for _ in range(3)] == [b"k/000", b"k/001", b"k/002"]
+        with pytest.raises(NotFoundError, match="absent"):
+            next(results)
 
 
 def test_many_threads_use_one_store(store: Store) -> None:

@@ -56,10 +56,15 @@ def of_class(store: Store, storage_class: str) -> Store:
     name = known_class(storage_class)
     if not isinstance(store, S3Store):
         raise ConfigError(f"{store.url} has no storage classes: only buckets of S3 do")
-    _, (bucket, prefix, options, read_only, deadline) = store.__reduce__()
-    extra = {**(options.get("s3_additional_kwargs") or {}), "StorageClass": name}
-    given = {**options, "s3_additional_kwargs": extra}
-    return S3Store(bucket, prefix, given, read_only=read_only, executor=store.executor, deadline=deadline)
+    extra = {**(store.options.get("s3_additional_kwargs") or {}), "StorageClass": name}
+    return S3Store(
+        store.bucket,
+        store.prefix,
+        {**store.options, "s3_additional_kwargs": extra},
+        read_only=store.read_only,
+        executor=store.executor,
+        deadline=store.deadline,
+    )
 
 
 def warmth(store: Store, key: str) -> Warmth | None:

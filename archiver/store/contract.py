@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import threading
@@ -12,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, TypeVar
 
 from archiver.errors import AccessError, ConfigError, StorageError
 from archiver.model import Entry
@@ -30,6 +32,8 @@ TEMPORARY = ".archiver-tmp-"
 
 _QUICK, _HEAD_START = 0.0005, 0.05
 """Seconds that a small read takes from a warm disk at most, and that the first ones may take more."""
+_reopened: dict[tuple[int, bytes], Any] = {}
+_MOST_REOPENED = 16
 _KEY = re.compile(r"(?:(?!\.\.?/)[^/\\\0]+/)*(?!\.\.?\Z)[^/\\\0]+")
 
 
@@ -72,6 +76,54 @@ def _while_quick(fn: Callable[[T], R], source: Iterator[T]) -> Iterator[R]:
         # The first items may load libraries.
         if spent > left + _HEAD_START:
             return
+
+
+def _in_order(executor: Executor, fn: Callable[[T], R], source: Iterator[T], ahead: int) -> Iterator[R]:
+    """Yield results in the order of the items, of which so many are in flight."""
+    # A pool whose threads all wait for calls like this one would wait for ever: one of its own threads helps.
+    inside = threading.current_thread() in getattr(executor, "_threads", ())
+    pending: deque[tuple[T, Future[R]]] = deque()
+    try:
+        for item in islice(source, ahead):
+            pending.append((item, executor.submit(fn, item)))
+        while pending:
+            item, future = pending.popleft()
+            yield fn(item) if inside and future.cancel() else future.result()
+            for item in islice(source, 1):
+                pending.append((item, executor.submit(fn, item)))
+    finally:
+        for _, future in pending:
+            future.cancel()
+
+
+def _batches(source: Iterator[T], size: int) -> Iterator[list[T]]:
+    while batch := list(islice(source, size)):
+        yield batch
+
+
+def _do_batch(fn: Callable[[T], R], workers: int, batch: list[T]) -> tuple[list[R], Exception | None]:
+    """Call fn for every item by threads, where the batch was sent to; return results up to the first exception."""
+    done: list[R] = []
+    with ThreadPoolExecutor(min(workers, len(batch))) as pool:
+        futures = [pool.submit(fn, item) for item in batch]
+        try:
+            for future in futures:
+                done.append(future.result())  # noqa: PERF401 - what was done before an exception counts
+        except Exception as error:  # noqa: BLE001 - raised again where the results are taken
+            pool.shutdown(wait=False, cancel_futures=True)
+            return done, error
+    return done, None
+
+
+def reopened(make: Callable[..., Any], *arguments: Any) -> Any:
+    """Open a store that was pickled, once in a process: its connections serve all work that comes there."""
+    key = os.getpid(), pickle.dumps((make, arguments))
+    store = _reopened.get(key)
+    if store is None:
+        if len(_reopened) >= _MOST_REOPENED:
+            _reopened.clear()
+        store = _reopened[key] = make(*arguments)
+    return store
 
 
 def check_prefix(prefix: str) -> None:
@@ -175,30 +227,29 @@ class Store(ABC):
         each other.
 
         Takes items as results are consumed, so a million of them are not queued. The first exception is
-        raised in its place; what had not begun by then never does.
+        raised in its place; what had not begun by then never does. An executor that may be of other processes or
+        machines gets small work in batches, each done by threads where it arrives.
         """
         workers = self.workers if at_once is None else min(at_once, self.workers)
+        ahead = workers * self.look_ahead
         executor = self.executor if _can_run(self.executor, fn) else None
         source = iter(items)
         if small and self.local is not None and executor is None:
             yield from _while_quick(fn, source)
-        executor = executor or ThreadPoolExecutor(workers, thread_name_prefix="archiver-store")
-        # A pool whose threads all wait for calls like this one would wait for ever: one of its own threads helps.
-        inside = threading.current_thread() in getattr(executor, "_threads", ())
-        pending: deque[tuple[T, Future[R]]] = deque()
-        try:
-            for item in islice(source, workers * self.look_ahead):
-                pending.append((item, executor.submit(fn, item)))
-            while pending:
-                item, future = pending.popleft()
-                yield fn(item) if inside and future.cancel() else future.result()
-                for item in islice(source, 1):
-                    pending.append((item, executor.submit(fn, item)))
-        finally:
-            for _, future in pending:
-                future.cancel()
-            if executor is not self.executor:
-                executor.shutdown(wait=True, cancel_futures=True)
+        if executor is None:
+            with ThreadPoolExecutor(workers, thread_name_prefix="archiver-store") as own:
+                try:
+                    yield from _in_order(own, fn, source, ahead)
+                finally:
+                    own.shutdown(wait=True, cancel_futures=True)
+        elif isinstance(executor, ThreadPoolExecutor) or at_once is not None:
+            yield from _in_order(executor, fn, source, ahead)
+        else:
+            batches = _batches(source, ahead)
+            for done, error in _in_order(executor, partial(_do_batch, fn, workers), batches, workers):
+                yield from done
+                if error is not None:
+                    raise error
 
     def refuse_when_read_only(self, action: str) -> None:
         """Raise AccessError when this store was opened read-only."""

@@ -146,7 +146,7 @@ def open_remote(url: str, options: Mapping[str, Any], manner: Manner) -> Store:
         fs,
         root,
         shown,
-        reopen=(_reopen, (url, dict(options), manner.read_only, manner.deadline)),
+        reopen=(_reopen, url, dict(options), manner.read_only, manner.deadline),
         read_only=manner.read_only,
         executor=manner.executor,
         deadline=manner.deadline,

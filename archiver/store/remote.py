@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 from archiver.errors import ConfigError, NotFoundError, StorageError
 from archiver.model import Entry
-from archiver.store.contract import TEMPORARY, Store, check_key, check_prefix
+from archiver.store.contract import TEMPORARY, Store, check_key, check_prefix, reopened
 from archiver.store.ranges import check_range, open_ranges, probe_clock
 from archiver.store.request import WORKERS
 from archiver.store.retry import DEADLINE, Retry
@@ -60,7 +60,7 @@ class RemoteStore(Store):
         self._retry = Retry(shown, deadline=deadline)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return self._reopen
+        return reopened, self._reopen
 
     # -- reading ---------------------------------------------------------------------------------------------
 

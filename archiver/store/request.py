@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from archiver import __version__
 from archiver.store.failures import TruncatedError
 
 WORKERS = 32
@@ -28,6 +29,8 @@ def s3_options(given: Mapping[str, Any]) -> dict[str, Any]:
         "read_timeout": _READ_SECONDS,
         "max_pool_connections": WORKERS,
         "retries": {"total_max_attempts": 1},
+        # The client would build its own for every request, which takes an eighth of the processor time of a put.
+        "user_agent": f"archiver/{__version__}",
     }
     for name in ("request_checksum_calculation", "response_checksum_validation"):
         if name in Config.OPTION_DEFAULTS:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, TypeVar
 from archiver.errors import ConfigError, NotFoundError, StorageError
 from archiver.model import Entry
 from archiver.store.bucket import BucketApi, pass_rules_through
-from archiver.store.contract import Store, check_key, check_prefix
+from archiver.store.contract import Store, check_key, check_prefix, reopened
 from archiver.store.failures import code_of, judge_response, response_of, status_of
 from archiver.store.ranges import check_range, open_ranges, probe_clock
 from archiver.store.request import WORKERS, Client, add_digest, complete, digest, forget_dead_loop, s3_options
@@ -55,20 +55,20 @@ class S3Store(Store):
         self.read_only = read_only
         self.executor = executor
         self._root = prefix + "/" if prefix else ""
-        self._options = dict(options)
-        self._deadline = deadline
+        self.options = dict(options)
+        self.deadline = deadline
         self._retry = Retry(self.url, deadline=deadline)
         self._bucket_seen = False
         self._lock = threading.Lock()
         self._connect()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self.bucket, self.prefix, self._options, self.read_only, self._deadline)
+        return reopened, (_reopen, self.bucket, self.prefix, self.options, self.read_only, self.deadline)
 
     def _connect(self) -> None:
         import s3fs
 
-        options = s3_options(self._options)
+        options = s3_options(self.options)
         self.workers = max(1, min(WORKERS, int(options["config_kwargs"]["max_pool_connections"])))
         try:
             self._fs = s3fs.S3FileSystem(**options)
