@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from archiver.codec.records import decode_record, encode_record
 from archiver.reduced import encode_unlike, without_details
 from tests.conftest import Place
@@ -20,4 +22,4 @@ def test_a_reduced_record_never_has_the_size_of_the_one_it_replaces(file_place: 
     whole = encode_record(record)
     other = encode_unlike(record, len(whole))
     assert len(other) != len(whole)
-    assert decode_record(other, "here") == decode_record(whole, "here")
+    assert replace(decode_record(other, "here"), size=len(whole)) == decode_record(whole, "here")
