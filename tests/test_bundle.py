@@ -18,6 +18,7 @@ from archiver import layout
 from archiver.archive import Archive
 from archiver.bundle.create import create
 from archiver.bundle.place import locate
+from archiver.bundle.remove import apply_removal
 from archiver.errors import (
     AccessError,
     ConfigError,
@@ -491,3 +492,25 @@ def test_a_bundle_that_another_made_meanwhile_is_not_replaced(mine: Archive) -> 
         assert made
         assert mine.bundles.verify("b").runs == (second,)
         assert [entry.key for entry in mine.store.list(layout.BUNDLES)] == [layout.bundle_key("b")]
+
+
+def test_details_stay_where_another_upload_takes_the_place_of_the_bundle(mine: Archive) -> None:
+    first, second, *_ = mine.run_ids()
+    before = seen(mine, [first])
+    other = mine.bundle([second], "other")
+    data = mine.store.get(layout.bundle_key("other"))
+    mine.bundle([first], "b")
+    plan = mine.bundles.plan_removal("b")
+    calls = SharedStore(mine.store, 0, lambda: None)
+    apply_removal(calls, locate(mine.store, "b"), mine.bundles.plan_removal("b"))
+    assert mine.record(first).archived == "b"
+    mine.undelete(first)
+    for at in range(calls.calls):
+        mine.store.delete([layout.bundle_key("b")])
+        mine.bundle([first], "b")
+        store = SharedStore(mine.store, at, lambda: mine.store.put(layout.bundle_key("b"), data))
+        with pytest.raises(PolicyError, match="plan again"):
+            apply_removal(store, locate(mine.store, "b"), plan)
+        assert mine.bundles.verify("b").runs == other.runs
+        assert seen(mine, [first]) == before
+        assert mine.verify(read_data=True).ok

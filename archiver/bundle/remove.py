@@ -67,25 +67,38 @@ def apply_removal(
 
     step: told of each run that is done. Returns the ids of the runs that lost their details.
 
-    Raises IntegrityError when the bundle is damaged, PolicyError when the plan is stale; nothing is changed then.
+    Raises IntegrityError when the bundle is damaged, PolicyError when the plan is stale or somebody replaced the bundle
+    meanwhile; all runs have their details then.
     """
+    held = place.open().manifest
     checked = verify(place)
     if not checked.ok:
         raise IntegrityError(f"{place.url} is damaged, so nothing was removed: {checked.damage[0]}")
     if plan.url != store.url or plan.bundle != place.name or plan_removal(store, place) != plan:
         raise PolicyError("the archive has changed since this was planned: plan again")
-    held = place.open().manifest
     done = []
     for item in plan.removed:
-        sha256 = held.members[layout.record_key(item.run)].sha256
-        if _archive(store, item.run, sha256, place.name):
+        member = held.members.get(layout.record_key(item.run))
+        if member is not None and _archive(store, item.run, member.sha256, place.name):
             done.append(item.run)
         step(1)
-    # Someone may have pinned a run meanwhile: that one keeps its details.
-    spared = _pinned(store) & set(done)
+    # Someone may have pinned a run meanwhile: that one keeps its details. Or an upload that had begun before this
+    # bundle was there has taken its place.
+    pinned = _pinned(store)
+    replaced = _manifest_text(place) != held.text
+    spared = [run for run in done if replaced or run in pinned]
     for run in spared:
         store.put(layout.record_key(run), store.get(layout.trash_key(run)))
+    if replaced:
+        raise PolicyError(f"{place.url} was replaced meanwhile, so nothing was removed: plan again")
     return tuple(run for run in done if run not in spared)
+
+
+def _manifest_text(place: Place) -> bytes | None:
+    try:
+        return place.open().manifest.text
+    except (NotFoundError, IntegrityError):
+        return None
 
 
 def _pinned(store: Store) -> set[str]:
