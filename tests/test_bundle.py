@@ -514,3 +514,17 @@ def test_details_stay_where_another_upload_takes_the_place_of_the_bundle(mine: A
         assert mine.bundles.verify("b").runs == other.runs
         assert seen(mine, [first]) == before
         assert mine.verify(read_data=True).ok
+
+
+def test_what_a_killed_create_left_in_a_folder_goes_after_a_day(mine: Archive, tmp_path: Path) -> None:
+    run, *_ = mine.run_ids()
+    folder = tmp_path / "outbox"
+    (folder / "deeper").mkdir(parents=True)
+    made = [".archiver-tmp-old", ".archiver-tmp-new", "deeper/.archiver-tmp-old", "mine.txt"]
+    for name in made:
+        (folder / name).write_text("x")
+        if name != ".archiver-tmp-new":
+            os.utime(folder / name, (0, 0))
+    mine.bundle([run], "b", to=str(folder))
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert found == {*made[1:], "b.tar.zst"}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from archiver.address import scheme_of
@@ -12,11 +15,14 @@ from archiver.bundle.place import SUFFIX, Place, locate, run_ids
 from archiver.bundle.remove import Removal, apply_removal, plan_removal
 from archiver.bundle.thaw import DAYS, require_warm
 from archiver.layout import BUNDLES, unquote_name
+from archiver.runs import remove
 from archiver.store import Store
 from archiver.store.bundled import BundleStore
 from archiver.store.cold import change_class, keep_in_class, of_class
+from archiver.store.contract import TEMPORARY
 from archiver.transfer import Moved, Step, transfer
 
+_A_DAY = timedelta(days=1)
 _IN_SILENCE: Step = lambda _bytes: None  # noqa: E731 - a default that does nothing
 
 
@@ -51,6 +57,8 @@ class Bundles:
         place = self.place(name, to=to, storage_options=storage_options)
         if storage_class is not None:
             place = place._replace(store=of_class(place.store, storage_class))
+        if place.store is not self._store and place.store.local is not None:
+            _clear(place.store, place.store.local)
         made = create(self._store, runs, place, level=level, step=step)
         if storage_class is not None and made.sha256 is None:
             keep_in_class(place.store, place.key, storage_class)
@@ -146,3 +154,11 @@ class Bundles:
         from archiver.config import load_settings
 
         return load_settings(url=address).storage_options
+
+
+def _clear(store: Store, folder: Path) -> None:
+    """Remove what a create that was killed left in a folder, to which no `gc` comes; a day ago nothing wrote to it."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        with suppress(FileNotFoundError):
+            if datetime.fromtimestamp(path.stat().st_mtime, UTC) < store.now() - _A_DAY:
+                remove(store, [path.name], leftovers=True)
