@@ -233,13 +233,14 @@ class Reader:
         return _first_columns(table, pa.repeat(record.universe, rows), pa.repeat(record.run, rows))
 
     def _detail(self, record: Record, detail: Detail) -> ParquetObject:
-        if record.tier2 is None:
+        tier2 = record.tier2
+        if tier2 is None:
             raise self._not_kept(record, detail.strategy, [])
         try:
-            return ParquetObject(record.tier2, lambda s, e: self._store.get(record.tier2.key, s, e))  # type: ignore[union-attr]
+            return ParquetObject(tier2, lambda start, end: self._store.get(tier2.key, start, end))
         except NotFoundError:
             if self._store.local is not None:
-                raise IntegrityError(f"{record.tier2.key} is gone; run `archiver verify`") from None
+                raise IntegrityError(f"{tier2.key} is gone; run `archiver verify`") from None
             raise NotKeptError(
                 f"the detail of {detail.strategy!r} in run {record.run} is no longer in the store: a bucket rule may"
                 " have expired it; `archiver verify` tells"

@@ -18,7 +18,7 @@ def _script() -> tuple[str, bytes] | None:
             data = file.read(_LIMIT + 1)
     except (OSError, ValueError):
         return None
-    return (os.path.abspath(name), data) if len(data) <= _LIMIT else None  # noqa: PTH100
+    return (os.path.abspath(name), data) if len(data) <= _LIMIT else None  # noqa: PTH100  # the same
 
 
 SCRIPT = _script()

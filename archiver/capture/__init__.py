@@ -106,7 +106,7 @@ def _without_anything(reason: str, seed: Any, data: Any) -> Capture:
 
         code = without_code(reason, seed, data)
         encode_code(code)
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001  # the same
         return Capture(Code("none", reason=reason))
     return Capture(code)
 

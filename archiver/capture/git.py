@@ -332,8 +332,8 @@ def _with_end_as_comment(text: bytes) -> bytes:
 def _applicable(text: bytes) -> bytes:
     """Return the diff without what may hold a credential or is binary: `git apply` takes the rest."""
     parts = text.split(b"\ndiff --git ")
-    for at, part in enumerate(parts):
-        part = part.removeprefix(b"diff --git ")  # noqa: PLW2901
+    for at, whole in enumerate(parts):
+        part = whole.removeprefix(b"diff --git ")
         names = part.split(b"\n", 1)[0]
         plain = re.sub(_SIGNS, b"", part)
         if any(map(secret_name, _names_of(part))) or credential(plain) or key_lines(plain):

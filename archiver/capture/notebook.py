@@ -132,7 +132,7 @@ def _get_sessions(server: dict[str, Any]) -> list[dict[str, Any]]:
     if token:
         request.add_header("Authorization", f"token {token}")
     try:
-        with urlopen(request, timeout=_PATIENCE) as answer:  # noqa: S310
+        with urlopen(request, timeout=_PATIENCE) as answer:  # noqa: S310  # the same
             found = json.loads(answer.read(2**22))
     except (OSError, ValueError):
         return []

@@ -96,7 +96,7 @@ class _Root(TyperGroup):
         super().__init__(*args, **attrs)
         self.commands: Any = _Commands()
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is click's
         return list(COMMANDS)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -179,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except _USAGE_ERROR as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "archiver"
-        _say(f"archiver: {error.format_message().rstrip('.')} (see {path} --help)")  # type: ignore[attr-defined]
+        _say(f"archiver: {error.format_message().rstrip('.')} (see {path} --help)")  # type: ignore[attr-defined]  # as click's has
         return 2
     except ArchiverError as error:
         _say(f"archiver: {error}")

@@ -65,7 +65,7 @@ def serve(
         raise ConfigError(f"serve needs {error.name}: pip install 'archiver[web]'") from None
     bound = server.port
     shown = f"[{host}]" if ":" in host.strip("[]") else host
-    address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else shown}:{bound}/"  # noqa: S104
+    address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else shown}:{bound}/"  # noqa: S104 - shown, not bound
     private = address + (f"?token={token}" if token else "")
     if call.json:
         call.print_json({"url": address, "archive": archive.store.url})

@@ -161,7 +161,7 @@ class ParquetObject:
                         f"{self._ref.key} is damaged between bytes {begin} and {end}: its sha256 differs from the"
                         " record's; run `archiver verify --read-data`"
                     )
-            self._image[start : start + len(data)] = data  # type: ignore[index]
+            self._image[start : start + len(data)] = data  # type: ignore[index]  # parts are only read into a bytearray
             self._have.update(range(first, last + 1))
 
 

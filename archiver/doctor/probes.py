@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from archiver import layout
@@ -94,12 +95,12 @@ def _reach(scratch: Scratch) -> str:
 
 
 def _write(scratch: Scratch) -> str:
-    times = [_timed(lambda at=at: scratch.put(f"first-{at}"))[0] for at in range(_ROUNDS)]  # type: ignore[misc]
+    times = [_timed(partial(scratch.put, f"first-{at}"))[0] for at in range(_ROUNDS)]
     return f"{_ms(statistics.median(times))} (median of {_ROUNDS}, 1 kB)"
 
 
 def _read(scratch: Scratch) -> str:
-    answers = [_timed(lambda at=at: scratch.store.get(scratch.key(f"first-{at}"))) for at in range(_ROUNDS)]  # type: ignore[misc]
+    answers = [_timed(partial(scratch.store.get, scratch.key(f"first-{at}"))) for at in range(_ROUNDS)]
     if any(data != _BODY for _, data in answers):
         raise LacksError("what is read differs from what was written")
     return f"{_ms(statistics.median([seconds for seconds, _ in answers]))} (median of {_ROUNDS}, 1 kB)"

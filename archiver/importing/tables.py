@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archiver.codec.text import loads, plain
@@ -43,7 +44,7 @@ def read_table(source: Source, found: Found, spool: Spool, outcomes: list[Outcom
             universe=universe,
             created=created,
             fingerprint=fingerprint("parquet", universe, spool.digest(universe)),
-            results=lambda name=universe: spool.values(name),  # type: ignore[misc]
+            results=partial(spool.values, universe),
             facts=dict(facts),
         )
 

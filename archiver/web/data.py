@@ -263,5 +263,5 @@ def plain_value(value: Any) -> Any:
         if value != value:
             return "NaN"
         if value in (float("inf"), float("-inf")):
-            return "∞" if value > 0 else "-∞"
+            return "∞" if value > 0 else "−∞"
     return value

@@ -104,7 +104,7 @@ class Details:
         try:
             from bisect import bisect_left
 
-            begin, end = (bisect_left(clock, when(value)) for value in (entry, leave))  # type: ignore[type-var]
+            begin, end = (bisect_left(clock, when(value)) for value in (entry, leave))  # type: ignore[type-var]  # see except
         except TypeError:
             return None
         if begin >= len(clock):

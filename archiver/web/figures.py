@@ -41,6 +41,8 @@ def figure(traces: Sequence[Figure], *, x: str = "", y: str = "", **layout: Any)
             "zeroline": False,
             "automargin": True,
             "fixedrange": False,
+            # A label at the end of one axis would touch that of the other.
+            "ticklabelstandoff": 6,
             "ticks": "",
             "showline": False,
             "gridwidth": 1,

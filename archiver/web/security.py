@@ -40,7 +40,7 @@ def rules_for(host: str, token: str | None, names: Sequence[str] = ()) -> Rules:
     if is_loopback(host):
         return Rules(LOOPBACK | {host.lower()} | extra, token=token)
     own = {socket.gethostname().lower(), socket.getfqdn().lower(), host.lower()}
-    return Rules(LOOPBACK | own | extra, any_address=host in ("0.0.0.0", "::", ""), token=token)  # noqa: S104
+    return Rules(LOOPBACK | own | extra, any_address=host in ("0.0.0.0", "::", ""), token=token)  # noqa: S104 - asked, not bound
 
 
 def is_loopback(host: str) -> bool:

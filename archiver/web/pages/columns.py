@@ -10,6 +10,8 @@ from archiver.web.data import Metrics
 from archiver.web.rows import is_number
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from archiver.web.site import Site
 
 MOST = 60
@@ -38,10 +40,7 @@ def defs(site: Site, metrics: Metrics, columns: list[str], sort: str) -> list[di
             "tooltipField": "universe",
         },
     ]
-    schema = metrics.table.schema
-    defs += [
-        _column_def(site, metrics, name, number=is_number(schema.field(name).type)) for name in columns[:MOST]
-    ]
+    defs += [_column_def(site, metrics, name) for name in columns[:MOST]]
     for item in defs:
         if item["field"] in order:
             at, direction = order[item["field"]]
@@ -67,7 +66,15 @@ def heading(name: str) -> str:
     return fmt.title(name) + (f" ({own})" if own not in ("", "ratio", "count") else "")
 
 
-def _column_def(site: Site, metrics: Metrics, name: str, *, number: bool) -> dict[str, Any]:
+def is_counted(item: pa.Field) -> bool:
+    """Tell whether a column of numbers holds whole ones only, by its type or its name."""
+    import pyarrow as pa
+
+    return pa.types.is_integer(item.type) or fmt.unit(item.name) == "count"
+
+
+def _column_def(site: Site, metrics: Metrics, name: str) -> dict[str, Any]:
+    kind = metrics.table.schema.field(name)
     item: dict[str, Any] = {
         "field": name,
         "headerName": heading(name),
@@ -75,12 +82,12 @@ def _column_def(site: Site, metrics: Metrics, name: str, *, number: bool) -> dic
         "initialWidth": 132,
         "minWidth": 70,
     }
-    if not number:
+    if not is_number(kind.type):
         return item
     item |= {
         "type": "rightAligned",
         "sortingOrder": ["desc", "asc", None],
-        "valueFormatter": {"function": "metricText(params.value)"},
+        "valueFormatter": {"function": f"metricText(params.value, {str(is_counted(kind)).lower()})"},
         "cellClass": ["figure", "ag-right-aligned-cell"],
     }
     scale = site.views.scale(metrics, name)

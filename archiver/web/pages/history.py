@@ -13,6 +13,7 @@ from archiver.web import format as fmt
 from archiver.web.data import growth
 
 _MOST_POINTS = 1000
+_SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"), (0, "bytes"))
 _UNITS = (
     (timedelta(hours=2), timedelta(minutes=1), "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"),
     (timedelta(days=4), timedelta(hours=1), "%Y-%m-%dT%H", "%Y-%m-%d %H:00"),
@@ -42,8 +43,10 @@ def drawn(records: Sequence[Record]) -> figures.Figure:
         ],
         hoverinfo="text",
     )
+    sizes = [0, *accumulate(growth(records)[::-1])]
+    scale, unit_name = next(one for one in _SIZES if sizes[-1] >= one[0])
     return figures.figure(
-        [bars, _grown(records, start, end)],
+        [bars, _grown(records, sizes, scale, start, end)],
         y="Runs",
         xaxis={
             "range": [f"{start:%Y-%m-%dT%H:%M:%S}", f"{end:%Y-%m-%dT%H:%M:%S}"],
@@ -55,7 +58,8 @@ def drawn(records: Sequence[Record]) -> figures.Figure:
         yaxis2={
             "overlaying": "y",
             "side": "right",
-            "title": {"text": "MB stored", "standoff": 8, "font": {"size": 12}},
+            "title": {"text": f"{unit_name} stored", "standoff": 8, "font": {"size": 12}},
+            "ticklabelstandoff": 6,
             "tickmode": "auto",
             "nticks": 5,
             "showgrid": False,
@@ -66,9 +70,10 @@ def drawn(records: Sequence[Record]) -> figures.Figure:
     )
 
 
-def _grown(records: Sequence[Record], start: datetime, end: datetime) -> figures.Figure:
+def _grown(
+    records: Sequence[Record], sizes: list[int], scale: int, start: datetime, end: datetime
+) -> figures.Figure:
     """Draw steps: from nothing at the left edge to all there is at the right one."""
-    sizes = [0, *accumulate(growth(records)[::-1])]
     moments = [start, *(record.created for record in reversed(records))]
     step = max(1, len(sizes) // _MOST_POINTS)
     shown = [
@@ -78,8 +83,9 @@ def _grown(records: Sequence[Record], start: datetime, end: datetime) -> figures
     ]
     return figures.line(
         [f"{moment:%Y-%m-%dT%H:%M:%S}" for moment, _ in shown],
-        [size / 1e6 for _, size in shown],
+        [size / scale for _, size in shown],
         color=figures.COLORS[1],
         yaxis="y2",
-        hovertemplate="%{y:.1f} MB after %{x|%Y-%m-%d %H:%M}<extra></extra>",
+        customdata=[fmt.size(size) for _, size in shown],
+        hovertemplate="%{customdata} after %{x|%Y-%m-%d %H:%M}<extra></extra>",
     ) | {"line": {"color": figures.COLORS[1], "width": 1.8, "shape": "hv"}}

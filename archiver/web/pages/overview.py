@@ -58,7 +58,6 @@ def page(site: Site, query: links.Query) -> Page:  # noqa: ARG001 - nothing to c
                     [
                         html.Div(best, id="best"),
                         parts.card("Runs over time", html.Div(parts.waiting(lines=6), id="over-time-place")),
-                        html.Div(_universes(newest, runs), id="universes"),
                     ],
                     className="span-2 stack",
                 ),
@@ -70,6 +69,7 @@ def page(site: Site, query: links.Query) -> Page:  # noqa: ARG001 - nothing to c
                     ],
                     className="stack",
                 ),
+                html.Div(_universes(newest, runs), id="universes", className="span-3"),
                 html.Div(_recent(runs), className="span-3"),
             ],
             className="grid",
@@ -115,7 +115,8 @@ def _best(site: Site) -> Any:
     finite = [
         row[score] for row in rows if isinstance(row[score], int | float) and row[score] - row[score] == 0
     ]
-    most = max([abs(value) for value in finite], default=0) or 1
+    # A bar says how good: what is below zero has none.
+    most = max([0, *finite]) or 1
     body = [
         [
             str(at + 1),
@@ -123,7 +124,7 @@ def _best(site: Site) -> Any:
                 parts.link(row["strategy_name"], links.strategy(row["universe"], row["strategy_name"])),
                 row["universe"],
             ),
-            parts.bar(abs(row[score] or 0) / most if row[score] in finite else 0, fmt.number(row[score])),
+            parts.bar((row[score] or 0) / most if row[score] in finite else 0, fmt.number(row[score])),
             *(fmt.number(row[name]) for name in shown),
         ]
         for at, row in enumerate(rows)

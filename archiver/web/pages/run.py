@@ -74,7 +74,7 @@ def _heading(run: Run) -> Any:
     )
 
 
-def _summary(site: Site, record: Record, query: links.Query) -> Any:  # noqa: ARG001
+def _summary(site: Site, record: Record, query: links.Query) -> Any:  # noqa: ARG001 - as all tabs
     refs = list(reachable(record))
     own = [ref for ref in (record.tier1, record.tier2) if ref is not None]
     files = record.code.files if record.code else ()
@@ -187,7 +187,7 @@ def _code(site: Site, record: Record, query: links.Query) -> Any:
     )
 
 
-def _provenance(site: Site, record: Record, query: links.Query) -> Any:  # noqa: ARG001
+def _provenance(site: Site, record: Record, query: links.Query) -> Any:  # noqa: ARG001 - as all tabs
     snapshot = site.data.code(record.run)
     known = snapshot.provenance
     if not known and not record.code:
@@ -215,7 +215,7 @@ def _value(value: Any) -> Any:
     return html.Span(str(value), className="mono" if len(str(value)) > 24 else None)
 
 
-def _objects(site: Site, record: Record, query: links.Query) -> Any:  # noqa: ARG001
+def _objects(site: Site, record: Record, query: links.Query) -> Any:  # noqa: ARG001 - as all tabs
     kinds = (
         (layout.TIER1, "metrics"),
         (layout.TIER2, "details"),

@@ -52,7 +52,7 @@ def page(site: Site, query: links.Query) -> Page:
         html.Div(
             [
                 html.Div(_curves(found), className="span-2"),
-                parts.card("Metrics", _metrics(found.metrics)),
+                parts.card("Metrics", html.Div(_metrics(found.metrics), className="tall")),
                 *returns.cards(found.trades.table),
                 html.Div(trades.card(found), className="span-3"),
                 html.Div(parts.card("History over runs", parts.waiting()), id="history", className="span-3"),
@@ -141,8 +141,7 @@ def _metrics(metrics: dict[str, Any]) -> Any:
         ]
         for name, value in list(metrics.items())[:400]
     ]
-    table = parts.table(["Metric", "Value"], rows, right=[1], caption="All metrics", dense=True)
-    return html.Div(table, className="tall")
+    return parts.table(["Metric", "Value"], rows, right=[1], caption="All metrics", dense=True)
 
 
 def _curves(found: Strategy) -> Any:
@@ -265,9 +264,10 @@ def _history(site: Site, of: dict[str, str]) -> Any:
     )
     content = [table]
     score = site.data.score(columns)
-    if len(rows) > 1 and score is not None:
+    scores = [row.get(score) if score else None for _, row in rows]
+    values = [one if isinstance(one, int | float) and one - one == 0 else None for one in scores]
+    if len(rows) > 1 and score and any(value is not None for value in values):
         moments = [f"{record.created:%Y-%m-%dT%H:%M:%S}" for record, _ in rows]
-        values = [row.get(score) if isinstance(row.get(score), int | float) else None for _, row in rows]
         drawn = figures.figure(
             [
                 figures.line(

@@ -14,6 +14,7 @@ from archiver.web import format as fmt
 from archiver.web.bars import trade_figure
 from archiver.web.data import Metrics, plain_value
 from archiver.web.detail import Strategy, cut_around
+from archiver.web.pages.columns import is_counted
 from archiver.web.rows import is_number
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ def _trade_column(item: Any) -> dict[str, Any]:
     if is_number(item.type):
         column |= {
             "type": "rightAligned",
-            "valueFormatter": {"function": f"{_text_of(item.name, own)}(params.value)"},
+            "valueFormatter": {
+                "function": f"{_text_of(item.name, own)}(params.value, {str(is_counted(item)).lower()})"
+            },
             "cellClass": ["figure", "ag-right-aligned-cell"],
         }
         if any(word in item.name for word in ("pnl", "profit", "return")):
