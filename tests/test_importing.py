@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import tracemalloc
@@ -40,6 +41,7 @@ def test_a_cut_metrics_file_imports_nothing_and_is_named(archive: Archive, folde
 
 
 @pytest.mark.parametrize("text", ["{}", '{"total_strategies": 3}', "[]", '{"strategies": [1]}',
+                                  '{"strategies": {"a": {}}}', '{"strategies": null}',
                                   '{"strategies": [{"strategy_name": "a", "universe": "u"}]}'])  # fmt: skip
 def test_metrics_without_strategies_are_no_empty_result(archive: Archive, folder: Path, text: str) -> None:
     folder.mkdir()
@@ -47,6 +49,8 @@ def test_metrics_without_strategies_are_no_empty_result(archive: Archive, folder
     report = take(archive, folder)
     assert statuses(report) == ["damaged"]
     assert "all_strategies_metrics.json" in report.outcomes[0].why
+    # What Python says of its own types tells users nothing.
+    assert not {"indices", "subscriptable:"} & set(report.outcomes[0].why.split())
 
 
 def test_an_empty_list_of_strategies_is_empty(archive: Archive, folder: Path) -> None:
@@ -235,6 +239,18 @@ def test_json_of_another_name_is_told_and_read_where_it_is_named(archive: Archiv
     assert rows(archive, "grid") == [{"strategy_name": "L=5", "params": {"L": 5}, "sharpe_ratio": 1.0}]
 
 
+def test_compressed_results_are_named(archive: Archive, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "u_backtest.json.gz").write_bytes(gzip.compress(b"{}"))
+    with pytest.raises(ConfigError, match=r"u_backtest\.json\.gz: compressed: unpack it"):
+        take(archive, folder)
+    old.write_universe(folder, "u", old.results("A", 1))
+    for at in range(30):
+        (folder / f"chart{at}.png").write_bytes(b"")
+    left = {one.source: one.why for one in take(archive, folder).of("skipped")}
+    assert left["u_backtest.json.gz"].startswith("compressed")
+
+
 def test_facts_of_a_file_never_pass_for_those_of_the_import(archive: Archive, folder: Path) -> None:
     text = {"universe_name": "u", "results": [{"strategy_name": "s"}], "left_out": "x", "format": "v2"}
     old.dump(folder / "u_backtest.json", text)
@@ -310,6 +326,10 @@ def test_what_cannot_be_imported_is_one_line(archive: Archive, folder: Path, tmp
     folder.mkdir()
     with pytest.raises(ConfigError, match="no file is there"):
         take(archive, folder)
+    (folder / "u_backtest.json").symlink_to("nothing")
+    with pytest.raises(ConfigError, match=r"u_backtest\.json: No such file"):
+        take(archive, folder)
+    (folder / "u_backtest.json").unlink()
     (folder / "notes.txt").write_text("")
     with pytest.raises(ConfigError, match="holds no results in a format"):
         take(archive, folder)

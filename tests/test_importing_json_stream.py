@@ -94,10 +94,11 @@ def test_what_is_no_object_is_damage(text: bytes) -> None:
         list(members(io.BytesIO(text), ("results",), "x.json"))
 
 
-def test_the_place_of_damage_counts_from_the_beginning_of_the_file() -> None:
+@pytest.mark.parametrize("damage", [b"oops", b"\xff"])
+def test_the_place_of_damage_counts_from_the_beginning_of_the_file(damage: bytes) -> None:
     head = b'{"results": [' + b", ".join([b'{"x": 1234567}'] * 300_000)
     with pytest.raises(IntegrityError) as caught:
-        list(members(io.BytesIO(head + b', {"x": oops}]}'), ("results",), "x.json"))
+        list(members(io.BytesIO(head + b', {"x": ' + damage + b"}]}"), ("results",), "x.json"))
     place = int(str(caught.value).split("character ")[1].split(":")[0].replace(",", ""))
     assert place == len(head) + len(b', {"x": ')
 

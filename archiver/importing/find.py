@@ -16,6 +16,10 @@ METRICS = "all_strategies_metrics.json"
 DETAILS = "detailed_trades"
 _FOLDERS = ("tiered-json", "run-folder")
 _PARTS = frozenset({"results", "code", "metadata"})
+_COMPRESSED = tuple(
+    f".{kind}.{packer}" for kind in ("json", "parquet") for packer in ("gz", "zst", "bz2", "xz", "zip")
+)
+_NAMED = (".json", *_COMPRESSED)
 _FEW, _MOST_NAMED = 5, 20
 _UNKNOWN = "not in a format that archiver knows"
 _NAME_UNKNOWN = (
@@ -82,12 +86,14 @@ def find(source: Source) -> Findings:
     single, rest, left = _single(rest, alone=len(entries) <= 2)
     groups += tiered + single
     left += [(folder.rstrip("/"), "an archive: `archiver copy` copies it") for folder in archives]
+    left += [*_summed_up(rest), *source.passed_over]
     if not groups:
+        told = [f"; {key}: {why}" for key, why in left if why not in (_UNKNOWN, _NAME_UNKNOWN)]
         raise ConfigError(
             f"{source.url} holds no results in a format that archiver knows: `archiver import` reads"
             f" {METRICS} with {DETAILS}/, *_backtest.json, *.parquet, and folders named by date and time"
+            + "".join(told[:1])
         )
-    left += [*_summed_up(rest), *source.passed_over]
     return Findings(sorted(groups, key=lambda group: (group.key, group.form)), left)
 
 
@@ -173,15 +179,21 @@ def _name(entry: Entry) -> str:
 def _summed_up(entries: Iterable[Entry]) -> list[tuple[str, str]]:
     """Name the few, and JSON that may hold results; count the many."""
     listed = list(entries)
-    named = listed if len(listed) <= _FEW else [entry for entry in listed if entry.key.endswith(".json")]
+    named = listed if len(listed) <= _FEW else [entry for entry in listed if entry.key.endswith(_NAMED)]
     if len(named) > _MOST_NAMED:
         named = []
     kinds = Counter(_kind(entry) for entry in listed if entry not in named)
-    left = [(entry.key, _NAME_UNKNOWN if entry.key.endswith(".json") else _UNKNOWN) for entry in named]
+    left = [(entry.key, _why(entry)) for entry in named]
     if kinds:
         texts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(6))
         left.append((f"{kinds.total()} other files", f"{_UNKNOWN} ({texts})"))
     return left
+
+
+def _why(entry: Entry) -> str:
+    if entry.key.endswith(_COMPRESSED):
+        return "compressed: unpack it, and import again"
+    return _NAME_UNKNOWN if entry.key.endswith(".json") else _UNKNOWN
 
 
 def _kind(entry: Entry) -> str:

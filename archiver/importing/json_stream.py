@@ -171,7 +171,8 @@ class _Text:
         try:
             read = self._decode.decode(data, final=not data)
         except UnicodeDecodeError as error:
-            raise self.damaged(f"not UTF-8 ({error.reason})", len(self._buffer)) from None
+            before = data[: error.start].decode("utf-8", "replace")
+            raise self.damaged(f"not UTF-8 ({error.reason})", len(self._buffer) + len(before)) from None
         self._ended = not data
         if self._at > _CHUNK or self._at == len(self._buffer):
             self._before += self._at

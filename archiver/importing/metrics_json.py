@@ -112,9 +112,11 @@ def _is_detail(name: str, value: Any) -> bool:
 
 
 def _parts(value: Any, key: str) -> tuple[str, str, Result]:
+    if not isinstance(value, dict):
+        raise IntegrityError(f"{key} has an entry that is no strategy: {str(value)[:60]}")
     try:
         strategy, universe, metrics = value["strategy_name"], value["universe"], value["metrics"]
-    except (TypeError, KeyError) as error:
+    except KeyError as error:
         raise IntegrityError(f"{key} has an entry without {error}: {str(value)[:60]}") from None
     if not (isinstance(strategy, str) and isinstance(universe, str) and isinstance(metrics, dict)):
         raise IntegrityError(f"{key} has an entry that is no strategy: {str(value)[:60]}")
