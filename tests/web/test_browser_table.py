@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 import archiver
+from archiver.web import format as fmt
 from archiver.web import links
 from tests.web.conftest import NASTY, Made, Served
 from tests.web.test_browser import CELL, PHONE, opened
@@ -242,8 +243,27 @@ def test_numbers_of_the_table_are_written_as_elsewhere(chromium, served):
         page.wait_for_selector(CELL)
         written = page.evaluate(
             "[186, 193.09, 1.08612, -0.5, 4689.2, 27189.9].map(dashAgGridFunctions.priceText)"
-            ".concat([-1e-12, 1e300].map(dashAgGridFunctions.metricText))"
+            ".concat([-1e-12, 1e300, 40, -1, 0].map(value => dashAgGridFunctions.metricText(value, false)))"
+            ".concat([40, 67.5].map(value => dashAgGridFunctions.metricText(value, true)))"
         )
     assert written == [
-        "186.000", "193.090", "1.08612", "−0.50000", "4,689.2", "27,190", "−1.00e−12", "1.00e+300",
+        "186.000", "193.090", "1.08612", "−0.50000", "4,689.2", "27,190",
+        *(fmt.number(value) for value in (-1e-12, 1e300, 40.0, -1.0, 0.0)),
+        fmt.number(40), fmt.number(67.5),
     ]  # fmt: skip
+
+
+def test_only_what_is_counted_stands_without_digits_behind_the_point(chromium, tmp_path):
+    archive = archiver.open(str(tmp_path / "backtests"))
+    rows = [
+        {"strategy_name": "a", "sharpe_ratio": 2.0, "win_rate_pct": 40.0, "n_trades": 67.0, "parameter": 5},
+        {"strategy_name": "b", "sharpe_ratio": float("-inf"), "win_rate_pct": 40.74, "n_trades": None, "parameter": 7},
+    ]  # fmt: skip
+    archive.save_universe_results("one", rows, code="none")
+    server = Served(str(tmp_path / "backtests"))
+    address = "/strategies?columns=sharpe_ratio,win_rate_pct,n_trades,parameter"
+    with opened(chromium, server.address, address) as page:
+        page.wait_for_selector(f"{CELL}:text-is('67')")
+        cells = page.locator(CELL).all_inner_texts()
+    server.close()
+    assert sorted(cells) == sorted(["2.000", "40.00", "67", "5", "−∞", "40.74", "–", "7"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -81,9 +82,20 @@ def test_runs_of_one_second_are_one_bar_and_one_step(plain: Made):
     assert sum(bars["y"]) == len(records)
     assert bars["width"][0] == timedelta(minutes=1).total_seconds() * 800
     assert line["y"][0] == 0
-    assert line["y"][-1] == line["y"][-2] == sum(growth(records)) / 1e6
+    stored = sum(growth(records))
+    scale, unit = (1e6, "MB") if stored >= 1e6 else (1e3, "kB")
+    assert line["y"][-1] == line["y"][-2] == stored / scale
+    assert history.drawn(records)["layout"]["yaxis2"]["title"]["text"] == f"{unit} stored"
     only = history.drawn(records[:1])["data"][0]
     assert only["hovertext"] == [f"1 run on {records[0].created:%Y-%m-%d %H:%M}"]
+
+
+def test_a_bar_never_makes_a_loss_look_best(tmp_path):
+    archive = archiver.open(str(tmp_path / "archive"))
+    rows = [{"strategy_name": f"s{score}", "sharpe_ratio": score} for score in (-9.0, -1.0, 0.5, 1.0)]
+    archive.save_universe_results("u", rows, code="none")
+    page = json.dumps(callback(Client(guarded(str(tmp_path / "archive"))), "/"))
+    assert re.findall(r'"width": "([\d.]+)%"', page)[:4] == ["100.00", "50.00", "0.00", "0.00"]
 
 
 def test_one_run_is_not_called_runs(tmp_path, monkeypatch):

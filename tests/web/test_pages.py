@@ -459,13 +459,13 @@ def scatter(client: Client, where: str) -> tuple[str, str]:
         "output": "..cloud-place.children...cloud-note.children..",
         "outputs": [{"id": name, "property": "children"} for name in ("cloud-place", "cloud-note")],
         "inputs": [
-            {"id": "ask", "property": "data", "value": {"columns": ["n_trades"], "where": where}},
+            {"id": "cloud-ask", "property": "data", "value": {"columns": ["n_trades"], "where": where}},
             {"id": "cloud-x", "property": "value", "value": "n_trades"},
             {"id": "cloud-y", "property": "value", "value": "expectancy"},
             {"id": "cloud-range", "property": "data"},
             {"id": "scatter-open", "property": "data", "value": True},
         ],
-        "changedPropIds": ["ask.data"],
+        "changedPropIds": ["cloud-ask.data"],
     }
     answer = client.post("/_dash-update-component", json=body, headers={"Host": "127.0.0.1"})
     shown = answer.json["response"]

@@ -27,13 +27,14 @@
     });
   };
 
-  functions.metricText = function (value) {
+  /* As everywhere else: only what is counted has no digits behind the point, so that numbers stand below each other. */
+  functions.metricText = function (value, counted) {
     if (value === null || value === undefined) return "–";
     if (typeof value !== "number") return String(value);
     if (value === 0) return "0";
     var size = Math.abs(value);
     if (size >= 1e12 || size < 0.0005) return value.toExponential(2).replace(/-/g, "−");
-    var digits = Number.isInteger(value) ? 0 : size >= 10000 ? 0 : size >= 1000 ? 1 : size >= 10 ? 2 : 3;
+    var digits = counted && Number.isInteger(value) ? 0 : size >= 10000 ? 0 : size >= 1000 ? 1 : size >= 10 ? 2 : 3;
     return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
   };
 
