@@ -89,7 +89,7 @@ class _Transfer:
 
     def __init__(self, source: Store, target: Store, restore: bool, step: Step) -> None:
         self.source, self.target, self.restore, self.step = source, target, restore, step
-        self.pool = max(source, target, key=lambda store: store.workers)
+        self.pool = max(source, target, key=lambda store: (store.executor is not None, store.workers))
         self.damage: list[str] = []
         self.done: list[str] = []
         self.gone: set[str] = set()
