@@ -8,9 +8,8 @@ go on where it was interrupted. What looks wrong is looked at twice: runs may co
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from hashlib import sha256
-from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,8 +29,6 @@ __all__ = ["Problem", "Report", "Verified", "last_verified", "verify"]
 
 _DATA = (layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE)
 _CHUNK = 8 << 20
-_AT_ONCE_LOCAL = 16
-"""On a disk one thread reads so many objects at a time: handing over each costs more than reading a small one."""
 
 
 class _Check(NamedTuple):
@@ -211,13 +208,13 @@ def _read_data(
     progress = Progress(store, report, resume)
     salt = secrets.token_hex(8)
 
-    def check(items: Sequence[_Check]) -> list[tuple[_Check, int, str | None]]:
-        return [(item, *compare(store, item.ref)) for item in items]
+    def check(item: _Check) -> tuple[_Check, int, str | None]:
+        return item, *compare(store, item.ref)
 
     wanted = (item for item in promised if item.run > progress.after and _drawn(item.ref.key, salt, share))
-    many = _batches(wanted, _AT_ONCE_LOCAL if store.local else 1)
     try:
-        for item, amount, wrong in chain.from_iterable(store.map(check, many)):
+        # Small ones on a disk are read one by one; where large ones take longer, threads take over.
+        for item, amount, wrong in store.map(check, wanted, small=True):
             progress.passed(item.run)
             report.read += 1
             report.bytes += amount
@@ -229,12 +226,6 @@ def _read_data(
         progress.interrupted()
         raise
     progress.finish()
-
-
-def _batches(items: Iterable[_Check], size: int) -> Iterator[list[_Check]]:
-    source = iter(items)
-    while batch := list(islice(source, size)):
-        yield batch
 
 
 def compare(store: Store, ref: Ref) -> tuple[int, str | None]:
