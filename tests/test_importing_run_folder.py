@@ -149,6 +149,8 @@ def test_run_folders_come_in_with_their_code(archive: Archive, folder: Path, tmp
     params = json.loads(archive.record(first.id).params or "")["imported"]
     assert params["metadata"]["notes.txt"] == "first try\n"
     assert set(statuses(take(archive, folder))) == {"present", "skipped"}
+    (folder / "optimisation").rename(folder / "2025")
+    assert set(statuses(take(archive, folder))) == {"present", "skipped"}
 
 
 def test_a_run_folder_with_many_results_or_damage(archive: Archive, folder: Path) -> None:

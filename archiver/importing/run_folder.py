@@ -39,7 +39,8 @@ def read_run_folder(source: Source, found: Found, spool: Spool, outcomes: list[O
     told = [facts for facts in metadata.values() if isinstance(facts, dict)]
     above = found.key.rpartition("/")[0].rpartition("/")[2] or source.name or "runs"
     named = [universe for universe in results.universes if universe is not None]
-    otherwise = _text_of([*told, *results.facts.values()], UNIVERSES) or (named[0] if named else above)
+    said = _text_of([*told, *results.facts.values()], UNIVERSES) or (named[0] if named else None)
+    otherwise = said or above
     name = results.name or _text_of(told, NAMES) or found.key.rpartition("/")[2]
     digests = [
         text for entry in found.entries for text in (entry.key[len(found.key) :], source.sha256(entry.key))
@@ -51,7 +52,10 @@ def read_run_folder(source: Source, found: Found, spool: Spool, outcomes: list[O
             form="run-folder",
             universe=universe,
             created=_created(found),
-            fingerprint=fingerprint("run-folder", universe, found.key.rpartition("/")[2], *digests),
+            # The folder above may be renamed: it is no part of the content.
+            fingerprint=fingerprint(
+                "run-folder", universe if said else "", found.key.rpartition("/")[2], *digests
+            ),
             results=partial(results.joined, universe, otherwise, name),
             facts=facts,
             code=code,
