@@ -263,7 +263,7 @@ def test_only_what_is_counted_stands_without_digits_behind_the_point(chromium, t
     server = Served(str(tmp_path / "backtests"))
     address = "/strategies?columns=sharpe_ratio,win_rate_pct,n_trades,parameter"
     with opened(chromium, server.address, address) as page:
-        page.wait_for_selector(f"{CELL}:text-is('67')")
+        page.wait_for_selector(f"{CELL} >> text='67'")
         cells = page.locator(CELL).all_inner_texts()
     server.close()
     assert sorted(cells) == sorted(["2.000", "40.00", "67", "5", "−∞", "40.74", "–", "7"])
