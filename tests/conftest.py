@@ -17,6 +17,7 @@ import hypothesis
 import pytest
 
 import archiver
+from archiver import cli
 from archiver.archive import Archive
 from archiver.store import Store, open_store
 from tests.wire import Wire
@@ -29,6 +30,10 @@ PLACES = ["file", "memory", "moto", "rclone"]
 _BIN = Path(sys.executable).parent
 # Made of pieces, so that no scanner takes them for real ones.
 ACCESS, SECRET = "test" + "access", "test" + "secret"
+
+
+Cli = Callable[..., tuple[int, str, str]]
+"""Runs a command and returns its exit code, what it printed and what it said."""
 
 
 class Place(NamedTuple):
@@ -46,6 +51,18 @@ class Place(NamedTuple):
 def archive(tmp_path: Path) -> Archive:
     """Return an archive on disk that is yet to be made."""
     return archiver.open(tmp_path / "archive")
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Run commands in this process."""
+
+    def call(*args: str) -> tuple[int, str, str]:
+        code = cli.main(list(args))
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
 
 
 @pytest.fixture

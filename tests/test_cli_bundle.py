@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,9 @@ import pytest
 
 import archiver
 from archiver import cli
-from tests.conftest import Place
+from tests.conftest import Cli, Place
 from tests.faults import flip
 from tests.runs_made import fill, opened, seen
-
-Cli = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -26,13 +24,8 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def run(url: str, capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*args: str) -> tuple[int, str, str]:
-        code = cli.main(["--url", url, *args])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+def run(url: str, command: Cli) -> Cli:
+    return partial(command, "--url", url)
 
 
 def document(answer: tuple[int, str, str]) -> Any:

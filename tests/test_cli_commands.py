@@ -5,12 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import pty
-import re
-import subprocess
-import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +16,8 @@ import archiver
 from archiver import cli
 from archiver.cli import complete
 from tests.benchmarks import workload
+from tests.conftest import Cli
+from tests.test_cli_terminal import plain, terminal
 
 NAN = float("nan")
 ROWS: list[dict[str, Any]] = [
@@ -39,8 +36,6 @@ TRADES = [
     {"entry_time": "2025-01-06 11:10:00", "direction": "short", "pnl_usd": -4.0, "context": {"hour": 11}},
 ]
 
-Cli = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> str:
@@ -54,13 +49,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def run(url: str, capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*args: str) -> tuple[int, str, str]:
-        code = cli.main(["--url", url, *args])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+def run(url: str, command: Cli) -> Cli:
+    return partial(command, "--url", url)
 
 
 def runs(url: str) -> list[Any]:
@@ -241,31 +231,8 @@ def test_names_are_completed_and_failure_is_silent(url: str, tmp_path: Path) -> 
     assert complete.universes(nowhere, "") == []
 
 
-def terminal(*args: str, columns: int = 100) -> str:
-    """Run a command on a terminal and return what it shows, without colours."""
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color", "NO_COLOR": "1"}
-    code = "import sys; from archiver.cli import main; sys.exit(main())"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *args], stdout=theirs, stderr=theirs, stdin=theirs, env=environment
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                part = os.read(ours, 65536)
-            except OSError:  # the other side is closed
-                break
-            if not part:
-                break
-            shown += part
-        process.wait(60)
-    os.close(ours)
-    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode().replace("\r\n", "\n"))
-
-
 def test_terminal_shows_aligned_tables_that_fit(url: str) -> None:
-    lines = terminal("--url", url, "metrics", "-u", "beta/5min", "-n", "3", columns=80).splitlines()
+    lines = plain(terminal("--url", url, "metrics", "-u", "beta/5min", "-n", "3", COLUMNS="80")).splitlines()
     assert lines[0].split()[:2] == ["strategy_name", "universe"]
     assert set(lines[1]) == {"─"}
     assert len(lines) == 6
@@ -274,11 +241,11 @@ def test_terminal_shows_aligned_tables_that_fit(url: str) -> None:
 
 
 def test_terminal_shows_a_summary_with_an_equity_line(url: str) -> None:
-    shown = terminal("--url", url, "trades", "good")
+    shown = plain(terminal("--url", url, "trades", "good"))
     assert "equity" in shown
     assert "100.000 -> 108.500, least 100.000" in shown
     assert "▁█▆" in shown
 
 
 def test_parquet_is_not_written_to_a_terminal(url: str) -> None:
-    assert "Parquet is not text" in terminal("--url", url, "metrics", "-f", "parquet")
+    assert "Parquet is not text" in terminal("--url", url, "metrics", "-f", "parquet", code=2)

@@ -37,7 +37,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     return folder
 
 
-def terminal(*args: str, **environment: str) -> str:
+def terminal(*args: str, code: int = 0, **environment: str) -> str:
     """Run a command in a terminal of 100 columns and 24 lines; return what came, colours included."""
     ours, theirs = pty.openpty()
     settings = {"COLUMNS": "100", "LINES": "24", "TERM": "xterm-256color", **environment}
@@ -55,7 +55,7 @@ def terminal(*args: str, **environment: str) -> str:
             if not part:
                 break
             shown += part
-        assert process.wait(60) == 0
+        assert process.wait(60) == code
     os.close(ours)
     return shown.decode().replace("\r\n", "\n")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,9 @@ import pytest
 
 import archiver
 from archiver import cli
+from tests.conftest import Cli
 
 NAN, INF = float("nan"), float("inf")
-Cli = Callable[..., tuple[int, str, str]]
 
 
 def row(name: str, sharpe: Any, trades: int = 10, **more: Any) -> dict[str, Any]:
@@ -31,13 +31,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def run(url: str, capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*args: str) -> tuple[int, str, str]:
-        code = cli.main(["--url", url, *args])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+def run(url: str, command: Cli) -> Cli:
+    return partial(command, "--url", url)
 
 
 def places(run: Cli, *args: str) -> list[tuple[int, str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,7 @@ import pytest
 
 import archiver
 from archiver import cli
-
-Cli = Callable[..., tuple[int, str, str]]
+from tests.conftest import Cli
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +28,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def run(url: str, capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*args: str) -> tuple[int, str, str]:
-        code = cli.main(["--url", url, *args])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+def run(url: str, command: Cli) -> Cli:
+    return partial(command, "--url", url)
 
 
 def document(run: Cli, *args: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,9 @@ import pytest
 from archiver import cli, layout
 from archiver.archive import Archive
 from archiver.store import Store, open_store
+from tests.conftest import Cli
 from tests.faults import flip
 from tests.stores import StubbornStore, save, snapshot
-
-Cli = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -29,13 +28,8 @@ def runs(store: Store) -> list[str]:
 
 
 @pytest.fixture
-def run(store: Store, capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*args: str) -> tuple[int, str, str]:
-        code = cli.main(["--url", store.url, *args])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+def run(store: Store, command: Cli) -> Cli:
+    return partial(command, "--url", store.url)
 
 
 def test_prune_prints_the_plan_and_does_nothing(run: Cli, store: Store, runs: list[str]) -> None:

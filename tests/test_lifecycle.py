@@ -6,13 +6,12 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import archiver
-from archiver import cli
 from archiver.archive import Archive
 from archiver.errors import AccessError, ConfigError, PolicyError, StorageError
 from archiver.lifecycle import RulesPlan, apply, plan, read
@@ -20,7 +19,7 @@ from archiver.policy import Policy
 from archiver.rules import Wishes, build_rules, describe, parse
 from archiver.store import BucketApi, RuleSet
 from tests.benchmarks.workload import small_run
-from tests.conftest import Place
+from tests.conftest import Cli, Place
 from tests.wire import Wire
 
 MONTH = Policy(keep_within="30d", tiers=2)
@@ -321,24 +320,15 @@ def test_a_server_that_says_it_knows_no_rules(wired_place: Place, wire: Wire, co
 
 # -- the commands --------------------------------------------------------------------------------------------
 
-Cli = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
 def run(
-    archive: Archive, moto_place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> Cli:  # fmt: skip
+    archive: Archive, moto_place: Place, command: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Cli:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ARCHIVER_URL", moto_place.url)
     monkeypatch.setenv("ARCHIVER_STORAGE_OPTIONS", json.dumps(moto_place.options))
-
-    def call(*args: str) -> tuple[int, str, str]:
-        code = cli.main(["lifecycle", *args])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+    return partial(command, "lifecycle")
 
 
 def test_plan_apply_show_by_the_configuration(run: Cli, bucket: BucketApi, tmp_path: Path) -> None:
