@@ -259,7 +259,7 @@ class Archive(Upkeep):
         name: str,
         *,
         to: str | None = None,
-        level: int = 1,
+        level: int = -1,
         storage_class: str | None = None,
         storage_options: Mapping[str, Any] | None = None,
         step: Callable[[float], None] | None = None,
@@ -270,7 +270,7 @@ class Archive(Upkeep):
             runs: ids, or the beginnings of some; the same runs give the same bytes.
             name: a plain name, a path or a URL.
             to: another folder or URL for a plain name.
-            level: of zstd, 1 to 22.
+            level: of zstd, -7 to 22; what goes in is compressed already.
             storage_class: of S3, such as GLACIER.
             storage_options: what the filesystem of another URL takes; default: this archive's own, where they fit.
             step: told the bytes of each object that is packed.

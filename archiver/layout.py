@@ -28,6 +28,7 @@ RECORD_SUFFIX = ".json.zst"
 SEGMENT_SUFFIX = ".jsonl.zst"
 
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
+_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 # File systems take 255 bytes a name; what we add to a name in a key (`universe=`, `.parquet`) must still fit.
 _MAX_QUOTED = 230
@@ -64,8 +65,10 @@ def universe_part(universe: str) -> str:
 
 def _quoted(name: str) -> str:
     try:
+        if _PLAIN.fullmatch(name):
+            return name
         raw = name.encode()
-    except AttributeError:
+    except (AttributeError, TypeError):
         raise ConfigError(f"a name is {name!r}: give a text") from None
     except UnicodeEncodeError:
         raise ConfigError(f"name {name!r} is not valid Unicode: use another name") from None

@@ -54,8 +54,10 @@ def create(
     ] = None,
     level: Annotated[
         int,
-        typer.Option("--level", min=1, max=22, help="How hard zstd works; most of it is compressed already."),
-    ] = 1,
+        typer.Option(
+            "--level", min=-7, max=22, help="How hard zstd works; what goes in is compressed already."
+        ),
+    ] = -1,
     storage_class: Annotated[
         str | None, typer.Option("--storage-class", metavar="CLASS", help="Of S3, such as GLACIER.")
     ] = None,
