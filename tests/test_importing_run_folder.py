@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+import archiver
 from archiver.archive import Archive
 from archiver.importing import import_results, open_source
 from archiver.runs import origin
+from archiver.store import open_store
 from tests import old_formats as old
 from tests.imported import named, rows, statuses, take, tree, write_large
 from tests.same import same
@@ -151,6 +153,26 @@ def test_run_folders_come_in_with_their_code(archive: Archive, folder: Path, tmp
     assert set(statuses(take(archive, folder))) == {"present", "skipped"}
     (folder / "optimisation").rename(folder / "2025")
     assert set(statuses(take(archive, folder))) == {"present", "skipped"}
+
+
+def test_one_run_folder_can_be_named(archive: Archive, folder: Path) -> None:
+    first, second = (
+        old.write_run_folder(folder / "optimisation", stamp, result)
+        for stamp, result in zip(
+            ("20250121_140307_250", "20250122_090000"), old.results("Opt", 2), strict=True
+        )
+    )
+    report = take(archive, first)
+    assert [(o.source, o.universe) for o in report.of("imported")] == [(first.name, "optimisation")]
+    assert [o.universe for o in take(archive, folder).of("imported")] == ["optimisation"]
+    assert set(statuses(take(archive, second))) == {"present", "skipped"}
+    store = open_store("memory://one-run-folder")
+    for path in folder.rglob("*"):
+        if path.is_file():
+            store.put(path.relative_to(folder).as_posix(), path.read_bytes())
+    again = archiver.open(folder.parent / "again")
+    report = take(again, f"memory://one-run-folder/optimisation/{second.name}/")
+    assert [(o.source, o.universe) for o in report.of("imported")] == [(second.name, "optimisation")]
 
 
 def test_a_run_folder_with_many_results_or_damage(archive: Archive, folder: Path) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from archiver import layout
 from archiver.errors import ConfigError
-from archiver.importing.source import SIDECAR, Source, sidecars
+from archiver.importing.source import RUN_FOLDER, SIDECAR, Source, sidecars
 from archiver.model import Entry
 
 METRICS = "all_strategies_metrics.json"
@@ -25,7 +24,6 @@ _UNKNOWN = "not in a format that archiver knows"
 _NAME_UNKNOWN = (
     "not a name that archiver knows: `archiver import` of the file itself reads it if it holds results"
 )
-_RUN_FOLDER = re.compile(r"\d{8}_\d{6}(?:_\d{1,6})?(?:[_-].*)?")
 
 
 @dataclass(slots=True)
@@ -88,7 +86,7 @@ def find(source: Source) -> Findings:
     left += [(folder.rstrip("/"), "an archive: `archiver copy` copies it") for folder in archives]
     left += [*_summed_up(rest), *source.passed_over]
     if not groups:
-        told = [f"; {key}: {why}" for key, why in left if why not in (_UNKNOWN, _NAME_UNKNOWN)]
+        told = [f"; {key}: {why}" for key, why in left if not why.startswith((_UNKNOWN, _NAME_UNKNOWN))]
         raise ConfigError(
             f"{source.url} holds no results in a format that archiver knows: `archiver import` reads"
             f" {METRICS} with {DETAILS}/, *_backtest.json, *.parquet, and folders named by date and time"
@@ -120,7 +118,7 @@ def _run_folders(entries: Sequence[Entry]) -> tuple[list[Found], list[Entry]]:
     for entry in entries:
         parts = entry.key.split("/")
         for at, part in enumerate(parts[:-2]):
-            if _RUN_FOLDER.fullmatch(part) and parts[at + 1] in _PARTS:
+            if RUN_FOLDER.fullmatch(part) and parts[at + 1] in _PARTS:
                 folder = "/".join(parts[: at + 1])
                 groups.setdefault(folder, Found("run-folder", folder)).entries.append(entry)
                 break

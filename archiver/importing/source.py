@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,8 @@ from archiver.store import Store, local_path, open_store
 SIDECAR = "_metadata.json"
 _BLOCK = 1 << 20
 _SUFFIXES = (".json", ".parquet")
+RUN_FOLDER = re.compile(r"\d{8}_\d{6}(?:_\d{1,6})?(?:[_-].*)?")
+"""Name of the folder of an optimiser's run."""
 
 
 class Source(ABC):
@@ -58,24 +61,26 @@ class FolderSource(Source):
         folder: where.
         only: names of files to which it is limited.
         within: names of the only folders that are entered; None: all.
+        under: the one folder in it that is read.
     """
 
     def __init__(
-        self, folder: Path, only: tuple[str, ...] = (), within: tuple[str, ...] | None = None
+        self, folder: Path, only: tuple[str, ...] = (), within: tuple[str, ...] | None = None, under: str = ""
     ) -> None:
-        self.url = str(folder / only[0]) if only else str(folder)
+        self.url = str(folder / (only[0] if only else under))
         self.name = folder.name
         self.passed_over = []
         self._folder = folder
         self._only = only
         self._within = within
+        self._under = under
 
     def entries(self) -> list[Entry]:  # noqa: D102  # Source says it
         if self._only:
             names = [name for name in self._only if (self._folder / name).is_file()]
             return sorted(self._entry(name, (self._folder / name).stat()) for name in names)
         found = []
-        for folder, folders, files in os.walk(self._folder, onerror=_raise):
+        for folder, folders, files in os.walk(self._folder / self._under, onerror=_raise):
             for name in folders:
                 if (Path(folder) / name).is_symlink():
                     self.passed_over.append((self._key(folder, name), "a link to a folder"))
@@ -117,17 +122,20 @@ class FolderSource(Source):
 class StoreSource(Source):
     """Any other place that a store reads."""
 
-    def __init__(self, store: Store, only: tuple[str, ...] = ()) -> None:  # the class says it
-        self.url = f"{store.url}/{only[0]}" if only else store.url
+    def __init__(
+        self, store: Store, only: tuple[str, ...] = (), under: str = ""
+    ) -> None:  # the class says it
+        self.url = f"{store.url}/{only[0] if only else under}".rstrip("/")
         self.name = store.url.rstrip("/").rpartition("/")[2]
         self.passed_over = []
         self._store = store
         self._only = only
+        self._under = under and f"{under}/"
 
     def entries(self) -> list[Entry]:  # noqa: D102  # Source says it
         if self._only:
             return [entry for name in self._only if (entry := self._store.stat(name)) is not None]
-        return list(self._store.list())
+        return list(self._store.list(self._under))
 
     def open(self, key: str) -> BinaryIO:  # noqa: D102  # Source says it
         return self._store.open(key)
@@ -141,6 +149,8 @@ def open_source(url: str | os.PathLike[str], storage_options: Mapping[str, Any] 
     text = os.fspath(url)
     if is_local(text):
         path = Path(local_path(text)).expanduser().absolute()
+        if path.is_dir() and RUN_FOLDER.fullmatch(path.name):
+            return FolderSource(path.parent, under=path.name)  # its name is the run's time
         if path.is_dir():
             return FolderSource(path)
         if path.is_file() and path.name.endswith(".tar.zst"):
@@ -149,11 +159,11 @@ def open_source(url: str | os.PathLike[str], storage_options: Mapping[str, Any] 
             return FolderSource(path.parent, _with_sidecar(path.name))
         raise ConfigError(f"nothing to import at {text}: no such file or folder")
     parent, _, name = text.rstrip("/").rpartition("/")
-    if name.endswith(_SUFFIXES):
-        return StoreSource(
-            open_store(parent, storage_options=storage_options, read_only=True), _with_sidecar(name)
-        )
-    return StoreSource(open_store(text, storage_options=storage_options, read_only=True))
+    file, run = name.endswith(_SUFFIXES), RUN_FOLDER.fullmatch(name)
+    store = open_store(parent if file or run else text, storage_options=storage_options, read_only=True)
+    if file:
+        return StoreSource(store, _with_sidecar(name))
+    return StoreSource(store, under=name if run else "")
 
 
 def sidecars(key: str) -> tuple[str, str]:
