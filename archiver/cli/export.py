@@ -12,6 +12,7 @@ from archiver.address import is_local, shown_url
 from archiver.cli import complete
 from archiver.cli.call import Call
 from archiver.errors import ConfigError
+from archiver.readable import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +92,7 @@ def _tiered(call: Call, archive: Archive, records: Sequence[Record], output: str
                 "removed": done.removed,
             }
         )
-    call.say(f"{done.strategies:,} strategies and {done.details:,} details -> {target.url}")
+    call.say(f"{_strategies(done.strategies)} and {counted(done.details, 'detail')} -> {target.url}")
     if done.renamed:
         call.say(
             f"{len(done.renamed)} details could not have their strategy's plain name, such as {done.renamed[0]}.json: "
@@ -137,7 +138,7 @@ def _metrics(
         raise ConfigError(f"cannot write {path}: {error.strerror}") from None
     finally:
         part.unlink(missing_ok=True)
-    call.say(f"{count:,} strategies -> {path}")
+    call.say(f"{_strategies(count)} -> {path}")
 
 
 def _metrics_to_url(
@@ -153,4 +154,8 @@ def _metrics_to_url(
     target = open_store(folder, storage_options=load_settings(url=folder).storage_options)
     with target.write(name) as file:
         count = export_metrics(reader, records, form, file, history=history)
-    call.say(f"{count:,} strategies -> {target.url}/{name}")
+    call.say(f"{_strategies(count)} -> {target.url}/{name}")
+
+
+def _strategies(count: int) -> str:
+    return counted(count, "strategy", "strategies")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archiver.cli.call import Call
+from archiver.readable import counted
 
 if TYPE_CHECKING:
     from archiver.importing import Report
@@ -81,6 +82,6 @@ def _print(call: Call, report: Report) -> None:
 def _sum_up(call: Call, report: Report, url: str) -> None:
     counts = {status: len(report.of(status)) for status in ("imported", "present", "skipped", "damaged")}
     call.say(
-        f"{counts['imported']} runs imported into {url}, {counts['present']} there already, "
+        f"{counted(counts['imported'], 'run')} imported into {url}, {counts['present']} there already, "
         f"{counts['skipped']} skipped, {counts['damaged']} damaged"
     )
