@@ -69,3 +69,16 @@ def test_the_names_of_metrics_stay_while_many_sides_scroll(chromium, served, pla
         table.evaluate("node => { node.scrollLeft = 300; }")
         assert table.evaluate("node => node.scrollLeft") > 50
         assert abs(cell.bounding_box()["x"] - before) <= 5
+
+
+def test_several_strategies_that_match_are_seen_at_once(chromium, served):
+    with opened(chromium, served, "/compare") as page:
+        page.click("#compare-add")
+        page.keyboard.type("TrendRider")
+        page.locator(".dash-options-list-option").nth(7).wait_for()
+        inside = page.evaluate(
+            "(() => { const end = document.querySelector('.dash-dropdown-content').getBoundingClientRect().bottom;"
+            "return [...document.querySelectorAll('.dash-options-list-option')]"
+            ".filter(n => n.getBoundingClientRect().bottom <= end).length; })()"
+        )
+    assert inside >= 6

@@ -51,6 +51,7 @@
   document.addEventListener("click", function (event) {
     var menus = document.querySelectorAll("details.menu[open]");
     menus.forEach(function (menu) { if (!menu.contains(event.target)) menu.open = false; });
+    if (event.target.closest(".menu-item")) event.target.closest("details.menu").open = false;
     if (event.target.closest("#theme")) { window.archiverTheme.next(); return; }
     var link = event.target.closest("a[href]");
     if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;

@@ -172,7 +172,9 @@ def _adder(runs: bool, chosen: list[tuple[str, str]]) -> Any:
     return html.Div(
         [
             html.Label(f"Add a {kind}", className="label", htmlFor="compare-add"),
-            dcc.Dropdown([], None, id="compare-add", placeholder="Type part of a name", searchable=True),
+            dcc.Dropdown(
+                [], None, id="compare-add", placeholder="Type part of a name", searchable=True, maxHeight=360
+            ),
             dcc.Store(id="compare-kind", data=kind),
         ],
         className="field grow adder",

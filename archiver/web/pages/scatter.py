@@ -87,7 +87,7 @@ def panel(numeric: list[str], x: str | None, y: str | None, *, is_open: bool) ->
         return html.Div(
             [
                 html.Label(label, className="label", htmlFor=name),
-                dcc.Dropdown(options, value, id=name, clearable=False, searchable=True),
+                dcc.Dropdown(options, value, id=name, clearable=False, searchable=True, maxHeight=360),
             ],
             className="field",
         )

@@ -262,6 +262,7 @@ def _filters(site: Site, ask: dict[str, Any]) -> Any:
                         id="filter-universe",
                         placeholder="All universes",
                         searchable=len(universes) > 8,
+                        maxHeight=360,
                     ),
                 ],
                 className="field",
