@@ -172,9 +172,8 @@ def _file(store: Store, found: Survey, level: int, step: Step) -> Iterator[bytes
             digest.update(plain)
             if task.end == task.item.size and digest.hexdigest() != task.item.sha256:
                 raise lost(task.item.key, store)
-        for data, size in packed:
-            frames.append((len(data), size))
-            yield data
+        frames += [(len(data), size) for data, size in packed]
+        yield b"".join(data for data, _ in packed)
         step(len(plain) if isinstance(task, _Part) else sum(item.size for group in task for item in group))
     end = _compress(END, level)
     frames.append((len(end), len(END)))
