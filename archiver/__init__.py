@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from archiver.model import Run
     from archiver.policy import Policy
 
-# Imported when first used: `import archiver` costs a backtest nothing.
+# Imported when first used: `import archiver` costs a backtest nothing. What has no home here is an error.
 _HOME = {
     "Archive": "archiver.archive",
     "Policy": "archiver.policy",
@@ -47,24 +47,7 @@ _HOME = {
     "capture": "archiver.capture",
     "from_backtesting": "archiver.backtesting",
     "open": "archiver.archive",
-} | dict.fromkeys(
-    (
-        "AccessError",
-        "ArchiveNotFoundError",
-        "ArchiverError",
-        "CaptureError",
-        "ConfigError",
-        "FormatError",
-        "IntegrityError",
-        "NotFoundError",
-        "NotKeptError",
-        "PolicyError",
-        "RunNotFoundError",
-        "StorageError",
-        "StorageFullError",
-    ),
-    "archiver.errors",
-)
+}
 
 __all__ = [
     "AccessError",
@@ -91,11 +74,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in __all__:
         raise AttributeError(f"module 'archiver' has no attribute {name!r}")
     from importlib import import_module
 
-    home = import_module(_HOME[name])
+    home = import_module(_HOME.get(name, "archiver.errors"))
     value = home if name == "capture" else getattr(home, {"open": "open_archive"}.get(name, name))
     globals()[name] = value
     return value

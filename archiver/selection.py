@@ -43,6 +43,7 @@ OF_TRADES = (
     "entry_price",
     "exit_price",
     "duration_minutes",
+    "tag",
 )
 """What most people look at first of the columns of trades there are."""
 _MOST_KEYS = 8

@@ -175,8 +175,8 @@ def test_metrics_errors_are_one_line(args: list[str], text: str, run: Cli) -> No
 
 def test_trades_in_every_format(run: Cli, tmp_path: Path) -> None:
     header, *lines = rows_of(run("trades", "good")[1])
-    assert header == ["entry_time", "direction", "pnl_usd"]
-    assert lines == [["2025-01-06 09:35:00", "long", "12.500"], ["2025-01-06 11:10:00", "short", "-4.000"]]
+    assert header == ["entry_time", "pnl_usd", "direction"]
+    assert lines == [["2025-01-06 09:35:00", "12.500", "long"], ["2025-01-06 11:10:00", "-4.000", "short"]]
     document = json.loads(run("trades", "good", "--json")[1])
     assert (document["strategy_name"], document["universe"], document["rank"]) == ("good", "alpha", 1)
     assert document["trades"] == TRADES

@@ -16,22 +16,6 @@ if TYPE_CHECKING:
 
     from archiver.archive import Archive
 
-# What a table on a terminal shows of the columns there are; the rest is in csv, json and parquet.
-_LEADING = (
-    "entry_time",
-    "exit_time",
-    "direction",
-    "size",
-    "entry_price",
-    "exit_price",
-    "pnl_usd",
-    "pnl",
-    "pnl_pct",
-    "duration_minutes",
-    "exit_reason",
-    "tag",
-)
-
 
 def trades(
     ctx: typer.Context,
@@ -108,9 +92,12 @@ def _select(table: pa.Table, where: str | None, columns: str | None) -> pa.Table
 
 
 def _leading(table: pa.Table) -> list[str]:
+    """Choose what a terminal shows of the columns there are; all are in csv, json and parquet."""
     import pyarrow as pa
 
-    leading = [name for name in _LEADING if name in table.column_names]
+    from archiver.selection import OF_TRADES
+
+    leading = [name for name in OF_TRADES if name in table.column_names]
     flat = [field.name for field in table.schema if not pa.types.is_nested(field.type)]
     return leading if len(leading) > 2 else flat[:10]
 
