@@ -74,7 +74,7 @@ def test_import_of_damage_is_exit_code_3(run: Cli, folder: Path) -> None:
         code, out, err = run("import", str(folder))
         assert code == 3
         assert "damaged: detailed_trades/A_L1_T0.5.json is damaged: " in err
-    for place in (str(folder / "none"), f"file://{folder}/none"):
+    for place in (str(folder / "none"), f"file://{folder}/none", str(folder / ("x" * 300))):
         code, out, err = run("import", place)
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert "nothing to import at" in err
@@ -88,6 +88,9 @@ def test_export_of_metrics_to_a_url(run: Cli, folder: Path) -> None:
         assert err.startswith("34 strategies -> ")
         store = open_store(url)
         assert store.get("m.csv").startswith(b"universe,strategy_name,")
+    code, _, err = run("export", "-o", str(folder / ("x" * 300)))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "File name too long" in err
     code, _, err = run("export", "-o", "memory://")
     assert (code, err.count("\n")) == (2, 1)
     assert "names no file" in err

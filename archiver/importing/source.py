@@ -148,22 +148,28 @@ def open_source(url: str | os.PathLike[str], storage_options: Mapping[str, Any] 
     """
     text = os.fspath(url)
     if is_local(text):
-        path = Path(local_path(text)).expanduser().absolute()
-        if path.is_dir() and RUN_FOLDER.fullmatch(path.name):
-            return FolderSource(path.parent, under=path.name)  # its name is the run's time
-        if path.is_dir():
-            return FolderSource(path)
-        if path.is_file() and path.name.endswith(".tar.zst"):
-            raise ConfigError(f"{text} is a bundle: `archiver bundle restore {text}` brings its runs back")
-        if path.is_file():
-            return FolderSource(path.parent, _with_sidecar(path.name))
-        raise ConfigError(f"nothing to import at {text}: no such file or folder")
+        try:
+            return _local_source(Path(local_path(text)).expanduser().absolute(), text)
+        except OSError as error:
+            raise ConfigError(f"nothing to import at {text}: {error.strerror}") from None
     parent, _, name = text.rstrip("/").rpartition("/")
     file, run = name.endswith(_SUFFIXES), RUN_FOLDER.fullmatch(name)
     store = open_store(parent if file or run else text, storage_options=storage_options, read_only=True)
     if file:
         return StoreSource(store, _with_sidecar(name))
     return StoreSource(store, under=name if run else "")
+
+
+def _local_source(path: Path, text: str) -> Source:
+    if path.is_dir() and RUN_FOLDER.fullmatch(path.name):
+        return FolderSource(path.parent, under=path.name)  # its name is the run's time
+    if path.is_dir():
+        return FolderSource(path)
+    if path.is_file() and path.name.endswith(".tar.zst"):
+        raise ConfigError(f"{text} is a bundle: `archiver bundle restore {text}` brings its runs back")
+    if path.is_file():
+        return FolderSource(path.parent, _with_sidecar(path.name))
+    raise ConfigError(f"nothing to import at {text}: no such file or folder")
 
 
 def sidecars(key: str) -> tuple[str, str]:
