@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, NotKeptError, StorageError
 from archiver.load import Reader, records_of
 from archiver.model import Record, Run
-from archiver.runs import run_of
+from archiver.runs import reachable, run_of
 from archiver.selection import score_of
 from archiver.tree import Folder, Index, Preview, folder, index_of, preview
 
@@ -172,11 +172,13 @@ def explain(error: Exception) -> str:
 def _universe(name: str, records: Sequence[Record]) -> Universe:
     newest = records[0]
     span = newest.metrics.get(newest.rank_by or "")
+    # What several runs share is there once.
+    held = {ref.key: ref.size for record in records for ref in reachable(record, code=False)}
     return Universe(
         name,
         len(records),
         newest.strategies,
-        sum(run_of(record, ()).bytes for record in records),
+        sum(held.values()) + sum(record.size for record in records),
         newest.created,
         newest.rank_by,
         None if span is None else span[1],

@@ -63,8 +63,8 @@ class Universes(Page[list[Universe]], inherit_bindings=False):
         self._seen = [universe for universe in self._all if self.matches(universe.name)]
         headers = _headers("universe", "runs", "strategies", "best", "by", "size", "newest")
         self.table.fill(headers, len(self._seen), lambda a, b: [_universe_row(u) for u in self._seen[a:b]])
-        runs, held = sum(u.runs for u in self._seen), sum(u.size for u in self._seen)
-        self.tell(f"{_of(self._seen, self._all, 'universe')}, {counted(runs, 'run')}, {size(held)}")
+        runs = counted(sum(u.runs for u in self._seen), "run")
+        self.tell(f"{_of(self._seen, self._all, 'universe')}, {runs}")
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Open a universe."""
@@ -127,7 +127,7 @@ class Runs(Page[list[Run]], inherit_bindings=False):
         self._seen = [run for run in self._all if self.matches(run.id, *run.tags, run.note or "")]
         headers = _headers("run", "age", "strategies", "detailed", "size", "tags", "note")
         self.table.fill(headers, len(self._seen), lambda a, b: [_run_row(run) for run in self._seen[a:b]])
-        self.tell(f"{_of(self._seen, self._all, 'run')}, {size(sum(run.bytes for run in self._seen))}")
+        self.tell(_of(self._seen, self._all, "run"))
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Open a run's strategies."""
