@@ -76,8 +76,6 @@ class Usage:
     universes: dict[str, UniverseUsage] = field(default_factory=dict)
     runs: list[RunUsage] = field(default_factory=list)
     parts: dict[str, Amount] = field(default_factory=dict)
-    shared_by: int = 0
-    """How many uses of tapes there are; each is stored once."""
     shared_saves: int = 0
     """Bytes that the tapes would take more if every run had its own."""
     unreadable: list[str] = field(default_factory=list)
@@ -119,9 +117,8 @@ def du(store: Store, *, runs: bool = False) -> Usage:
     by_run: set[int] = set()
     for _, ref in reached(_records(store, layout.RUNS, usage, runs=runs)):
         mark = digest(ref.key)
-        if ref.key.startswith(layout.TAPES):
-            usage.shared_by += 1
-            usage.shared_saves += ref.size if mark in by_run else 0
+        if ref.key.startswith(layout.TAPES) and mark in by_run:
+            usage.shared_saves += ref.size
         by_run.add(mark)
     by_trash = {digest(ref.key) for _, ref in reached(_records(store, layout.TRASH, usage))}
     by_trash |= {digest(ref.key) for _, ref in reached(_records(store, layout.QUARANTINE, usage))}
