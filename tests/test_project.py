@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CODE = sorted((ROOT / "archiver").rglob("*.py"))
-LINES = 400
+LINES = {"archiver": 400, "docs": 400, "tests": 500}
 ELSEWHERE = {
     "errors": "the reference of exit codes in test_docs",
     "model": "frozen dataclasses, used by all",
@@ -59,10 +59,10 @@ def test_every_ignore_has_a_reason() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("folder", ["archiver", "docs"])
+@pytest.mark.parametrize("folder", LINES)
 def test_modules_are_short_enough_to_read(folder: str) -> None:
     sizes = {path: len(path.read_text().splitlines()) for path in (ROOT / folder).rglob("*.py")}
-    assert {str(path): size for path, size in sizes.items() if size >= LINES} == {}
+    assert {str(path): size for path, size in sizes.items() if size >= LINES[folder]} == {}
 
 
 def test_every_module_has_tests_of_its_name() -> None:
