@@ -17,7 +17,6 @@ Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
 App = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
-COOKIE = "archiver"
 CALLBACKS = "/_dash-update-component"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _LARGEST_BODY = 1_000_000
@@ -66,6 +65,8 @@ class Guard:
             if rules.token
             else ""
         )
+        # Browsers send a machine's cookies to all of its ports: two servers side by side must not share a name.
+        self._cookie = f"archiver-{self._session[:8]}"
         self._headers: Headers = [
             ("Content-Security-Policy", _policy(rules.script_hashes)),
             ("X-Content-Type-Options", "nosniff"),
@@ -98,7 +99,7 @@ class Guard:
                 return _answer(start, "401 Unauthorized", _worded(environ, _HOW_TO_ENTER), extra)
             moved = self._without_token(environ)
             if moved is not None:
-                cookie = f"{COOKIE}={self._session}; HttpOnly; SameSite=Lax; Path=/"
+                cookie = f"{self._cookie}={self._session}; HttpOnly; SameSite=Lax; Path=/"
                 return _answer(start, "303 See Other", "", [("Location", moved), ("Set-Cookie", cookie)])
         return self._app(environ, start)
 
@@ -161,7 +162,7 @@ class Guard:
         scheme, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         asked = dict(parse_qsl(environ.get("QUERY_STRING", ""))).get("token", "")
         try:
-            cookie = SimpleCookie(environ.get("HTTP_COOKIE", "")).get(COOKIE)
+            cookie = SimpleCookie(environ.get("HTTP_COOKIE", "")).get(self._cookie)
         except CookieError:
             cookie = None
         # All three are compared, whatever the first ones gave: the time taken tells nothing.
