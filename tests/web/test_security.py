@@ -127,7 +127,7 @@ def test_tokens_are_compared_in_constant_time(monkeypatch):
 
 
 def session(rules: Rules) -> str:
-    """The cookie that the token in an address is exchanged for."""
+    """Return the cookie that the token in an address is exchanged for."""
     answer = Client(Guard(passed, rules)).get(f"/?token={rules.token}", headers={"Host": "localhost"})
     return answer.headers["Set-Cookie"].partition(";")[0]
 
