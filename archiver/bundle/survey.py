@@ -48,7 +48,7 @@ code/            captured source files, each one zstd frame, named by the sha256
                  `code` maps paths to these names
 tags/            empty files: tags/TAG/RUN
 
-What was unpacked is an archive: `archiver --url FOLDER ls` lists its runs (pip install archiver).
+What was unpacked is an archive: `archiver --url FOLDER ls` lists its runs.
 With archiver the bundle need not be unpacked: `archiver --url bundle::NAME.tar.zst ls`.
 
 The file is a series of zstd frames, each holding a slice of the tar, and ends with the seek table of zstd's
