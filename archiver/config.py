@@ -124,8 +124,7 @@ def load_settings(
     *,
     folder: str | os.PathLike[str] = ".",
 ) -> Settings:
-    """Find what holds: the call beats `ARCHIVER_*` variables, these beat the project's file, that beats the
-    user's.
+    """Find what holds: the call beats `ARCHIVER_*` variables, then the project's file counts, then the user's.
 
     url, storage_options: what the call says; folder: where to look for the project, upwards from there. The
     project's file is the nearest `archiver.toml`, or `pyproject.toml` with a table `[tool.archiver]`.

@@ -59,7 +59,7 @@ class Screens:
         return _text(self.page.query_one("#seen", Static))
 
     def rows(self, table: str = "table") -> list[list[str]]:
-        """The rows of a table as far as they are made."""
+        """Return the rows of a table as far as they are made."""
         widget = self.page.query_one(f"#{table}", Table)
         return [[cell.plain for cell in widget.get_row_at(at)] for at in range(widget.row_count)]
 

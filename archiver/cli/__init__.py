@@ -165,7 +165,7 @@ def _archiver(
     """The archive that every backtest writes to: metrics, trades, curves and code, on disk or S3.
 
     --url and --json may stand before or after the command.
-    """
+    """  # noqa: D401 - it is the help text
     ctx.obj = Call(url=url, json=as_json)
 
 

@@ -23,12 +23,12 @@ UNIVERSES = {"goog_daily": GOOG, "eurusd_hourly": EURUSD}
 
 
 def mean(values: Any, length: int) -> pd.Series:
-    """Rolling mean; the first values are NaN."""
+    """Return the rolling mean; the first values are NaN."""
     return pd.Series(values).rolling(length).mean()
 
 
 def deviation(values: Any, length: int) -> pd.Series:
-    """Rolling standard deviation; the first values are NaN."""
+    """Return the rolling standard deviation; the first values are NaN."""
     return pd.Series(values).rolling(length).std()
 
 

@@ -43,7 +43,7 @@ class Change:
 
     @property
     def wanted(self) -> tuple[Rule, ...]:
-        """archiver's rules as they will be."""
+        """The rules of archiver's as they will be."""
         return (*self.stay, *self.add)
 
     @property

@@ -100,13 +100,13 @@ def guarded(url: str, token: str | None = None, host: str = "127.0.0.1", **optio
 
 @pytest.fixture(scope="session")
 def client(plain: Made) -> Client:
-    """A client of the pages over the plain archive."""
+    """Give a client of the pages over the plain archive."""
     return Client(guarded(plain.url))
 
 
 @pytest.fixture(scope="session")
 def nasty_client(nasty: Made) -> Client:
-    """A client of the pages over the nasty archive."""
+    """Give a client of the pages over the nasty archive."""
     return Client(guarded(nasty.url))
 
 
