@@ -90,7 +90,7 @@ def _numpy_scalar(value: Any, where: str) -> Any:
         seconds = float(value / type(value)(1, "s"))
         return None if math.isnan(seconds) else seconds
     if kind in "biuf":
-        item = value.item()
+        item = value.tolist()  # item() would make 0.0 of a masked value
         if type(item) in PLAIN:
             return item
     raise ConfigError(f"{where} is a numpy {value.dtype}: give a number, text, list or dict instead")
@@ -116,7 +116,7 @@ def columns_to_lists(value: Any) -> list[Any] | None:
             names = list(value.dtype.names)
             return _rows(names, [columns_to_lists(value[name]) or [] for name in names], len(value))
         if value.dtype.kind in "Mm":
-            return [_numpy_scalar(item, "value") for item in value]
+            return [plain(item) for item in value]
         return list(value.tolist())
     if hasattr(value, "tolist") and hasattr(value, "typecode"):
         return list(value.tolist())
@@ -125,9 +125,9 @@ def columns_to_lists(value: Any) -> list[Any] | None:
 
 def _series(series: Any) -> list[Any]:
     values = list(series.tolist())
-    if str(series.dtype) in ("str", "string"):
-        # In a column of text pandas writes NaN for what is missing.
-        return [value if isinstance(value, str) else None for value in values]
+    if str(series.dtype) in ("str", "string", "category"):
+        # In columns of text and of categories pandas writes NaN for what is missing.
+        return [None if gone else value for value, gone in zip(values, series.isna().tolist(), strict=True)]
     return values
 
 
