@@ -125,8 +125,10 @@ class _Transfer:
         for run in runs:
             key = layout.record_key(run)
             if key not in here:
-                raise NotFoundError(f"no run {run} in {self.source.url}: list the runs it has")
-            if key not in there:
+                if self.source.stat(layout.trash_key(run)) is None:
+                    raise NotFoundError(f"no run {run} in {self.source.url}: list the runs it has")
+                self.gone.add(run)
+            elif key not in there:
                 missing.append(run)
             elif self.restore or here[key] != there[key]:
                 doubtful.append(run)

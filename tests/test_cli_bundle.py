@@ -195,6 +195,9 @@ def test_a_frozen_bundle_is_read_back_before_it_freezes(
     assert sorted(run.id for run in opened(moto_place.url).runs() if run.archived) == archive.run_ids()
     code, err = call("bundle", "ls", "deep")
     assert (code, err.count("\n"), "cold storage" in err) == (14, 1, True)
+    for again in ((*create, "--apply"), (*create[:-1], "--verify"), (*create[:3], "--since", "1h", "--json")):
+        code, err = call(*again)
+        assert (code, "--json" in again or "in cold storage, and has the details" in err) == (0, True)
     assert call("bundle", "restore", "deep", "--wait")[0] == 0
     assert not [run for run in opened(moto_place.url).runs() if run.archived]
 

@@ -20,6 +20,7 @@ from archiver.errors import (
     ArchiveNotFoundError,
     ConfigError,
     IntegrityError,
+    NotFoundError,
     PolicyError,
     StorageError,
 )
@@ -336,7 +337,8 @@ def test_a_damaged_bundle_is_not_copied(tmp_path: Path) -> None:
     assert open_store(tmp_path / "b").get(key) == whole
 
 
-def test_a_run_that_is_pruned_meanwhile_stops_no_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", [layout.RUNS, layout.TAGS])
+def test_a_run_that_is_pruned_meanwhile_stops_no_other(tmp_path: Path, when: str) -> None:
     archive = archiver.open(tmp_path / "a")
     rows = [{"strategy_name": "s", "x": 1.0, "trades": [{"pnl": 1.0}]}]
     pruned, kept = (archive.save_universe_results("u", rows, code="none").id for _ in range(2))
@@ -345,14 +347,18 @@ def test_a_run_that_is_pruned_meanwhile_stops_no_other(tmp_path: Path) -> None:
 
     class Pruning(PassingStore):
         def list(self, prefix: str = "") -> Iterator[Entry]:
-            if prefix == layout.TAGS:
-                self.inner.delete([layout.record_key(pruned)])
+            key = layout.record_key(pruned)
+            if prefix == when and self.inner.stat(key):
+                self.inner.put(layout.trash_key(pruned), self.inner.get(key))
+                self.inner.delete([key])
             return super().list(prefix)
 
     moved = transfer(Pruning(archive.store), target.store, archive.run_ids())
     assert (moved.runs, moved.there) == ((kept,), ())
     assert target.run_ids() == [kept]
     assert target.verify(read_data=True).ok
+    with pytest.raises(NotFoundError, match="no run 20250101T000000Z-00000000"):
+        transfer(archive.store, target.store, ["20250101T000000Z-00000000"])
 
 
 def test_each_damaged_run_is_named(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from archiver.model import Record
 from archiver.pause import collector_paused
 from archiver.runs import read_record
 from archiver.store import Store
+from archiver.store.cold import warmth
 from archiver.store.seekable import seek_table
 from archiver.transfer import Step
 from archiver.verified import gone
@@ -47,13 +48,14 @@ class Bundle:
     """A bundle that was written, or that was there already.
 
     `name` is what `bundle restore` takes; `runs` are the ids; `objects` and `bytes` count its members and the file;
-    `sha256` is the file's, None where a bundle of these runs was there already.
+    `sha256` is the file's, None where a bundle of these runs was there already; `objects` is None where that one is
+    frozen, and the records alone say that it has the details of these runs.
     """
 
     name: str
     url: str
     runs: tuple[str, ...]
-    objects: int
+    objects: int | None
     bytes: int
     sha256: str | None = None
 
@@ -135,11 +137,16 @@ def _existing(store: Store, runs: Sequence[str], place: Place) -> Bundle | None:
     entry = place.store.stat(place.key)
     if entry is None:
         return None
+    found = list(store.map(partial(_identity, store), runs, small=True))
+    if all(record.archived == place.name for record, _ in found):
+        state = warmth(place.store, place.key)
+        if state is not None and not state.readable:
+            return Bundle(place.name, place.url, tuple(runs), None, entry.size)
     manifest = place.open().manifest
     held = {key: member.sha256 for key, member in manifest.members.items() if key.startswith(layout.RUNS)}
     same = len(held) == len(runs) and all(
         held.get(layout.record_key(record.run)) == sha256 or record.archived == place.name
-        for record, sha256 in store.map(partial(_identity, store), runs, small=True)
+        for record, sha256 in found
     )
     if not same:
         raise ConfigError(f"{place.url} exists and holds something else: choose another name")

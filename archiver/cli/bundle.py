@@ -104,6 +104,9 @@ def create(
             step=step,
         )
     _report(call, made)
+    if made.objects is None:  # it is frozen: nothing of it can be read, and nothing is left to remove
+        verify = remove = False
+        late = None
     if verify and not apply:
         _require_sound(call, archive, made.name)
     document = _remove(call, archive, made.name, apply=apply) if remove else None
@@ -261,6 +264,10 @@ def _report(call: Call, made: Bundle) -> None:
     if call.json:
         return
     call.print(made.url)
+    if made.objects is None:
+        runs = counted(len(made.runs), "run")
+        call.say(f"{made.name} is in cold storage, and has the details of {runs} already")
+        return
     how = "holds" if made.sha256 else "was there already, as it was then, and holds"
     call.say(
         f"{made.name} {how} {counted(len(made.runs), 'run')}, {made.objects:,} objects, {size(made.bytes)}"
