@@ -105,3 +105,5 @@ def test_a_folder_takes_no_options_and_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigError, match="is a file"):
         open_store(str(tmp_path / "file"))
+    with pytest.raises(ConfigError, match=r"x: File name too long; correct the URL"):
+        open_store(str(tmp_path / ("x" * 300)))

@@ -81,9 +81,14 @@ def _open_local(text: str, options: Mapping[str, Any], manner: Manner) -> Store:
         raise ConfigError(f"a folder takes no storage options: remove {', '.join(sorted(options))}")
     try:
         folder = Path(local_path(text)).expanduser().absolute()
+        is_file = folder.is_file()
     except RuntimeError as error:
         raise ConfigError(f"{text}: {error}") from None
-    if folder.is_file():
+    except OSError as error:  # a name too long, a folder above that may not be looked into
+        raise ConfigError(
+            f"cannot open {text}: {error.strerror}; correct the URL or the permissions"
+        ) from None
+    if is_file:
         raise ConfigError(f"{folder} is a file: give a folder, or a bundle as bundle::{folder.name}")
     # Not resolve(): where a link leads may change, and the path that was given stays the one that is shown.
     return LocalStore(Path(os.path.normpath(folder)), read_only=manner.read_only, executor=manner.executor)
