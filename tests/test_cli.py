@@ -254,3 +254,34 @@ def test_output_to_a_full_disk_is_one_line(tmp_path: Path) -> None:
             "archiver: the output cannot be written (No space left"
         )
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["ls"], ["--json", "metrics"], ["top"], ["du"], ["show", "2"]])
+def test_names_are_utf_8_on_a_pipe_whatever_the_locale(tmp_path: Path, words: list[str]) -> None:
+    archive = archiver.open(str(tmp_path))
+    archive.save_universe_results("日本", [{"strategy_name": "üñ", "sharpe_ratio": 1.0}], code="none")
+    command = [sys.executable, "-c", "from archiver.cli import main; raise SystemExit(main())"]
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [*command, "--url", str(tmp_path), *words],
+        check=True,
+        capture_output=True,
+        env={**os.environ, **locale},
+    )
+    assert "日本" in done.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    "words", ["ls", "--json ls", "metrics --format csv", "metrics --format parquet", "export"]
+)
+def test_output_that_is_closed_is_nobody_s_loss(tmp_path: Path, words: str) -> None:
+    archive = archiver.open(str(tmp_path))
+    archive.save_universe_results("u", [{"strategy_name": "s", "x": 1.0}], code="none")
+    command = (
+        f"{sys.executable} -c 'from archiver.cli import main; raise SystemExit(main())' --url {tmp_path}"
+    )
+    done = subprocess.run(
+        f"{command} {words} <&- >&-", shell=True, check=False, stderr=subprocess.PIPE, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert subprocess.run(f"{command} {words} <&- >&- 2>&-", shell=True, check=False).returncode == 0

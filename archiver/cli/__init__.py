@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import warnings
@@ -172,6 +173,7 @@ def _archiver(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; an unexpected error keeps its traceback."""
     args = list(sys.argv[1:] if argv is None else argv)
+    _prepare_streams()
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # we need two of its arguments
     try:
         code = app(args=args or ["--help"], prog_name="archiver", standalone_mode=False)
@@ -197,6 +199,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(f"archiver: the output cannot be written ({error.strerror}): write it elsewhere")
         return 14
     return code if isinstance(code, int) else 0
+
+
+def _prepare_streams() -> None:
+    """Let every text be written, whatever the locale; what cron or a shell has closed leads nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # as long as the process
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Who reads a pipe gets UTF-8, as in files; a terminal may know less.
+        encoding = None if sys.stdout.isatty() else "utf-8"
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 def _discard_output() -> None:
