@@ -69,6 +69,9 @@ def test_kinds_of_url() -> None:
         ("s3://bucket/../x", "is no key"),
         ("s3://bucket/x?versionId=1", "leave credentials and queries out"),
         (f"s3://KEY:{PASSWORD}@bucket/x", "leave credentials and queries out"),
+        (f"simplecache::s3://KEY:{PASSWORD}@bucket/x", "leave credentials and queries out"),
+        (f"bundle::s3://KEY:{PASSWORD}@bucket/x.tar.zst", "leave credentials and queries out"),
+        (f"bundle::http://user:{PASSWORD}@host/", "names no bundle"),
         ("file://host/x", "no file URL"),
         ("file:///x", None),
         ("~nobody-at-all/x", "home"),
@@ -82,6 +85,11 @@ def test_urls_that_cannot_work(url: str, said: str | None) -> None:
         open_store(url)
     assert "\n" not in str(caught.value)
     assert PASSWORD not in str(caught.value)
+
+
+def test_a_bundle_s_url_is_shown_without_password_and_query() -> None:
+    store = open_store(f"bundle::http://user:{PASSWORD}@127.0.0.1:1/x.tar.zst?signature={PASSWORD}")
+    assert store.url == "bundle::http://127.0.0.1:1/x.tar.zst"
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ class Place(NamedTuple):
     @property
     def url(self) -> str:
         """Where it is, as shown to people."""
-        return f"{self.store.url}/{self.key}"
+        return shown_url(f"{self.store.url}/{self.key}")
 
     def open(self) -> BundleStore:
         """Read the bundle as a store of its members."""

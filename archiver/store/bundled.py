@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
+from archiver.address import shown_url
 from archiver.errors import AccessError, ConfigError, FormatError, IntegrityError, NotFoundError, StorageError
 from archiver.model import Entry
 from archiver.store.contract import Store, check_key, check_prefix
@@ -60,7 +61,7 @@ class BundleStore(Store):
         """Take the store that holds the bundle, and its key there."""
         check_key(key)
         self.inner, self.key = inner, key
-        self.shown = f"{inner.url}/{key}"
+        self.shown = shown_url(f"{inner.url}/{key}")
         self.url = f"bundle::{self.shown}"
         self.workers = inner.workers
         self.executor = inner.executor
@@ -150,7 +151,7 @@ def split_bundle(url: str) -> tuple[str, str]:
     rest = url.removeprefix("bundle::")
     folder, mark, name = rest.rpartition("/")
     if not name or name in (".", "..") or folder.endswith((":/", "::")):
-        raise ConfigError(f"{url!r} names no bundle: give the path or URL of a .tar.zst file")
+        raise ConfigError(f"{shown_url(url)!r} names no bundle: give the path or URL of a .tar.zst file")
     return (folder or "/") if mark else ".", name
 
 

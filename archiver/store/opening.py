@@ -109,10 +109,7 @@ def _open_s3(url: str, options: Mapping[str, Any], manner: Manner) -> Store:
 
     rest = url.partition("://")[2]
     bucket, _, prefix = rest.partition("/")
-    if any(mark in rest for mark in "@?#"):
-        raise ConfigError(
-            f"{shown_url(url)}: leave credentials and queries out of the URL; the AWS chain finds them"
-        )
+    _refuse_credentials(url)
     if not bucket:
         raise ConfigError(f"{url!r} names no bucket: write s3://bucket/prefix")
     prefix = prefix.rstrip("/")
@@ -126,6 +123,14 @@ def _open_s3(url: str, options: Mapping[str, Any], manner: Manner) -> Store:
         executor=manner.executor,
         deadline=manner.deadline,
     )
+
+
+def _refuse_credentials(link: str) -> None:
+    """Refuse what an error of the S3 client would show as part of the bucket's name."""
+    if any(mark in link for mark in "@?#"):
+        raise ConfigError(
+            f"{shown_url(link)}: leave credentials and queries out of the URL; the AWS chain finds them"
+        )
 
 
 def open_remote(url: str, options: Mapping[str, Any], manner: Manner) -> Store:
@@ -169,6 +174,7 @@ def _completed(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
         if (scheme := scheme_of(link)) in _S3:
             from archiver.store.request import s3_options
 
+            _refuse_credentials(link)
             completed[scheme] = s3_options(options.get(scheme) or {})
     return completed
 
