@@ -45,6 +45,18 @@ def test_each_verb_costs_one_request(wired_store: Store, wire: Wire) -> None:
     assert cost(lambda: write(wired_store, "w", b"small")) == {"PUT": 1}
 
 
+def test_a_small_body_is_sent_at_once_and_a_large_one_when_the_server_will_have_it(
+    wired_store: Store, wire: Wire
+) -> None:
+    for size, waits in ((0, False), (4000, False), (256 << 10, False), (2 * PART, True)):
+        wire.reset()
+        wired_store.put("a", b"x" * size)
+        (_, _, headers) = wire.seen[0]
+        assert ("expect" in headers) is waits, size
+        assert headers["user-agent"].startswith("archiver/")
+        assert wired_store.get("a") == b"x" * size
+
+
 def test_listing_and_deleting_take_a_request_a_thousand(wired_store: Store, wire: Wire) -> None:
     names = [f"n/{number:04d}" for number in range(1001)]
     list(wired_store.map(lambda name: wired_store.put(name, b""), names))

@@ -18,7 +18,16 @@ from archiver.store.bucket import BucketApi, pass_rules_through
 from archiver.store.contract import Store, check_key, check_prefix, reopened
 from archiver.store.failures import code_of, judge_response, response_of, status_of
 from archiver.store.ranges import check_range, open_ranges, probe_clock
-from archiver.store.request import WORKERS, Client, add_digest, complete, digest, forget_dead_loop, s3_options
+from archiver.store.request import (
+    WORKERS,
+    Client,
+    add_digest,
+    complete,
+    digest,
+    forget_dead_loop,
+    s3_options,
+    send_at_once,
+)
 from archiver.store.retry import DEADLINE, Retry
 from archiver.store.unfinished import abort, is_upload, uploads
 
@@ -360,6 +369,7 @@ class S3Store(Store):
             except (TypeError, ValueError) as error:
                 raise ConfigError(f"{self.url}: storage options do not fit s3: {error}") from error
             pass_rules_through(client.meta.events)
+            client.meta.events.register("before-sign.s3.PutObject", send_at_once, "archiver-send")
             host = client.meta.endpoint_url.partition("://")[2].partition("/")[0].partition(":")[0]
             if not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
                 client.meta.events.register("before-sign.s3.DeleteObjects", add_digest, "archiver-digest")
