@@ -142,6 +142,7 @@ class Archive(Upkeep):
         """
         from archiver.capture import capture
 
+        layout.universe_part(universe_name)
         captured = capture(code, configured=self._code, seed=seed, data=data)
         labels = _tags(tags)
         draft = draft_run(

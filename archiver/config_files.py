@@ -76,7 +76,10 @@ def _project(folder: str | os.PathLike[str]) -> list[Layer]:
             return [Layer(_anchored(_read(own), place), str(own))]
         shared = place / "pyproject.toml"
         if _is_file(shared):
-            table = _read(shared).get("tool", {}).get("archiver")
+            tools = _read(shared).get("tool")
+            table = tools.get("archiver") if isinstance(tools, dict) else None
+            if table is not None and not isinstance(table, dict):
+                raise ConfigError(f"{shared}: tool.archiver is no table: write [tool.archiver]")
             if table is not None:
                 return [Layer(_anchored(table, place), f"{shared} [tool.archiver]")]
     return []

@@ -95,6 +95,8 @@ class Reader:
         In each universe the newest run that has the strategy counts; of several universes, the newest that kept it.
         Raises NotKeptError when none of these kept it, NotFoundError when no run has the strategy.
         """
+        if not isinstance(strategy, str):
+            raise ConfigError(f"{strategy!r} is no name of a strategy: give a text")
         looked: set[str] = set()
         for number, record in enumerate(records):
             detail = next((detail for detail in record.details if detail.strategy == strategy), None)
@@ -309,8 +311,11 @@ def _small(records: Sequence[Record], columns: Sequence[str] | None) -> pa.Table
 
 
 def _names(columns: Sequence[str] | None) -> Sequence[str] | None:
-    """Take one name for a list of it, not for its letters."""
-    return [columns] if isinstance(columns, str) else columns
+    """Take one name for a list of it, not for its letters, and the same name once."""
+    names = [columns] if isinstance(columns, str) else columns
+    if names is not None and (wrong := [name for name in names if not isinstance(name, str)]):
+        raise ConfigError(f"{wrong[0]!r} is no name of a column: give texts")
+    return None if names is None else list(dict.fromkeys(names))
 
 
 def _first_columns(table: pa.Table, universes: pa.Array, runs: pa.Array) -> pa.Table:

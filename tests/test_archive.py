@@ -184,6 +184,36 @@ def test_trades_have_their_own_columns_only(local: Archive) -> None:
     assert local.load_trades("s").to_pydict() == {"trade": ["5"]}
 
 
+def test_columns_of_a_strategy_without_trades_are_empty(local: Archive) -> None:
+    results = [
+        {"strategy_name": "some", "trades": [{"pnl": 1.5, "side": "long"}]},
+        {"strategy_name": "other", "trades": [{"x": 1}]},
+        {"strategy_name": "none", "trades": []},
+        {"strategy_name": "curve", "equity_curve": [1.0]},
+    ]
+    local.save_universe_results("u", results, code="none")
+    tables = [local.load_trades(name, columns=["pnl", "side"]) for name in ("none", "some", "curve")]
+    assert {tuple(table.column_names) for table in tables} == {("pnl", "side")}
+    together = pa.concat_tables(tables, promote_options="default")
+    assert together.to_pylist() == [{"pnl": 1.5, "side": "long"}]
+
+
+def test_names_that_are_no_text_are_told(local: Archive) -> None:
+    results: list[Any] = [{"strategy_name": "s", "sharpe_ratio": 1.0, "trades": [{"pnl": 1.5}]}]
+    wrong: Any = ["u"]
+    with pytest.raises(archiver.ConfigError, match="name"):
+        local.save_universe_results(wrong, results, code="none")
+    local.save_universe_results("u", results, code="none")
+    nothing: Any = None
+    numbers: Any = [3]
+    with pytest.raises(archiver.ConfigError, match="None is no name of a strategy"):
+        local.load_strategy(nothing)
+    with pytest.raises(archiver.ConfigError, match="3 is no name of a column"):
+        local.load_metrics(columns=numbers)
+    twice = local.load_metrics(columns=["sharpe_ratio", "sharpe_ratio"])
+    assert twice.column_names == ["universe", "strategy_name", "run", "sharpe_ratio"]
+
+
 def test_jobs_of_a_pool_may_use_an_archive_with_that_pool(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         archive = archiver.open(tmp_path / "a", executor=pool)

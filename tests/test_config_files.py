@@ -83,3 +83,10 @@ def test_archive_opens_where_the_working_folder_was_deleted(tmp_path: Path) -> N
         cwd=tmp_path / "gone", env=environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_a_value_in_the_place_of_our_table_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"pyproject.toml": "[tool]\narchiver = 3\n"})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"write \[tool.archiver\]"):
+        load_settings()

@@ -125,11 +125,9 @@ def trades_table(
         text = row["trades_text"][0].as_py() if "trades_text" in row.column_names else None
         rows = _as_rows(loads(text)) if text is not None else []
         encoded = encode_rows(rows, "trades") if all(type(trade) is dict for trade in rows) else None
-        if encoded is None:
-            return pa.table(
-                {"trade": pa.array([dumps(trade) for trade in rows], pa.string())} if rows else {}
-            )
-        table = pa.Table.from_arrays(encoded.arrays, encoded.names)
+        if encoded is None and rows:
+            return pa.table({"trade": pa.array([dumps(trade) for trade in rows], pa.string())})
+        table = pa.table({}) if encoded is None else pa.Table.from_arrays(encoded.arrays, encoded.names)
     else:
         table = pa.Table.from_struct_array(row["trades"][0].values)
         for name, inner in layout.get("dicts", {}).items():
@@ -144,10 +142,12 @@ def trades_table(
     shown = [name for name in table.column_names if name not in hidden]
     if columns is None:
         return table.select(shown)
+    if table.num_rows == 0:  # no trade says which columns there are
+        return pa.table({name: pa.nulls(0) for name in columns})
     for name in columns:
         if name not in shown:
             near = get_close_matches(name, shown, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f": there are {', '.join(shown)}"
+            hint = f"; did you mean {near[0]!r}?" if near else f": there are {', '.join(shown) or 'none'}"
             raise ConfigError(f"the trades of {detail.strategy!r} have no column {name!r}{hint}")
     return table.select(list(columns))
 
