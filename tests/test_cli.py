@@ -285,3 +285,10 @@ def test_output_that_is_closed_is_nobody_s_loss(tmp_path: Path, words: str) -> N
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert subprocess.run(f"{command} {words} <&- >&- 2>&-", shell=True, check=False).returncode == 0
+
+
+def test_python_runs_the_package_as_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "archiver", "--version"], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == f"archiver {archiver.__version__}\n"
