@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -146,22 +145,6 @@ def test_copy_and_what_is_extra(run: Cli, url: str, tmp_path: Path) -> None:
     assert run("copy", url, target, "--delete-extra")[0] == 0
     assert run("copy", url, f"{tmp_path}/tagged", "--tag", "nightly")[0] == 0
     assert [found.tags for found in opened(tmp_path / "tagged").runs()] == [("a/b", "nightly")]
-
-
-def test_processes_share_a_copy(run: Cli, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    class Pool(ProcessPoolExecutor):
-        def submit(self, *args: Any, **kwargs: Any) -> Any:
-            asked.append(args)
-            return super().submit(*args, **kwargs)
-
-    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", Pool)
-    target = str(tmp_path / "t")
-    answer = document(run("copy", url, target, "--processes", "2", "--json"))
-    assert asked
-    assert sorted(answer["copied"]) == opened(target).run_ids() == opened(url).run_ids()
-    assert opened(target).verify(read_data=True).ok
 
 
 def test_a_bundle_is_a_source_of_a_copy(run: Cli, url: str, tmp_path: Path) -> None:

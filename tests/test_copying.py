@@ -162,8 +162,8 @@ def test_an_executor_of_the_user_does_the_work(source: Archive, tmp_path: Path) 
     with ThreadPoolExecutor(2, thread_name_prefix="users-own") as executor:
         target = opened(tmp_path / "t", executor=executor)
         source.copy_to(target)
-        assert target.verify(read_data=True).ok
         assert executor._threads
+        assert target.verify(read_data=True).ok
 
 
 def test_processes_of_the_user_do_the_work(source: Archive, tmp_path: Path) -> None:

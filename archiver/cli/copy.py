@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,9 +11,6 @@ from archiver.cli.call import Call
 from archiver.readable import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from concurrent.futures import Executor
-
     from archiver.archive import Archive
     from archiver.copying import Extras
 
@@ -42,9 +38,6 @@ def copy(
     max_remove: Annotated[
         float, typer.Option("--max-remove", min=0, max=1, help="Which part of DST's runs may go at most.")
     ] = 0.5,
-    processes: Annotated[
-        int, typer.Option("--processes", min=1, help="Share the work among so many processes.")
-    ] = 1,
 ) -> None:
     """Copy runs that DST lacks, verified, data before records; repeat it after an interruption, or every night.
 
@@ -57,11 +50,10 @@ def copy(
     call = Call.of(ctx)
     if apply and not delete_extra:
         raise ConfigError("--apply needs --delete-extra: copying itself removes nothing")
-    with _executor(processes) as executor:
-        here, there = archiver.open(source, read_only=True), archiver.open(target, executor=executor)
-        runs = here.run_ids(universe=universe, tag=tag, since=since)
-        with call.progress("copy", unit="bytes") as step:
-            moved = here.copy_to(there, runs, step=step)
+    here, there = archiver.open(source, read_only=True), archiver.open(target)
+    runs = here.run_ids(universe=universe, tag=tag, since=since)
+    with call.progress("copy", unit="bytes") as step:
+        moved = here.copy_to(there, runs, step=step)
     document: dict[str, Any] = {
         "copied": list(moved.runs),
         "there": list(moved.there),
@@ -78,26 +70,6 @@ def copy(
         document["extra"] = _delete_extra(call, (here, there), candidates, apply=apply, max_remove=max_remove)
     if call.json:
         call.print_json(document)
-
-
-@contextmanager
-def _executor(processes: int) -> Iterator[Executor | None]:
-    """Give an executor of other processes, or None for one: an archive has threads of its own."""
-    if processes == 1:
-        yield None
-        return
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-    from signal import SIG_IGN, SIGINT, signal
-
-    # Spawned, not forked: a fork of a process with threads may hang. Ctrl-C is for the command, which ends them.
-    pool = ProcessPoolExecutor(
-        processes, get_context("spawn"), initializer=signal, initargs=(SIGINT, SIG_IGN)
-    )
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _delete_extra(
