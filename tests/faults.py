@@ -90,9 +90,9 @@ class FaultyStore(Store):
             return self.inner.open(key)
 
     @contextmanager
-    def write(self, key: str) -> Iterator[BinaryIO]:
+    def write(self, key: str, *, create: bool = False) -> Iterator[BinaryIO]:
         fails = self._fails("write", key)
-        with self.inner.write(key) as stream:
+        with self.inner.write(key, create=create) as stream:
             yield stream
             if fails and self.when != "after":
                 self._fail()

@@ -33,8 +33,8 @@ class PassingStore(Store):
         return self.inner.open(key)
 
     @contextmanager
-    def write(self, key: str) -> Iterator[BinaryIO]:
-        with self.inner.write(key) as stream:
+    def write(self, key: str, *, create: bool = False) -> Iterator[BinaryIO]:
+        with self.inner.write(key, create=create) as stream:
             yield stream
 
     def list(self, prefix: str = "") -> Iterator[Entry]:

@@ -178,6 +178,18 @@ def test_a_written_object_shows_only_when_it_is_whole(store: Store) -> None:
     assert store.get("d/empty") == b""
 
 
+def test_a_stream_that_creates_replaces_nothing(store: Store) -> None:
+    for size in (5, (16 << 20) + 1):
+        key = f"d/{size}"
+        with store.write(key, create=True) as stream:
+            stream.write(b"a" * size)
+        with pytest.raises(ConfigError, match="never replaced"), store.write(key, create=True) as stream:
+            stream.write(b"b" * size)
+        assert store.get(key) == b"a" * size
+    assert len(keys(store)) == 2
+    assert list(store.leftovers()) == []
+
+
 def test_an_object_whose_writing_fails_leaves_nothing(store: Store) -> None:
     store.put("d/w", b"before")
     for error in (ValueError, KeyboardInterrupt, OSError):

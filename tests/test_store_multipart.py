@@ -6,10 +6,7 @@ import os
 
 import pytest
 
-from archiver.errors import (
-    AccessError,
-    StorageError,
-)
+from archiver.errors import AccessError, ConfigError, StorageError
 from archiver.store import Store
 from archiver.store.s3 import PART, S3Store
 from tests.wire import Wire
@@ -81,3 +78,24 @@ def uploads(store: Store) -> list[str]:
     return [
         found["Key"] for found in store.request("list_multipart_uploads", "list uploads").get("Uploads", [])
     ]
+
+
+def test_the_server_refuses_a_stream_that_would_replace_what_came_meanwhile(
+    wired_store: Store, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(wired_store, "a", b"first" * (4 * PART // 5))
+    # It was not there when the writer looked.
+    monkeypatch.setattr(wired_store, "stat", lambda key: None)
+    with pytest.raises(ConfigError, match="never replaced"), wired_store.write("a", create=True) as stream:
+        stream.write(b"other" * (4 * PART // 5))
+    assert wired_store.get("a") == b"first" * (4 * PART // 5)
+    assert wire.counts["ABORT"] == 1
+
+
+def test_a_server_that_knows_no_condition_still_takes_a_stream(wired_store: Store, wire: Wire) -> None:
+    wire.fault("answer", "FINISH", status=501, code="NotImplemented")
+    with wired_store.write("a", create=True) as stream:
+        stream.write(b"x" * (3 * PART))
+    assert wired_store.get("a") == b"x" * (3 * PART)
+    with pytest.raises(ConfigError, match="never replaced"), wired_store.write("a", create=True) as stream:
+        stream.write(b"y" * (3 * PART))

@@ -60,10 +60,6 @@ class Bundle:
     sha256: str | None = None
 
 
-class _TakenError(Exception):
-    """The name was taken while the bundle was packed: it must not be written."""
-
-
 class _Part(NamedTuple):
     """A part of a large member; size is of the member."""
 
@@ -109,18 +105,16 @@ def create(
     digest = hashlib.sha256()
     size = 0
     try:
-        with place.store.write(place.key) as stream, collector_paused():
+        # Another may have been made meanwhile, and runs may rely on it already.
+        with place.store.write(place.key, create=True) as stream, collector_paused():
             for data in _file(store, found, level, step):
                 digest.update(data)
                 stream.write(data)
                 size += len(data)
-            # Another may have been made meanwhile, and runs may rely on it already.
-            if place.store.stat(place.key) is not None:
-                raise _TakenError
-    except _TakenError:
+    except ConfigError:
         there = _existing(store, wanted, place)
         if there is None:
-            raise ConfigError(f"{place.url} was made and removed meanwhile: try again") from None
+            raise
         return there
     return Bundle(
         place.name,

@@ -103,7 +103,7 @@ class BundleStore(Store):
         check_key(key)
         return open_ranges(self, key)
 
-    def write(self, key: str) -> AbstractContextManager[BinaryIO]:
+    def write(self, key: str, *, create: bool = False) -> AbstractContextManager[BinaryIO]:  # noqa: ARG002 - the contract's
         raise self._refusal(f"write {key}")
 
     def list(self, prefix: str = "") -> Iterator[Entry]:

@@ -126,6 +126,11 @@ def reopened(make: Callable[..., Any], *arguments: Any) -> Any:
     return store
 
 
+def taken_error(key: str, url: str) -> ConfigError:
+    """Return the error for a create that met other bytes."""
+    return ConfigError(f"{key} exists in {url} with other content: it is never replaced")
+
+
 def check_prefix(prefix: str) -> None:
     """Refuse a prefix that no key can begin with."""
     if prefix:
@@ -187,8 +192,12 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def write(self, key: str) -> AbstractContextManager[BinaryIO]:
-        """Stream a large object: it becomes visible at a clean exit; on an exception nothing stays."""
+    def write(self, key: str, *, create: bool = False) -> AbstractContextManager[BinaryIO]:
+        """Stream a large object: it becomes visible at a clean exit; on an exception nothing stays.
+
+        create: refuse, at the exit, to replace what has the key by then, where the store can tell. Raises
+        ConfigError when it refuses.
+        """
 
     @abstractmethod
     def list(self, prefix: str = "") -> Iterator[Entry]:

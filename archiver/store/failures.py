@@ -17,6 +17,8 @@ from archiver.errors import (
     StorageFullError,
 )
 
+NO_CONDITION = {"NotImplemented", "InvalidArgument", "InvalidRequest", "501"}
+"""What servers answer that know no conditional writes."""
 _TRANSIENT_CODES = {
     "SlowDown",
     "Throttling",

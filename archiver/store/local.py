@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from archiver.errors import AccessError, ConfigError, NotFoundError, StorageError, StorageFullError
 from archiver.model import Entry
-from archiver.store.contract import TEMPORARY, Store, check_key, check_prefix
+from archiver.store.contract import TEMPORARY, Store, check_key, check_prefix, taken_error
 from archiver.store.durable import CREATE, READ, link_new, read_range, remove, sync, sync_folder, write_all
 
 _WORKERS = 8
@@ -81,7 +81,7 @@ class LocalStore(Store):
         except OSError as error:
             raise self._error(error, "write", key) from error
         if taken and self.get(key) != data:
-            raise ConfigError(f"{key} exists in {self.url} with other content: it is never replaced")
+            raise taken_error(key, self.url)
 
     def open(self, key: str) -> BinaryIO:
         check_key(key)
@@ -91,7 +91,7 @@ class LocalStore(Store):
             raise self._error(error, "read", key) from error
 
     @contextmanager
-    def write(self, key: str) -> Iterator[BinaryIO]:
+    def write(self, key: str, *, create: bool = False) -> Iterator[BinaryIO]:
         check_key(key)
         self.refuse_when_read_only(f"write {key}")
         with self._translated(key):
@@ -108,7 +108,9 @@ class LocalStore(Store):
                 sink.dead = True
                 os.close(fd)
             with self._translated(key):
-                self._publish(temporary, key)
+                taken = self._publish(temporary, key, create=create)
+            if taken:
+                raise taken_error(key, self.url)
         except BaseException:
             remove(temporary)
             raise

@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from archiver.errors import ArchiverError, StorageError
-from archiver.store.failures import code_of
+from archiver.store.contract import taken_error
+from archiver.store.failures import NO_CONDITION, code_of, status_of
 from archiver.store.request import digest
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ _GROW_AFTER = 5000
 
 
 @contextmanager
-def upload(store: S3Store, key: str, part: int) -> Iterator[BinaryIO]:
-    """Stream an object in parts of so many bytes; what fits into two goes in one request."""
-    stream = _Parts(store, key, part)
+def upload(store: S3Store, key: str, part: int, *, create: bool) -> Iterator[BinaryIO]:
+    """Stream an object in parts of so many bytes; what fits into two goes in one request. create: replace nothing."""
+    stream = _Parts(store, key, part, create)
     try:
         yield cast(BinaryIO, stream)
         stream.finish()
@@ -34,8 +35,8 @@ def upload(store: S3Store, key: str, part: int) -> Iterator[BinaryIO]:
 
 
 class _Parts(io.RawIOBase):
-    def __init__(self, store: S3Store, key: str, part: int) -> None:
-        self._store, self._key, self._part = store, key, part
+    def __init__(self, store: S3Store, key: str, part: int, create: bool) -> None:
+        self._store, self._key, self._part, self._create = store, key, part, create
         self._name = store.object_name(key)
         self._buffer = bytearray()
         self._size = 0
@@ -63,8 +64,11 @@ class _Parts(io.RawIOBase):
 
     def finish(self) -> None:
         """Make the object visible."""
+        # Some servers pass over the condition, so what is there is looked for first.
+        if self._create and self._store.stat(self._key) is not None:
+            raise taken_error(self._key, self._store.url)
         if not self._upload:
-            self._store.put_whole(self._key, bytes(self._buffer))
+            self._store.put(self._key, bytes(self._buffer), create=self._create)
             return
         if self._buffer:
             self._send(len(self._buffer))
@@ -106,12 +110,24 @@ class _Parts(io.RawIOBase):
             self._sent.append(self._pending.popleft().result())
 
     def _complete(self) -> None:
+        condition: dict[str, Any] = (
+            {"IfNoneMatch": "*"} if self._create and self._store.conditional is not False else {}
+        )
+        parts = {"Parts": self._sent}
         try:
             self._request(
-                "complete_multipart_upload", UploadId=self._upload, MultipartUpload={"Parts": self._sent}
+                "complete_multipart_upload", UploadId=self._upload, MultipartUpload=parts, **condition
             )
         except StorageError as error:
-            if error.__cause__ is None or code_of(error.__cause__) != "NoSuchUpload":
+            if error.__cause__ is None:
+                raise
+            if status_of(error.__cause__) == 412:
+                raise taken_error(self._key, self._store.url) from None
+            if condition and code_of(error.__cause__) in NO_CONDITION:
+                self._store.conditional = False
+                self._complete()
+                return
+            if code_of(error.__cause__) != "NoSuchUpload":
                 raise
             # An earlier attempt of ours completed it, and only its answer was lost; or somebody aborted it.
             there = self._request("head_object")

@@ -12,9 +12,9 @@ from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, TypeVar, cast
 
-from archiver.errors import ConfigError, NotFoundError, StorageError
+from archiver.errors import NotFoundError, StorageError
 from archiver.model import Entry
-from archiver.store.contract import TEMPORARY, Store, check_key, check_prefix, reopened
+from archiver.store.contract import TEMPORARY, Store, check_key, check_prefix, reopened, taken_error
 from archiver.store.ranges import check_range, open_ranges, probe_clock
 from archiver.store.request import WORKERS
 from archiver.store.retry import DEADLINE, Retry
@@ -103,17 +103,19 @@ class RemoteStore(Store):
         except NotFoundError:
             return False
         if there != data:
-            raise ConfigError(f"{key} exists in {self.url} with other content: it is never replaced")
+            raise taken_error(key, self.url)
         return True
 
     @contextmanager
-    def write(self, key: str) -> Iterator[BinaryIO]:
+    def write(self, key: str, *, create: bool = False) -> Iterator[BinaryIO]:
         check_key(key)
         self.refuse_when_read_only(f"write {key}")
         # Not every filesystem keeps an object hidden until it is complete: what is written waits here.
         with tempfile.TemporaryFile() as spool:
             yield cast(BinaryIO, spool)
             size = spool.seek(0, os.SEEK_END)
+            if create and self.stat(key) is not None:
+                raise taken_error(key, self.url)
             self._publish(key, lambda path: self._upload(cast(BinaryIO, spool), path), size)
 
     def _upload(self, spool: BinaryIO, path: str) -> None:

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, TypeVar
 from archiver.errors import ConfigError, NotFoundError, StorageError
 from archiver.model import Entry
 from archiver.store.bucket import BucketApi, pass_rules_through
-from archiver.store.contract import Store, check_key, check_prefix, reopened
-from archiver.store.failures import code_of, judge_response, response_of, status_of
+from archiver.store.contract import Store, check_key, check_prefix, reopened, taken_error
+from archiver.store.failures import NO_CONDITION, code_of, judge_response, response_of, status_of
 from archiver.store.ranges import check_range, open_ranges, probe_clock
 from archiver.store.request import (
     WORKERS,
@@ -39,7 +39,6 @@ PART = 8 << 20
 _PAGE = 1000
 _SLOW_LINK = 256 * 1024
 """Bytes a second that a link carries at least: what a large body adds to the budget."""
-_NO_CONDITION = {"NotImplemented", "InvalidArgument", "InvalidRequest", "501"}
 _NO_BULK = {"NotImplemented", "MethodNotAllowed", "501", "405"}
 _ROUNDS = 4
 
@@ -131,12 +130,12 @@ class S3Store(Store):
         check_key(key)
         return open_ranges(self, key)
 
-    def write(self, key: str) -> AbstractContextManager[BinaryIO]:
+    def write(self, key: str, *, create: bool = False) -> AbstractContextManager[BinaryIO]:
         from archiver.store.multipart import upload
 
         check_key(key)
         self.refuse_when_read_only(f"write {key}")
-        return upload(self, key, PART)
+        return upload(self, key, PART, create=create)
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         check_prefix(prefix)
@@ -210,11 +209,9 @@ class S3Store(Store):
                 self.conditional = True
                 # Perhaps an earlier attempt of ours landed, and only its answer was lost.
                 if self.get(key) != data:
-                    raise ConfigError(
-                        f"{key} exists in {self.url} with other content: it is never replaced"
-                    ) from None
+                    raise taken_error(key, self.url) from None
                 return True
-            if code_of(cause) in _NO_CONDITION:
+            if code_of(cause) in NO_CONDITION:
                 self.conditional = False
                 return False
             raise
@@ -227,7 +224,7 @@ class S3Store(Store):
             self.put_whole(key, data)
         else:
             if there != data:
-                raise ConfigError(f"{key} exists in {self.url} with other content: it is never replaced")
+                raise taken_error(key, self.url)
 
     # -- listing and deleting --------------------------------------------------------------------------------
 

@@ -192,7 +192,7 @@ class Simulated(Store):
     def open(self, key: str) -> BinaryIO:
         raise StorageError("this store is simulated")
 
-    def write(self, key: str) -> Any:
+    def write(self, key: str, *, create: bool = False) -> Any:
         raise StorageError("this store is simulated")
 
     def stat(self, key: str) -> Entry | None:
