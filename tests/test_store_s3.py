@@ -263,6 +263,8 @@ def test_a_region_is_the_users_choice(
         {"nonsense": 1},
         {"client_kwargs": {"nonsense": 1}},
         {"config_kwargs": {"nonsense": 1}},
+        {"config_kwargs": "abc"},
+        {"config_kwargs": {"max_pool_connections": "many"}},
         {"profile": "nobody"},
         {"endpoint_url": "nonsense"},
     ],

@@ -76,9 +76,9 @@ class S3Store(Store):
     def _connect(self) -> None:
         import s3fs
 
-        options = s3_options(self.options)
-        self.workers = max(1, min(WORKERS, int(options["config_kwargs"]["max_pool_connections"])))
         try:
+            options = s3_options(self.options)
+            self.workers = max(1, min(WORKERS, int(options["config_kwargs"]["max_pool_connections"])))
             self._fs = s3fs.S3FileSystem(**options)
         except (TypeError, KeyError, ValueError) as error:
             raise ConfigError(f"{self.url}: storage options do not fit s3: {error}") from error
