@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from archiver.model import Run
 
 _BARS = "▁▂▃▄▅▆▇█"
+_ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d:\d\d|Z)?")
 
 
 def size(count: int | float) -> str:
@@ -42,6 +44,15 @@ def age(then: datetime, now: datetime | None = None) -> str:
 def moment(then: datetime) -> str:
     """Write a moment in UTC to the second: `2025-01-21 14:03:07Z`."""
     return f"{then.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def shortened(text: str) -> str:
+    """Write text as it is, but moments in ISO 8601 shorter: `2025-01-21 14:03`, a day without the midnight."""
+    if _ISO.fullmatch(text) is None:
+        return text
+    day, clock = text[:10], text[11:]
+    clock = clock.removesuffix(":00") if len(clock) == 8 else clock
+    return day if clock == "00:00" else f"{day} {clock}"
 
 
 def number(value: float) -> str:
@@ -78,10 +89,10 @@ def cell(value: Any, column: str = "") -> str:
     if isinstance(value, int | float):
         return price(value) if "price" in column else number(value)
     if isinstance(value, datetime):
-        return moment(value) if value.tzinfo else value.isoformat(sep=" ")
+        return moment(value) if value.tzinfo else shortened(value.isoformat())
     if isinstance(value, list | dict):
         return json_bytes(value, indent=False).decode().strip()
-    return printable(str(value))
+    return printable(shortened(str(value)))
 
 
 _CAPTURED = {

@@ -176,12 +176,14 @@ def test_metrics_errors_are_one_line(args: list[str], text: str, run: Cli) -> No
 def test_trades_in_every_format(run: Cli, tmp_path: Path) -> None:
     header, *lines = rows_of(run("trades", "good")[1])
     assert header == ["entry_time", "pnl_usd", "direction"]
-    assert lines == [["2025-01-06 09:35:00", "12.500", "long"], ["2025-01-06 11:10:00", "-4.000", "short"]]
+    assert lines == [["2025-01-06 09:35", "12.500", "long"], ["2025-01-06 11:10", "-4.000", "short"]]
     document = json.loads(run("trades", "good", "--json")[1])
     assert (document["strategy_name"], document["universe"], document["rank"]) == ("good", "alpha", 1)
     assert document["trades"] == TRADES
     assert json.loads(run("trades", "good", "-f", "json")[1]) == TRADES
-    assert run("trades", "good", "-f", "csv", "-c", "pnl_usd", "-w", "pnl_usd < 0")[1] == "pnl_usd\n-4.0\n"
+    columns = "entry_time,pnl_usd"
+    written = run("trades", "good", "-f", "csv", "-c", columns, "-w", "pnl_usd < 0")[1]
+    assert written == f"{columns}\n2025-01-06 11:10:00,-4.0\n"
     run("trades", "good", "-o", str(tmp_path / "t.parquet"))
     assert pq.read_table(tmp_path / "t.parquet").to_pylist() == TRADES
 

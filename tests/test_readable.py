@@ -60,6 +60,11 @@ def test_ages_are_short(seconds: float, text: str) -> None:
         (["a", NAN], '["a",null]'),
         ("two\nlines\x1b[31m", "two\\nlines\\x1b[31m"),
         ("größe 📈", "größe 📈"),
+        ("2005-02-28T00:00:00", "2005-02-28"),
+        ("2005-02-28T14:03:00", "2005-02-28 14:03"),
+        ("2005-02-28 14:03:07Z", "2005-02-28 14:03:07Z"),
+        ("2005-02-28T00:00:00 and more", "2005-02-28T00:00:00 and more"),
+        (datetime(2005, 2, 28), "2005-02-28"),  # noqa: DTZ001 - as databases give them
     ],
 )
 def test_cells_are_one_harmless_line(value: object, text: str) -> None:

@@ -20,7 +20,7 @@ LONG = "x" * 300
 NAN, INF = float("nan"), float("inf")
 TRADES = [
     {"entry_time": "2025-01-06 09:35:00", "entry_price": 1.08612, "pnl_usd": 12.5, "context": {"hour": 9}},
-    {"entry_time": "2025-01-06 11:10:00", "entry_price": 1.0, "pnl_usd": -4.0, "context": {"hour": 11}},
+    {"entry_time": "2025-01-06T00:00:00", "entry_price": 1.0, "pnl_usd": -4.0, "context": {"hour": 11}},
 ]
 
 
@@ -78,8 +78,8 @@ def test_universes_lead_to_runs_to_strategies_to_one(archive: Archive) -> None:
         await at.press("enter")
         assert "equity  100.000 → 108.500" in at.text()
         assert [row[:4] for row in at.rows()] == [
-            ["1", "2025-01-06 09:35:00", "12.500", "1.08612"],
-            ["2", "2025-01-06 11:10:00", "-4.000", "1.00000"],
+            ["1", "2025-01-06 09:35", "12.500", "1.08612"],
+            ["2", "2025-01-06", "-4.000", "1.00000"],
         ]
         assert ["profit_factor", "inf"] in at.rows("metrics")
         await at.press("e")

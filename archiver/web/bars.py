@@ -116,7 +116,7 @@ def _is_long(row: dict[str, Any]) -> bool:
 
 def _said(value: Any) -> str:
     moment = curves.when(value)
-    return fmt.text(f"{moment:%Y-%m-%d %H:%M:%S}") if moment else str(value)[:40]
+    return fmt.shortened(f"{moment:%Y-%m-%d %H:%M:%S}") if moment else str(value)[:40]
 
 
 def _ticks(clock: list[Any]) -> dict[int, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from archiver.readable import counted as counted
 from archiver.readable import price
+from archiver.readable import shortened as shortened
 from archiver.readable import size as size  # as a terminal shows them
 
 NONE = "–"
@@ -25,7 +26,6 @@ _UNITS = (
     (re.compile(r"^(n_|max_consecutive_)|_count$"), "count"),
 )
 _MONEY = ("$", "€")
-_ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d:\d\d|Z)?")
 _SAID_BY_UNIT = frozenset({"pct", "percent", "usd", "pips", "days", "minutes", "hours"})
 _WORDS = {
     "ann": "(annual)",
@@ -73,7 +73,7 @@ def number(value: Any) -> str:
     if isinstance(value, int):
         return (f"{value:,}" if abs(value) < 1e15 else f"{Decimal(value):.3e}").replace("-", "−")
     if not isinstance(value, float):
-        return text(str(value))
+        return shortened(str(value))
     if value != value:
         return "NaN"
     if value in (float("inf"), float("-inf")):
@@ -84,15 +84,6 @@ def number(value: Any) -> str:
         return f"{value:.2e}".replace("-", "−")
     digits = 0 if abs(value) >= 10_000 else 1 if abs(value) >= 1000 else 2 if abs(value) >= 10 else 3
     return f"{value:,.{digits}f}".replace("-", "−")
-
-
-def text(value: str) -> str:
-    """Write text as it is, but moments in ISO 8601 shorter: `2025-01-21 14:03`, a day without the midnight."""
-    if _ISO.fullmatch(value) is None:
-        return value
-    day, clock = value[:10], value[11:]
-    clock = clock.removesuffix(":00") if len(clock) == 8 else clock
-    return day if clock in ("", "00:00") else f"{day} {clock}"
 
 
 def unit(name: str) -> str:

@@ -159,7 +159,7 @@ def _trade_row(row: dict[str, Any]) -> dict[str, Any]:
 def _shown(value: Any) -> Any:
     if isinstance(value, dict | list):
         return str(value)[:200]
-    return fmt.text(value) if isinstance(value, str) else plain_value(value)
+    return fmt.shortened(value) if isinstance(value, str) else plain_value(value)
 
 
 def _trade(site: Site, trade: int | None, of: dict[str, str]) -> Any:
