@@ -41,6 +41,35 @@ def test_health_tells_when_bytes_were_last_compared(tmp_path):
     assert "all was well" in part(client, "health")["health"]
 
 
+def test_health_and_the_best_say_the_same_of_damage(tmp_path):
+    archive = archiver.open(str(tmp_path))
+    rows = [{"strategy_name": f"s{at}", "sharpe_ratio": at / 7, "other": "x" * 200} for at in range(2_000)]
+    archive.save_universe_results("u", rows, code="none")
+    assert '"nothing missing"' in part(Client(guarded(str(tmp_path))), "health")["health"]
+    (path,) = tmp_path.glob("tier1/*/*.parquet")
+    whole = path.read_bytes()
+    path.write_bytes(b"garbage" + whole[7:])
+    said = part(Client(guarded(str(tmp_path))), "health")["health"]
+    assert '"1 problem"' in said
+    assert path.name in said
+    assert "missing" not in said
+    # The same damage is told once.
+    path.write_bytes(whole[:-9])
+    assert '"1 problem"' in part(Client(guarded(str(tmp_path))), "health")["health"]
+
+
+def test_health_is_not_green_while_the_last_verify_found_damage(tmp_path):
+    archive = archiver.open(str(tmp_path))
+    rows = [{"strategy_name": "s", "sharpe_ratio": 1.0, "equity_curve": [1.0, 2.0]}]
+    archive.save_universe_results("u", rows, code="none")
+    for path in tmp_path.glob("tier2/*/*/*"):
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    archive.verify(read_data=True, remember=True)
+    said = part(Client(guarded(str(tmp_path))), "health")["health"]
+    assert "damaged when last read" in said
+    assert "nothing missing" not in said
+
+
 def test_storage_says_what_du_says(tmp_path):
     url = str(tmp_path / "copy")
     archive = archiver.open(url)
@@ -88,6 +117,16 @@ def test_runs_of_one_second_are_one_bar_and_one_step(plain: Made):
     assert history.drawn(records)["layout"]["yaxis2"]["title"]["text"] == f"{unit} stored"
     only = history.drawn(records[:1])["data"][0]
     assert only["hovertext"] == [f"1 run on {records[0].created:%Y-%m-%d %H:%M}"]
+
+
+def test_the_smallest_archive_has_its_chart(tmp_path):
+    archive = archiver.open(str(tmp_path))
+    archive.save_universe_results("u", [{"strategy_name": "s"}], code="none")
+    records = archive.records()
+    assert records[0].size < 1000
+    drawn = history.drawn(records)
+    assert drawn["layout"]["yaxis2"]["title"]["text"] == "bytes stored"
+    assert drawn["data"][1]["y"][-1] == records[0].size
 
 
 def test_a_bar_never_makes_a_loss_look_best(tmp_path):

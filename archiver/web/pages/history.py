@@ -13,7 +13,7 @@ from archiver.web import format as fmt
 from archiver.web.data import growth
 
 _MOST_POINTS = 1000
-_SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"), (0, "bytes"))
+_SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"), (1, "bytes"))
 _UNITS = (
     (timedelta(hours=2), timedelta(minutes=1), "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"),
     (timedelta(days=4), timedelta(hours=1), "%Y-%m-%dT%H", "%Y-%m-%d %H:00"),

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from dash import dcc, html, no_update
 from dash.dependencies import Input, Output
 
+from archiver.errors import IntegrityError
 from archiver.model import Run
 from archiver.selection import Ask
-from archiver.verify import last_verified
+from archiver.verify import Verified, last_verified
 from archiver.web import figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.pages import history, storage
@@ -34,41 +35,26 @@ def page(site: Site, query: links.Query) -> Page:  # noqa: ARG001 - nothing to c
             "Overview", [parts.heading("Overview"), parts.empty("This archive has no runs yet", text)]
         )
     newest = _newest(runs)
-    strategies = sum(run.strategies for run in newest.values())
-    figures_ = parts.stats(
-        parts.stat("Universes", fmt.count(len(newest))),
-        parts.stat("Runs", fmt.count(len(runs)), f"last {fmt.age(runs[0].created)}"),
-        parts.stat("Strategies", fmt.count(strategies), "newest run of each universe"),
-        parts.stat("With detail", fmt.count(sum(run.detailed for run in runs)), "trades and curves kept"),
-        parts.stat("Stored", html.Span(parts.waiting("Adding up sizes", lines=1), id="stored")),
-    )
     # What people come for goes out with the page, unless that would hold up the page.
     is_ready = site.data.is_ready()
     best = (
         parts.safely(_best)(site) if is_ready else parts.card("Best strategies", parts.waiting(lines=_BEST))
     )
+    over_time = parts.card("Runs over time", html.Div(parts.waiting(lines=6), id="over-time-place"))
+    beside = [
+        html.Div(parts.card("Storage", parts.waiting(lines=6)), id="storage"),
+        html.Div(parts.card("Health", parts.waiting(lines=4)), id="health"),
+        html.Div(parts.card("Next prune", parts.waiting(lines=4)), id="prune"),
+    ]
     content = [
         parts.heading(
             "Overview", fmt.counted(len(runs), "run"), over=html.Span(site.data.url, className="mono")
         ),
-        figures_,
+        _counts(runs, newest),
         html.Div(
             [
-                html.Div(
-                    [
-                        html.Div(best, id="best"),
-                        parts.card("Runs over time", html.Div(parts.waiting(lines=6), id="over-time-place")),
-                    ],
-                    className="span-2 stack",
-                ),
-                html.Div(
-                    [
-                        html.Div(parts.card("Storage", parts.waiting(lines=6)), id="storage"),
-                        html.Div(parts.card("Health", parts.waiting(lines=4)), id="health"),
-                        html.Div(parts.card("Next prune", parts.waiting(lines=4)), id="prune"),
-                    ],
-                    className="stack",
-                ),
+                html.Div([html.Div(best, id="best"), over_time], className="span-2 stack"),
+                html.Div(beside, className="stack"),
                 html.Div(_universes(newest, runs), id="universes", className="span-3"),
                 html.Div(_recent(runs), className="span-3"),
             ],
@@ -78,6 +64,17 @@ def page(site: Site, query: links.Query) -> Page:  # noqa: ARG001 - nothing to c
         dcc.Store(id="overview-then"),
     ]
     return Page("Overview", content)
+
+
+def _counts(runs: list[Run], newest: dict[str, Run]) -> Any:
+    strategies = sum(run.strategies for run in newest.values())
+    return parts.stats(
+        parts.stat("Universes", fmt.count(len(newest))),
+        parts.stat("Runs", fmt.count(len(runs)), f"last {fmt.age(runs[0].created)}"),
+        parts.stat("Strategies", fmt.count(strategies), "newest run of each universe"),
+        parts.stat("With detail", fmt.count(sum(run.detailed for run in runs)), "trades and curves kept"),
+        parts.stat("Stored", html.Span(parts.waiting("Adding up sizes", lines=1), id="stored")),
+    )
 
 
 def _newest(runs: list[Run]) -> dict[str, Run]:
@@ -151,12 +148,16 @@ def _storage(site: Site) -> tuple[Any, Any, Any]:
 
 def _health(site: Site) -> Any:
     report, moment = site.checked()
-    problems = [html.Li([html.Code(one.key), f" {one.what}"]) for one in report.problems[:_MOST_LISTED]]
-    more = len(report.problems) - len(problems)
-    if report.ok:
-        verdict = parts.badge("complete", "good")
+    last = last_verified(site.data.store)
+    listed = [[html.Code(one.key), f" {one.what}"] for one in report.problems]
+    known = {one.key for one in report.problems}
+    listed += [parts.prose(text) for text in _unreadable(site) if not any(key in text for key in known)]
+    if listed:
+        verdict = parts.badge(fmt.counted(len(listed), "problem"), "bad")
+    elif last is not None and last.problems:
+        verdict = parts.badge("damaged when last read", "warn")
     else:
-        verdict = parts.badge(fmt.counted(len(report.problems), "problem"), "bad")
+        verdict = parts.badge("nothing missing", "good")
     facts: list[tuple[str, Any]] = [
         ("Runs", fmt.count(report.runs)),
         (
@@ -168,6 +169,8 @@ def _health(site: Site) -> Any:
         facts.append(("Details expired", fmt.counted(len(report.expired), "run")))
     if report.archived:
         facts.append(("Details in bundles", fmt.counted(len(report.archived), "run")))
+    problems = [html.Li(line) for line in listed[:_MOST_LISTED]]
+    more = len(listed) - len(problems)
     return parts.card(
         "Health",
         html.P([verdict, html.Span(f" checked {fmt.age(moment)}", className="muted small")]),
@@ -175,13 +178,20 @@ def _health(site: Site) -> Any:
         html.Ul([*problems, html.Li(f"and {more:,} more") if more > 0 else None], className="warnings")
         if problems
         else None,
-        html.P(_last_verified(site), className="note"),
+        html.P(_last_read(last), className="note"),
     )
 
 
-def _last_verified(site: Site) -> Any:
+def _unreadable(site: Site) -> list[str]:
+    """Say what was found damaged when the best strategies were read: sizes alone do not show it."""
+    try:
+        return [str(error) for error in site.data.headline()[0].damaged.values()]
+    except IntegrityError as error:
+        return [str(error)]
+
+
+def _last_read(last: Verified | None) -> Any:
     """Say when data was last read and compared: what is shown above compares sizes only."""
-    last = last_verified(site.data.store)
     if last is None:
         return ["No bytes were compared yet: ", html.Code("archiver verify --read-data"), " does."]
     read = f"{fmt.counted(last.read, 'object')} read and compared {fmt.age(last.moment)}"
