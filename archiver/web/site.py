@@ -114,10 +114,23 @@ def make_app(data: Data) -> tuple[Flask, Site, tuple[str, ...]]:
 
 def _shell(url: str) -> Any:
     """Return what stands around every page."""
-    items = [
-        html.A([html.Span(className=f"glyph glyph-{icon}"), html.Span(text)], href=path, className="nav-item")
-        for path, text, icon in NAVIGATION
-    ]
+    unreachable = html.Div(
+        [html.Span(), html.A("Reload", href="", className="button", **{"data-reload": "true"})],
+        id="unreachable",
+        className="banner",
+        role="alert",
+        hidden=True,
+    )
+    page = dcc.Loading(
+        html.Main(parts.waiting(lines=6), id="page", tabIndex="-1"),
+        delay_show=400,
+        custom_spinner=html.Div(
+            html.P("No answer yet: a store that is slow or away is asked again for a while."),
+            className="spinner",
+        ),
+        overlay_style={"visibility": "visible", "opacity": 0.6},
+        target_components={"page": "children"},
+    )
     return html.Div(
         [
             dcc.Location(id="url", refresh=False),
@@ -125,57 +138,37 @@ def _shell(url: str) -> Any:
             dcc.Store(id="version"),
             dcc.Interval(id="tick", interval=20_000),
             html.A("Skip to content", href="#page", className="skip"),
-            html.Aside(
-                [
-                    html.A([html.Span(className="mark"), html.Span("archiver")], href="/", className="brand"),
-                    html.Nav(items, id="nav", **{"aria-label": "Pages"}),
-                    html.Div(
-                        [
-                            html.P(["Archive", html.Code(url, title=url)], className="where"),
-                            html.Button(
-                                [
-                                    html.Span(className="glyph glyph-theme"),
-                                    html.Span("Theme", id="theme-name"),
-                                ],
-                                id="theme",
-                                type="button",
-                                className="nav-item",
-                                title="Light, dark, or as the system has it",
-                            ),
-                        ],
-                        className="side-foot",
-                    ),
-                ],
-                className="side",
-            ),
+            _side(url),
             html.Div(
-                [
-                    html.Div(
-                        [
-                            html.Span(),
-                            html.A("Reload", href="", className="button", **{"data-reload": "true"}),
-                        ],
-                        id="unreachable",
-                        className="banner",
-                        role="alert",
-                        hidden=True,
-                    ),
-                    html.Div(id="changed", className="banner", role="status"),
-                    dcc.Loading(
-                        html.Main(parts.waiting(lines=6), id="page", tabIndex="-1"),
-                        delay_show=400,
-                        custom_spinner=html.Div(
-                            html.P("No answer yet: a store that is slow or away is asked again for a while."),
-                            className="spinner",
-                        ),
-                        overlay_style={"visibility": "visible", "opacity": 0.6},
-                        target_components={"page": "children"},
-                    ),
-                ],
+                [unreachable, html.Div(id="changed", className="banner", role="status"), page],
                 className="body",
             ),
         ],
         className="shell",
+    )
+
+
+def _side(url: str) -> Any:
+    """Return the ways to the pages, which archive this is, and the switch between light and dark."""
+    items = [
+        html.A([html.Span(className=f"glyph glyph-{icon}"), html.Span(text)], href=path, className="nav-item")
+        for path, text, icon in NAVIGATION
+    ]
+    theme = html.Button(
+        [html.Span(className="glyph glyph-theme"), html.Span("Theme", id="theme-name")],
+        id="theme",
+        type="button",
+        className="nav-item",
+        title="Light, dark, or as the system has it",
+    )
+    where = html.P(["Archive", html.Code(url, title=url)], className="where")
+    return html.Aside(
+        [
+            html.A([html.Span(className="mark"), html.Span("archiver")], href="/", className="brand"),
+            html.Nav(items, id="nav", **{"aria-label": "Pages"}),
+            html.Div([where, theme], className="side-foot"),
+        ],
+        className="side",
     )
 
 

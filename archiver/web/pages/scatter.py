@@ -16,6 +16,8 @@ from archiver.web.pages import columns
 from archiver.web.rows import Cloud, ask_of, cloud
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from archiver.web.site import Site
 
 
@@ -140,40 +142,12 @@ def _cloud(
     except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
         # What is wrong with the filter stands above the table.
         return None, None if isinstance(error, ConfigError) else parts.failed(error)
-    points, box = drawn.points, _four(ask.get("box"))
-    traces: list[figures.Figure] = []
-    if drawn.rows > points.num_rows:
-        traces.append(_density(drawn))
-    ids = [
-        [links.strategy(universe, name, run if ask.get("run") else None), name, universe]
-        for universe, name, run in zip(
-            *(points[key].to_pylist() for key in ("universe", "strategy_name", "run")), strict=True
-        )
-    ]
-    traces.append(
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "x": points[x].to_pylist() if points.num_rows else [],
-            "y": points[y].to_pylist() if points.num_rows else [],
-            "customdata": ids,
-            "marker": {"size": 5, "color": figures.ACCENT, "opacity": 0.55, "line": {"width": 0}},
-            "hovertemplate": "%{customdata[1]}<br>%{customdata[2]}<br>"
-            f"{fmt.title(x)} %{{x:.4~g}}<br>{fmt.title(y)} %{{y:.4~g}}<extra></extra>",
-        }
-    )
     if not drawn.rows and not drawn.outside:
         return None, "No strategy that matches has a finite number for both: choose other metrics."
-    note = [
-        f"{fmt.counted(drawn.rows, 'strategy', 'strategies')} with both",
-        f", {drawn.outside:,} outside the axes" if drawn.outside else "",
-        f"; the shading has all, points are the {points.num_rows:,} farthest from others"
-        if drawn.rows > points.num_rows
-        else "",
-        ". The box is part of the filter; drag another one to change it."
-        if box
-        else ". Drag a box to filter by it; click a point to open it.",
-    ]
+    box = _four(ask.get("box"))
+    traces = [_points(drawn.points, x, y, of_one_run=bool(ask.get("run")))]
+    if drawn.rows > drawn.points.num_rows:
+        traces.insert(0, _density(drawn))
     shown = figures.figure(
         traces,
         x=columns.heading(x),
@@ -184,7 +158,38 @@ def _cloud(
         selectionrevision=str(box),
         selectdirection="any",
     )
-    return _graph(shown), "".join(note)
+    return _graph(shown), _note(drawn, has_box=box is not None)
+
+
+def _points(points: pa.Table, x: str, y: str, *, of_one_run: bool) -> figures.Figure:
+    ids = [
+        [links.strategy(universe, name, run if of_one_run else None), name, universe]
+        for universe, name, run in zip(
+            *(points[key].to_pylist() for key in ("universe", "strategy_name", "run")), strict=True
+        )
+    ]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": points[x].to_pylist() if ids else [],
+        "y": points[y].to_pylist() if ids else [],
+        "customdata": ids,
+        "marker": {"size": 5, "color": figures.ACCENT, "opacity": 0.55, "line": {"width": 0}},
+        "hovertemplate": "%{customdata[1]}<br>%{customdata[2]}<br>"
+        f"{fmt.title(x)} %{{x:.4~g}}<br>{fmt.title(y)} %{{y:.4~g}}<extra></extra>",
+    }
+
+
+def _note(drawn: Cloud, *, has_box: bool) -> str:
+    count = drawn.points.num_rows
+    note = f"{fmt.counted(drawn.rows, 'strategy', 'strategies')} with both"
+    if drawn.outside:
+        note += f", {drawn.outside:,} outside the axes"
+    if drawn.rows > count:
+        note += f"; the shading has all, points are the {count:,} farthest from others"
+    if has_box:
+        return f"{note}. The box is part of the filter; drag another one to change it."
+    return f"{note}. Drag a box to filter by it; click a point to open it."
 
 
 def _four(numbers: Any) -> tuple[float, float, float, float] | None:

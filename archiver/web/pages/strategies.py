@@ -9,6 +9,7 @@ from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 
 from archiver.errors import NotFoundError
+from archiver.selection import LEADING
 from archiver.web import format as fmt
 from archiver.web import links, parts
 from archiver.web.data import Metrics, plain_value
@@ -21,20 +22,6 @@ if TYPE_CHECKING:
 
 PATH = "/strategies"
 _BLOCK = 100
-_USUAL = (
-    "composite_score",
-    "sharpe_ratio",
-    "sortino_ratio",
-    "total_return",
-    "return_pct",
-    "max_drawdown",
-    "max_drawdown_pct",
-    "profit_factor",
-    "win_rate",
-    "win_rate_pct",
-    "n_trades",
-    "calmar_ratio",
-)
 
 
 def page(site: Site, query: links.Query) -> Page:
@@ -48,7 +35,9 @@ def page(site: Site, query: links.Query) -> Page:
     score = site.data.score(names)
     sort = links.first(query, "sort") or (f"-{score}" if score else "")
     chosen = [name for name in links.first(query, "columns").split(",") if name in names]
-    shown = chosen or [name for name in dict.fromkeys([score or "", *_USUAL]) if name in names] or names[3:13]
+    shown = (
+        chosen or [name for name in dict.fromkeys([score or "", *LEADING]) if name in names] or names[3:13]
+    )
     ask = {
         "universe": links.first(query, "universe"),
         "search": links.first(query, "search"),
@@ -237,51 +226,39 @@ def _actions(chooser: Any, damaged: list[str], *, is_open: bool) -> list[Any]:
 
 def _filters(site: Site, ask: dict[str, Any]) -> Any:
     universes = [{"label": name, "value": name} for name in site.data.universes()]
+    search = dcc.Input(
+        id="filter-search",
+        type="search",
+        value=ask["search"],
+        debounce=0.3,
+        placeholder="L55 TP100",
+        spellCheck=False,
+    )
+    universe = dcc.Dropdown(
+        universes,
+        ask["universe"] or None,
+        id="filter-universe",
+        placeholder="All universes",
+        searchable=len(universes) > 8,
+        maxHeight=360,
+    )
+    where = dcc.Input(
+        id="filter-where",
+        type="text",
+        value=ask["where"],
+        debounce=True,
+        placeholder="sharpe_ratio > 1 and n_trades >= 30",
+        spellCheck=False,
+        className="mono",
+    )
     return html.Div(
         [
-            html.Label(
-                [
-                    html.Span("Name", className="label"),
-                    dcc.Input(
-                        id="filter-search",
-                        type="search",
-                        value=ask["search"],
-                        debounce=0.3,
-                        placeholder="L55 TP100",
-                        spellCheck=False,
-                    ),
-                ],
-                className="field",
-            ),
+            html.Label([html.Span("Name", className="label"), search], className="field"),
             html.Div(
-                [
-                    html.Label("Universe", className="label", htmlFor="filter-universe"),
-                    dcc.Dropdown(
-                        universes,
-                        ask["universe"] or None,
-                        id="filter-universe",
-                        placeholder="All universes",
-                        searchable=len(universes) > 8,
-                        maxHeight=360,
-                    ),
-                ],
+                [html.Label("Universe", className="label", htmlFor="filter-universe"), universe],
                 className="field",
             ),
-            html.Label(
-                [
-                    html.Span("Filter", className="label"),
-                    dcc.Input(
-                        id="filter-where",
-                        type="text",
-                        value=ask["where"],
-                        debounce=True,
-                        placeholder="sharpe_ratio > 1 and n_trades >= 30",
-                        spellCheck=False,
-                        className="mono",
-                    ),
-                ],
-                className="field grow",
-            ),
+            html.Label([html.Span("Filter", className="label"), where], className="field grow"),
             html.Button("Clear filters", id="filter-clear", type="button", className="button", hidden=True),
         ],
         className="filters",
