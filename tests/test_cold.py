@@ -66,6 +66,17 @@ def test_a_verified_bundle_moves_to_a_cold_class_in_place(moto_place: Place) -> 
         archive.bundles.move_to_class("b", "ICEBOX")
 
 
+def test_verify_is_content_with_a_frozen_bundle(moto_place: Place) -> None:
+    archive = opened(moto_place.url, **moto_place.options)
+    fill(archive)
+    archive.bundle(archive.run_ids(), "deep")
+    archive.bundles.apply_removal(archive.bundles.plan_removal("deep"))
+    archive.bundles.move_to_class("deep", "DEEP_ARCHIVE")
+    report = archive.verify()
+    assert report.ok
+    assert sorted(report.archived) == archive.run_ids()
+
+
 def test_classes_belong_to_s3(tmp_path: Path) -> None:
     archive = opened(tmp_path / "a")
     fill(archive)

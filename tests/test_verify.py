@@ -204,10 +204,12 @@ def test_details_in_a_bundle_are_archived(local: Store) -> None:
     reduced = replace(record, tier2=None, tapes=(), archived="important")
     local.put(layout.record_key(record.run), encode_record(reduced))
     local.delete([OBJECTS[1](record)])
-    local.put(layout.bundle_key("important"), b"a bundle")
+    local.put(layout.bundle_key("important"), b"no bundle")
     report = verify(local, read_data=True)
-    assert report.ok
     assert report.archived == [record.run]
+    (problem,) = report.problems
+    assert problem.run == record.run
+    assert problem.what.startswith("cannot be read, and the run's details with it: ")
 
 
 def test_a_sample_reads_some_by_chance(local: Store) -> None:
@@ -397,3 +399,16 @@ def test_a_missing_bundle_is_damage_for_the_runs_whose_details_it_held(tmp_path:
     archive.store.delete([layout.bundle_key("kept")])
     (problem,) = archive.verify().problems
     assert (problem.run, problem.key) == (record.run, layout.bundle_key("kept"))
+
+
+def test_a_bundle_that_holds_other_runs_is_damage(tmp_path: Path) -> None:
+    archive = Archive(open_store(tmp_path))
+    record = save(archive.store, bars=60)
+    archive.bundle([record.run], "kept")
+    archive.bundles.apply_removal(archive.bundles.plan_removal("kept"))
+    other = save(archive.store, bars=61)
+    archive.bundle([other.run], "other")
+    archive.store.put(layout.bundle_key("kept"), archive.store.get(layout.bundle_key("other")))
+    (problem,) = archive.verify().problems
+    assert (problem.run, problem.key) == (record.run, layout.bundle_key("kept"))
+    assert problem.what == "holds other runs: the run's details are not in it"

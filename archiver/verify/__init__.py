@@ -21,6 +21,7 @@ from archiver.layout import digest
 from archiver.model import Record, Ref
 from archiver.runs import reachable, reached, read_record
 from archiver.store import Store
+from archiver.store.bundled import BundleStore
 from archiver.verify.progress import Progress
 from archiver.verify.repair import RECORDS, repair_records
 from archiver.verify.report import Problem, Report, Verified, last_verified, remember_report
@@ -140,13 +141,29 @@ def _structure(store: Store, report: Report, expected: set[int], expires: Callab
 
 def _bundles(store: Store, report: Report) -> None:
     """Look for the bundles in their default home that hold archived details; those elsewhere are not ours to judge."""
-    keys = {run: layout.bundle_key(name) for run, name in report.bundles.items() if "/" not in name}
-    if not keys:
-        return
-    there = {entry.key for entry in store.list(layout.BUNDLES)}
-    for run, key in keys.items():
+    runs_of: dict[str, list[str]] = {}
+    for run, name in report.bundles.items():
+        if "/" not in name:
+            runs_of.setdefault(layout.bundle_key(name), []).append(run)
+    there = {entry.key for entry in store.list(layout.BUNDLES)} if runs_of else ()
+    for key, runs in runs_of.items():
         if key not in there:
-            report.problems.append(Problem(run, key, "is missing, and the run's details with it"))
+            wrong = dict.fromkeys(runs, "is missing, and the run's details with it")
+        else:
+            wrong = _judge_bundle(store, key, runs)
+        report.problems += [Problem(run, key, what) for run, what in wrong.items()]
+
+
+def _judge_bundle(store: Store, key: str, runs: list[str]) -> dict[str, str]:
+    """Say what is wrong with a bundle for each of the runs whose details it should hold."""
+    try:
+        held = BundleStore(store, key).manifest.members
+    except IntegrityError as error:
+        return dict.fromkeys(runs, f"cannot be read, and the run's details with it: {error}")
+    except (StorageError, FormatError, NotFoundError):
+        return {}  # a frozen bundle is as it should be, and cannot be looked into
+    what = "holds other runs: the run's details are not in it"
+    return {run: what for run in runs if layout.record_key(run) not in held}
 
 
 def _doubtful(store: Store, missing: set[int]) -> Iterator[tuple[Record, str]]:
