@@ -15,6 +15,9 @@ PASSWORD = "pass" + "word"
     ("url", "shown"),
     [
         ("/a/b@c?d", "/a/b@c?d"),
+        ("file:///a/b@c?d", "file:///a/b@c?d"),
+        (f"file://user:{PASSWORD}@/path", "file:///path"),
+        (f" s3://KEY:{PASSWORD}@bucket/x", "s3://bucket/x"),
         ("s3://bucket/x", "s3://bucket/x"),
         (f"sftp://user:{PASSWORD}@host/path/", "sftp://host/path"),
         (f"sftp://user:pa/{PASSWORD}@host/path", "sftp://host/path"),
@@ -34,7 +37,7 @@ def test_what_of_a_url_is_shown(url: str, shown: str) -> None:
 def test_schemes() -> None:
     found: dict[str, Any] = {
         url: (scheme_of(url), is_local(url))
-        for url in ("a/b", "file:///x", "S3://b", "dir::memory://x", "c:/x", "a b://c")
+        for url in ("a/b", "file:///x", "S3://b", "dir::memory://x", "c:/x", "a b://c", " s3://b")
     }
     assert found == {
         "a/b": ("", True),
@@ -43,4 +46,5 @@ def test_schemes() -> None:
         "dir::memory://x": ("dir", False),
         "c:/x": ("", True),
         "a b://c": ("", True),
+        " s3://b": ("s3", False),
     }

@@ -72,6 +72,8 @@ def test_kinds_of_url() -> None:
         (f"simplecache::s3://KEY:{PASSWORD}@bucket/x", "leave credentials and queries out"),
         (f"bundle::s3://KEY:{PASSWORD}@bucket/x.tar.zst", "leave credentials and queries out"),
         (f"bundle::http://user:{PASSWORD}@host/", "names no bundle"),
+        (f" s3://KEY:{PASSWORD}@bucket/x", "leave credentials and queries out"),
+        (f"file://user:{PASSWORD}@/x", "no file URL"),
         ("file://host/x", "no file URL"),
         ("file:///x", None),
         ("~nobody-at-all/x", "home"),
@@ -85,6 +87,21 @@ def test_urls_that_cannot_work(url: str, said: str | None) -> None:
         open_store(url)
     assert "\n" not in str(caught.value)
     assert PASSWORD not in str(caught.value)
+
+
+def test_a_blank_before_a_url_makes_it_no_folder() -> None:
+    for url in (" memory://blank", "\tdir:: memory://blank"):
+        assert open_store(url).url == "memory://blank"
+
+
+def test_a_link_that_leads_nowhere_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "unmounted")
+    for folder in (tmp_path / "link", tmp_path / "link" / "archive"):
+        with pytest.raises(ConfigError, match=r"link is a link to .*unmounted, which is not there"):
+            open_store(folder)
+    (tmp_path / "unmounted").mkdir()
+    open_store(tmp_path / "link" / "archive").put("a", b"")
+    assert (tmp_path / "unmounted/archive/a").exists()
 
 
 def test_a_bundle_s_url_is_shown_without_password_and_query() -> None:

@@ -44,9 +44,9 @@ def open_store(
 
     Raises ConfigError for a URL or an option that cannot work.
     """
-    text = os.fspath(url)
+    text = _without_blanks(os.fspath(url))
     while text.startswith("dir::"):
-        text = text.removeprefix("dir::")  # a store has a root of its own
+        text = _without_blanks(text.removeprefix("dir::"))  # a store has a root of its own
     options = dict(storage_options or {})
     manner = Manner(read_only, executor, deadline)
     if "\0" in text or not text.strip():
@@ -58,6 +58,10 @@ def open_store(
     if scheme_of(text) in _S3 and "::" not in text:
         return _open_s3(text, options, manner)
     return open_remote(text, options, manner)
+
+
+def _without_blanks(text: str) -> str:
+    return text.lstrip() if scheme_of(text) else text
 
 
 def _open_bundle(url: str, options: Mapping[str, Any], manner: Manner) -> Store:
@@ -82,6 +86,8 @@ def _open_local(text: str, options: Mapping[str, Any], manner: Manner) -> Store:
     try:
         folder = Path(local_path(text)).expanduser().absolute()
         is_file = folder.is_file()
+        above = () if folder.exists() else (folder, *folder.parents)
+        dangling = next((path for path in above if path.is_symlink() and not path.exists()), None)
     except RuntimeError as error:
         raise ConfigError(f"{text}: {error}") from None
     except OSError as error:  # a name too long, a folder above that may not be looked into
@@ -90,6 +96,10 @@ def _open_local(text: str, options: Mapping[str, Any], manner: Manner) -> Store:
         ) from None
     if is_file:
         raise ConfigError(f"{folder} is a file: give a folder, or a bundle as bundle::{folder.name}")
+    if dangling is not None:
+        raise ConfigError(
+            f"{dangling} is a link to {dangling.readlink()}, which is not there: make or mount it"
+        )
     # Not resolve(): where a link leads may change, and the path that was given stays the one that is shown.
     return LocalStore(Path(os.path.normpath(folder)), read_only=manner.read_only, executor=manner.executor)
 
@@ -100,7 +110,7 @@ def local_path(text: str) -> str:
         return text
     rest = text.partition("://")[2]
     if not rest.startswith(("/", "localhost/")):
-        raise ConfigError(f"{text!r} is no file URL: write file:///absolute/path, or a plain path")
+        raise ConfigError(f"{shown_url(text)!r} is no file URL: write file:///absolute/path, or a plain path")
     return unquote(rest.removeprefix("localhost"))
 
 
