@@ -20,6 +20,7 @@ import archiver
 from archiver import cli
 from archiver.archive import Archive
 from archiver.store import Store, open_store
+from tests.benchmarks.workload import universe
 from tests.wire import Wire
 
 # How long an example takes says something of the machine, nothing of the code.
@@ -51,6 +52,12 @@ class Place(NamedTuple):
 def archive(tmp_path: Path) -> Archive:
     """Return an archive on disk that is yet to be made."""
     return archiver.open(tmp_path / "archive")
+
+
+@pytest.fixture(scope="module")
+def results() -> list[dict[str, Any]]:
+    """Return a universe's results, the best of them with trades and curves."""
+    return universe(3, n_strategies=300, top=8, trades=60, bars=3_000)
 
 
 @pytest.fixture

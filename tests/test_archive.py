@@ -31,11 +31,6 @@ def local(file_place: Place) -> Archive:
     return archiver.open(file_place.url)
 
 
-@pytest.fixture(scope="module")
-def results() -> list[dict[str, Any]]:
-    return universe(3, n_strategies=300, top=8, trades=60, bars=3_000)
-
-
 def test_a_universe_goes_to_any_store_and_comes_back_exactly(
     archive: Archive, results: list[dict[str, Any]]
 ) -> None:

@@ -18,20 +18,9 @@ import archiver
 from archiver import layout
 from archiver.archive import Archive
 from archiver.store import Store
-from tests.benchmarks.workload import small_run, universe
-from tests.conftest import Place
+from tests.benchmarks.workload import small_run
 from tests.faults import DiedError, FaultyStore, flip, truncate
 from tests.same import same
-
-
-@pytest.fixture
-def local(file_place: Place) -> Archive:
-    return archiver.open(file_place.url)
-
-
-@pytest.fixture(scope="module")
-def results() -> list[dict[str, Any]]:
-    return universe(3, n_strategies=300, top=8, trades=60, bars=3_000)
 
 
 def _load_all(archive: Archive) -> None:
@@ -47,21 +36,21 @@ def _load_all(archive: Archive) -> None:
 )
 @pytest.mark.parametrize("prefix", [layout.RUNS, layout.TIER1, layout.TIER2, layout.TAPES])
 def test_damage_is_an_error_that_names_the_object(
-    local: Archive, results: list[dict[str, Any]], prefix: str, damage: Callable[[Store, str], None]
+    archive: Archive, results: list[dict[str, Any]], prefix: str, damage: Callable[[Store, str], None]
 ) -> None:
-    local.save_universe_results("u", results, top_n=8, code="none")
-    (key,) = [entry.key for entry in local.store.list(prefix)]
-    damage(local.store, key)
+    archive.save_universe_results("u", results, top_n=8, code="none")
+    (key,) = [entry.key for entry in archive.store.list(prefix)]
+    damage(archive.store, key)
     with pytest.raises(archiver.IntegrityError) as caught:
-        _load_all(archiver.open(local.store.url))
+        _load_all(archiver.open(archive.store.url))
     assert key in str(caught.value)
 
 
-def test_no_flipped_bit_gives_other_data(local: Archive) -> None:
+def test_no_flipped_bit_gives_other_data(archive: Archive) -> None:
     given = small_run(1, 0, trades=5, points=20)
-    run = local.save_universe_results("u", [given], code="none")
-    want = local.load_strategy(given["strategy_name"])
-    store = local.store
+    run = archive.save_universe_results("u", [given], code="none")
+    want = archive.load_strategy(given["strategy_name"])
+    store = archive.store
     for key in (layout.record_key(run.id), layout.tier2_key("u", run.id)):
         clean = store.get(key)
         for at in range(0, len(clean), max(1, len(clean) // 150)):

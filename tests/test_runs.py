@@ -17,20 +17,9 @@ import pytest
 import archiver
 from archiver import layout
 from archiver.archive import Archive
-from tests.benchmarks.workload import universe
 from tests.conftest import Place
 from tests.same import assert_same_detail, same
 from tests.test_codec_rows import CASES
-
-
-@pytest.fixture
-def local(file_place: Place) -> Archive:
-    return archiver.open(file_place.url)
-
-
-@pytest.fixture(scope="module")
-def results() -> list[dict[str, Any]]:
-    return universe(3, n_strategies=300, top=8, trades=60, bars=3_000)
 
 
 @pytest.mark.parametrize("rows", CASES.values(), ids=CASES)
@@ -65,29 +54,29 @@ def test_awkward_metrics_and_trades_come_back_exactly(file_place: Place, rows: l
         None,
     ],
 )
-def test_awkward_curves_come_back_exactly(local: Archive, curve: Any) -> None:
+def test_awkward_curves_come_back_exactly(archive: Archive, curve: Any) -> None:
     result = {"strategy_name": "s", "equity_curve": curve, "drawdown_curve": curve, "trades": []}
-    local.save_universe_results("u", [result, {"strategy_name": "t", "equity_curve": [1.0]}], code="none")
-    loaded = local.load_strategy("s")
+    archive.save_universe_results("u", [result, {"strategy_name": "t", "equity_curve": [1.0]}], code="none")
+    loaded = archive.load_strategy("s")
     assert same(loaded["equity_curve"], curve)
     assert same(loaded["drawdown_curve"], curve)
     assert loaded["trades"] == []
-    assert local.load_strategy("t")["trades"] is None
+    assert archive.load_strategy("t")["trades"] is None
 
 
-def test_zero_trades_no_strategy_and_missing_details(local: Archive) -> None:
-    run = local.save_universe_results("empty", [], code="none")
+def test_zero_trades_no_strategy_and_missing_details(archive: Archive) -> None:
+    run = archive.save_universe_results("empty", [], code="none")
     assert (run.strategies, run.detailed) == (0, 0)
-    assert local.load_metrics("empty").num_rows == 0
-    local.save_universe_results("u", [{"strategy_name": "s", "trades_detailed": []}], code="none")
-    assert local.load_strategy("s")["trades"] == []
-    assert local.load_trades("s").num_rows == 0
-    local.save_universe_results("v", [{"strategy_name": "t", "n": 1}], code="none")
+    assert archive.load_metrics("empty").num_rows == 0
+    archive.save_universe_results("u", [{"strategy_name": "s", "trades_detailed": []}], code="none")
+    assert archive.load_strategy("s")["trades"] == []
+    assert archive.load_trades("s").num_rows == 0
+    archive.save_universe_results("v", [{"strategy_name": "t", "n": 1}], code="none")
     with pytest.raises(archiver.NotKeptError, match=r"top_n is 50|kept the top 50"):
-        local.load_strategy("t")
+        archive.load_strategy("t")
 
 
-def test_details_may_be_tables_of_any_library(local: Archive) -> None:
+def test_details_may_be_tables_of_any_library(archive: Archive) -> None:
     trades = {"entry_time": ["2025-01-01", "2025-01-02"], "pnl": [1.5, -2.0], "n": [1, 2]}
     rows = [dict(zip(trades, row, strict=True)) for row in zip(*trades.values(), strict=True)]
     forms: dict[str, Any] = {
@@ -104,7 +93,7 @@ def test_details_may_be_tables_of_any_library(local: Archive) -> None:
         [1.0, 2.0],
         pd.Series([1.0, 2.0]),
     ]
-    local.save_universe_results(
+    archive.save_universe_results(
         "u",
         [
             {"strategy_name": name, "sharpe_ratio": np.float64(1.0), "trades": table, "equity_curve": curve}
@@ -113,48 +102,48 @@ def test_details_may_be_tables_of_any_library(local: Archive) -> None:
         code="none",
     )
     for name in forms:
-        loaded = local.load_strategy(name)
+        loaded = archive.load_strategy(name)
         assert same(loaded["trades"], rows)
         assert same(loaded["equity_curve"], [1.0, 2.0])
         assert same(loaded["metrics"], {"sharpe_ratio": 1.0})
-        assert local.load_trades(name, columns=["pnl"]).to_pydict() == {"pnl": [1.5, -2.0]}
+        assert archive.load_trades(name, columns=["pnl"]).to_pydict() == {"pnl": [1.5, -2.0]}
     with pytest.raises(archiver.ConfigError, match="'pnl'"):
-        local.load_trades("list", columns=["pln"])
+        archive.load_trades("list", columns=["pln"])
 
 
-def test_a_number_of_trades_is_a_metric_not_detail(local: Archive) -> None:
-    local.save_universe_results("u", [{"strategy_name": "s", "trades": 120}], code="none")
-    assert local.load_metrics()["trades"].to_pylist() == [120]
+def test_a_number_of_trades_is_a_metric_not_detail(archive: Archive) -> None:
+    archive.save_universe_results("u", [{"strategy_name": "s", "trades": 120}], code="none")
+    assert archive.load_metrics()["trades"].to_pylist() == [120]
 
 
 def test_price_windows_are_cut_from_one_tape_that_runs_share(
-    local: Archive, results: list[dict[str, Any]]
+    archive: Archive, results: list[dict[str, Any]]
 ) -> None:
     for name in ("u", "v"):
-        local.save_universe_results(name, results, code="none")
-    tapes = list(local.store.list(layout.TAPES))
+        archive.save_universe_results(name, results, code="none")
+    tapes = list(archive.store.list(layout.TAPES))
     assert len(tapes) == 1
-    name = local.detailed_strategies("u")[0][1]
+    name = archive.detailed_strategies("u")[0][1]
     (given,) = [result for result in results if result["strategy_name"] == name]
-    table = local.load_trades(name, universe="u", columns=["price_history", "entry_time"])
+    table = archive.load_trades(name, universe="u", columns=["price_history", "entry_time"])
     assert table.column_names == ["price_history", "entry_time"]
     assert same(
         table["price_history"].to_pylist(), [trade["price_history"] for trade in given["trades_detailed"]]
     )
-    assert "price_history" not in local.load_trades(name, universe="u").column_names
+    assert "price_history" not in archive.load_trades(name, universe="u").column_names
 
 
-def test_runs_of_other_strategies_share_the_tape_too(local: Archive, results: list[dict[str, Any]]) -> None:
+def test_runs_of_other_strategies_share_the_tape_too(archive: Archive, results: list[dict[str, Any]]) -> None:
     detailed = [result for result in results if "trades_detailed" in result]
-    local.save_universe_results("u", detailed, code="none")
+    archive.save_universe_results("u", detailed, code="none")
     for result in detailed:
-        local.save_universe_results("u", [result], code="none")
-    assert len(list(local.store.list(layout.TAPES))) == 1
+        archive.save_universe_results("u", [result], code="none")
+    assert len(list(archive.store.list(layout.TAPES))) == 1
     for result in detailed:
-        assert_same_detail(local.load_strategy(result["strategy_name"]), result)
+        assert_same_detail(archive.load_strategy(result["strategy_name"]), result)
 
 
-def test_windows_that_fit_no_tape_are_stored_in_full(local: Archive, results: list[dict[str, Any]]) -> None:
+def test_windows_that_fit_no_tape_are_stored_in_full(archive: Archive, results: list[dict[str, Any]]) -> None:
     given = next(result for result in results if "trades_detailed" in result)
     trades = json.loads(json.dumps(given["trades_detailed"]))
     trades[3]["price_history"]["close"][5] += 1e-9
@@ -164,21 +153,21 @@ def test_windows_that_fit_no_tape_are_stored_in_full(local: Archive, results: li
     trades[7]["price_history"]["extra"] = "x"
     trades[8]["price_history"] = {}
     trades[9]["price_history"]["close"].pop()
-    local.save_universe_results("u", [{"strategy_name": "s", "trades_detailed": trades}], code="none")
-    assert same(local.load_strategy("s")["trades"], trades)
+    archive.save_universe_results("u", [{"strategy_name": "s", "trades_detailed": trades}], code="none")
+    assert same(archive.load_strategy("s")["trades"], trades)
 
 
-def test_bars_given_by_the_user_are_the_tape(local: Archive) -> None:
+def test_bars_given_by_the_user_are_the_tape(archive: Archive) -> None:
     bars = {"time": list(range(500)), "close": [float(at) for at in range(500)]}
     for run, start in enumerate((10, 200)):
         window = {key: column[start : start + 9] for key, column in bars.items()}
         result = {"strategy_name": "s", "trades": [{"window": window}]}
-        local.save_universe_results(f"u{run}", [result], bars=bars, code="none")
-        assert same(local.load_strategy("s", universe=f"u{run}")["trades"], [{"window": window}])
-    assert len(list(local.store.list(layout.TAPES))) == 1
+        archive.save_universe_results(f"u{run}", [result], bars=bars, code="none")
+        assert same(archive.load_strategy("s", universe=f"u{run}")["trades"], [{"window": window}])
+    assert len(list(archive.store.list(layout.TAPES))) == 1
 
 
-def test_a_generator_is_consumed_once_and_only_the_best_details_are_held(local: Archive) -> None:
+def test_a_generator_is_consumed_once_and_only_the_best_details_are_held(archive: Archive) -> None:
     import weakref
 
     class Trades(list[Any]):
@@ -196,14 +185,14 @@ def test_a_generator_is_consumed_once_and_only_the_best_details_are_held(local: 
             del trades
             most = max(most, sum(ref() is not None for ref in alive))
 
-    run = local.save_universe_results("u", stream(), top_n=5, code="none")
+    run = archive.save_universe_results("u", stream(), top_n=5, code="none")
     assert (run.strategies, run.detailed) == (300, 5)
     # Two rank metrics are possible until one is seen, and the one in hand.
     assert most <= 2 * 5 + 2
-    assert {name for _, name in local.detailed_strategies()} == {"s96", "s193", "s290", "s95", "s192"}
+    assert {name for _, name in archive.detailed_strategies()} == {"s96", "s193", "s290", "s95", "s192"}
 
 
-def test_a_generator_may_use_one_buffer_again_and_again(local: Archive) -> None:
+def test_a_generator_may_use_one_buffer_again_and_again(archive: Archive) -> None:
     def stream() -> Iterator[dict[str, Any]]:
         buffer = np.zeros(3)
         grows: list[float] = []
@@ -221,22 +210,22 @@ def test_a_generator_may_use_one_buffer_again_and_again(local: Archive) -> None:
                 "trades": trades,
             }
 
-    local.save_universe_results("u", stream(), code="none")
+    archive.save_universe_results("u", stream(), code="none")
     for at in range(4):
-        loaded = local.load_strategy(f"s{at}")
+        loaded = archive.load_strategy(f"s{at}")
         assert loaded["equity_curve"] == [float(at)] * 3
         assert loaded["drawdown_curve"] == [float(n) for n in range(at + 1)]
         assert loaded["trades"] == [{"pnl": at}]
 
 
-def test_deep_nesting_comes_back_or_is_refused(local: Archive) -> None:
+def test_deep_nesting_comes_back_or_is_refused(archive: Archive) -> None:
     deep: Any = None
     for _ in range(90):
         deep = {"a": deep}
     results = [{"strategy_name": "s", "x": deep, "trades": [{"m": deep}, {"m": [deep]}]}]
-    local.save_universe_results("u", results, code="none")
-    assert local.load_strategy("s")["trades"] == [{"m": deep}, {"m": [deep]}]
-    assert local.load_metrics().num_rows == 1
+    archive.save_universe_results("u", results, code="none")
+    assert archive.load_strategy("s")["trades"] == [{"m": deep}, {"m": [deep]}]
+    assert archive.load_metrics().num_rows == 1
     for _ in range(30):
         deep = {"a": deep}
     cycle: list[Any] = []
@@ -244,7 +233,7 @@ def test_deep_nesting_comes_back_or_is_refused(local: Archive) -> None:
     for value in (deep, cycle, 10**5_000):
         for bad in ({"x": value}, {"trades": [{"m": value}]}, {"equity_curve": [value]}):
             with pytest.raises(archiver.ConfigError):
-                local.save_universe_results("v", [{"strategy_name": "s", **bad}], code="none")
+                archive.save_universe_results("v", [{"strategy_name": "s", **bad}], code="none")
 
 
 BAD: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -274,19 +263,19 @@ BAD: dict[str, tuple[Any, dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("results", "options"), BAD.values(), ids=BAD)
 def test_bad_input_is_one_line_and_writes_nothing(
-    local: Archive, results: Any, options: dict[str, Any]
+    archive: Archive, results: Any, options: dict[str, Any]
 ) -> None:
     with pytest.raises(archiver.ConfigError) as caught:
-        local.save_universe_results("u", results, code="none", **options)
+        archive.save_universe_results("u", results, code="none", **options)
     assert "\n" not in str(caught.value)
-    assert not Path(local.store.url.removeprefix("file://")).exists()
+    assert not Path(archive.store.url.removeprefix("file://")).exists()
 
 
-def test_an_error_in_the_callers_generator_goes_through_and_writes_nothing(local: Archive) -> None:
+def test_an_error_in_the_callers_generator_goes_through_and_writes_nothing(archive: Archive) -> None:
     def stream() -> Iterator[dict[str, Any]]:
         yield {"strategy_name": "s"}
         raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
-        local.save_universe_results("u", stream(), code="none")
-    assert not Path(local.store.url.removeprefix("file://")).exists()
+        archive.save_universe_results("u", stream(), code="none")
+    assert not Path(archive.store.url.removeprefix("file://")).exists()
