@@ -24,6 +24,7 @@ from archiver.errors import (
     IntegrityError,
     NotFoundError,
     RunNotFoundError,
+    StorageError,
 )
 from archiver.store import open_store
 from tests.conftest import Place, s3_options
@@ -414,3 +415,18 @@ def test_what_a_killed_create_left_in_a_folder_goes_after_a_day(mine: Archive, t
     mine.bundle([run], "b", to=str(folder))
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert found == {*made[1:], "b.tar.zst"}
+
+
+def test_a_signed_link_is_taken_as_it_is(tmp_path: Path) -> None:
+    home = open_store(tmp_path)
+    for path in ("x.tar.zst", "x"):
+        place = locate(home, f"https://host/deep/{path}?signature=a/b%2Bc")
+        assert (place.key, place.url) == ("x.tar.zst?signature=a/b%2Bc", "https://host/deep/x.tar.zst")
+    assert locate(home, f"{tmp_path}/what?").key == "what?.tar.zst"
+
+
+def test_a_web_server_without_answer_is_no_missing_bundle() -> None:
+    store = open_store("bundle::http://127.0.0.1:1/x.tar.zst?signature=a/b", deadline=0.1)
+    with pytest.raises(StorageError, match="Cannot connect") as caught:
+        store.get("archive.json")
+    assert "signature" not in str(caught.value)

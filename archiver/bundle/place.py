@@ -10,7 +10,7 @@ from archiver import layout
 from archiver.address import is_local, scheme_of, shown_url
 from archiver.errors import ConfigError, IntegrityError, RunNotFoundError
 from archiver.store import Store, open_store
-from archiver.store.bundled import BundleStore, split_bundle
+from archiver.store.bundled import BundleStore, partition_query, split_bundle
 
 SUFFIX = ".tar.zst"
 _PATHS = ("/", "./", "../", "~")
@@ -57,11 +57,15 @@ def locate(
         if "/" in name:
             raise ConfigError(f"{name!r} is no plain name: write ./{name}{SUFFIX} if a path is meant")
         return Place(home, layout.bundle_key(name), name)
-    address = address if address.endswith(SUFFIX) else address + SUFFIX
-    folder, file = split_bundle(address)
+    folder, file = split_bundle(_with_suffix(address))
     store = open_store(folder, storage_options=storage_options)
     shown = f"{store.local or Path.cwd()}/{file}" if is_local(address) else shown_url(address)
     return Place(store, file, shown)
+
+
+def _with_suffix(address: str) -> str:
+    path, mark, query = partition_query(address)
+    return address if path.endswith(SUFFIX) else f"{path}{SUFFIX}{mark}{query}"
 
 
 def run_ids(source: BundleStore, runs: Sequence[str] | None = None) -> list[str]:
