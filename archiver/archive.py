@@ -14,11 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from archiver import layout
 from archiver.catalog import compact
-from archiver.errors import (
-    ArchiveNotFoundError,
-    ConfigError,
-    FormatError,
-)
+from archiver.errors import ArchiveNotFoundError, ConfigError, FormatError, NotFoundError
 from archiver.load import Reader, records_of
 from archiver.model import Record, Run
 from archiver.runs import Draft, KnownSeries, Writer, add_code, draft_run, remove, run_of
@@ -197,7 +193,8 @@ class Archive(Upkeep):
             history: every run's rows.
 
         Returns an Arrow table; a metric that is JSON text is marked in its field's metadata.
-        Raises ConfigError for a metric that no run has, IntegrityError for damaged objects.
+        Raises ConfigError for a metric that no run has, NotFoundError for a run of another universe, IntegrityError
+        for damaged objects.
         """
         return self._reader.metrics(self._chosen(universe, run), columns, history=history)
 
@@ -344,7 +341,10 @@ class Archive(Upkeep):
     def _chosen(self, universe: str | None, run: str | None) -> list[Record]:
         if run is None:
             return list(records_of(self.records(), universe=universe))
-        return list(records_of([self.record(run)], universe=universe))
+        record = self.record(run)
+        if universe not in (None, record.universe):
+            raise NotFoundError(f"run {record.run} is of universe {record.universe!r}, not of {universe!r}")
+        return [record]
 
     def create(self, *, beside: bool = False) -> None:
         """Make the archive unless it is there; every save does.

@@ -8,6 +8,7 @@ import pytest
 
 import archiver
 from archiver.archive import Archive
+from archiver.errors import ConfigError, NotFoundError
 from tests.conftest import Place
 from tests.faults import FaultyStore
 
@@ -178,3 +179,23 @@ def test_a_strategy_of_the_best_without_detail_says_so(archive: Archive) -> None
     ):
         archive.load_strategy("s2")
     assert archive.detailed_strategies() == [("u", "s3"), ("u", "s1"), ("u", "s0")]
+
+
+def test_a_run_of_another_universe_is_not_nothing(archive: Archive) -> None:
+    run = archive.save_universe_results("one", [{"strategy_name": "s", "equity_curve": [1.0]}]).id
+    for load in (
+        lambda: archive.load_metrics("other", run=run),
+        lambda: archive.load_strategy("s", "other", run),
+        lambda: archive.load_trades("s", "other", run),
+        lambda: archive.detailed_strategies("other", run),
+    ):
+        with pytest.raises(NotFoundError, match=f"run {run} is of universe 'one', not of 'other'"):
+            load()
+    assert archive.load_metrics("one", run=run).num_rows == 1
+
+
+def test_columns_are_asked_of_trades_that_are_no_dicts_too(archive: Archive) -> None:
+    archive.save_universe_results("u", [{"strategy_name": "s", "trades": [[1.0, 2.0]]}])
+    assert archive.load_trades("s", columns=["trade"]).to_pydict() == {"trade": ["[1.0,2.0]"]}
+    with pytest.raises(ConfigError, match="have no column 'pnl': there are trade"):
+        archive.load_trades("s", columns=["pnl"])

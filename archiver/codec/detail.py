@@ -126,8 +126,9 @@ def trades_table(
         rows = _as_rows(loads(text)) if text is not None else []
         encoded = encode_rows(rows, "trades") if all(type(trade) is dict for trade in rows) else None
         if encoded is None and rows:
-            return pa.table({"trade": pa.array([dumps(trade) for trade in rows], pa.string())})
-        table = pa.table({}) if encoded is None else pa.Table.from_arrays(encoded.arrays, encoded.names)
+            table = pa.table({"trade": pa.array([dumps(trade) for trade in rows], pa.string())})
+        else:
+            table = pa.table({}) if encoded is None else pa.Table.from_arrays(encoded.arrays, encoded.names)
     else:
         table = pa.Table.from_struct_array(row["trades"][0].values)
         for name, inner in layout.get("dicts", {}).items():
