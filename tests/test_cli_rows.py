@@ -28,7 +28,9 @@ TABLE = pa.table(
         (None, None, True, "json"),
         (None, "x.csv", True, "csv"),
         (None, "x.PARQUET", False, "parquet"),
-        (None, "x.txt", False, "csv"),
+        (None, "x", False, "csv"),
+        (None, "x", True, "json"),
+        ("csv", "x.txt", True, "csv"),
         ("jsonl", "x.csv", False, "jsonl"),
     ],
 )
@@ -41,6 +43,23 @@ def test_format_follows_the_option_then_the_suffix(
 def test_unknown_format_is_refused() -> None:
     with pytest.raises(ConfigError, match="use one of"):
         rows.format_of("xlsx", None, as_json=False)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "file", "as_json", "text"),
+    [
+        (None, "x.xlsx", False, "'xlsx' is not known in the file x.xlsx: use one of csv"),
+        (None, "x.table", False, "'table' is not known in the file"),
+        ("table", "x.csv", False, "'table' is not known in the file"),
+        ("csv", None, True, "--json prints one JSON document, not csv"),
+        ("table", None, True, "leave out --json or -f table"),
+    ],
+)
+def test_a_format_is_never_guessed_and_never_two(
+    wanted: str | None, file: str | None, as_json: bool, text: str
+) -> None:
+    with pytest.raises(ConfigError, match=text):
+        rows.format_of(wanted, Path(file) if file else None, as_json=as_json)
 
 
 def test_files_hold_what_the_table_holds(tmp_path: Path) -> None:

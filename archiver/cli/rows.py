@@ -22,7 +22,9 @@ Format = Annotated[
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write here; its suffix is the format."),
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write here; its suffix is the format; csv without one."
+    ),
 ]
 
 
@@ -41,15 +43,21 @@ def give_rows(
 def format_of(wanted: str | None, output: Path | None, *, as_json: bool) -> str:
     """Choose a format: the one asked for, else the output file's suffix, else json or a table.
 
-    Raises ConfigError for a format that is not known, and for a table or Parquet where it can't go.
+    Raises ConfigError for a format that is not known, for a table or Parquet where it can't go, and for one that
+    contradicts --json.
     """
     from archiver.errors import ConfigError
 
+    known = [form for form in FORMATS if form != "table" or output is None]
     suffix = output.suffix.removeprefix(".").lower() if output else ""
-    chosen = wanted or (suffix if suffix in FORMATS else "") or ("json" if as_json else "")
-    chosen = chosen or ("csv" if output else "table")
-    if chosen not in FORMATS:
-        raise ConfigError(f"format {chosen!r} is not known: use one of {', '.join(FORMATS)}")
+    chosen = wanted or suffix or ("json" if as_json else "csv" if output else "table")
+    if chosen not in known:
+        place = f" in the file {output}" if output else ""
+        raise ConfigError(
+            f"format {chosen!r} is not known{place}: use one of {', '.join(known)}, as in -f csv"
+        )
+    if as_json and output is None and chosen != "json":
+        raise ConfigError(f"--json prints one JSON document, not {chosen}: leave out --json or -f {chosen}")
     if chosen == "parquet" and output is None and sys.stdout.isatty():
         raise ConfigError("Parquet is not text: name a file with -o, or pipe the output")
     return chosen
