@@ -100,6 +100,10 @@ class Ranking:
             near = get_close_matches(metric, self._metrics - {"strategy_name"}, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"no result has the metric {metric!r} to rank by{hint}")
+        if self._named:
+            warnings.warn(
+                f"no result has a number in {metric!r} to rank by: they rank as they came", stacklevel=5
+            )
         if not self._named and self._lacking and self._with_detail > self.top_n > 0:
             looked = " or ".join(map(repr, RANK_BY))
             warnings.warn(

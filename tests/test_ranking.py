@@ -63,7 +63,8 @@ def test_no_choice_needs_no_rank() -> None:
 def test_without_a_number_to_rank_by_the_first_are_kept() -> None:
     nothing = [one(name, sharpe_ratio=math.nan, composite_score=None) for name in "abc"]
     assert rank(nothing, 2) == [("a", 1), ("b", 2)]
-    assert rank([one("a", x=math.nan), one("b", x=None)], 1, "x") == [("a", 1)]
+    with pytest.warns(UserWarning, match="no result has a number in 'x' to rank by: they rank as they came"):
+        assert rank([one("a", x=math.nan), one("b", x="text")], 1, "x") == [("a", 1)]
     with pytest.warns(
         UserWarning, match="no result has 'composite_score' or 'sharpe_ratio' .* give rank_by="
     ):
