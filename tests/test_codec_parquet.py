@@ -144,3 +144,11 @@ def test_parquet_of_others_and_of_newer_formats_is_refused() -> None:
         ParquetObject(ref, Source(data))
     with pytest.raises(FormatError, match="not Parquet"):
         ParquetObject(ref_of("k", b"PAR1 nonsense"), Source(b"PAR1 nonsense"))
+
+
+def test_damage_says_what_differs() -> None:
+    data, ref = write_parquet([pa.table({"a": [1.0]})], {}, parts="group")
+    with pytest.raises(IntegrityError, match="damaged: its content is not what its record says; run"):
+        ParquetObject(ref, Source(data[:-1] + b"x"))
+    with pytest.raises(IntegrityError, match=f"damaged: it has 1 bytes instead of {ref.size}; run"):
+        ParquetObject(ref, Source(b"x"))

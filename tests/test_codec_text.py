@@ -82,3 +82,10 @@ def test_what_cannot_be_kept_is_one_clear_line(value: Any) -> None:
         plain(value, "here")
     assert str(caught.value).startswith("here")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrap", [lambda array: array, lambda array: pa.table({"a": array})])
+def test_arrow_fields_of_one_name_are_one_clear_line(wrap: Any) -> None:
+    twice = pa.StructArray.from_arrays([pa.array([1.0]), pa.array([2.0])], names=["x", "x"])
+    with pytest.raises(ConfigError, match=r"an Arrow array of .* cannot be kept: .*duplicate field names"):
+        plain(wrap(twice))

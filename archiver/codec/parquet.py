@@ -76,10 +76,12 @@ def ref_of(key: str, data: bytes, ends: Sequence[int] = ()) -> Ref:
 def check(ref: Ref, data: bytes) -> bytes:
     """Return the bytes if they are the object's; IntegrityError if not."""
     if len(data) != ref.size or hashlib.sha256(data).hexdigest() != ref.sha256:
-        raise IntegrityError(
-            f"{ref.key} is damaged: {len(data)} bytes do not match the {ref.size} bytes and sha256 in its record;"
-            " run `archiver verify --read-data`"
+        wrong = (
+            "its content is not what its record says"
+            if len(data) == ref.size
+            else f"it has {len(data):,} bytes instead of {ref.size:,}"
         )
+        raise IntegrityError(f"{ref.key} is damaged: {wrong}; run `archiver verify --read-data`")
     return data
 
 

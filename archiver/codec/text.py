@@ -109,8 +109,8 @@ def columns_to_lists(value: Any) -> list[Any] | None:
         return list(value.to_dicts() if hasattr(value, "to_dicts") else value.to_list())
     if module == "pyarrow" and hasattr(value, "to_pylist"):
         if hasattr(value, "column_names"):
-            return _rows(value.column_names, [column.to_pylist() for column in value.columns], len(value))
-        return list(value.to_pylist())
+            return _rows(value.column_names, [_arrow(column) for column in value.columns], len(value))
+        return _arrow(value)
     if module == "numpy" and getattr(value, "shape", ()) != ():
         if value.dtype.names:
             names = list(value.dtype.names)
@@ -121,6 +121,16 @@ def columns_to_lists(value: Any) -> list[Any] | None:
     if hasattr(value, "tolist") and hasattr(value, "typecode"):
         return list(value.tolist())
     return None
+
+
+def _arrow(array: Any) -> list[Any]:
+    try:
+        return list(array.to_pylist())
+    except (
+        ValueError,
+        OverflowError,
+    ) as error:  # two fields of one name, moments that Python's types cannot hold
+        raise ConfigError(f"an Arrow array of {array.type} cannot be kept: {error}") from None
 
 
 def _series(series: Any) -> list[Any]:
