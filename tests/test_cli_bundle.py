@@ -113,6 +113,8 @@ def test_usage_errors_are_one_line(run: Cli, tmp_path: Path) -> None:
     for args, expected in (
         (("bundle", "create", "b"), 2),
         (("bundle", "create", "b", "2020"), 10),
+        (("bundle", "create", "b", "--universe", "typo"), 10),
+        (("bundle", "create", "b", "--tag", "typo"), 2),
         (("bundle", "create", "a/b", "--since", "1h"), 2),
         (("bundle", "create", "b", "--since", "1h", "--level", "40"), 2),
         (("bundle", "create", "b", "--since", "1h", "--storage-class", "GLACIER"), 2),
@@ -145,6 +147,24 @@ def test_copy_and_what_is_extra(run: Cli, url: str, tmp_path: Path) -> None:
     assert run("copy", url, target, "--delete-extra")[0] == 0
     assert run("copy", url, f"{tmp_path}/tagged", "--tag", "nightly")[0] == 0
     assert [found.tags for found in opened(tmp_path / "tagged").runs()] == [("a/b", "nightly")]
+
+
+def test_copy_says_that_nothing_matches(run: Cli, url: str, tmp_path: Path) -> None:
+    target = str(tmp_path / "t")
+    code, out, err = run("copy", url, target, "--universe", "typo")
+    assert (code, out, err) == (
+        10,
+        "",
+        f"archiver: no universe 'typo' in {url}: `archiver ls` shows those there are\n",
+    )
+    assert not (tmp_path / "t").exists()
+    code, out, err = run("copy", url, target, "--tag", "typo")
+    assert (code, out, err.splitlines()[0]) == (0, "", f"no runs that match in {url}")
+    # What only DST has goes, also where SRC had it once.
+    assert run("copy", url, target)[0] == 0
+    opened(target).save_universe_results("old", [{"strategy_name": "x"}], code="none")
+    code, out, _ = run("copy", url, target, "--universe", "old", "--delete-extra")
+    assert (code, "goes" in out) == (0, True)
 
 
 def test_a_bundle_is_a_source_of_a_copy(run: Cli, url: str, tmp_path: Path) -> None:

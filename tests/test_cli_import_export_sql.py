@@ -135,6 +135,16 @@ def test_export_errors_are_one_line(args: list[str], text: str, run: Cli, folder
     assert text in err
 
 
+def test_export_of_an_unknown_universe_writes_nothing(run: Cli, folder: Path, tmp_path: Path) -> None:
+    run("import", str(folder))
+    for args in ((), ("-o", str(tmp_path / "m.json")), ("-f", "tiered-json", "-o", str(tmp_path / "out"))):
+        code, out, err = run("export", "-u", "typo", *args)
+        assert (code, out, err.count("\n")) == (10, "", 1)
+        assert "no universe 'typo' in " in err
+    assert not (tmp_path / "m.json").exists()
+    assert not (tmp_path / "out").exists()
+
+
 def test_export_never_goes_into_an_archive(run: Cli, folder: Path, tmp_path: Path) -> None:
     run("import", str(folder))
     code, _, err = run("export", "-f", "tiered-json", "-o", str(tmp_path / "archive"))

@@ -87,6 +87,8 @@ def create(
     chosen = [archive.run_id(run) for run in runs or ()]
     if tag or universe or since or where:
         found = _selected(archive, universe, tag, since, where)
+        if not found:
+            call.require_universe(archive, universe)
         own = archive.bundles.place(name, to=to).name
         elsewhere = {run.id for run in archive.runs() if run.archived and run.archived != own}
         if left := elsewhere.intersection(found):

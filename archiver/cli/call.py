@@ -39,6 +39,15 @@ class Call:
 
         return archiver.open(self.url)
 
+    def require_universe(self, archive: Archive, universe: str | None) -> None:
+        """Refuse a universe without runs, before something is written for it. Raises NotFoundError."""
+        from archiver.errors import NotFoundError
+
+        if universe is not None and not archive.run_ids(universe=universe):
+            raise NotFoundError(
+                f"no universe {universe!r} in {archive.store.url}: `archiver ls` shows those there are"
+            )
+
     def say(self, text: str) -> None:
         """Talk to the user: one line on standard error."""
         sys.stderr.write(f"{text}\n")

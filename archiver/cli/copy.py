@@ -52,6 +52,10 @@ def copy(
         raise ConfigError("--apply needs --delete-extra: copying itself removes nothing")
     here, there = archiver.open(source, read_only=True), archiver.open(target)
     runs = here.run_ids(universe=universe, tag=tag, since=since)
+    if not runs and not delete_extra:
+        call.require_universe(here, universe)
+    if not runs and (universe or tag or since):
+        call.say(f"no runs that match in {here.store.url}")
     with call.progress("copy", unit="bytes") as step:
         moved = here.copy_to(there, runs, step=step)
     document: dict[str, Any] = {

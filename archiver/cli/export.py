@@ -64,6 +64,8 @@ def export(
     archive = call.archive()
     records = [archive.record(run)] if run else archive.records()
     chosen = list(records_of(records, universe=universe))
+    if not chosen:
+        call.require_universe(archive, universe)
     if form == "tiered-json":
         if output is None or history:
             raise ConfigError("tiered-json needs a folder or URL: give -o, and no --history")
