@@ -63,6 +63,28 @@ def test_a_folder_that_grew_gives_only_what_is_new(archive: Archive, folder: Pat
     assert len(archive.runs()) == 3
 
 
+def test_metrics_without_the_details_that_came_with_them_are_there_already(
+    archive: Archive, folder: Path
+) -> None:
+    universes = {"u1": old.results("A", 5), "u2": old.results("B", 4)}
+    old.write_tiered(folder, universes)
+    take(archive, folder)
+    runs = [archive.runs(universe=universe)[0].id for universe in universes]
+    report = take(archive, folder / "all_strategies_metrics.json")
+    assert statuses(report) == ["present", "present"]
+    assert [outcome.run for outcome in report.outcomes] == runs
+    assert archive.load_strategy(old.results("A", 5)[0]["strategy_name"])["trades"]
+    assert len(archive.runs()) == 2
+
+
+def test_details_that_come_after_their_metrics_are_new(archive: Archive, folder: Path) -> None:
+    old.write_tiered(folder, {"u1": old.results("A", 5)})
+    assert statuses(take(archive, folder / "all_strategies_metrics.json")) == ["imported"]
+    assert statuses(take(archive, folder)) == ["imported"]
+    assert statuses(take(archive, folder / "all_strategies_metrics.json")) == ["present"]
+    assert archive.load_strategy(old.results("A", 5)[0]["strategy_name"])["trades"]
+
+
 def test_a_pruned_import_is_not_imported_again(archive: Archive, folder: Path) -> None:
     old.write_tiered(folder, {"u1": old.results("A", 5), "u2": old.results("B", 5)})
     take(archive, folder)

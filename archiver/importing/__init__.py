@@ -111,17 +111,21 @@ def known_imports(store: Store) -> Known:
     """Return what earlier imports left in an archive, pruned runs that can be undeleted among it."""
     records = Records(store)
     known = Known()
+    without_details: dict[str, str] = {}
     for record in (*records.read(layout.TRASH), *records.read(layout.RUNS)):
         known.moments.add((record.universe, record.created))
         facts = origin(record)
         if facts is not None:
             known.runs[facts["fingerprint"]] = record.run
             known.left_out[facts["fingerprint"]] = facts.get(_LEFT_OUT, [])
+            without_details[facts.get(_METRICS, "")] = record.run
+    known.runs = without_details | known.runs
     return known
 
 
 _LEFT_OUT = "left_out"
-_OWN_FACTS = ("format", "source", "fingerprint", _LEFT_OUT)
+_METRICS = "metrics_fingerprint"
+_OWN_FACTS = ("format", "source", "fingerprint", _METRICS, _LEFT_OUT)
 
 
 class _SaveError(Exception):
@@ -203,9 +207,14 @@ class _Importer:
             if digest not in self.known.runs:
                 self._save(batch, draft, facts, digest)
             layer += 1
+        if batch.metrics_fingerprint:
+            # The metrics alone, imported later, would hide these details.
+            facts[_METRICS] = batch.metrics_fingerprint
         if left_out:
             facts[_LEFT_OUT] = self.known.left_out[batch.fingerprint] = left_out
         self._save(batch, first, facts, batch.fingerprint)
+        if batch.metrics_fingerprint:
+            self.known.runs.setdefault(batch.metrics_fingerprint, first.record.run)
 
     def _draft(
         self, batch: Batch, kept: list[Kept] | None, digest: str, waiting: Spool, *, layer: int

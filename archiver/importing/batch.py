@@ -63,6 +63,8 @@ class Batch:
     fingerprint: str
     results: Callable[[], Iterator[Result]]
     kept: Callable[[], list[Kept]] | None = None
+    metrics_fingerprint: str = ""
+    """What the fingerprint would be without the details, where there are some."""
     facts: dict[str, Any] = field(default_factory=dict)
     code: Code = NO_CODE
     blobs: Mapping[str, bytes] = field(default_factory=dict)

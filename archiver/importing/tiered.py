@@ -64,14 +64,16 @@ def read_tiered(source: Source, found: Found, spool: Spool, outcomes: list[Outco
         own = owned.get(universe, [])
         facts = file.facts(universe)
         details = _Details(source, universe, own, outcomes, facts)
+        rows = spool.digest(universe) if universe in spool.counts else ""
         yield Batch(
             key=found.key or source.name,
             form="tiered-json",
             universe=universe,
             created=created + timedelta(microseconds=later.get(universe, 0)),
-            fingerprint=_fingerprint(source, universe, spool, own),
+            fingerprint=_fingerprint(source, universe, rows, own),
             results=_Results(spool, universe, details),
             kept=details,
+            metrics_fingerprint=_fingerprint(source, universe, rows, []) if rows and own else "",
             facts=facts,
         )
 
@@ -157,8 +159,7 @@ def _places_in_time(owned: dict[str, list[Head]]) -> dict[str, int]:
     return places
 
 
-def _fingerprint(source: Source, universe: str, spool: Spool, heads: list[Head]) -> str:
-    rows = spool.digest(universe) if universe in spool.counts else ""
+def _fingerprint(source: Source, universe: str, rows: str, heads: list[Head]) -> str:
     details = [text for head in heads for text in (head.strategy, source.sha256(head.key))]
     return fingerprint("tiered-json", universe, rows, *details)
 
