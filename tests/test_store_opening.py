@@ -94,6 +94,15 @@ def test_a_blank_before_a_url_makes_it_no_folder() -> None:
         assert open_store(url).url == "memory://blank"
 
 
+def test_a_url_in_a_path_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="s3://bucket/x lost a slash") as caught:
+        open_store(Path(f"s3://KEY:{PASSWORD}@bucket/x"))
+    assert PASSWORD not in str(caught.value)
+    open_store("./s3:/x").put("a", b"")
+    assert (tmp_path / "s3:/x/a").exists()
+
+
 def test_a_link_that_leads_nowhere_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "unmounted")
     for folder in (tmp_path / "link", tmp_path / "link" / "archive"):

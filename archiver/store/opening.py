@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from pathlib import Path
@@ -16,6 +17,7 @@ from archiver.store.failures import judge
 from archiver.store.retry import DEADLINE
 
 _S3 = ("s3", "s3a")
+_COLLAPSED = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:/(?!/)")
 _EXTRAS = {"gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure", "adl": "azure"}
 
 
@@ -51,6 +53,9 @@ def open_store(
     manner = Manner(read_only, executor, deadline)
     if "\0" in text or not text.strip():
         raise ConfigError("the URL is empty: give a folder or a URL such as s3://bucket/prefix")
+    if _COLLAPSED.match(text):
+        meant = shown_url(text.replace(":/", "://", 1))
+        raise ConfigError(f"{meant} lost a slash, as a URL does in a pathlib.Path: give it as text")
     if scheme_of(text) == "bundle":
         return _open_bundle(text, options, manner)
     if is_local(text):
