@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from archiver import layout
 from archiver.catalog import compact
-from archiver.errors import ArchiveNotFoundError, ConfigError, FormatError, NotFoundError
-from archiver.load import Reader, records_of
+from archiver.errors import ArchiveNotFoundError, ConfigError, FormatError
+from archiver.load import Reader, one_run, records_of
 from archiver.model import Record, Run
 from archiver.runs import Draft, KnownSeries, Writer, add_code, draft_run, remove, run_of
 from archiver.store import Store, open_store
@@ -341,10 +341,7 @@ class Archive(Upkeep):
     def _chosen(self, universe: str | None, run: str | None) -> list[Record]:
         if run is None:
             return list(records_of(self.records(), universe=universe))
-        record = self.record(run)
-        if universe not in (None, record.universe):
-            raise NotFoundError(f"run {record.run} is of universe {record.universe!r}, not of {universe!r}")
-        return [record]
+        return one_run(self.record(run), universe)
 
     def create(self, *, beside: bool = False) -> None:
         """Make the archive unless it is there; every save does.

@@ -360,10 +360,15 @@ def _select(table: pa.Table, wanted: Sequence[str], records: Sequence[Record]) -
     return table.select([*FIRST, *wanted])
 
 
-def records_of(
-    records: Sequence[Record], *, universe: str | None = None, run: str | None = None
-) -> Iterator[Record]:
-    """Yield the records of one universe or one run."""
+def records_of(records: Sequence[Record], *, universe: str | None) -> Iterator[Record]:
+    """Yield the records of one universe; None: all."""
     for record in records:
-        if (universe is None or record.universe == universe) and (run is None or record.run == run):
+        if universe is None or record.universe == universe:
             yield record
+
+
+def one_run(record: Record, universe: str | None) -> list[Record]:
+    """Return the record alone. Raises NotFoundError where another universe than its own is asked for."""
+    if universe not in (None, record.universe):
+        raise NotFoundError(f"run {record.run} is of universe {record.universe!r}, not of {universe!r}")
+    return [record]

@@ -65,7 +65,12 @@ def _command(path: str, command: Any) -> str:
     rows = [(f"`{param.metavar or param.name.upper()}`", param.help or "") for param in arguments]
     rows += [(_option(param), (param.help or "") + _default(param)) for param in options]
     if rows:
-        lines += ["| | |", "|---|---|", *(f"| {left} | {_one_line(right)} |" for left, right in rows), ""]
+        lines += [
+            "| | |",
+            "|---|---|",
+            *(f"| {_one_line(left)} | {_one_line(right)} |" for left, right in rows),
+            "",
+        ]
     return "\n".join(lines)
 
 

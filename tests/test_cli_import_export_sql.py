@@ -113,6 +113,8 @@ def test_export_to_files_and_standard_output(run: Cli, folder: Path, tmp_path: P
     code, out, err = run("export", "-f", "parquet", "-o", str(tmp_path / "m.parquet"))
     assert (code, out, err) == (0, "", f"34 strategies -> {tmp_path / 'm.parquet'}\n")
     assert pq.read_table(tmp_path / "m.parquet").num_rows == 34
+    assert run("export", "-o", str(tmp_path / "m.csv"))[0] == 0
+    assert len((tmp_path / "m.csv").read_bytes().split(b"\nu")) == 35
     code, out, err = run("export", "-f", "tiered-json", "-o", str(tmp_path / "out"))
     assert (code, out, err) == (0, "", f"34 strategies and 6 details -> {tmp_path / 'out'}\n")
     assert (tmp_path / "out/all_strategies_metrics.json").read_bytes() == (
@@ -126,6 +128,10 @@ def test_export_to_files_and_standard_output(run: Cli, folder: Path, tmp_path: P
         (["-f", "xml"], "use one of json, csv, jsonl, parquet, tiered-json"),
         (["-f", "tiered-json"], "give -o"),
         (["-o", "/no/such/folder/x.json"], "cannot write /no/such/folder/x.json"),
+        (["-o", "x.xlsx"], "the format of x.xlsx is not known: use one of json, csv"),
+        (["-o", "memory://a/x.xlsx?token=secret"], "the format of memory://a/x.xlsx is not known"),
+        (["-f", "csv", "-o", "memory://a/x.csv?token=secret"], "memory://a/x.csv: leave the query out"),
+        (["--json", "-f", "csv"], "--json prints one JSON document, not csv"),
     ],
 )
 def test_export_errors_are_one_line(args: list[str], text: str, run: Cli, folder: Path) -> None:
@@ -133,6 +139,7 @@ def test_export_errors_are_one_line(args: list[str], text: str, run: Cli, folder
     code, out, err = run("export", *args)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert text in err
+    assert "secret" not in err
 
 
 def test_export_of_an_unknown_universe_writes_nothing(run: Cli, folder: Path, tmp_path: Path) -> None:
@@ -141,6 +148,10 @@ def test_export_of_an_unknown_universe_writes_nothing(run: Cli, folder: Path, tm
         code, out, err = run("export", "-u", "typo", *args)
         assert (code, out, err.count("\n")) == (10, "", 1)
         assert "no universe 'typo' in " in err
+    ids = {one["universe"]: one["id"] for one in json.loads(run("--json", "ls")[1])["runs"]}
+    code, out, err = run("export", "-r", ids["u2"], "-u", "u1", "-o", str(tmp_path / "m.json"))
+    assert (code, out) == (10, "")
+    assert f"run {ids['u2']} is of universe 'u2', not of 'u1'" in err
     assert not (tmp_path / "m.json").exists()
     assert not (tmp_path / "out").exists()
 

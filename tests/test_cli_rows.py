@@ -49,6 +49,7 @@ def test_unknown_format_is_refused() -> None:
     ("wanted", "file", "as_json", "text"),
     [
         (None, "x.xlsx", False, "'xlsx' is not known in the file x.xlsx: use one of csv"),
+        (None, "s3://key:secret@bucket/x.csv", False, "-o takes a file here, no URL"),
         (None, "x.table", False, "'table' is not known in the file"),
         ("table", "x.csv", False, "'table' is not known in the file"),
         ("csv", None, True, "--json prints one JSON document, not csv"),

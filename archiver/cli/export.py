@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,9 +26,14 @@ if TYPE_CHECKING:
 def export(
     ctx: typer.Context,
     form: Annotated[
-        str,
-        typer.Option("--format", "-f", metavar="FORMAT", help="json, csv, jsonl, parquet or tiered-json."),
-    ] = "json",
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            help="json, csv, jsonl, parquet or tiered-json; else what the file's suffix says, json without one.",
+        ),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -55,15 +60,15 @@ def export(
     The same archive gives the same bytes: rows are in order of universe and strategy; `json` has one metric a line, made
     for `git diff`. `tiered-json` writes all_strategies_metrics.json and one file a strategy in detailed_trades/.
     """
-    from archiver.export import FORMATS
-    from archiver.load import records_of
+    from archiver.load import one_run, records_of
 
     call = Call.of(ctx)
-    if form not in FORMATS:
-        raise ConfigError(f"format {form!r} is not known: use one of {', '.join(FORMATS)}")
+    form = _format_of(form, output, as_json=call.json)
     archive = call.archive()
-    records = [archive.record(run)] if run else archive.records()
-    chosen = list(records_of(records, universe=universe))
+    if run:
+        chosen = one_run(archive.record(run), universe)
+    else:
+        chosen = list(records_of(archive.records(), universe=universe))
     if not chosen:
         call.require_universe(archive, universe)
     if form == "tiered-json":
@@ -72,6 +77,18 @@ def export(
         _tiered(call, archive, chosen, output)
     else:
         _metrics(call, archive, chosen, form, output, history=history)
+
+
+def _format_of(wanted: str | None, output: str | None, *, as_json: bool) -> str:
+    from archiver.export import FORMATS
+
+    chosen = wanted or PurePosixPath(output or "").suffix.removeprefix(".").lower() or "json"
+    if chosen not in FORMATS:
+        what = f"format {wanted!r}" if wanted else f"the format of {shown_url(output or '')}"
+        raise ConfigError(f"{what} is not known: use one of {', '.join(FORMATS)}, as in -f json")
+    if as_json and output is None and chosen not in ("json", "tiered-json"):
+        raise ConfigError(f"--json prints one JSON document, not {chosen}: leave out --json or -f {chosen}")
+    return chosen
 
 
 def _tiered(call: Call, archive: Archive, records: Sequence[Record], output: str) -> None:
@@ -155,6 +172,8 @@ def _metrics_to_url(
     folder, _, name = output.rpartition("/")
     if not name or folder.endswith(("/", ":")):
         raise ConfigError(f"{shown_url(output)} names no file: end it with one, such as metrics.{form}")
+    if "?" in output or "#" in output:  # an error would show it as part of the file's name
+        raise ConfigError(f"{shown_url(output)}: leave the query out of the URL")
     target = open_store(folder, storage_options=load_settings(url=folder).storage_options)
     with target.write(name) as file:
         count = export_metrics(reader, records, form, file, history=history)

@@ -48,6 +48,8 @@ def format_of(wanted: str | None, output: Path | None, *, as_json: bool) -> str:
     """
     from archiver.errors import ConfigError
 
+    if output and ":/" in str(output) and not output.parent.is_dir():
+        raise ConfigError("-o takes a file here, no URL; `archiver export` writes metrics to one")
     known = [form for form in FORMATS if form != "table" or output is None]
     suffix = output.suffix.removeprefix(".").lower() if output else ""
     chosen = wanted or suffix or ("json" if as_json else "csv" if output else "table")

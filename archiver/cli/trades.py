@@ -73,11 +73,14 @@ def trades(
 
 def _outline(archive: Archive, strategy: str, universe: str | None, run: str | None) -> dict[str, Any]:
     """Read all of a strategy but its trades, which are at hand."""
-    from archiver.load import Reader, records_of
+    from archiver.load import Reader, one_run, records_of
 
     reader = Reader(archive.store)
-    records = [archive.record(run)] if run else archive.records()
-    return reader.outline(*reader.find(list(records_of(records, universe=universe)), strategy))
+    if run:
+        records = one_run(archive.record(run), universe)
+    else:
+        records = list(records_of(archive.records(), universe=universe))
+    return reader.outline(*reader.find(records, strategy))
 
 
 def _select(table: pa.Table, where: str | None, columns: str | None) -> pa.Table:
