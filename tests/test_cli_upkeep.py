@@ -158,6 +158,7 @@ def test_policies_are_not_for_another_archive_than_the_one_beside_them(
 
 def test_verify_names_damage_and_repair_sets_aside(run: Cli, store: Store, runs: list[str]) -> None:
     assert run("verify") == (0, "", "4 runs, 5 objects: all is well\n")
+    assert ", 0 of them read (0 B): all is well" in run("verify", "--sample", "0.000001%")[2]
     assert "5 of them read" in run("verify", "--read-data")[2]
     assert run("verify", "--sample", "100%", "--resume", "state")[0] == 0
     assert not Path("state").exists()

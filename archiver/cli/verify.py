@@ -49,19 +49,20 @@ def verify(
     call = Call.of(ctx)
     part = None if sample is None else share(sample, "--sample")
     archive = call.archive()
-    with call.progress("reading" if read_data or sample or resume else "looking") as step:
+    reading = bool(read_data or sample or resume)
+    with call.progress("reading" if reading else "looking") as step:
         report = archive.verify(
             read_data, sample=part, resume=resume, repair=repair, remember=True, step=step
         )
     if call.json:
         call.print_json(_document(report))
     else:
-        _show(call, report)
+        _show(call, report, reading=reading)
     if not report.ok:
         raise typer.Exit(11 if report.newer else 3)
 
 
-def _show(call: Call, report: Report) -> None:
+def _show(call: Call, report: Report, *, reading: bool) -> None:
     from archiver.cli.output import print_table
     from archiver.plan import count
     from archiver.readable import size
@@ -77,9 +78,9 @@ def _show(call: Call, report: Report) -> None:
         call.say(f"{key} was set aside in quarantine/")
     for run in report.reduced:
         call.say(f"{run}: its record says now that its details are gone")
-    read = f", {report.read:,} of them read ({size(report.bytes)})" if report.read else ""
+    read = f", {report.read:,} of them read ({size(report.bytes)})" if reading else ""
     verdict = "all is well" if report.ok else count(len(report.problems), "problem")
-    call.say(f"{report.runs:,} runs, {report.objects:,} objects{read}: {verdict}")
+    call.say(f"{count(report.runs, 'run')}, {count(report.objects, 'object')}{read}: {verdict}")
 
 
 def _document(report: Report) -> dict[str, object]:
