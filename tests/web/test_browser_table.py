@@ -140,6 +140,44 @@ def test_a_box_over_other_metrics_stays_when_another_is_drawn(chromium, served):
         assert draw(page, 40).startswith(f"({box}) and ")
 
 
+def test_a_double_click_near_a_point_takes_the_box_away_and_opens_nothing(chromium, served):
+    with opened(chromium, served, "/strategies?scatter=1") as page:
+        page.wait_for_selector("#cloud .points path")
+        draw(page, 20)
+        middle = page.evaluate(
+            "(() => { const box = document.querySelector('#cloud .nsewdrag').getBoundingClientRect();"
+            "const inner = [...document.querySelectorAll('#cloud .points path')].map(n => n.getBoundingClientRect())"
+            ".find(r => r.left > box.left + 30 && r.right < box.right - 20 && r.top > box.top + 60 && r.bottom < box.bottom - 20);"
+            "return [inner.left + inner.width / 2, inner.top + inner.height / 2]; })()"
+        )
+        page.mouse.dblclick(*middle)
+        page.wait_for_timeout(1500)
+        page.screenshot(path="/tmp/browse2/dbl.png")
+        print(middle, page.url)
+        until(page, "document.querySelector('#filter-where').value === ''")
+        page.wait_for_selector("#cloud-note:has-text('Drag a box')")
+        page.wait_for_timeout(1_000)
+        assert page.evaluate("location.pathname") == "/strategies"
+        page.mouse.click(*middle)
+        page.wait_for_url("**/strategy?**")
+
+
+def test_the_universe_waits_behind_the_metrics_beside_the_plot(chromium, served):
+    with opened(chromium, served, "/strategies", viewport={"width": 1280, "height": 860}) as page:
+        page.wait_for_selector(CELL)
+        before = heads(page)
+        page.click("#scatter-toggle")
+        page.wait_for_selector("#cloud .points path")
+        until(page, "document.querySelector('.ag-header-cell[col-id=universe]') === null")
+        room = page.locator("#strategies-grid").bounding_box()["width"]
+        name, first, second = list(heads(page).values())[:3]
+        assert name + first + second + 38 <= room
+        page.click("#scatter-toggle")
+        until(page, "document.querySelector('.ag-header-cell[col-id=universe]') !== null")
+        until(page, "document.querySelectorAll('.ag-header-cell').length > 4")
+        assert list(heads(page))[:4] == list(before)[:4]
+
+
 def test_a_phone_shows_name_and_score_first(chromium, served):
     with opened(chromium, served, "/strategies", viewport=PHONE, is_mobile=True, has_touch=True) as page:
         page.wait_for_selector(CELL)

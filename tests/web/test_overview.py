@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from werkzeug.test import Client
@@ -127,6 +127,34 @@ def test_the_smallest_archive_has_its_chart(tmp_path):
     drawn = history.drawn(records)
     assert drawn["layout"]["yaxis2"]["title"]["text"] == "bytes stored"
     assert drawn["data"][1]["y"][-1] == records[0].size
+
+
+def test_an_axis_of_runs_of_one_moment_is_minutes_long():
+    moment = datetime(2025, 1, 21, tzinfo=UTC)
+    start, end = history.edges(moment, moment, timedelta(minutes=10))
+    assert (moment - start, end - moment) == (timedelta(minutes=10), timedelta(minutes=10))
+    start, end = history.edges(moment, moment + timedelta(days=100), timedelta(minutes=10))
+    assert (moment - start) == timedelta(days=4)
+
+
+def test_the_history_of_a_strategy_saved_twice_in_a_second_is_minutes_wide(tmp_path):
+    archive = archiver.open(str(tmp_path))
+    for _ in range(2):
+        archive.save_universe_results("u", [{"strategy_name": "s", "sharpe_ratio": 1.0}], code="none")
+    body = {
+        "output": "history.children",
+        "outputs": {"id": "history", "property": "children"},
+        "inputs": [
+            {"id": "strategy-of", "property": "data", "value": {"name": "s", "universe": "u", "run": ""}}
+        ],
+        "changedPropIds": ["strategy-of.data"],
+    }
+    answer = Client(guarded(str(tmp_path))).post(
+        "/_dash-update-component", json=body, headers={"Host": "127.0.0.1"}
+    )
+    (found,) = re.findall(r'"range": \["([^"]+)", "([^"]+)"\]', json.dumps(answer.json))
+    start, end = (datetime.fromisoformat(text) for text in found)
+    assert timedelta(minutes=20) <= end - start < timedelta(minutes=21)
 
 
 def test_a_bar_never_makes_a_loss_look_best(tmp_path):

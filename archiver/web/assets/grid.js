@@ -17,6 +17,7 @@
       headerFontSize: 12,
       fontFamily: "inherit",
       fontSize: 13,
+      cellHorizontalPadding: 11,
       rowHoverColor: "var(--hover)",
       selectedRowBackgroundColor: "var(--selected)",
       columnBorder: false,

@@ -21,13 +21,14 @@
   }
 
   function narrow() { return window.innerWidth < 760; }
+  function besidePlot() { return window.innerWidth < 1400 && document.querySelector("#scatter:not(.shut)") !== null; }
   function metrics(order) { return order.filter(function (id) { return id !== NAME && id !== UNIVERSE; }); }
   function order(grid) {
     return grid.getAllGridColumns().map(function (column) { return column.getColId(); })
       .filter(function (id) { return id.indexOf("ag-Grid-") !== 0; });
   }
 
-  /* A phone has room for the name and two metrics; the universe can wait behind them. */
+  /* A phone, or a table beside the plot, has room for the name and two or three metrics; the universe can wait behind them. */
   function arrange(grid) {
     var now = order(grid), state;
     if (narrow()) {
@@ -36,6 +37,7 @@
     } else {
       var kept = stored(), widths = kept.widths || {};
       if (kept.order && String(metrics(kept.order)) === String(metrics(now))) now = kept.order;
+      else now = besidePlot() ? [NAME].concat(metrics(now), UNIVERSE) : [NAME, UNIVERSE].concat(metrics(now));
       state = now.map(function (id) { return widths[id] ? { colId: id, width: widths[id] } : { colId: id }; });
     }
     grid.applyColumnState({ state: state, applyOrder: true });
@@ -103,6 +105,7 @@
   }
 
   window.archiverRemember = {
+    arrange: arrange,
     columns: function (chosen) { store({ columns: chosen }); },
     forget: function () { try { localStorage.removeItem(KEY); } catch (_) { /* nothing was kept */ } },
     restart: function () { note({ row: 0, selected: [] }); compare(); },

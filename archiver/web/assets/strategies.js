@@ -3,6 +3,25 @@
   "use strict";
   var none = function () { return window.dash_clientside.no_update; };
   var asked = null;
+  var TWICE = 350, opening = null, pressed = 0, pressedTwice = false;
+
+  ["mousedown", "touchstart"].forEach(function (name) {
+    document.addEventListener(name, function (event) {
+      clearTimeout(opening);
+      pressedTwice = event.timeStamp - pressed < TWICE;
+      pressed = event.timeStamp;
+      // Plotly itself lets a box go only where nothing is within it.
+      var button = document.getElementById("cloud-unbox");
+      if (pressedTwice && button && !button.hidden && selects((event.touches || [event])[0])) button.click();
+    }, true);
+  });
+
+  function selects(at) {
+    var plot = document.querySelector("#cloud .js-plotly-plot"), area = plot && plot.querySelector(".nsewdrag");
+    if (!area || plot.layout.dragmode !== "select") return false;
+    var box = area.getBoundingClientRect();
+    return at.clientX >= box.left && at.clientX <= box.right && at.clientY >= box.top && at.clientY <= box.bottom;
+  }
 
   function api(act) {
     if (!window.dash_ag_grid || !document.getElementById("strategies-grid")) return;
@@ -101,6 +120,7 @@
 
     toggle: function (clicks, open) {
       if (!clicks) return [none(), none(), none()];
+      setTimeout(function () { api(window.archiverRemember.arrange); }, 50);
       return [!open, "card scatter" + (open ? " shut" : ""), String(!open)];
     },
 
@@ -133,11 +153,14 @@
       return own.rest ? "(" + own.rest + ") and " + box : box;
     },
 
+    /* The first click of two is known only once no second one came: two take the box away and open nothing. */
     opened: function (click) {
       var point = click && click.points && click.points[0];
-      if (point && point.customdata) {
-        history.pushState({}, "", point.customdata[0]);
-        window.dispatchEvent(new PopStateEvent("popstate"));
+      if (point && point.customdata && !pressedTwice) {
+        opening = setTimeout(function () {
+          history.pushState({}, "", point.customdata[0]);
+          window.dispatchEvent(new PopStateEvent("popstate"));
+        }, TWICE);
       }
       return none();
     },

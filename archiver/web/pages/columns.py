@@ -27,7 +27,7 @@ def defs(site: Site, metrics: Metrics, columns: list[str], sort: str) -> list[di
             "field": "strategy_name",
             "headerName": "Strategy",
             "pinned": "left",
-            "initialWidth": _width(_longest(metrics), 8.6, 200, 330),
+            "initialWidth": _width(_longest(metrics), 8.6, 160, 300),
             "minWidth": 100,
             "cellRenderer": "StrategyLink",
             "tooltipField": "strategy_name",
@@ -35,7 +35,7 @@ def defs(site: Site, metrics: Metrics, columns: list[str], sort: str) -> list[di
         {
             "field": "universe",
             "headerName": "Universe",
-            "initialWidth": _width(universe, 7.7, 120, 220),
+            "initialWidth": _width(universe, 7.7, 100, 210),
             "cellClass": "muted",
             "tooltipField": "universe",
         },
@@ -57,7 +57,7 @@ def _longest(metrics: Metrics) -> int:
 
 def _width(letters: int, each: float, least: int, most: int) -> int:
     """Return the pixels in which a text of so many letters is seen whole: names differ at their ends."""
-    return max(least, min(most, round(letters * each) + 34))
+    return max(least, min(most, round(letters * each) + 24))
 
 
 def heading(name: str) -> str:
@@ -79,7 +79,7 @@ def _column_def(site: Site, metrics: Metrics, name: str) -> dict[str, Any]:
         "field": name,
         "headerName": heading(name),
         "headerTooltip": name,
-        "initialWidth": 132,
+        "initialWidth": 122,
         "minWidth": 70,
     }
     if not is_number(kind.type):

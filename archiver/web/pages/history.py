@@ -22,6 +22,12 @@ _UNITS = (
 """Spans of time up to which bars stand for minutes, hours and days."""
 
 
+def edges(first: datetime, last: datetime, least: timedelta) -> tuple[datetime, datetime]:
+    """Return where an axis begins and ends: runs of one moment would be drawn from edge to edge."""
+    around = max(least, (last - first) * 0.04)
+    return first - around, last + around
+
+
 def drawn(records: Sequence[Record]) -> figures.Figure:
     """Draw runs a day (an hour or a minute of a short history) and the bytes stored after each; newest first."""
     first, last = records[-1].created, records[0].created
@@ -29,9 +35,7 @@ def drawn(records: Sequence[Record]) -> figures.Figure:
     count = Counter(record.created.strftime(cut) for record in records)
     begins = [datetime.strptime(text, cut) for text in sorted(count)]  # noqa: DTZ007 - both are UTC
     numbers = [count[text] for text in sorted(count)]
-    # A single bar would be drawn from edge to edge.
-    around = max(4 * unit, (last - first) * 0.04)
-    start, end = first - around, last + around
+    start, end = edges(first, last, 4 * unit)
     bars = figures.bars(
         [f"{begin + unit / 2:%Y-%m-%dT%H:%M:%S}" for begin in begins],
         numbers,

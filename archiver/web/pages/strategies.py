@@ -293,7 +293,7 @@ def _grid(site: Site, metrics: Metrics, ask: dict[str, Any], sort: str) -> Any:
                     "checkboxes": True,
                     "enableClickSelection": False,
                 },
-                "selectionColumnDef": {"pinned": "left", "width": 44, "suppressHeaderMenuButton": True},
+                "selectionColumnDef": {"pinned": "left", "width": 38, "suppressHeaderMenuButton": True},
                 "maintainColumnOrder": True,
                 # What is wrong, or that nothing matches, stands above the table.
                 "suppressNoRowsOverlay": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dash import dcc, html
@@ -12,7 +13,7 @@ from archiver.model import Record
 from archiver.web import curves, figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.detail import Strategy
-from archiver.web.pages import returns, trades
+from archiver.web.pages import history, returns, trades
 from archiver.web.parts import Page
 
 if TYPE_CHECKING:
@@ -262,25 +263,29 @@ def _history(site: Site, of: dict[str, str]) -> Any:
     note = fmt.counted(len(rows), "run") + (
         f"; {left} older runs of the universe are not shown" if left > 0 else ""
     )
-    content = [table]
-    score = site.data.score(columns)
+    chart = _history_chart(rows, site.data.score(columns))
+    return parts.card("History over runs", chart, table, note=note)
+
+
+def _history_chart(rows: list[tuple[Record, dict[str, Any]]], score: str | None) -> Any:
+    """Draw the metric to rank by over the runs, newest first; None where there is no line to draw."""
     scores = [row.get(score) if score else None for _, row in rows]
     values = [one if isinstance(one, int | float) and one - one == 0 else None for one in scores]
-    if len(rows) > 1 and score and any(value is not None for value in values):
-        moments = [f"{record.created:%Y-%m-%dT%H:%M:%S}" for record, _ in rows]
-        drawn = figures.figure(
-            [
-                figures.line(
-                    moments,
-                    values,
-                    mode="lines+markers",
-                    hovertemplate="%{y:.3f} on %{x|%Y-%m-%d %H:%M}<extra></extra>",
-                )
-            ],
-            y=fmt.title(score),
-        )
-        content.insert(0, figures.graph("history-chart", drawn, f"{fmt.title(score)} over runs", height=180))
-    return parts.card("History over runs", *content, note=note)
+    if len(rows) < 2 or not score or all(value is None for value in values):
+        return None
+    edges = history.edges(rows[-1][0].created, rows[0][0].created, timedelta(minutes=10))
+    line = figures.line(
+        [f"{record.created:%Y-%m-%dT%H:%M:%S}" for record, _ in rows],
+        values,
+        mode="lines+markers",
+        hovertemplate="%{y:.3f} on %{x|%Y-%m-%d %H:%M}<extra></extra>",
+    )
+    drawn = figures.figure(
+        [line],
+        y=fmt.title(score),
+        xaxis={"type": "date", "range": [f"{edge:%Y-%m-%dT%H:%M:%S}" for edge in edges]},
+    )
+    return figures.graph("history-chart", drawn, f"{fmt.title(score)} over runs", height=180)
 
 
 def _without_detail(site: Site, name: str, universe: str, run: str, error: ArchiverError) -> Any:
