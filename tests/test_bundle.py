@@ -430,3 +430,17 @@ def test_a_web_server_without_answer_is_no_missing_bundle() -> None:
     with pytest.raises(StorageError, match="Cannot connect") as caught:
         store.get("archive.json")
     assert "signature" not in str(caught.value)
+
+
+def test_a_bundle_is_read_by_a_signed_link(filled: Path, moto_place: Place, tmp_path: Path) -> None:
+    import s3fs
+
+    archive = opened(filled)
+    runs = archive.run_ids()
+    made = archive.bundle(runs, "all", to=moto_place.url, storage_options=moto_place.options)
+    link = s3fs.S3FileSystem(**moto_place.options).sign(made.url)
+    assert "ignature=" in link
+    target = opened(tmp_path / "t")
+    assert target.bundles.verify(link).ok
+    assert sorted(target.bundles.restore(link).runs) == runs
+    assert seen(target, runs) == seen(archive, runs)

@@ -172,3 +172,11 @@ def test_wrong_credentials_are_denied(rclone_place: Place) -> None:
             with pytest.raises(AccessError, match="access denied") as caught:
                 VERBS[verb](store)
             assert not re.search("|".join([ACCESS, SECRET, *wrong.values()]), str(caught.value))
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_web_server_that_refuses_is_not_asked_again(wire: Wire, status: int) -> None:
+    wire.fault("answer", times=9, status=status)
+    with pytest.raises(AccessError, match="access denied"):
+        open_store(f"{wire.endpoint}/x").get("a")
+    assert sum(wire.counts.values()) == 1

@@ -118,7 +118,7 @@ def judge(error: BaseException, shown: str, action: str) -> Failure:
         return Failure(ConfigError(f"{what}: {reason}"), False)
     if isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError)):
         return Failure(NotFoundError(f"{what}: it is not there"), False)
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or _web_status(error) in (401, 403):
         return Failure(AccessError(f"{what}: access denied; {_CREDENTIALS}"), False)
     if isinstance(error, OSError) and error.errno in _FULL_NUMBERS:
         return Failure(StorageFullError(f"{what}: no space is left; free some"), False)
@@ -192,6 +192,12 @@ def status_of(error: BaseException) -> int:
     """Return the HTTP status of the answer that an exception carries, or 0."""
     response = response_of(error) or {}
     return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)
+
+
+def _web_status(error: BaseException) -> int:
+    """Return the HTTP status that an exception of aiohttp carries, or 0."""
+    found = (link.status for link in _chain(error) if type(link).__name__ == "ClientResponseError")  # type: ignore[attr-defined]
+    return next(found, 0)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

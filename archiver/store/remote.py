@@ -232,10 +232,17 @@ class RemoteStore(Store):
         for name in _TIMES:
             if (value := info.get(name)) is not None:
                 return _aware(value)
-        return _aware(self._try(lambda: self._fs.modified(path), f"read the time of {path}"))
+        return _aware(self._try(lambda: _time_of(self._fs, path), f"read the time of {path}"))
 
     def _try(self, call: Callable[[], T], action: str, extra: float = 0.0) -> T:
         return self._retry(lambda _left: call(), action, extra=extra)
+
+
+def _time_of(fs: Any, path: str) -> Any:
+    try:
+        return fs.modified(path)
+    except NotImplementedError:  # of a web server; what has no time must not look old
+        return datetime.now(UTC)
 
 
 def _is_cache(fs: Any) -> bool:
