@@ -196,7 +196,9 @@ def status_of(error: BaseException) -> int:
 
 def _web_status(error: BaseException) -> int:
     """Return the HTTP status that an exception of aiohttp carries, or 0."""
-    found = (link.status for link in _chain(error) if type(link).__name__ == "ClientResponseError")  # type: ignore[attr-defined]
+    found = (
+        getattr(link, "status", 0) for link in _chain(error) if type(link).__name__ == "ClientResponseError"
+    )
     return next(found, 0)
 
 
