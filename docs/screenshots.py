@@ -105,13 +105,13 @@ def shoot(address: str, archive: archiver.Archive) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for scheme, width, height, wanted in (
-            ("light", 1280, 860, None),
-            ("dark", 1280, 860, {"overview", "strategies", "strategy", "trade"}),
-            ("light", 390, 844, {"overview", "strategy"}),
+            ("light", 1280, 860, {"overview", "strategies", "trade", "compare", "run", "code", "bucket"}),
+            ("dark", 1280, 860, {"strategy"}),
+            ("light", 390, 844, {"overview"}),
         ):
             context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
             for name, path, ready in pages(archive):
-                if wanted is not None and name not in wanted:
+                if name not in wanted:
                     continue
                 page = context.new_page()
                 page.goto(address + path)

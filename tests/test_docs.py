@@ -156,6 +156,12 @@ def test_decisions_are_numbered_and_dated() -> None:
     assert len({page.name[:3] for page in pages}) == len(pages)
 
 
+def test_every_picture_is_shown_on_a_page() -> None:
+    pages = "".join(page.read_text() for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+    pictures = sorted((ROOT / "docs/images").iterdir())
+    assert [path.name for path in pictures if f"images/{path.name})" not in pages] == []
+
+
 def test_screenshots_explain_themselves(tmp_path: Path) -> None:
     script = Path(__file__).parent.parent / "docs" / "screenshots.py"
     done = subprocess.run(
