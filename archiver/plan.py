@@ -13,7 +13,7 @@ from typing import Any
 from archiver.errors import PolicyError
 from archiver.model import Record
 from archiver.policy import KEEP, REMOVE, Decision, Policy
-from archiver.readable import size
+from archiver.readable import counted, size
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ class Plan:
         if not self.removals:
             return [*lines, "nothing to remove"]
         lines.append(
-            f"{_tally(self.decisions)}; gc frees {size(self.freed)} in {count(self.freed_objects, 'object')} once its grace"
+            f"{_tally(self.decisions)}; gc frees {size(self.freed)} in {counted(self.freed_objects, 'object')} once its grace"
             " has passed"
         )
         if self.shared:
             stay = "stays: other runs use it" if self.shared == 1 else "stay: other runs use them"
-            lines.append(f"{count(self.shared, 'shared object')} ({size(self.shared_bytes)}) {stay}")
+            lines.append(f"{counted(self.shared, 'shared object')} ({size(self.shared_bytes)}) {stay}")
         return lines
 
     def __str__(self) -> str:
@@ -146,11 +146,6 @@ def fingerprint(records: Iterable[Record], tags: Mapping[str, Sequence[str]]) ->
     return digest.hexdigest()
 
 
-def count(number: int, noun: str) -> str:
-    """Write a number of things: `1 run`, `2 runs`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def check_most(most: float) -> None:
     """Raise PolicyError for a limit that is no share: 80 would be none at all."""
     if isinstance(most, bool) or not isinstance(most, int | float) or not 0 <= most <= 1:
@@ -176,7 +171,7 @@ def _tally(decisions: Sequence[Decision]) -> str:
     def parts() -> Iterator[str]:
         whole = sum(one.action == REMOVE for one in decisions)
         kept = sum(one.action == KEEP for one in decisions)
-        yield f"of {count(len(decisions), 'run')} {kept} stay whole"
+        yield f"of {counted(len(decisions), 'run')} {kept} stay whole"
         if whole:
             yield f"{whole} go"
         if len(decisions) > kept + whole:

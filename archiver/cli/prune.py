@@ -142,7 +142,7 @@ def _show(plan: Plan, *, kept: bool) -> None:
 
 
 def _report(call: Call, plan: Plan, done: Pruned) -> None:
-    from archiver.plan import count
+    from archiver.readable import counted
 
     failed = {run: str(error) for run, error in done.failed.items()}
     gone = {*done.removed, *done.reduced}
@@ -164,7 +164,7 @@ def _report(call: Call, plan: Plan, done: Pruned) -> None:
             call.say(f"run {run} stays: it was pinned meanwhile")
         are = "is" if len(done.removed) == 1 else "are"
         call.say(
-            f"{count(len(done.removed), 'run')} {are} in the trash, {len(done.reduced)} lost their details: `archiver"
+            f"{counted(len(done.removed), 'run')} {are} in the trash, {len(done.reduced)} lost their details: `archiver"
             " undelete` brings them back, `archiver gc` frees them after its grace"
         )
     if failed:

@@ -64,8 +64,7 @@ def verify(
 
 def _show(call: Call, report: Report, *, reading: bool) -> None:
     from archiver.cli.output import print_table
-    from archiver.plan import count
-    from archiver.readable import size
+    from archiver.readable import counted, size
 
     if report.problems:
         rows = [[problem.run, problem.key, problem.what] for problem in report.problems]
@@ -79,8 +78,8 @@ def _show(call: Call, report: Report, *, reading: bool) -> None:
     for run in report.reduced:
         call.say(f"{run}: its record says now that its details are gone")
     read = f", {report.read:,} of them read ({size(report.bytes)})" if reading else ""
-    verdict = "all is well" if report.ok else count(len(report.problems), "problem")
-    call.say(f"{count(report.runs, 'run')}, {count(report.objects, 'object')}{read}: {verdict}")
+    verdict = "all is well" if report.ok else counted(len(report.problems), "problem")
+    call.say(f"{counted(report.runs, 'run')}, {counted(report.objects, 'object')}{read}: {verdict}")
 
 
 def _document(report: Report) -> dict[str, object]:
