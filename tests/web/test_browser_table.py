@@ -151,9 +151,6 @@ def test_a_double_click_near_a_point_takes_the_box_away_and_opens_nothing(chromi
             "return [inner.left + inner.width / 2, inner.top + inner.height / 2]; })()"
         )
         page.mouse.dblclick(*middle)
-        page.wait_for_timeout(1500)
-        page.screenshot(path="/tmp/browse2/dbl.png")
-        print(middle, page.url)
         until(page, "document.querySelector('#filter-where').value === ''")
         page.wait_for_selector("#cloud-note:has-text('Drag a box')")
         page.wait_for_timeout(1_000)
@@ -174,7 +171,10 @@ def test_the_universe_waits_behind_the_metrics_beside_the_plot(chromium, served)
         assert name + first + second + 38 <= room
         page.click("#scatter-toggle")
         until(page, "document.querySelector('.ag-header-cell[col-id=universe]') !== null")
-        until(page, "document.querySelectorAll('.ag-header-cell').length > 4")
+        for _ in range(50):
+            if list(heads(page))[:4] == list(before)[:4]:
+                break
+            page.wait_for_timeout(100)
         assert list(heads(page))[:4] == list(before)[:4]
 
 

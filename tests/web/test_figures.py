@@ -51,8 +51,8 @@ def test_names_are_seen_whole_in_the_table(plain: Made):
     page = str(callback(Client(guarded(plain.url)), "/strategies"))
     longest = max(len(row["strategy_name"]) for row in plain.results)
     assert longest > 25
-    assert f"'initialWidth': {min(330, round(longest * 8.6) + 34)}" in page
-    assert f"'initialWidth': {round(len(UNIVERSE) * 7.7) + 34}" in page
+    assert f"'initialWidth': {min(300, round(longest * 8.6) + 24)}" in page
+    assert f"'initialWidth': {max(100, round(len(UNIVERSE) * 7.7) + 24)}" in page
 
 
 def scatter(client: Client, x: str, y: str) -> Any:
