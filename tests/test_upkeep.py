@@ -38,6 +38,8 @@ class Known:
     tags: set[str] = field(default_factory=set)
     detail: bool = True
     """Whether its details can be loaded."""
+    lost: bool = False
+    """Whether gc freed its details: no undelete brings them back."""
     gone: bool = False
     """Whether it was pruned."""
     since: timedelta | None = None
@@ -166,7 +168,7 @@ class Lifecycle(RuleBasedStateMachine):
         if known is None or known.since is None:
             return
         self.archive.undelete(run)
-        known.gone, known.detail, known.since = False, True, None
+        known.gone, known.detail, known.since = False, not known.lost, None
 
     @rule(
         hours=st.sampled_from([0, 1, 100, 200, -26]),
@@ -197,6 +199,7 @@ class Lifecycle(RuleBasedStateMachine):
             if known.since is not None and self.store.stat(layout.trash_key(run)) is None:
                 assert self.store.ahead - known.since > GRACE - timedelta(minutes=10)
                 known.since = None
+                known.lost = not known.detail
                 if known.gone:
                     del self.known[run]
 
