@@ -21,8 +21,8 @@ def copy_bundle(source: Store, target: Store, key: str, members: Collection[str]
     """
     here, there = source.stat(key), target.stat(key)
     if there is not None:
-        ours = None if here is None else _held(source, key)
-        theirs = _held(target, key)
+        ours = None if here is None else held_members(source, key)
+        theirs = held_members(target, key)
         if theirs is None:  # frozen: of what cannot be read the size tells
             same = here is None or here.size == there.size
         else:
@@ -38,7 +38,7 @@ def copy_bundle(source: Store, target: Store, key: str, members: Collection[str]
         raise IntegrityError(
             f"{key} is gone from {source.url} although it holds details of runs; put it back from a copy"
         )
-    held = _held(source, key)
+    held = held_members(source, key)
     if held is None:
         raise IntegrityError(
             f"{key} in {source.url} is in cold storage: `archiver bundle restore` there, then copy again"
@@ -49,7 +49,7 @@ def copy_bundle(source: Store, target: Store, key: str, members: Collection[str]
     return here.size
 
 
-def _held(store: Store, key: str) -> Mapping[str, str] | None:
+def held_members(store: Store, key: str) -> Mapping[str, str] | None:
     """Return the sha256 of each member of a bundle, None for one that is frozen. Raises IntegrityError."""
     found = warmth(store, key)
     if found is not None and not found.readable:

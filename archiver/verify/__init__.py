@@ -21,7 +21,7 @@ from archiver.layout import digest
 from archiver.model import Record, Ref
 from archiver.runs import reachable, reached, read_record
 from archiver.store import Store
-from archiver.store.bundled import BundleStore
+from archiver.store.whole import held_members
 from archiver.verify.progress import Progress
 from archiver.verify.repair import RECORDS, repair_records
 from archiver.verify.report import Problem, Report, Verified, last_verified, remember_report
@@ -157,10 +157,12 @@ def _bundles(store: Store, report: Report) -> None:
 def _judge_bundle(store: Store, key: str, runs: list[str]) -> dict[str, str]:
     """Say what is wrong with a bundle for each of the runs whose details it should hold."""
     try:
-        held = BundleStore(store, key).manifest.members
+        held = held_members(store, key)
     except IntegrityError as error:
         return dict.fromkeys(runs, f"cannot be read, and the run's details with it: {error}")
-    except (StorageError, FormatError, NotFoundError):
+    except FormatError:
+        return {}  # of a later version
+    if held is None:
         return {}  # a frozen bundle is as it should be, and cannot be looked into
     what = "holds other runs: the run's details are not in it"
     return {run: what for run in runs if layout.record_key(run) not in held}
