@@ -145,19 +145,16 @@ def _bundles(store: Store, report: Report) -> None:
     for run, name in report.bundles.items():
         if "/" not in name:
             runs_of.setdefault(layout.bundle_key(name), []).append(run)
-    there = {entry.key for entry in store.list(layout.BUNDLES)} if runs_of else ()
     for key, runs in runs_of.items():
-        if key not in there:
-            wrong = dict.fromkeys(runs, "is missing, and the run's details with it")
-        else:
-            wrong = _judge_bundle(store, key, runs)
-        report.problems += [Problem(run, key, what) for run, what in wrong.items()]
+        report.problems += [Problem(run, key, what) for run, what in _judge_bundle(store, key, runs).items()]
 
 
 def _judge_bundle(store: Store, key: str, runs: list[str]) -> dict[str, str]:
     """Say what is wrong with a bundle for each of the runs whose details it should hold."""
     try:
         held = held_members(store, key)
+    except NotFoundError:
+        return dict.fromkeys(runs, "is missing, and the run's details with it")
     except IntegrityError as error:
         return dict.fromkeys(runs, f"cannot be read, and the run's details with it: {error}")
     except FormatError:
