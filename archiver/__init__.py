@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from archiver import started as _started  # noqa: F401  # it notes the script's source, now
+from archiver.base import script as _started  # noqa: F401  # it notes the script's source, now
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
     from archiver.archive import open_archive as open  # noqa: A004 - archiver.open(url) is the contract
-    from archiver.backtesting import from_backtesting
     from archiver.capture import capture
+    from archiver.engines.backtesting import from_backtesting
     from archiver.errors import (
         AccessError,
         ArchiveNotFoundError,
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
         StorageError,
         StorageFullError,
     )
-    from archiver.model import Run
-    from archiver.policy import Policy
+    from archiver.format.model import Run
+    from archiver.retention.policy import Policy
 
 # Imported when first used: `import archiver` costs a backtest nothing. What has no home here is an error.
 _HOME = {
     "Archive": "archiver.archive",
-    "Policy": "archiver.policy",
-    "Run": "archiver.model",
+    "Policy": "archiver.retention.policy",
+    "Run": "archiver.format.model",
     "capture": "archiver.capture",
-    "from_backtesting": "archiver.backtesting",
+    "from_backtesting": "archiver.engines.backtesting",
     "open": "archiver.archive",
 }
 

@@ -12,22 +12,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archiver import layout
-from archiver.catalog import compact
 from archiver.errors import ArchiveNotFoundError, ConfigError, FormatError
-from archiver.load import Reader, one_run, records_of
-from archiver.model import Record, Run
-from archiver.runs import Draft, KnownSeries, Writer, add_code, draft_run, remove, run_of
+from archiver.format import layout
+from archiver.format.model import Record, Run
+from archiver.health.usage import Guard
+from archiver.runs.catalog import compact
+from archiver.runs.read import Reader, one_run, records_of
+from archiver.runs.records import run_of
+from archiver.runs.removal import remove
+from archiver.runs.write import Draft, KnownSeries, Writer, add_code, draft_run
 from archiver.store import Store, open_store
 from archiver.upkeep import FORMAT, Configured, Upkeep
-from archiver.usage import Guard
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from archiver.bundle import Bundle, Bundles
-    from archiver.snapshot import Snapshot
-    from archiver.transfer import Moved
+    from archiver.runs.snapshot import Snapshot
+    from archiver.transfer.bundle import Bundle, Bundles
+    from archiver.transfer.runs import Moved
 
 _said: set[str] = set()
 
@@ -49,7 +51,7 @@ def open_archive(
 
     Raises ConfigError for a URL or option that cannot work.
     """
-    from archiver.config import load_settings
+    from archiver.config.settings import load_settings
 
     settings = load_settings(
         url=None if url is None else os.fspath(url), storage_options=storage_options or None
@@ -239,7 +241,7 @@ class Archive(Upkeep):
 
     def code(self, run: str) -> Snapshot:
         """Return a run's captured code: `.files`, `.read(path)`, `.restore(folder)`, `.diff(other)`."""
-        from archiver.snapshot import Snapshot
+        from archiver.runs.snapshot import Snapshot
 
         record = self.record(run)
         return Snapshot(self.store, record.code, record.params)
@@ -247,7 +249,7 @@ class Archive(Upkeep):
     @property
     def bundles(self) -> Bundles:
         """The bundles of this archive: `.names()`, `.open(name)`, `.verify(name)`, `.restore(name, runs)` and more."""
-        from archiver.bundle import Bundles
+        from archiver.transfer.bundle import Bundles
 
         return Bundles(self.store, self._options, make=self.create)
 
@@ -296,7 +298,7 @@ class Archive(Upkeep):
         since: a datetime, a date such as 2025-01-21, or an age such as 30d. Records are read only for a universe.
         Raises ArchiveNotFoundError, ConfigError for a text that is no moment.
         """
-        from archiver.copying import later, run_ids, since_moment
+        from archiver.transfer.copy import later, run_ids, since_moment
 
         self._require()
         if universe is None:
@@ -326,7 +328,7 @@ class Archive(Upkeep):
         the next copy goes on. Returns what moved. Raises IntegrityError for damage, after all sound runs were
         copied, and where the target has another run of the same id.
         """
-        from archiver.transfer import transfer
+        from archiver.transfer.runs import transfer
 
         self._require()
         chosen = self.run_ids() if runs is None else [self.run_id(run) for run in runs]

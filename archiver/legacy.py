@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from archiver.archive import Archive, open_archive
+from archiver.base.collector import collector_paused
 from archiver.errors import ArchiveNotFoundError, ConfigError, NotFoundError
-from archiver.importing.old import OldResults, old_results
-from archiver.load import Reader
-from archiver.model import Run
-from archiver.pause import collector_paused
-from archiver.ranking import RANK_BY, results_of
+from archiver.format.model import Run
+from archiver.interop.importing.old import OldResults, old_results
+from archiver.runs.ranking import RANK_BY, results_of
+from archiver.runs.read import Reader
 
 if TYPE_CHECKING:
     import pandas as pd

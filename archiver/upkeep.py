@@ -10,8 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archiver import layout
-from archiver.catalog import Records
 from archiver.errors import (
     ArchiveNotFoundError,
     ConfigError,
@@ -22,18 +20,21 @@ from archiver.errors import (
     RunNotFoundError,
     StorageError,
 )
-from archiver.gc import GRACE, Collected, collect
-from archiver.model import Entry, Record, Run
-from archiver.plan import Plan
-from archiver.policy import Policy, parse_policies
-from archiver.prune import MOST, Pruned, State, apply_plan, plan_prune, undelete
-from archiver.runs import look_at_clock, run_of
+from archiver.format import layout
+from archiver.format.model import Record, Run
+from archiver.health.usage import Space, Usage, df, du
+from archiver.health.verify import Report, verify
+from archiver.retention.gc import GRACE, Collected, collect
+from archiver.retention.plan import Plan
+from archiver.retention.policy import Policy, parse_policies
+from archiver.retention.prune import MOST, Pruned, State, apply_plan, plan_prune, undelete
+from archiver.runs.catalog import Records
+from archiver.runs.records import look_at_clock, run_of
 from archiver.store import Store
-from archiver.usage import Space, Usage, df, du
-from archiver.verify import Report, verify
+from archiver.store.entry import Entry
 
 if TYPE_CHECKING:
-    from archiver.config import Settings
+    from archiver.config.settings import Settings
 
 FORMAT = 1
 
@@ -231,8 +232,7 @@ class Upkeep:
 
     def _expires(self) -> Callable[[Record], bool]:
         """Return what tells whether a rule of the bucket removes a run's details; it asks the bucket when first used."""
-        from archiver import lifecycle
-        from archiver.rules import simulate
+        from archiver.retention.bucket_rules import lifecycle, simulate
 
         @cache
         def rules() -> lifecycle.BucketRules | StorageError | None:

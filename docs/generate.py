@@ -14,7 +14,13 @@ from typing import Any
 import typer.main
 
 import archiver
-from archiver import bundle, capture, cli, errors, gc, model, plan, prune, snapshot, transfer, usage, verify
+from archiver import capture, cli, errors
+from archiver.format import model
+from archiver.health import usage, verify
+from archiver.retention import gc, plan, prune
+from archiver.runs import snapshot
+from archiver.transfer import bundle
+from archiver.transfer import runs as transfer
 
 REFERENCE = Path(__file__).parent / "reference"
 COMPLETION = ("install_completion", "show_completion")  # their wording is typer's, and changes

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import BinaryIO, TypeVar
 
 from archiver.errors import StorageError
-from archiver.model import Entry
 from archiver.store import Store
+from archiver.store.entry import Entry
 
 T = TypeVar("T")
 R = TypeVar("R")

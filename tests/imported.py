@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from archiver.archive import Archive
-from archiver.importing import Report, import_results, known_imports, open_source
-from archiver.load import Reader
+from archiver.interop.importing import Report, import_results, known_imports, open_source
+from archiver.runs.read import Reader
 from tests import old_formats as old
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import archiver
-from archiver import layout
 from archiver.archive import Archive
-from archiver.codec.parquet import ref_of
-from archiver.codec.records import encode_record
-from archiver.runs import draft_run
+from archiver.format import layout
+from archiver.format.parquet import ref_of
+from archiver.format.records import encode_record
+from archiver.runs.write import draft_run
 from archiver.store import Store
 from tests.benchmarks import workload
 

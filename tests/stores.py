@@ -9,11 +9,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
-from archiver import layout
 from archiver.errors import AccessError, StorageError
-from archiver.model import Code, CodeFile, Entry, Record
-from archiver.runs import Writer, add_code, draft_run
+from archiver.format import layout
+from archiver.format.model import Code, CodeFile, Record
+from archiver.runs.write import Writer, add_code, draft_run
 from archiver.store import Store, open_store
+from archiver.store.entry import Entry
 
 
 class PassingStore(Store):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from archiver.address import is_local, scheme_of, shown_url
+from archiver.base.address import is_local, scheme_of, shown_url
 
 PASSWORD = "pass" + "word"
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 import archiver
-from archiver import layout
 from archiver.archive import Archive
+from archiver.format import layout
 from tests.benchmarks.workload import universe
 from tests.conftest import Place
 from tests.same import assert_same_detail

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import archiver
-from archiver import layout
 from archiver.archive import Archive
+from archiver.format import layout
 from archiver.store import Store
 from tests.benchmarks.workload import small_run
 from tests.faults import DiedError, FaultyStore, flip, truncate

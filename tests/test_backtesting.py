@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from archiver.backtesting import from_backtesting
 from archiver.demo import strategies
+from archiver.engines.backtesting import from_backtesting
 from archiver.errors import ConfigError
 
 with warnings.catch_warnings():

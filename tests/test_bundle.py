@@ -14,10 +14,7 @@ import orjson
 import pytest
 
 import archiver
-from archiver import layout
 from archiver.archive import Archive
-from archiver.bundle.create import create
-from archiver.bundle.place import locate
 from archiver.errors import (
     AccessError,
     ConfigError,
@@ -26,7 +23,10 @@ from archiver.errors import (
     RunNotFoundError,
     StorageError,
 )
+from archiver.format import layout
 from archiver.store import open_store
+from archiver.transfer.bundle.create import create
+from archiver.transfer.bundle.place import locate
 from tests.conftest import Place, s3_options
 from tests.faults import FaultyStore, flip
 from tests.runs_made import LONG_NAME, everything, fill, many, opened, seen
@@ -324,7 +324,7 @@ def test_restore_never_replaces_other_data(mine: Archive, tmp_path: Path) -> Non
 def _another(archive: Archive, run: str) -> bytes:
     from dataclasses import replace
 
-    from archiver.codec.records import encode_record
+    from archiver.format.records import encode_record
 
     return encode_record(replace(archive.record(run), universe="another", tier1=None, tier2=None, tapes=()))
 

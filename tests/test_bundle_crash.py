@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from archiver import layout
 from archiver.archive import Archive
+from archiver.format import layout
 from archiver.store import Store, open_store
 from tests.benchmarks import workload
 from tests.faults import DiedError, FaultyStore
@@ -93,7 +93,7 @@ def test_restoring(when: str, objects: dict[str, bytes]) -> None:
 
 
 @pytest.mark.parametrize("when", WHEN)
-def test_copying(when: str, objects: dict[str, bytes]) -> None:
+def test_copy(when: str, objects: dict[str, bytes]) -> None:
     source = Archive(memory(objects))
     runs = source.run_ids()
     before = seen(source, runs)

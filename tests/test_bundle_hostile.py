@@ -19,14 +19,14 @@ import orjson
 import pytest
 import zstandard
 
-from archiver import layout
 from archiver.archive import Archive
-from archiver.bundle.tar import END, header, padding
-from archiver.codec.records import decode_record, encode_record
 from archiver.errors import FormatError, IntegrityError
-from archiver.model import Record
+from archiver.format import layout
+from archiver.format.model import Record
+from archiver.format.records import decode_record, encode_record
 from archiver.store.bundled import read_manifest
 from archiver.store.seekable import seek_table
+from archiver.transfer.bundle.tar import END, header, padding
 from tests.benchmarks import workload
 from tests.runs_made import everything, opened, seen
 

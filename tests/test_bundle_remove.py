@@ -7,16 +7,11 @@ from pathlib import Path
 import pytest
 
 import archiver
-from archiver import layout
 from archiver.archive import Archive
-from archiver.bundle.place import locate
-from archiver.bundle.remove import apply_removal
-from archiver.errors import (
-    ConfigError,
-    IntegrityError,
-    NotKeptError,
-    PolicyError,
-)
+from archiver.errors import ConfigError, IntegrityError, NotKeptError, PolicyError
+from archiver.format import layout
+from archiver.transfer.bundle.place import locate
+from archiver.transfer.bundle.remove import apply_removal
 from tests.faults import flip
 from tests.runs_made import everything, fill, opened, seen
 from tests.stores import SharedStore

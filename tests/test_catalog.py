@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import archiver
-from archiver import layout
 from archiver.archive import Archive
-from archiver.catalog import Records
-from archiver.codec.records import encode_record
+from archiver.format import layout
+from archiver.format.records import encode_record
+from archiver.runs.catalog import Records
 from tests.benchmarks.workload import small_run
 from tests.conftest import Place
 from tests.faults import FaultyStore, flip

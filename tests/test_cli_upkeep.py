@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from archiver import cli, layout
+from archiver import cli
 from archiver.archive import Archive
+from archiver.format import layout
 from archiver.store import Store, open_store
 from tests.conftest import Cli
 from tests.faults import flip
@@ -178,7 +179,7 @@ def test_verify_names_damage_and_repair_sets_aside(run: Cli, store: Store, runs:
 def test_what_is_only_newer_is_no_damage_but_needs_an_upgrade(
     run: Cli, store: Store, runs: list[str]
 ) -> None:
-    from archiver.codec.records import compress, decompress
+    from archiver.format.records import compress, decompress
 
     key = layout.record_key(runs[0])
     store.put(key, compress(decompress(store.get(key), key).replace(b'{"format":1', b'{"format":2')))

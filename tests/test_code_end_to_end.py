@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import archiver
-from archiver import layout
-from archiver.model import Run
+from archiver.format import layout
+from archiver.format.model import Run
 from tests.captured import environment, write
 
 SAVE = """
@@ -44,9 +44,9 @@ def objects(archive: Path) -> set[str]:
 @pytest.mark.filterwarnings("ignore::UserWarning:backtesting", "ignore::UserWarning:bokeh")
 def test_demo_strategy_restored_into_an_empty_folder_gives_the_same_metrics(tmp_path: Path) -> None:
     pytest.importorskip("backtesting")
-    from archiver.backtesting import _metric, from_backtesting
     from archiver.demo import SOURCE, jobs
     from archiver.demo.strategies import backtest
+    from archiver.engines.backtesting import _metric, from_backtesting
 
     archive = archiver.open(str(tmp_path / "archive"))
     some = [job for job in jobs() if job[0] == "goog_daily"][::12]

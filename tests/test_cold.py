@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from archiver.archive import Archive
-from archiver.bundle import thaw
-from archiver.bundle.place import Place as BundlePlace
-from archiver.bundle.thaw import require_warm
 from archiver.errors import ConfigError, NotFoundError, StorageError
 from archiver.store.cold import Warmth, warmth
+from archiver.transfer.bundle import thaw
+from archiver.transfer.bundle.place import Place as BundlePlace
+from archiver.transfer.bundle.thaw import require_warm
 from tests.conftest import Place
 from tests.runs_made import fill, opened, seen
 

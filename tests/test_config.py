@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.config import DEFAULT, Settings, load_settings, size_in_bytes
+from archiver.config.settings import DEFAULT, Settings, load_settings, size_in_bytes
 from archiver.errors import ConfigError
 
 SECRET = "hunter" + "2-very-secret"

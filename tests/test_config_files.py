@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import archiver
-from archiver.config import load_settings
-from archiver.config_files import configured_code
+from archiver.config.files import configured_code
+from archiver.config.settings import load_settings
 from archiver.errors import ConfigError
 from tests.captured import environment, run, show, write
 

@@ -11,9 +11,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from archiver import cli
-from archiver.doctor import SCRATCH, Finding, examine
-from archiver.model import Entry
+from archiver.health.doctor import SCRATCH, Finding, examine
 from archiver.store import Store, open_store
+from archiver.store.entry import Entry
 from tests.conftest import Place, s3_options
 from tests.faults import DiedError, FaultyStore
 from tests.wire import Wire

@@ -19,9 +19,9 @@ import archiver
 from archiver import demo
 from archiver.archive import Archive
 from archiver.errors import ConfigError
-from archiver.export import Tiered, export_metrics, export_tiered, indented, target_of
-from archiver.importing import import_results, known_imports, open_source
-from archiver.load import Reader
+from archiver.interop.export import Tiered, export_metrics, export_tiered, indented, target_of
+from archiver.interop.importing import import_results, known_imports, open_source
+from archiver.runs.read import Reader
 from archiver.store import open_store
 from tests import old_formats as old
 from tests.benchmarks import workload

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.errors import ConfigError
-from archiver.expression import Expression, known_column
+from archiver.query.expression import Expression, known_column
 
 NAN, INF = float("nan"), float("inf")
 TABLE = pa.table(

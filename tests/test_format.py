@@ -12,7 +12,7 @@ import pytest
 
 import archiver
 from archiver.archive import Archive
-from archiver.runs import reachable
+from archiver.runs.graph import reachable
 from tests.fixtures.make_format_1 import expected
 from tests.same import same
 

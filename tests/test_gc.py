@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from archiver import layout
 from archiver.archive import Archive
-from archiver.catalog import compact
-from archiver.codec.records import compress, decompress
 from archiver.errors import FormatError, IntegrityError, PolicyError, StorageError
-from archiver.gc import collect
-from archiver.model import Entry
-from archiver.policy import Policy
-from archiver.runs import draft_run
+from archiver.format import layout
+from archiver.format.records import compress, decompress
+from archiver.health.usage import du
+from archiver.retention.gc import collect
+from archiver.retention.policy import Policy
+from archiver.runs.catalog import compact
+from archiver.runs.write import draft_run
 from archiver.store import Store, open_store
-from archiver.usage import du
+from archiver.store.entry import Entry
 from tests.conftest import Place
 from tests.faults import DiedError, FaultyStore, flip
 from tests.stores import (

@@ -15,9 +15,9 @@ import pytest
 import archiver
 from archiver.archive import Archive
 from archiver.errors import ConfigError, StorageError
-from archiver.importing import import_results, open_source
-from archiver.importing.source import StoreSource
-from archiver.runs import origin
+from archiver.interop.importing import import_results, open_source
+from archiver.interop.importing.source import StoreSource
+from archiver.runs.records import origin
 from archiver.store import open_store
 from tests import old_formats as old
 from tests.conftest import Place

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.errors import IntegrityError
-from archiver.importing.json_stream import BEGIN, elements, first_character, members
+from archiver.interop.importing.json_stream import BEGIN, elements, first_character, members
 from tests.same import same
 
 PLAIN = st.recursive(

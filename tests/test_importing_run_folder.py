@@ -12,8 +12,8 @@ import pytest
 
 import archiver
 from archiver.archive import Archive
-from archiver.importing import import_results, open_source
-from archiver.runs import origin
+from archiver.interop.importing import import_results, open_source
+from archiver.runs.records import origin
 from archiver.store import open_store
 from tests import old_formats as old
 from tests.imported import named, rows, statuses, take, tree, write_large

@@ -14,7 +14,7 @@ import pytest
 
 import archiver
 from archiver.archive import Archive
-from archiver.runs import origin
+from archiver.runs.records import origin
 from tests import old_formats as old
 from tests.imported import rows, statuses, take
 

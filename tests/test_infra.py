@@ -18,14 +18,15 @@ import pytest
 import yaml
 
 import archiver
-from archiver import cli, layout
+from archiver import cli
 from archiver.archive import Archive
-from archiver.doctor import examine
 from archiver.errors import AccessError
-from archiver.lifecycle import apply, plan, read
-from archiver.policy import Policy
-from archiver.rules import Wishes, dangers, parse
-from archiver.rules.document import Rule, Xml, element, rule
+from archiver.format import layout
+from archiver.health.doctor import examine
+from archiver.retention.bucket_rules import Wishes, dangers, parse
+from archiver.retention.bucket_rules.document import Rule, Xml, element, rule
+from archiver.retention.bucket_rules.lifecycle import apply, plan, read
+from archiver.retention.policy import Policy
 from archiver.store import Store, open_store
 from tests.benchmarks.workload import small_run
 from tests.conftest import _BIN, ACCESS, SECRET, _serve, s3_options

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver import layout
 from archiver.errors import ConfigError
+from archiver.format import layout
 from archiver.store import check_key
 
 

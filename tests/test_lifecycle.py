@@ -14,9 +14,9 @@ import pytest
 import archiver
 from archiver.archive import Archive
 from archiver.errors import AccessError, ConfigError, PolicyError, StorageError
-from archiver.lifecycle import RulesPlan, apply, plan, read
-from archiver.policy import Policy
-from archiver.rules import Wishes, build_rules, describe, parse
+from archiver.retention.bucket_rules import Wishes, build_rules, describe, parse
+from archiver.retention.bucket_rules.lifecycle import RulesPlan, apply, plan, read
+from archiver.retention.policy import Policy
 from archiver.store import BucketApi, RuleSet
 from tests.benchmarks.workload import small_run
 from tests.conftest import Cli, Place
@@ -443,7 +443,7 @@ def test_the_settings_of_the_guide_are_settings() -> None:
     import re
     import tomllib
 
-    from archiver.policy import parse_policies
+    from archiver.retention.policy import parse_policies
 
     page = (Path(__file__).parent.parent / "docs" / "how-to" / "bucket-rules.md").read_text()
     blocks = [tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", page, re.DOTALL)]

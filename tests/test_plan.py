@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from archiver.base.humanize import json_bytes
 from archiver.errors import PolicyError
-from archiver.plan import Plan, fingerprint
-from archiver.policy import Decision, Policy
-from archiver.readable import json_bytes
+from archiver.retention.plan import Plan, fingerprint
+from archiver.retention.policy import Decision, Policy
 from tests.test_policy import record
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)

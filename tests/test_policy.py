@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.errors import PolicyError
-from archiver.model import Record, Ref
-from archiver.policy import Decision, Policy, before, decide, parse_policies, refuse_empty
+from archiver.format.model import Record, Ref
+from archiver.retention.policy import Decision, Policy, before, decide, parse_policies, refuse_empty
 
 GOLDEN = Path(__file__).parent / "golden" / "policies"
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)

@@ -17,8 +17,8 @@ ELSEWHERE = {
     "errors": "the reference of exit codes in test_docs",
     "model": "frozen dataclasses, used by all",
     "started": "test_capture_edited",
-    "transfer": "test_copying and test_bundle",
-    "verified": "test_bundle_hostile and test_copying",
+    "transfer": "test_copy and test_bundle",
+    "verified": "test_bundle_hostile and test_copy",
 }
 
 

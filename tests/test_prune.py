@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 import archiver
-from archiver import layout
 from archiver.archive import Archive
-from archiver.codec.records import encode_record
 from archiver.errors import IntegrityError, NotKeptError, PolicyError, RunNotFoundError, StorageError
-from archiver.policy import Policy
-from archiver.runs import load_record
+from archiver.format import layout
+from archiver.format.records import encode_record
+from archiver.retention.policy import Policy
+from archiver.runs.records import load_record
 from archiver.store import Store, open_store
 from tests.faults import DiedError, FaultyStore, flip
 from tests.stores import PassingStore, SharedStore, StubbornStore, fresh_store, save, snapshot
@@ -296,7 +296,7 @@ def test_a_damaged_record_aborts_the_plan_and_is_named(local: Store) -> None:
 
 
 def test_a_newer_record_aborts_the_plan(local: Store) -> None:
-    from archiver.codec.records import compress, decompress
+    from archiver.format.records import compress, decompress
 
     runs = filled(local)
     key = layout.record_key(runs[3])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.errors import ConfigError
-from archiver.ranking import Ranking
+from archiver.runs.ranking import Ranking
 
 
 def rank(results: list[dict[str, Any]], top_n: int = 50, rank_by: str | None = None) -> list[tuple[str, int]]:

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pytest
 
 import archiver
-from archiver import layout
 from archiver.archive import Archive
+from archiver.format import layout
 from tests.conftest import Place
 from tests.same import assert_same_detail, same
-from tests.test_codec_rows import CASES
+from tests.test_format_rows import CASES
 
 
 @pytest.mark.parametrize("rows", CASES.values(), ids=CASES)

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from archiver.errors import ConfigError
-from archiver.selection import Ask, take
+from archiver.query.selection import Ask, take
 
 TABLE = pa.table(
     {

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import zstandard
 
-from archiver import layout
 from archiver.errors import ConfigError, IntegrityError, NotFoundError
-from archiver.model import Code, CodeFile
-from archiver.snapshot import Snapshot
+from archiver.format import layout
+from archiver.format.model import Code, CodeFile
+from archiver.runs.snapshot import Snapshot
 from archiver.store import Store, open_store
 
 CONTENTS = {

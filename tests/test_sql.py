@@ -10,8 +10,8 @@ import pytest
 import archiver
 from archiver.archive import Archive
 from archiver.errors import ConfigError
-from archiver.load import Reader
-from archiver.sql import query
+from archiver.query.sql import query
+from archiver.runs.read import Reader
 from tests.benchmarks import workload
 
 NAN, INF = float("nan"), float("inf")

@@ -11,12 +11,7 @@ from typing import Any
 
 import pytest
 
-from archiver.errors import (
-    AccessError,
-    ArchiverError,
-    StorageError,
-    StorageFullError,
-)
+from archiver.errors import AccessError, ArchiverError, StorageError, StorageFullError
 from archiver.store import Store, open_store
 from tests.conftest import ACCESS, SECRET, Place, new_bucket, s3_options
 from tests.wire import Wire

@@ -8,12 +8,7 @@ from typing import Any
 
 import pytest
 
-from archiver.errors import (
-    AccessError,
-    ConfigError,
-    NotFoundError,
-    StorageError,
-)
+from archiver.errors import AccessError, ConfigError, NotFoundError, StorageError
 from archiver.store import Store, open_store
 from archiver.store.s3 import PART, S3Store
 from tests.conftest import ACCESS, SECRET, Place, new_bucket, s3_options

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from archiver.errors import NotFoundError
-from archiver.model import Entry
-from archiver.tree import Index, folder, index_of
+from archiver.query.tree import Index, folder, index_of
+from archiver.store.entry import Entry
 
 THEN = datetime(2025, 1, 21, tzinfo=UTC)
 

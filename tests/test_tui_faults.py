@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 import archiver
-from archiver import cli, layout
+from archiver import cli
 from archiver.archive import Archive
 from archiver.errors import AccessError
+from archiver.format import layout
 from archiver.store import open_store
 from tests.conftest import ACCESS, SECRET
 from tests.screens import Screens, walk

@@ -9,7 +9,7 @@ import pytest
 
 import archiver
 from archiver.archive import Archive
-from archiver.readable import size
+from archiver.base.humanize import size
 from archiver.tui.table import Table
 from tests.benchmarks import workload
 from tests.conftest import Place

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 import archiver
-from archiver import layout
 from archiver.archive import Archive
 from archiver.errors import AccessError, FormatError, IntegrityError, NotKeptError
-from archiver.policy import Policy, decide
+from archiver.format import layout
+from archiver.retention.policy import Policy, decide
 from tests.conftest import Place
 from tests.faults import DiedError, FaultyStore
 from tests.stores import MovedStore, fresh_store, result, save

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 import archiver
-from archiver import layout
 from archiver.archive import Archive
 from archiver.errors import ConfigError, StorageFullError
-from archiver.policy import Policy
-from archiver.runs import draft_run
+from archiver.format import layout
+from archiver.health.usage import Guard, Space, df, du, level
+from archiver.retention.policy import Policy
+from archiver.runs.write import draft_run
 from archiver.store import Store, open_store
-from archiver.usage import Guard, Space, df, du, level
 from tests.faults import flip
 from tests.stores import result, save, snapshot
 

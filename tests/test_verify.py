@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from archiver import layout
 from archiver.archive import Archive
-from archiver.catalog import compact
-from archiver.codec.records import compress, decompress, encode_record
 from archiver.errors import AccessError, ConfigError, IntegrityError, NotKeptError, StorageError
-from archiver.model import Record
-from archiver.policy import Policy
-from archiver.runs import reachable
+from archiver.format import layout
+from archiver.format.model import Record
+from archiver.format.records import compress, decompress, encode_record
+from archiver.health.verify import Problem, last_verified, verify
+from archiver.retention.policy import Policy
+from archiver.runs.catalog import compact
+from archiver.runs.graph import reachable
 from archiver.store import Store, open_store
-from archiver.verify import Problem, last_verified, verify
 from tests.faults import FaultyStore, flip, truncate
 from tests.stores import PassingStore, SharedStore, fresh_store, save, snapshot
 
@@ -228,7 +228,7 @@ def test_a_sample_reads_some_by_chance(local: Store) -> None:
 def test_reading_goes_on_where_it_was_interrupted(
     local: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("archiver.verify.progress.SAVE_EVERY", 5)
+    monkeypatch.setattr("archiver.health.verify.progress.SAVE_EVERY", 5)
     records = [save(local, code=bytes([at]), strategies=100) for at in range(20)]
     records.sort(key=lambda record: record.run)
     flip(local, OBJECTS[1](records[0]))
@@ -306,7 +306,7 @@ def test_progress_is_saved_after_a_while_too(
     state = tmp_path / "state"
     for limit in ("SAVE_SECONDS", "SAVE_BYTES"):
         with monkeypatch.context() as patch:
-            patch.setattr(f"archiver.verify.progress.{limit}", 0)
+            patch.setattr(f"archiver.health.verify.progress.{limit}", 0)
             seen: list[bool] = []
             verify(local, resume=state, step=lambda _, seen=seen: seen.append(state.exists()))  # type: ignore[misc]
             assert any(seen)

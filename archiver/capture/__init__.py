@@ -15,7 +15,7 @@ from typing import Any
 
 from archiver.capture.strategy_yaml import WrongYamlError
 from archiver.errors import CaptureError
-from archiver.model import Code
+from archiver.format.model import Code
 
 _Wanted = str | Path | Sequence[str | Path]
 
@@ -57,7 +57,7 @@ def capture(
         from archiver.capture.choose import choose
         from archiver.capture.collect import collect, without_code
         from archiver.capture.frames import walk
-        from archiver.codec.records import encode_code
+        from archiver.format.records import encode_code
 
         mode, otherwise = _asked(code, configured)
         if mode == "none":
@@ -90,7 +90,7 @@ def _without_files(reason: str, seed: Any, data: Any) -> Capture:
         from archiver.capture.choose import nothing
         from archiver.capture.collect import collect
         from archiver.capture.frames import walk
-        from archiver.codec.records import encode_code
+        from archiver.format.records import encode_code
 
         found, blobs, _ = collect(nothing(walk(), reason), seed, data)
         encode_code(found)
@@ -102,7 +102,7 @@ def _without_files(reason: str, seed: Any, data: Any) -> Capture:
 def _without_anything(reason: str, seed: Any, data: Any) -> Capture:
     try:
         from archiver.capture.collect import without_code
-        from archiver.codec.records import encode_code
+        from archiver.format.records import encode_code
 
         code = without_code(reason, seed, data)
         encode_code(code)
@@ -116,7 +116,7 @@ def _asked(code: _Wanted | None, configured: _Wanted | None) -> tuple[_Wanted, _
     if code is not None:
         return code, "entry"
     if configured is None:
-        from archiver.config_files import configured_code
+        from archiver.config.files import configured_code
 
         configured = configured_code()
     if configured == "none":

@@ -13,7 +13,7 @@ from archiver.capture.files import take
 from archiver.capture.frames import Source, Stack, is_console_script, kind, main_module
 from archiver.capture.imports import compiled, loaded, reached
 from archiver.capture.project import few, import_root, marked_root, too_wide, within, working_folder
-from archiver.config_files import CODE_MODES
+from archiver.config.files import CODE_MODES
 
 Wanted = str | Path | Sequence[str | Path]
 """A mode, or paths, folders and patterns."""

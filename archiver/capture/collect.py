@@ -12,7 +12,7 @@ from archiver.capture.files import Kept, take, text
 from archiver.capture.frames import Source, kind
 from archiver.capture.project import few, name_in
 from archiver.capture.secrets import credential
-from archiver.model import Code
+from archiver.format.model import Code
 
 RUN_LIMIT = 16 * 2**20
 """Bytes that all captured files of a run may have together."""

@@ -14,13 +14,13 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import NamedTuple
 
+from archiver.base.script import SCRIPT
 from archiver.capture.frames import Source, main_module
 from archiver.capture.literals import other_value
 from archiver.capture.notebook import cell_texts
 from archiver.capture.project import TICK, name_in
 from archiver.capture.secrets import credential, secret_name
-from archiver.model import CodeFile
-from archiver.started import SCRIPT
+from archiver.format.model import CodeFile
 
 FILE_LIMIT = 4 * 2**20
 """Bytes that one captured file may have."""

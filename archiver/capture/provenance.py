@@ -17,8 +17,8 @@ import orjson
 from archiver.capture import git
 from archiver.capture.frames import kind
 from archiver.capture.secrets import masked
-from archiver.codec.text import plain
 from archiver.errors import ConfigError
+from archiver.format.text import plain
 
 _ARGV_LIMIT = 4096
 _GIVEN_LIMIT = 16_384

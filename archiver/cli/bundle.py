@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from archiver.base.humanize import counted
 from archiver.cli import complete
 from archiver.cli.call import Call
-from archiver.readable import counted
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
-    from archiver.bundle import Bundle, Removal
+    from archiver.transfer.bundle import Bundle, Removal
 
 bundle = typer.Typer(
     help="Runs in one tar.zst, complete and readable with plain tar and zstd. NAME is a plain name (kept under "
@@ -128,8 +128,8 @@ def list_(
     ] = None,
 ) -> None:
     """List the runs of a bundle; only its index is read. Without NAME, list the archive's bundles."""
+    from archiver.base.humanize import age, size
     from archiver.cli.output import print_table
-    from archiver.readable import age, size
 
     call = Call.of(ctx)
     bundles = call.archive().bundles
@@ -164,7 +164,7 @@ def list_(
 @bundle.command()
 def verify(ctx: typer.Context, name: _Name) -> None:
     """Read a whole bundle and compare every byte with what it promises. Ends with code 3 when it is damaged."""
-    from archiver.readable import size
+    from archiver.base.humanize import size
 
     call = Call.of(ctx)
     with call.progress(f"verify {name}", unit="bytes") as step:
@@ -214,7 +214,7 @@ def restore(
     told when it is due and what it costs.
     """
     import archiver
-    from archiver.readable import size
+    from archiver.base.humanize import size
 
     call = Call.of(ctx)
     home = call.archive()
@@ -245,7 +245,7 @@ def _selected(
     runs = archive.run_ids(universe=universe, tag=tag, since=since)
     if where is None:
         return runs
-    from archiver.expression import Expression
+    from archiver.query.expression import Expression
 
     expression = Expression(where)
     names = sorted(expression.columns - {"universe", "strategy_name", "run"})
@@ -261,7 +261,7 @@ def _frozen(storage_class: str | None) -> bool:
 
 
 def _report(call: Call, made: Bundle) -> None:
-    from archiver.readable import size
+    from archiver.base.humanize import size
 
     if call.json:
         return
@@ -313,8 +313,8 @@ def _remove(call: Call, archive: Archive, name: str, *, apply: bool) -> dict[str
 
 
 def _show_removal(call: Call, plan: Removal, removed: tuple[str, ...], *, applied: bool) -> None:
+    from archiver.base.humanize import size
     from archiver.cli.output import print_table
-    from archiver.readable import size
 
     rows = [
         [item.run, item.universe, "details go" if item.remove else "stays", size(item.bytes), item.reason]

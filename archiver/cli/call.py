@@ -58,7 +58,7 @@ class Call:
 
     def print_json(self, document: Any) -> None:
         """Write the one JSON document of `--json`; NaN and infinities, which JSON lacks, are null."""
-        from archiver.readable import json_bytes
+        from archiver.base.humanize import json_bytes
 
         sys.stdout.write(json_bytes(document).decode())
 

@@ -13,7 +13,7 @@ from archiver.cli import complete
 from archiver.cli.call import Call
 
 if TYPE_CHECKING:
-    from archiver.snapshot import Snapshot
+    from archiver.runs.snapshot import Snapshot
 
 
 def code(
@@ -63,8 +63,8 @@ def code(
 
 
 def _show(call: Call, run: str, snapshot: Snapshot) -> None:
+    from archiver.base.humanize import size
     from archiver.cli.output import print_pairs, print_table
-    from archiver.readable import size
 
     facts = {"how": snapshot.how, "reason": snapshot.reason, **snapshot.provenance}
     if call.json:
@@ -105,7 +105,7 @@ def _print_file(call: Call, snapshot: Snapshot, name: str) -> None:
 
 
 def _restore(call: Call, snapshot: Snapshot, folder: Path) -> None:
-    from archiver.readable import printable
+    from archiver.base.humanize import printable
 
     written = snapshot.restore(folder)
     if call.json:

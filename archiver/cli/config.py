@@ -10,7 +10,7 @@ from archiver.cli.call import Call
 def config(ctx: typer.Context) -> None:
     """Show every setting, its value, and where it came from. Secrets are not shown."""
     from archiver.cli.output import print_table
-    from archiver.config import load_settings
+    from archiver.config.settings import load_settings
 
     call = Call.of(ctx)
     shown = load_settings(url=call.url).shown()

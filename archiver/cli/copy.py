@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from archiver.base.humanize import counted
 from archiver.cli import complete
 from archiver.cli.call import Call
-from archiver.readable import counted
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
-    from archiver.copying import Extras
+    from archiver.transfer.copy import Extras
 
 
 def copy(
@@ -44,8 +44,8 @@ def copy(
     SRC may be a bundle: bundle::PATH.tar.zst. What DST has already is not moved.
     """
     import archiver
+    from archiver.base.humanize import size
     from archiver.errors import ConfigError
-    from archiver.readable import size
 
     call = Call.of(ctx)
     if apply and not delete_extra:
@@ -79,7 +79,7 @@ def copy(
 def _delete_extra(
     call: Call, archives: tuple[Archive, Archive], candidates: list[str], *, apply: bool, max_remove: float
 ) -> dict[str, Any]:
-    from archiver.copying import apply_extras, plan_extras
+    from archiver.transfer.copy import apply_extras, plan_extras
 
     here, there = (archive.store for archive in archives)
     plan = plan_extras(here, there, candidates)

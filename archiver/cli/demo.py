@@ -30,9 +30,9 @@ def demo(ctx: typer.Context) -> None:
     Takes less than a minute. Needs the extra `demo` (backtesting.py with its bundled GOOG and EURUSD prices).
     """
     from archiver import demo as search
+    from archiver.base.humanize import size
     from archiver.cli.output import print_table
-    from archiver.readable import size
-    from archiver.selection import Ask, take
+    from archiver.query.selection import Ask, take
 
     call = Call.of(ctx)
     total = len(search.jobs())

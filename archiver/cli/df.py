@@ -9,7 +9,7 @@ import typer
 from archiver.cli.call import Call
 
 if TYPE_CHECKING:
-    from archiver.usage import Space
+    from archiver.health.usage import Space
 
 
 def df(
@@ -27,9 +27,9 @@ def df(
     For a bucket, write `budget = "500GB"` into archiver.toml. Made for cron: exit code 4 when a threshold is
     crossed.
     """
+    from archiver.base.humanize import size
     from archiver.cli.percent import percentage
-    from archiver.readable import size
-    from archiver.usage import level
+    from archiver.health.usage import level
 
     call = Call.of(ctx)
     warning = None if warn is None else percentage(warn, "--warn")

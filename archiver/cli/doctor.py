@@ -15,7 +15,7 @@ def doctor(ctx: typer.Context) -> None:
     Ends with 14 when something that an archive needs is missing. Nothing but the scratch prefix doctor/ is touched.
     """
     from archiver.cli.output import print_table
-    from archiver.doctor import SCRATCH, examine
+    from archiver.health.doctor import SCRATCH, examine
 
     call = Call.of(ctx)
     store = call.archive().store

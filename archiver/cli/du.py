@@ -9,7 +9,7 @@ import typer
 from archiver.cli.call import Call
 
 if TYPE_CHECKING:
-    from archiver.usage import Usage
+    from archiver.health.usage import Usage
 
 
 def du(
@@ -20,8 +20,8 @@ def du(
 
     The parts add up to the bytes in the store. What several runs share counts once.
     """
+    from archiver.base.humanize import size
     from archiver.cli.output import print_table
-    from archiver.readable import size
 
     call = Call.of(ctx)
     usage = call.archive().du(runs=runs)

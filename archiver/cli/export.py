@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archiver.address import is_local, shown_url
+from archiver.base.address import is_local, shown_url
+from archiver.base.humanize import counted
 from archiver.cli import complete
 from archiver.cli.call import Call
 from archiver.errors import ConfigError
-from archiver.readable import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from archiver.archive import Archive
-    from archiver.load import Reader
-    from archiver.model import Record
+    from archiver.format.model import Record
+    from archiver.runs.read import Reader
 
 
 def export(
@@ -60,7 +60,7 @@ def export(
     The same archive gives the same bytes: rows are in order of universe and strategy; `json` has one metric a line, made
     for `git diff`. `tiered-json` writes all_strategies_metrics.json and one file a strategy in detailed_trades/.
     """
-    from archiver.load import one_run, records_of
+    from archiver.runs.read import one_run, records_of
 
     call = Call.of(ctx)
     form = _format_of(form, output, as_json=call.json)
@@ -80,7 +80,7 @@ def export(
 
 
 def _format_of(wanted: str | None, output: str | None, *, as_json: bool) -> str:
-    from archiver.export import FORMATS
+    from archiver.interop.export import FORMATS
 
     chosen = wanted or PurePosixPath(output or "").suffix.removeprefix(".").lower() or "json"
     if chosen not in FORMATS:
@@ -92,9 +92,9 @@ def _format_of(wanted: str | None, output: str | None, *, as_json: bool) -> str:
 
 
 def _tiered(call: Call, archive: Archive, records: Sequence[Record], output: str) -> None:
-    from archiver.config import load_settings
-    from archiver.export import export_tiered, target_of
-    from archiver.load import Reader
+    from archiver.config.settings import load_settings
+    from archiver.interop.export import export_tiered, target_of
+    from archiver.runs.read import Reader
     from archiver.store import open_store
 
     target = target_of(open_store(output, storage_options=load_settings(url=output).storage_options))
@@ -134,8 +134,8 @@ def _tiered(call: Call, archive: Archive, records: Sequence[Record], output: str
 def _metrics(
     call: Call, archive: Archive, records: Sequence[Record], form: str, output: str | None, *, history: bool
 ) -> None:
-    from archiver.export import export_metrics
-    from archiver.load import Reader
+    from archiver.interop.export import export_metrics
+    from archiver.runs.read import Reader
     from archiver.store import local_path
 
     reader = Reader(archive.store)
@@ -165,8 +165,8 @@ def _metrics(
 def _metrics_to_url(
     call: Call, reader: Reader, records: Sequence[Record], form: str, output: str, *, history: bool
 ) -> None:
-    from archiver.config import load_settings
-    from archiver.export import export_metrics
+    from archiver.config.settings import load_settings
+    from archiver.interop.export import export_metrics
     from archiver.store import open_store
 
     folder, _, name = output.rpartition("/")

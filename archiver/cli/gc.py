@@ -24,9 +24,9 @@ def gc(
     Finds what crashed saves left, too. Others may save, load and prune meanwhile; only a save that takes longer
     than the grace is in danger.
     """
+    from archiver.base.humanize import size
     from archiver.cli.output import print_table
-    from archiver.gc import WHY
-    from archiver.readable import size
+    from archiver.retention.gc import WHY
 
     call = Call.of(ctx)
     archive = call.archive()

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archiver.base.humanize import counted
 from archiver.cli.call import Call
-from archiver.readable import counted
 
 if TYPE_CHECKING:
-    from archiver.importing import Report
+    from archiver.interop.importing import Report
 
 
 def import_(
@@ -39,8 +39,8 @@ def import_(
     _metadata.json, merged metrics as Parquet, and folders YYYYMMDD_HHMMSS_mmm/{results,code,metadata}. What was imported
     before is not imported again. Damaged files are named, and the exit code is 3.
     """
-    from archiver.config import load_settings
-    from archiver.importing import find, import_results, known_imports, open_source
+    from archiver.config.settings import load_settings
+    from archiver.interop.importing import find, import_results, known_imports, open_source
 
     call = Call.of(ctx)
     archive = call.archive()

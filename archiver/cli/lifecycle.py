@@ -12,9 +12,9 @@ from archiver.cli.rules import document, print_plan, rule_document, totals, warn
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
-    from archiver.lifecycle import RulesPlan
-    from archiver.policy import Policy
-    from archiver.rules import Wishes
+    from archiver.retention.bucket_rules import Wishes
+    from archiver.retention.bucket_rules.lifecycle import RulesPlan
+    from archiver.retention.policy import Policy
 
 lifecycle = typer.Typer(
     help="Rules that an S3 bucket carries out by itself: expiry of details by age, moves to colder storage classes, "
@@ -70,9 +70,9 @@ def show(
     ] = False,
 ) -> None:
     """Show the bucket's rules, whose they are, and which of them would harm the archive."""
+    from archiver.base.humanize import printable
     from archiver.cli.output import print_table
-    from archiver.lifecycle import pins_at_risk, read
-    from archiver.readable import printable
+    from archiver.retention.bucket_rules.lifecycle import pins_at_risk, read
 
     call = Call.of(ctx)
     archive = call.archive()
@@ -147,7 +147,7 @@ def apply(
 
     Where the server does not keep them as they were sent, the former rules are put back.
     """
-    from archiver.lifecycle import apply as write
+    from archiver.retention.bucket_rules.lifecycle import apply as write
 
     call = Call.of(ctx)
     archive = call.archive()
@@ -182,10 +182,10 @@ def simulate(
     days: Annotated[int | None, typer.Option("--days", min=0, help="Only the next so many days.")] = None,
 ) -> None:
     """Say which object meets which rule on which day: planned rules and those of others together."""
+    from archiver.base.humanize import size
     from archiver.cli.output import print_table
-    from archiver.lifecycle import read
-    from archiver.lifecycle import simulate as events_of
-    from archiver.readable import size
+    from archiver.retention.bucket_rules.lifecycle import read
+    from archiver.retention.bucket_rules.lifecycle import simulate as events_of
 
     call = Call.of(ctx)
     archive = call.archive()
@@ -222,10 +222,10 @@ def _until(events: Any, days: int | None) -> Any:
 
 
 def _policies(call: Call, within: str | None, universe: str, tags: list[str] | None) -> list[Policy]:
-    from archiver.address import shown_url
-    from archiver.config import load_settings
+    from archiver.base.address import shown_url
+    from archiver.config.settings import load_settings
     from archiver.errors import ConfigError
-    from archiver.policy import Policy
+    from archiver.retention.policy import Policy
     from archiver.upkeep import Configured
 
     if within == "never":
@@ -246,9 +246,9 @@ def _wishes(
     old_versions: str | None,
     min_size: str | None,
 ) -> Wishes:
-    from archiver.config import load_settings
+    from archiver.config.settings import load_settings
     from archiver.errors import ConfigError
-    from archiver.rules import Wishes
+    from archiver.retention.bucket_rules import Wishes
 
     settings = load_settings(call.url)
     other = settings.elsewhere("lifecycle")
@@ -267,7 +267,7 @@ def _wishes(
 
 
 def _plan(call: Call, archive: Archive, policies: list[Policy], wishes: Wishes) -> RulesPlan:
-    from archiver.lifecycle import plan
+    from archiver.retention.bucket_rules.lifecycle import plan
 
     if archive.store.bucket_api() is None:
         return plan(archive.store, (), {}, policies, wishes)  # says that there is no bucket

@@ -51,7 +51,7 @@ def metrics(
     The newest run of a universe counts; --history shows all. NaN and missing values sort last.
     """
     from archiver.cli.output import paged, print_table
-    from archiver.selection import KEYS
+    from archiver.query.selection import KEYS
 
     call = Call.of(ctx)
     chosen = format_of(form, output, as_json=call.json)
@@ -86,8 +86,8 @@ def metrics(
 def _columns_to_read(wanted: list[str] | None, sort: str | None, where: str | None) -> list[str] | None:
     if wanted is None:
         return None
-    from archiver.expression import Expression
-    from archiver.selection import KEYS
+    from archiver.query.expression import Expression
+    from archiver.query.selection import KEYS
 
     names = [*wanted]
     if sort:
@@ -98,14 +98,14 @@ def _columns_to_read(wanted: list[str] | None, sort: str | None, where: str | No
 
 
 def _select(table: pa.Table, where: str | None, sort: str | None) -> pa.Table:
-    from archiver.selection import Ask, take
+    from archiver.query.selection import Ask, take
 
     keys = ((sort.removeprefix("-"), not sort.startswith("-")),) if sort else ()
     return take(table, Ask(where=where or "", sort=keys))
 
 
 def _leading(names: list[str], sort: str | None) -> list[str]:
-    from archiver.selection import KEYS, LEADING
+    from archiver.query.selection import KEYS, LEADING
 
     first = ["strategy_name", "universe"]
     if sort:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from archiver.readable import cell
+from archiver.base.humanize import cell
 
 if TYPE_CHECKING:
     from rich.console import Console

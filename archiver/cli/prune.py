@@ -9,9 +9,9 @@ import typer
 from archiver.cli.call import Call
 
 if TYPE_CHECKING:
-    from archiver.plan import Plan
-    from archiver.policy import Policy
-    from archiver.prune import Pruned
+    from archiver.retention.plan import Plan
+    from archiver.retention.policy import Policy
+    from archiver.retention.prune import Pruned
 
 
 def prune(
@@ -78,7 +78,7 @@ def prune(
         if call.json:
             call.print_json({**plan.document(), "applied": False})
         elif plan.share > most:
-            from archiver.plan import max_remove_option
+            from archiver.retention.plan import max_remove_option
 
             call.say(
                 f"--apply would refuse: this is more than {most:.0%} of the runs; add {max_remove_option(plan.share)}"
@@ -101,7 +101,7 @@ def _policy(
 ) -> list[Policy]:
     """Return the policy that the options make, or none when no rule is among them."""
     from archiver.errors import ConfigError
-    from archiver.policy import Policy
+    from archiver.retention.policy import Policy
 
     if tiers not in ("all", "2"):
         raise ConfigError(f"--tiers is {tiers!r}: give all, or 2 for details only")
@@ -122,8 +122,8 @@ def _policy(
 
 
 def _show(plan: Plan, *, kept: bool) -> None:
+    from archiver.base.humanize import age, size
     from archiver.cli.output import print_table
-    from archiver.readable import age, size
 
     shown = plan.decisions if kept else plan.removals
     rows: list[list[Any]] = [
@@ -142,7 +142,7 @@ def _show(plan: Plan, *, kept: bool) -> None:
 
 
 def _report(call: Call, plan: Plan, done: Pruned) -> None:
-    from archiver.readable import counted
+    from archiver.base.humanize import counted
 
     failed = {run: str(error) for run, error in done.failed.items()}
     gone = {*done.removed, *done.reduced}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
+from archiver.base.humanize import json_bytes
 from archiver.cli.call import Call
-from archiver.readable import json_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa

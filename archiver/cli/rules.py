@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from archiver.cli.call import Call
-    from archiver.lifecycle import BucketRules, RulesPlan
-    from archiver.rules import Estimate, Event, Rule
+    from archiver.retention.bucket_rules import Estimate, Event, Rule
+    from archiver.retention.bucket_rules.lifecycle import BucketRules, RulesPlan
 
 
 def print_plan(call: Call, made: RulesPlan) -> None:
     """Print what changes rule by rule, and what moves cost."""
+    from archiver.base.humanize import printable
     from archiver.cli.output import print_table
-    from archiver.readable import printable
 
     change, before = made.change, made.before
     marked = [("-", change.remove), ("+", change.add), ("=", change.stay), (" ", change.others)]
@@ -44,7 +44,7 @@ def print_plan(call: Call, made: RulesPlan) -> None:
 
 
 def _estimate_row(item: Estimate) -> list[Any]:
-    from archiver.readable import number, size
+    from archiver.base.humanize import number, size
 
     def money(value: float | None) -> str:
         return "?" if value is None else number(value)
@@ -104,7 +104,7 @@ def totals(events: list[Event]) -> str:
     """Say how many objects each action meets, and their size."""
     from collections import Counter
 
-    from archiver.readable import size
+    from archiver.base.humanize import size
 
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()

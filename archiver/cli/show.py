@@ -12,7 +12,7 @@ from archiver.cli.call import Call
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
-    from archiver.model import Run
+    from archiver.format.model import Run
 
 
 def show(
@@ -23,8 +23,8 @@ def show(
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="So many of the best strategies.")] = 10,
 ) -> None:
     """Show one run: what it holds, what it takes, and its best strategies."""
+    from archiver.base.humanize import age, moment, run_document, size
     from archiver.cli.output import print_pairs, print_table
-    from archiver.readable import age, moment, run_document, size
 
     call = Call.of(ctx)
     archive = call.archive()
@@ -65,9 +65,9 @@ def show(
 
 def _equity(archive: Archive, run: Run, names: list[str]) -> list[str]:
     """Draw the equity of those strategies whose details were kept; a damaged one is left to `verify`."""
+    from archiver.base.humanize import numbers, sparkline
     from archiver.errors import ArchiverError
-    from archiver.load import Reader
-    from archiver.readable import numbers, sparkline
+    from archiver.runs.read import Reader
 
     record, reader = archive.record(run.id), Reader(archive.store)
     details = {detail.strategy: detail for detail in record.details}
@@ -83,7 +83,7 @@ def _equity(archive: Archive, run: Run, names: list[str]) -> list[str]:
 
 def _best(archive: Archive, run: Run, limit: int) -> list[dict[str, Any]]:
     """Return the best strategies of a run by what it was ranked by, with a few well-known metrics."""
-    from archiver.selection import LEADING, Ask, take
+    from archiver.query.selection import LEADING, Ask, take
 
     if not run.rank_by or not limit:
         return []

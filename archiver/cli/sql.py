@@ -37,8 +37,8 @@ def sql(
     bytes, tags, top_n, rank_by, note). NaN is NULL.
     """
     from archiver.cli.output import print_table
-    from archiver.load import Reader, records_of
-    from archiver.sql import query
+    from archiver.query.sql import query
+    from archiver.runs.read import Reader, records_of
 
     call = Call.of(ctx)
     chosen = format_of(form, output, as_json=call.json)

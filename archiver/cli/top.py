@@ -45,7 +45,7 @@ def top(
 
     Strategies without the metric (None, NaN) have no place. See `metrics` for more columns and formats.
     """
-    from archiver.selection import Ask, choose
+    from archiver.query.selection import Ask, choose
 
     call = Call.of(ctx)
     archive = call.archive()
@@ -71,8 +71,8 @@ def top(
 def _metric(archive: Archive, by: str | None) -> tuple[str, bool]:
     """Return what to rank by, and whether the greatest comes first."""
     from archiver.errors import ConfigError
-    from archiver.ranking import RANK_BY
-    from archiver.selection import score_of
+    from archiver.query.selection import score_of
+    from archiver.runs.ranking import RANK_BY
 
     if by and by.strip("-"):
         return by.removeprefix("-"), not by.startswith("-")
@@ -85,8 +85,8 @@ def _metric(archive: Archive, by: str | None) -> tuple[str, bool]:
 
 def _load(archive: Archive, metric: str, universe: str | None, where: str | None) -> pa.Table:
     """Read the metric, what the filter needs, and a few metrics that most people look at."""
-    from archiver.expression import Expression
-    from archiver.selection import KEYS, LEADING
+    from archiver.query.expression import Expression
+    from archiver.query.selection import KEYS, LEADING
 
     there = {name for record in archive.records() for name in record.metrics}
     asked = Expression(where).columns if where else ()
@@ -153,8 +153,8 @@ def _bar(share: float, width: int) -> str:
 
 def _spread(column: pa.ChunkedArray) -> str:
     """Draw how the values of all strategies are spread: counts between the least and the greatest."""
-    from archiver.readable import number, sparkline
-    from archiver.selection import finite
+    from archiver.base.humanize import number, sparkline
+    from archiver.query.selection import finite
 
     values = sorted(finite(column))
     if len(values) < 2 or values[0] == values[-1]:

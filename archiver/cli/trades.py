@@ -73,7 +73,7 @@ def trades(
 
 def _outline(archive: Archive, strategy: str, universe: str | None, run: str | None) -> dict[str, Any]:
     """Read all of a strategy but its trades, which are at hand."""
-    from archiver.load import Reader, one_run, records_of
+    from archiver.runs.read import Reader, one_run, records_of
 
     reader = Reader(archive.store)
     if run:
@@ -84,7 +84,7 @@ def _outline(archive: Archive, strategy: str, universe: str | None, run: str | N
 
 
 def _select(table: pa.Table, where: str | None, columns: str | None) -> pa.Table:
-    from archiver.expression import Expression, known_column
+    from archiver.query.expression import Expression, known_column
 
     if where:
         table = table.filter(Expression(where).mask(table))
@@ -98,7 +98,7 @@ def _leading(table: pa.Table) -> list[str]:
     """Choose what a terminal shows of the columns there are; all are in csv, json and parquet."""
     import pyarrow as pa
 
-    from archiver.selection import OF_TRADES
+    from archiver.query.selection import OF_TRADES
 
     leading = [name for name in OF_TRADES if name in table.column_names]
     flat = [field.name for field in table.schema if not pa.types.is_nested(field.type)]
@@ -107,9 +107,9 @@ def _leading(table: pa.Table) -> list[str]:
 
 def _print_summary(detail: dict[str, Any]) -> None:
     """Print who the strategy is, its leading metrics, and its equity as a line of blocks."""
+    from archiver.base.humanize import number, numbers, sparkline
     from archiver.cli.output import console, print_pairs
-    from archiver.readable import number, numbers, sparkline
-    from archiver.selection import LEADING
+    from archiver.query.selection import LEADING
 
     metrics = detail["metrics"]
     pairs: list[tuple[str, Any]] = [

@@ -12,7 +12,7 @@ from archiver.cli.call import Call
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
-    from archiver.tree import Index, Item
+    from archiver.query.tree import Index, Item
 
 SORTS = ("name", "size", "objects")
 _ALL = 2**62
@@ -47,7 +47,7 @@ def tree(
     """
     from archiver.cli.output import paged
     from archiver.errors import ConfigError
-    from archiver.tree import index_of
+    from archiver.query.tree import index_of
 
     call = Call.of(ctx)
     if sort not in SORTS:
@@ -83,7 +83,7 @@ def _require(archive: Archive, index: Index, prefix: str) -> None:
 
 
 def _root(index: Index, prefix: str) -> Item:
-    from archiver.tree import Item, folder
+    from archiver.query.tree import Item, folder
 
     if index.keys[0] == prefix:
         entry = index.entries[0]
@@ -93,7 +93,7 @@ def _root(index: Index, prefix: str) -> Item:
 
 
 def _fill(index: Index, node: _Node, depth: int, limit: int, sort: str, after: str = "") -> None:
-    from archiver.tree import folder
+    from archiver.query.tree import folder
 
     items = folder(index, node.item.key, after, _ALL).items
     if sort != "name":
@@ -133,8 +133,8 @@ def _print(url: str, root: _Node) -> None:
     """Print drawn lines on a terminal, whole keys where output is piped."""
     import sys
 
+    from archiver.base.humanize import size
     from archiver.cli.output import print_table
-    from archiver.readable import size
 
     if sys.stdout.isatty():
         first = [root.item.key or url, size(root.item.size), root.item.objects, None]
@@ -147,13 +147,13 @@ def _print(url: str, root: _Node) -> None:
 
 
 def _row(name: str, item: Item) -> list[Any]:
-    from archiver.readable import age, size
+    from archiver.base.humanize import age, size
 
     return [name, size(item.size), item.objects, age(item.modified) if item.modified else None]
 
 
 def _drawn(node: _Node, guide: str = "") -> Iterator[list[Any]]:
-    from archiver.readable import size
+    from archiver.base.humanize import size
 
     for entry in node.entries:
         last = entry is node.entries[-1] and not node.hidden

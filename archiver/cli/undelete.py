@@ -21,7 +21,7 @@ def undelete(
     This works until `archiver gc --apply` has freed it, which it does after its grace (7 days). A run whose details are
     gone from the store meanwhile comes back without them.
     """
-    from archiver.readable import run_document
+    from archiver.base.humanize import run_document
 
     call = Call.of(ctx)
     archive = call.archive()
@@ -36,8 +36,8 @@ def undelete(
     if call.json:
         call.print_json({"runs": [run_document(one) for one in runs]})
         return
+    from archiver.base.humanize import age, size
     from archiver.cli.output import print_table
-    from archiver.readable import age, size
 
     rows = [[one.id, one.universe, age(one.created), size(one.bytes), ", ".join(one.tags)] for one in runs]
     if rows:

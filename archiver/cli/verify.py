@@ -10,7 +10,7 @@ import typer
 from archiver.cli.call import Call
 
 if TYPE_CHECKING:
-    from archiver.verify import Report
+    from archiver.health.verify import Report
 
 
 def verify(
@@ -63,8 +63,8 @@ def verify(
 
 
 def _show(call: Call, report: Report, *, reading: bool) -> None:
+    from archiver.base.humanize import counted, size
     from archiver.cli.output import print_table
-    from archiver.readable import counted, size
 
     if report.problems:
         rows = [[problem.run, problem.key, problem.what] for problem in report.problems]

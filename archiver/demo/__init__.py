@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError, IntegrityError
-from archiver.layout import code_key
+from archiver.format.layout import code_key
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
-    from archiver.model import Run
+    from archiver.format.model import Run
 
 UNIVERSES = ("goog_daily", "eurusd_hourly")
 TOP_N = 25
@@ -60,8 +60,8 @@ def search(tasks: list[tuple[str, str, dict[str, Any]]]) -> Iterator[dict[str, A
 
 
 def _one(task: tuple[str, str, dict[str, Any]]) -> dict[str, Any]:
-    from archiver.backtesting import from_backtesting
     from archiver.demo.strategies import backtest
+    from archiver.engines.backtesting import from_backtesting
 
     universe, strategy, params = task
     return from_backtesting(backtest(universe, strategy, params), params=params, bars=_BARS)

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
-from archiver.address import shown_url
+from archiver.base.address import shown_url
 from archiver.errors import (
     AccessError,
     ArchiverError,
@@ -24,8 +24,8 @@ from archiver.errors import (
     NotFoundError,
     StorageError,
 )
-from archiver.model import Entry
 from archiver.store.contract import Store, check_key, check_prefix
+from archiver.store.entry import Entry
 from archiver.store.ranges import check_range, open_ranges
 from archiver.store.seekable import Frames
 

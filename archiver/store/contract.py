@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, TypeVar
 
 from archiver.errors import AccessError, ConfigError, StorageError
-from archiver.model import Entry
+from archiver.store.entry import Entry
 
 if TYPE_CHECKING:
     from archiver.store.bucket import BucketApi

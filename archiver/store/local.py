@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from archiver.errors import AccessError, ConfigError, NotFoundError, StorageError, StorageFullError
-from archiver.model import Entry
 from archiver.store.contract import TEMPORARY, Store, check_key, check_prefix, taken_error
 from archiver.store.durable import CREATE, READ, link_new, read_range, remove, sync, sync_folder, write_all
+from archiver.store.entry import Entry
 
 _WORKERS = 8
 _CHUNK = 1 << 20

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from archiver.address import is_local, scheme_of, shown_url
+from archiver.base.address import is_local, scheme_of, shown_url
 from archiver.errors import ConfigError
 from archiver.store.contract import Store, check_key
 from archiver.store.failures import judge

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO, TypeVar, cast
 
 from archiver.errors import NotFoundError, StorageError
-from archiver.model import Entry
 from archiver.store.contract import TEMPORARY, Store, check_key, check_prefix, reopened, taken_error
+from archiver.store.entry import Entry
 from archiver.store.ranges import check_range, open_ranges, probe_clock
 from archiver.store.request import WORKERS
 from archiver.store.retry import DEADLINE, Retry

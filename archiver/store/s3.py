@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any, BinaryIO, TypeVar
 
 from archiver.errors import ConfigError, NotFoundError, StorageError
-from archiver.model import Entry
 from archiver.store.bucket import BucketApi, pass_rules_through
 from archiver.store.contract import Store, check_key, check_prefix, reopened, taken_error
+from archiver.store.entry import Entry
 from archiver.store.failures import NO_CONDITION, code_of, judge_response, response_of, status_of
 from archiver.store.ranges import check_range, open_ranges, probe_clock
 from archiver.store.request import (

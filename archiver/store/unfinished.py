@@ -7,7 +7,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import AccessError, NotFoundError, StorageError
-from archiver.model import Entry
+from archiver.store.entry import Entry
 from archiver.store.failures import status_of
 
 if TYPE_CHECKING:

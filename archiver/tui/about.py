@@ -11,8 +11,8 @@ from textual.containers import VerticalScroll
 from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
-from archiver.model import CodeFile, Record, Run
-from archiver.readable import age, captured, counted, moment, size
+from archiver.base.humanize import age, captured, counted, moment, size
+from archiver.format.model import CodeFile, Record, Run
 from archiver.tui.cells import at_right, plain, shown
 from archiver.tui.data import Source
 from archiver.tui.page import Page

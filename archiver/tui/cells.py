@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
-from archiver.readable import cell, printable
+from archiver.base.humanize import cell, printable
 
 LONGEST = 44
 _EIGHTHS = " ▏▎▍▌▋▊▉"

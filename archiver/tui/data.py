@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, NotKeptError, StorageError
-from archiver.load import Reader, records_of
-from archiver.model import Record, Run
-from archiver.runs import reachable, run_of
-from archiver.selection import score_of
-from archiver.tree import Folder, Index, Preview, folder, index_of, preview
+from archiver.format.model import Record, Run
+from archiver.query.selection import score_of
+from archiver.query.tree import Folder, Index, Preview, folder, index_of, preview
+from archiver.runs.graph import reachable
+from archiver.runs.read import Reader, records_of
+from archiver.runs.records import run_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,8 +9,8 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
-from archiver.model import Run
-from archiver.readable import age, counted, size
+from archiver.base.humanize import age, counted, size
+from archiver.format.model import Run
 from archiver.tui.about import AboutRun
 from archiver.tui.cells import at_right, shown
 from archiver.tui.data import Scope, Source, Universe

@@ -8,8 +8,8 @@ from rich.text import Text
 from textual.widget import Widget
 from textual.widgets import TextArea
 
-from archiver.readable import printable
-from archiver.tree import Preview
+from archiver.base.humanize import printable
+from archiver.query.tree import Preview
 from archiver.tui.cells import plain, shown
 from archiver.tui.data import Source
 from archiver.tui.page import Page

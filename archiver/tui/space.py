@@ -8,8 +8,8 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Static
 
-from archiver.readable import age, counted, size
-from archiver.tree import Folder, Item
+from archiver.base.humanize import age, counted, size
+from archiver.query.tree import Folder, Item
 from archiver.tui.cells import at_right, bar, shown
 from archiver.tui.data import Source
 from archiver.tui.page import COMMON, Page

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 from archiver.errors import ConfigError
-from archiver.selection import KEYS, LEADING, Ask, choose
+from archiver.query.selection import KEYS, LEADING, Ask, choose
 from archiver.tui.about import AboutRun
 from archiver.tui.cells import header, plain, shown
 from archiver.tui.choice import Choice

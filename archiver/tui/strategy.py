@@ -11,8 +11,8 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Static
 
-from archiver.readable import counted
-from archiver.selection import OF_TRADES
+from archiver.base.humanize import counted
+from archiver.query.selection import OF_TRADES
 from archiver.tui.cells import header, plain, shown
 from archiver.tui.data import Source, Strategy, numeric
 from archiver.tui.page import COMMON, Page

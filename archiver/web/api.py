@@ -13,7 +13,8 @@ from urllib.parse import quote
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
-from archiver import __version__, tree
+from archiver import __version__
+from archiver.base.humanize import json_bytes, run_document
 from archiver.errors import (
     AccessError,
     ArchiverError,
@@ -23,11 +24,11 @@ from archiver.errors import (
     NotFoundError,
     StorageError,
 )
-from archiver.expression import known_column
-from archiver.load import FIRST
-from archiver.readable import json_bytes, run_document
-from archiver.runs import reachable
-from archiver.selection import Ask, parse_sort
+from archiver.query import tree
+from archiver.query.expression import known_column
+from archiver.query.selection import Ask, parse_sort
+from archiver.runs.graph import reachable
+from archiver.runs.read import FIRST
 from archiver.web.export import PIECE, TYPES, apart, stream
 
 if TYPE_CHECKING:

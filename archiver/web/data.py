@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from archiver.archive import Archive
 from archiver.errors import IntegrityError
-from archiver.load import FIRST, Reader
-from archiver.model import Record, Run
-from archiver.runs import reachable, run_of
-from archiver.selection import LEADING, score_of
-from archiver.snapshot import Snapshot
-from archiver.usage import Usage
+from archiver.format.model import Record, Run
+from archiver.health.usage import Usage
+from archiver.query.selection import LEADING, score_of
+from archiver.runs.graph import reachable
+from archiver.runs.read import FIRST, Reader
+from archiver.runs.records import run_of
+from archiver.runs.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import pyarrow as pa

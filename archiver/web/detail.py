@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from archiver.codec.detail import decode_detail
-from archiver.codec.tapes import cut_windows
 from archiver.errors import NotFoundError
-from archiver.load import records_of
-from archiver.model import Detail, Record
+from archiver.format.detail import decode_detail
+from archiver.format.model import Detail, Record
+from archiver.format.tapes import cut_windows
+from archiver.runs.read import records_of
 from archiver.web.curves import floats, when
 from archiver.web.data import Data, Metrics, Recent
 
@@ -89,7 +89,7 @@ class Details:
             ]
 
         assert record.tier2 is not None  # noqa: S101 - a strategy is only read where there is one
-        from archiver.codec.detail import trades_table
+        from archiver.format.detail import trades_table
 
         return trades_table(data.parquet(record.tier2), strategy.detail, [name], cut)[name][trade].as_py()
 

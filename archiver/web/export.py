@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from archiver.base.humanize import json_bytes
 from archiver.errors import ConfigError
-from archiver.readable import json_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa

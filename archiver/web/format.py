@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from archiver.readable import counted as counted
-from archiver.readable import price
-from archiver.readable import shortened as shortened
-from archiver.readable import size as size  # as a terminal shows them
+from archiver.base.humanize import counted as counted
+from archiver.base.humanize import price
+from archiver.base.humanize import shortened as shortened
+from archiver.base.humanize import size as size  # as a terminal shows them
 
 NONE = "–"
 _UNITS = (

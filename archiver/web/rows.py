@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
-from archiver.expression import known_column
-from archiver.selection import Ask, choose
+from archiver.query.expression import known_column
+from archiver.query.selection import Ask, choose
 from archiver.web.data import Metrics, Recent
 
 if TYPE_CHECKING:

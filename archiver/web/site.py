@@ -14,8 +14,8 @@ from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 from flask import Flask
 
-from archiver.tree import Objects
-from archiver.verify import Report
+from archiver.health.verify import Report
+from archiver.query.tree import Objects
 from archiver.web import api, links, parts
 from archiver.web.asked import look_first
 from archiver.web.data import Data, Recent

@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import archiver
-from archiver import layout
 from archiver.archive import Archive
-from archiver.codec.parquet import ref_of
-from archiver.runs import Writer, draft_run
+from archiver.format import layout
+from archiver.format.parquet import ref_of
+from archiver.runs.write import Writer, draft_run
 from archiver.store import open_store
 
 from . import workload

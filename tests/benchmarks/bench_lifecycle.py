@@ -21,15 +21,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from archiver import layout
-from archiver.codec.records import encode_record
 from archiver.errors import NotFoundError, StorageError
-from archiver.gc import collect
-from archiver.model import Code, CodeFile, Entry, Record, Ref
-from archiver.policy import Policy
-from archiver.prune import plan_prune
+from archiver.format import layout
+from archiver.format.model import Code, CodeFile, Record, Ref
+from archiver.format.records import encode_record
+from archiver.health.verify import verify
+from archiver.retention.gc import collect
+from archiver.retention.policy import Policy
+from archiver.retention.prune import plan_prune
 from archiver.store import Store, open_store
-from archiver.verify import verify
+from archiver.store.entry import Entry
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 BIN = Path(sys.executable).parent

@@ -9,7 +9,7 @@ import pytest
 from werkzeug.test import Client
 
 import archiver
-from archiver import layout
+from archiver.format import layout
 from archiver.web import links
 from archiver.web.pages import bucket
 from tests.faults import flip, truncate

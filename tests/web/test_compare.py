@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import archiver
-from archiver.readable import size
+from archiver.base.humanize import size
 from archiver.web import links
 from archiver.web.pages.compare import _difference, _differs
 from tests.web.conftest import UNIVERSE, Made, callback

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from archiver import readable
+from archiver.base import humanize
 from archiver.errors import ConfigError
 from archiver.web import format as fmt
 from archiver.web import links
@@ -102,4 +102,4 @@ def test_whole_numbers_only():
 
 def test_integers_beyond_any_float() -> None:
     assert fmt.number(-(10**400)) == "−1.000e+400"
-    assert readable.number(10**400) == "1.000e+400"
+    assert humanize.number(10**400) == "1.000e+400"

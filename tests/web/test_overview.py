@@ -10,7 +10,7 @@ from typing import Any
 from werkzeug.test import Client
 
 import archiver
-from archiver.readable import size
+from archiver.base.humanize import size
 from archiver.web.data import growth
 from archiver.web.pages import history
 from tests.web.conftest import UNIVERSE, Made, callback, guarded

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from archiver.errors import ConfigError
-from archiver.selection import Ask, parse_sort
+from archiver.query.selection import Ask, parse_sort
 from archiver.web.data import Metrics
 from archiver.web.rows import Scale, Views, ask_of, cloud, numeric_columns
 from tests.test_selection import TABLE

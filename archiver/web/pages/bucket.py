@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from dash import html
 
-from archiver import layout, tree
 from archiver.errors import ArchiverError, IntegrityError
-from archiver.model import Entry
-from archiver.runs import reachable
+from archiver.format import layout
+from archiver.health.verify import compare
+from archiver.query import tree
+from archiver.runs.graph import reachable
 from archiver.store.cold import warmth
-from archiver.verify import compare
+from archiver.store.entry import Entry
 from archiver.web import code, links, parts
 from archiver.web import format as fmt
 from archiver.web.data import plain_value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from archiver.selection import parse_sort
+from archiver.query.selection import parse_sort
 from archiver.web import format as fmt
 from archiver.web.data import Metrics
 from archiver.web.rows import is_number

@@ -9,8 +9,8 @@ from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 
 from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotFoundError, NotKeptError
-from archiver.model import Record
-from archiver.selection import Ask
+from archiver.format.model import Record
+from archiver.query.selection import Ask
 from archiver.web import code, curves, figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.data import Metrics

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
 
-from archiver.model import Record
+from archiver.format.model import Record
 from archiver.web import figures
 from archiver.web import format as fmt
 from archiver.web.data import growth

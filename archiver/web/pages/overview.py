@@ -9,9 +9,9 @@ from dash import dcc, html, no_update
 from dash.dependencies import Input, Output
 
 from archiver.errors import IntegrityError
-from archiver.model import Run
-from archiver.selection import Ask
-from archiver.verify import Verified, last_verified
+from archiver.format.model import Run
+from archiver.health.verify import Verified, last_verified
+from archiver.query.selection import Ask
 from archiver.web import figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.pages import history, storage

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from dash import html
 
-from archiver import layout
-from archiver.codec.text import loads
+from archiver.base.humanize import captured
 from archiver.errors import NotFoundError
-from archiver.model import Record, Run
-from archiver.readable import captured
-from archiver.runs import reachable
+from archiver.format import layout
+from archiver.format.model import Record, Run
+from archiver.format.text import loads
+from archiver.runs.graph import reachable
 from archiver.web import code, links, parts
 from archiver.web import format as fmt
 from archiver.web.parts import Page

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dash import html
 
-from archiver.model import Run
+from archiver.format.model import Run
 from archiver.web import format as fmt
 from archiver.web import links, parts
 from archiver.web.data import growth

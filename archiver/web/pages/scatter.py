@@ -9,7 +9,7 @@ from dash import ClientsideFunction, dcc, html, no_update
 from dash.dependencies import Input, Output, State
 
 from archiver.errors import ConfigError
-from archiver.expression import known_column
+from archiver.query.expression import known_column
 from archiver.web import figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.pages import columns

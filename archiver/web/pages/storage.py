@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from dash import html
 
-from archiver import layout
 from archiver.errors import ArchiverError
+from archiver.format import layout
 from archiver.web import format as fmt
 from archiver.web import links, parts
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
-    from archiver.usage import Usage
+    from archiver.health.usage import Usage
 
 _KINDS = (
     ("Metrics", "tier 1", ("tier1",), layout.TIER1),

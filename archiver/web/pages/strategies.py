@@ -9,7 +9,7 @@ from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 
 from archiver.errors import NotFoundError
-from archiver.selection import LEADING
+from archiver.query.selection import LEADING
 from archiver.web import format as fmt
 from archiver.web import links, parts
 from archiver.web.data import Metrics, plain_value

@@ -9,7 +9,7 @@ from dash import dcc, html
 from dash.dependencies import Input, Output, State
 
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, NotKeptError, StorageError
-from archiver.model import Record
+from archiver.format.model import Record
 from archiver.web import curves, figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.detail import Strategy

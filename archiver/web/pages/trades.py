@@ -8,7 +8,7 @@ import dash_ag_grid as dag
 from dash import ClientsideFunction, html
 from dash.dependencies import Input, Output, State
 
-from archiver.selection import OF_TRADES, Ask
+from archiver.query.selection import OF_TRADES, Ask
 from archiver.web import figures, parts
 from archiver.web import format as fmt
 from archiver.web.bars import trade_figure

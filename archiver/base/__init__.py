@@ -1,0 +1,1 @@
+"""What knows nothing of archives: addresses, words for people, the script that was started."""

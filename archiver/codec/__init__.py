@@ -1,1 +1,0 @@
-"""How values become bytes and come back as the very same values. No I/O happens here."""

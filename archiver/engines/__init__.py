@@ -1,0 +1,1 @@
+"""Results of backtesting engines, turned into what archiver keeps."""

@@ -1,0 +1,308 @@
+"""Tier 2: the full detail of the TOP N as one Parquet object, one row a strategy, a few strategies a row group.
+
+Columns: strategy_name, rank, metrics (JSON text, exact), trades (list of structs), equity_curve, drawdown_curve
+(lists of doubles); and only where needed: trades_text, drawdown_rule, `<curve>_ints`, `<curve>_text`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import accumulate, chain
+from typing import TYPE_CHECKING, Any
+
+from archiver.errors import ConfigError
+from archiver.format.columns import Column
+from archiver.format.curves import apply_rule, decode_curve, drawdown_rule, encode_curves
+from archiver.format.model import Detail, Ref
+from archiver.format.parquet import ParquetObject, write_parquet
+from archiver.format.rows import Encoded, decode_rows, encode_rows
+from archiver.format.tapes import Tape, window_column, window_keys
+from archiver.format.text import columns_to_lists, dumps, loads, plain
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_GROUP_ROWS = 8_192
+"""Row groups hold at least so many trades: strategies share dictionaries, one strategy is still read fast."""
+
+CutWindows = Callable[[str, Sequence[tuple[int, int] | None]], list[Any]]
+"""Gives the windows of a key from their places."""
+
+
+@dataclass(slots=True)
+class Kept:
+    """One strategy whose detail is kept, as it was given."""
+
+    strategy: str
+    rank: int
+    metrics: Mapping[str, Any]
+    trades: Any = None
+    equity_curve: Any = None
+    drawdown_curve: Any = None
+
+
+@dataclass(slots=True)
+class Details:
+    """An encoded tier 2: its bytes, their Ref (without key), where each strategy is, and the tapes it points into."""
+
+    data: bytes
+    ref: Ref
+    details: tuple[Detail, ...]
+    tapes: list[Tape]
+
+
+def encode_details(kept: Sequence[Kept], known: Sequence[Tape] = ()) -> Details:
+    """Encode the details of a run's TOP N, best first; `known` are bar series that windows may be cut from.
+
+    Raises ConfigError, naming strategy and place, for a value that cannot be kept.
+    """
+    trades, texts = [], []
+    for one in kept:
+        rows, text = _trade_rows(one)
+        trades.append(rows)
+        texts.append(text)
+    flat = list(chain.from_iterable(rows for rows in trades if rows))
+    encoded, tapes = _encode_trades(flat, known)
+    if encoded is None and flat:
+        texts = [
+            dumps(plain(rows, "trades")) if rows is not None else text
+            for rows, text in zip(trades, texts, strict=True)
+        ]
+        trades = [None] * len(kept)
+    table = _table(kept, trades, texts, encoded)
+    groups = list(_groups([len(rows) if rows else 0 for rows in trades]))
+    slices = [table.slice(start, end - start) for start, end in groups]
+    facts: dict[str, Any] = {"tier": 2}
+    if encoded is not None and encoded.layout:
+        facts["trades"] = encoded.layout
+    data, ref = write_parquet(slices, facts, parts="group")
+    details = tuple(
+        Detail(kept[at].strategy, kept[at].rank, number)
+        for number, (start, end) in enumerate(groups)
+        for at in range(start, end)
+    )
+    return Details(data, ref, details, tapes)
+
+
+def decode_detail(source: ParquetObject, detail: Detail, cut: CutWindows) -> dict[str, Any]:
+    """Return one strategy's detail: strategy_name, rank, metrics, trades, equity_curve, drawdown_curve."""
+    row = _row(source, detail)
+    return {**_outline(row, detail), "trades": _decode_trades(row, source.facts.get("trades", {}), cut)}
+
+
+def decode_outline(source: ParquetObject, detail: Detail) -> dict[str, Any]:
+    """Return one strategy's detail without its trades, which take nearly all of the time."""
+    names = [
+        name for name in source.file.schema_arrow.names if not name.startswith(("trades", "strategy_name"))
+    ]
+    return _outline(_row(source, detail, names), detail)
+
+
+def _outline(row: pa.Table, detail: Detail) -> dict[str, Any]:
+    equity = decode_curve(row, "equity_curve")
+    rule = row["drawdown_rule"][0].as_py() if "drawdown_rule" in row.column_names else None
+    return {
+        "strategy_name": detail.strategy,
+        "rank": detail.rank,
+        "metrics": loads(row["metrics"][0].as_py()),
+        "equity_curve": equity,
+        "drawdown_curve": apply_rule(rule, equity) if rule else decode_curve(row, "drawdown_curve"),
+    }
+
+
+def trades_table(
+    source: ParquetObject, detail: Detail, columns: Sequence[str] | None, cut: CutWindows
+) -> pa.Table:
+    """Return one strategy's trades as a table; windows only where `columns` names them."""
+    import pyarrow as pa
+
+    layout = source.facts.get("trades", {})
+    windows: Mapping[str, str | None] = layout.get("windows", {})
+    row = _row(source, detail, ["trades", "trades_text"])
+    if "trades" not in row.column_names or not row["trades"][0].is_valid:
+        text = row["trades_text"][0].as_py() if "trades_text" in row.column_names else None
+        rows = _as_rows(loads(text)) if text is not None else []
+        encoded = encode_rows(rows, "trades") if all(type(trade) is dict for trade in rows) else None
+        if encoded is None and rows:
+            table = pa.table({"trade": pa.array([dumps(trade) for trade in rows], pa.string())})
+        else:
+            table = pa.table({}) if encoded is None else pa.Table.from_arrays(encoded.arrays, encoded.names)
+    else:
+        table = pa.Table.from_struct_array(row["trades"][0].values)
+        for name, inner in layout.get("dicts", {}).items():
+            plain_structs = _without_shapes(table[name].combine_chunks(), inner)
+            table = table.set_column(table.schema.get_field_index(name), name, plain_structs)
+        for name in windows:
+            if columns is not None and name in columns:
+                at = table.schema.get_field_index(name)
+                table = table.set_column(at, name, pa.array(_windows(table, name, windows[name], cut)))
+    hidden = {layout.get("shape"), *windows.values()} | {name for name in windows if columns is None}
+    hidden |= _never_there(table, layout)
+    shown = [name for name in table.column_names if name not in hidden]
+    if columns is None:
+        return table.select(shown)
+    if table.num_rows == 0:  # no trade says which columns there are
+        return pa.table({name: pa.nulls(0) for name in columns})
+    for name in columns:
+        if name not in shown:
+            near = get_close_matches(name, shown, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f": there are {', '.join(shown) or 'none'}"
+            raise ConfigError(f"the trades of {detail.strategy!r} have no column {name!r}{hint}")
+    return table.select(list(columns))
+
+
+def _as_rows(trades: Any) -> list[Any]:
+    """Return trades that are no list of dicts as rows: of a dict of columns, its rows; anything else is one row."""
+    columns = list(trades.values()) if type(trades) is dict else []
+    if set(map(type, columns)) == {list} and len(set(map(len, columns))) == 1:
+        return [dict(zip(trades, row, strict=True)) for row in zip(*columns, strict=True)]
+    return trades if type(trades) is list else [trades]
+
+
+def _without_shapes(array: pa.StructArray, layout: Mapping[str, Any]) -> pa.StructArray:
+    """Return dicts without the column that says each one's shape, which is ours."""
+    import pyarrow as pa
+
+    inner = layout.get("dicts", {})
+    names = [field.name for field in array.type if field.name != layout.get("shape")]
+    parts = [
+        _without_shapes(part, inner[name]) if name in inner else part
+        for name, part in zip((field.name for field in array.type), array.flatten(), strict=True)
+        if name in names
+    ]
+    return pa.StructArray.from_arrays(parts, names, mask=array.is_null())
+
+
+def _never_there(table: pa.Table, layout: Mapping[str, Any]) -> set[str]:
+    """Return the columns that only other strategies of the run have."""
+    shape, shapes = layout.get("shape"), layout.get("shapes")
+    if shape not in table.column_names:
+        return set()
+    names = [
+        name
+        for name in table.column_names
+        if name != shape and name not in layout.get("windows", {}).values()
+    ]
+    there: set[int] = set()
+    for value in table[shape].unique().to_pylist():
+        numbers = value if shapes is None else shapes[value]
+        there.update(range(len(names)) if numbers is None else (n if n >= 0 else -1 - n for n in numbers))
+    return {name for at, name in enumerate(names) if at not in there}
+
+
+def _trade_rows(one: Kept) -> tuple[list[dict[str, Any]] | None, str | None]:
+    """Return a strategy's trades as a list of dicts, or as text where they are none."""
+    rows = one.trades
+    if rows is None:
+        return None, None
+    listed = rows if type(rows) is list else columns_to_lists(rows)
+    if listed is None:
+        listed = list(rows) if isinstance(rows, list | tuple) else rows
+    if type(listed) is list:
+        if set(map(type, listed)) <= {dict}:
+            return listed, None
+        if all(isinstance(row, Mapping) for row in listed):
+            return [plain(row, f"{one.strategy}: trades[{at}]") for at, row in enumerate(listed)], None
+    return None, dumps(plain(listed, f"{one.strategy}: trades"))
+
+
+def _encode_trades(flat: list[dict[str, Any]], known: Sequence[Tape]) -> tuple[Encoded | None, list[Tape]]:
+    tapes: list[Tape] = []
+    given: dict[str, Column] = {}
+    for key in window_keys(flat):
+        column, found = window_column([row.get(key) for row in flat], sum(tape.bars for tape in tapes), known)
+        if column is not None:
+            given[key] = column
+            tapes += found
+    return encode_rows(flat, "trades", given), tapes
+
+
+def _table(
+    kept: Sequence[Kept],
+    trades: Sequence[list[dict[str, Any]] | None],
+    texts: Sequence[str | None],
+    encoded: Encoded | None,
+) -> pa.Table:
+    import pyarrow as pa
+
+    columns: dict[str, pa.Array] = {
+        "strategy_name": pa.array([one.strategy for one in kept], pa.string()),
+        "rank": pa.array([one.rank for one in kept], pa.int64()),
+        "metrics": pa.array([dumps(plain(dict(one.metrics), one.strategy)) for one in kept], pa.string()),
+    }
+    if encoded is not None:
+        offsets = [0, *accumulate(len(rows) if rows else 0 for rows in trades)]
+        columns["trades"] = pa.ListArray.from_arrays(
+            pa.array(offsets, pa.int32()),
+            pa.StructArray.from_arrays(encoded.arrays, encoded.names),
+            mask=pa.array([rows is None for rows in trades]),
+        )
+    else:
+        texts = ["[]" if rows is not None else text for rows, text in zip(trades, texts, strict=True)]
+    if any(text is not None for text in texts):
+        columns["trades_text"] = pa.array(texts, pa.string())
+    return pa.table(columns | _curves(kept))
+
+
+def _curves(kept: Sequence[Kept]) -> dict[str, pa.Array]:
+    import pyarrow as pa
+
+    equity = [plain(one.equity_curve, f"{one.strategy}: equity_curve") for one in kept]
+    drawdown = [plain(one.drawdown_curve, f"{one.strategy}: drawdown_curve") for one in kept]
+    rules = [drawdown_rule(e, d) for e, d in zip(equity, drawdown, strict=True)]
+    stored = [None if rule else curve for rule, curve in zip(rules, drawdown, strict=True)]
+    columns = encode_curves(equity, "equity_curve") | encode_curves(stored, "drawdown_curve")
+    if any(rules):
+        columns["drawdown_rule"] = pa.array(rules, pa.string())
+    return columns
+
+
+def _groups(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield (first, end) of the strategies of each row group."""
+    start, held = 0, 0
+    for at, count in enumerate(rows):
+        held += count
+        if held >= _GROUP_ROWS:
+            yield start, at + 1
+            start, held = at + 1, 0
+    if start < len(rows):
+        yield start, len(rows)
+
+
+def _row(source: ParquetObject, detail: Detail, columns: Sequence[str] | None = None) -> pa.Table:
+    names = source.file.schema_arrow.names
+    wanted = None if columns is None else [name for name in (*columns, "strategy_name") if name in names]
+    table = source.read(groups=[detail.group], columns=wanted)
+    at = table["strategy_name"].to_pylist().index(detail.strategy)
+    return table.slice(at, 1)
+
+
+def _decode_trades(row: pa.Table, layout: Mapping[str, Any], cut: CutWindows) -> Any:
+    if "trades_text" in row.column_names:
+        text = row["trades_text"][0].as_py()
+        if text is not None:
+            return loads(text)
+    if "trades" not in row.column_names or not row["trades"][0].is_valid:
+        return None
+    import pyarrow as pa
+
+    table = pa.Table.from_struct_array(row["trades"][0].values)
+    windows: Mapping[str, str | None] = layout.get("windows", {})
+    cuts = {name: _windows(table, name, full, cut) for name, full in windows.items()}
+    names = [name for name in table.column_names if name not in windows.values()]
+    arrays = [table[name].combine_chunks() for name in names]
+    return decode_rows(names, arrays, layout, cuts)
+
+
+def _windows(table: pa.Table, name: str, full: str | None, cut: CutWindows) -> list[Any]:
+    places = [
+        None if place is None else (place["begin"], place["length"]) for place in table[name].to_pylist()
+    ]
+    values = cut(name, places)
+    if full is not None:
+        for at, text in enumerate(table[full].to_pylist()):
+            if text is not None:
+                values[at] = loads(text)
+    return values

@@ -1,0 +1,243 @@
+"""Parquet bytes: how tables are written small and readable by others, and read by verified ranges.
+
+Statistics and the stored Arrow schema are left out: they are most of a small file. What Arrow's types do not say
+stands as JSON in the file's key-value metadata under `archiver`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from archiver.errors import FormatError, IntegrityError
+from archiver.format.model import Ref
+from archiver.format.text import dumps, loads
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+FORMAT = 1
+_KEY = b"archiver"
+_LEVEL = 6
+_WHOLE = 256 * 1024
+"""Objects up to this size are read in one request: a second one costs more than the bytes."""
+_FEW_ROWS = 2_000
+
+Fetch = Callable[[int, int], bytes]
+"""Reads the bytes from a start to an end offset of one object."""
+
+
+def write_parquet(tables: Iterable[pa.Table], facts: dict[str, Any], *, parts: str) -> tuple[bytes, Ref]:
+    """Write tables as the row groups of one Parquet file.
+
+    `parts` is "column" or "group": what a reader will want alone. Returns the bytes, and a Ref without its key.
+    """
+    import pyarrow.parquet as pq
+
+    out = io.BytesIO()
+    writer = None
+    for table in tables:
+        if writer is None:
+            dictionary, encodings = _encodings(table)
+            writer = pq.ParquetWriter(
+                out,
+                table.schema,
+                compression="zstd",
+                compression_level=_LEVEL,
+                use_dictionary=dictionary,
+                column_encoding=encodings,
+                dictionary_pagesize_limit=8 << 20,
+                write_statistics=False,
+                store_schema=False,
+            )
+        writer.write_table(table, row_group_size=max(1, table.num_rows))
+    if writer is None:
+        raise ValueError("a Parquet file needs at least one table")
+    writer.add_key_value_metadata({_KEY: dumps({"format": FORMAT, **facts}).encode()})
+    writer.close()
+    data = out.getvalue()
+    return data, ref_of("", data, _boundaries(data, parts))
+
+
+def ref_of(key: str, data: bytes, ends: Sequence[int] = ()) -> Ref:
+    """Describe an object's bytes: size, sha256, and the sha256 of each part that ends at one of `ends`."""
+    view = memoryview(data)
+    starts = [0, *ends]
+    parts = tuple(
+        (end, hashlib.sha256(view[start:end]).hexdigest()) for start, end in zip(starts, ends, strict=False)
+    )
+    return Ref(key, len(data), hashlib.sha256(data).hexdigest(), parts)
+
+
+def check(ref: Ref, data: bytes) -> bytes:
+    """Return the bytes if they are the object's; IntegrityError if not."""
+    if len(data) != ref.size or hashlib.sha256(data).hexdigest() != ref.sha256:
+        wrong = (
+            "its content is not what its record says"
+            if len(data) == ref.size
+            else f"it has {len(data):,} bytes instead of {ref.size:,}"
+        )
+        raise IntegrityError(f"{ref.key} is damaged: {wrong}; run `archiver verify --read-data`")
+    return data
+
+
+class ParquetObject:
+    """One Parquet object of an archive: reads what is asked for, and verifies every byte it uses."""
+
+    def __init__(self, ref: Ref, fetch: Fetch, *, whole: bool = False) -> None:
+        """Read the footer, or all at once where `whole` says that most of the object will be needed."""
+        self._ref = ref
+        self._fetch = fetch
+        self._image: bytearray | bytes = b""
+        self._have: set[int] = set()
+        if whole or ref.size <= _WHOLE or len(ref.parts) < 2:
+            self._whole()
+        else:
+            # A sparse image: bytes that nobody asked for stay zero and are never looked at.
+            self._image = bytearray(ref.size)
+            self._load([len(ref.parts) - 1])
+        self.file: pq.ParquetFile = self._open()
+        self.facts = self._facts()
+
+    def read(self, *, groups: Sequence[int] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read row groups (all) and columns (all; a nested column by its name or its dotted path)."""
+        wanted = range(self.file.metadata.num_row_groups) if groups is None else groups
+        self._need(wanted, columns)
+        return self.file.read_row_groups(list(wanted), columns=columns, use_threads=False)
+
+    def _open(self) -> pq.ParquetFile:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return pq.ParquetFile(pa.BufferReader(self._image))
+        except pa.ArrowInvalid as error:
+            raise FormatError(f"{self._ref.key} is not Parquet: {error}") from error
+
+    def _facts(self) -> dict[str, Any]:
+        text = (self.file.metadata.metadata or {}).get(_KEY)
+        if text is None:
+            raise FormatError(f"{self._ref.key} was not written by archiver: it has no `archiver` metadata")
+        facts: dict[str, Any] = loads(text.decode())
+        if facts.get("format", 0) > FORMAT:
+            raise FormatError(f"{self._ref.key} is of format {facts['format']}: upgrade archiver to read it")
+        return facts
+
+    def _whole(self) -> None:
+        self._image = check(self._ref, self._fetch(0, self._ref.size))
+        self._have = set(range(len(self._ref.parts)))
+
+    def _need(self, groups: Iterable[int], columns: Sequence[str] | None) -> None:
+        if len(self._have) == len(self._ref.parts):
+            return
+        ends = [end for end, _ in self._ref.parts]
+        needed: set[int] = set()
+        for number in groups:
+            group = self.file.metadata.row_group(number)
+            for at in range(group.num_columns):
+                chunk = group.column(at)
+                if columns is None or any(
+                    chunk.path_in_schema == name or chunk.path_in_schema.startswith(name + ".")
+                    for name in columns
+                ):
+                    start = _chunk_start(chunk)
+                    last = start + chunk.total_compressed_size - 1
+                    needed.update(range(bisect_right(ends, start), bisect_right(ends, last) + 1))
+        self._load(sorted(needed - self._have))
+
+    def _load(self, numbers: Sequence[int]) -> None:
+        """Fetch parts, neighbours and near ones in one request, and verify each."""
+        parts = self._ref.parts
+        for first, last in _near(numbers, [end for end, _ in parts]):
+            start = parts[first - 1][0] if first else 0
+            data = memoryview(self._fetch(start, parts[last][0]))
+            for number in range(first, last + 1):
+                begin, (end, sha256) = (parts[number - 1][0] if number else 0), parts[number]
+                piece = data[begin - start : end - start]
+                if len(piece) != end - begin or hashlib.sha256(piece).hexdigest() != sha256:
+                    raise IntegrityError(
+                        f"{self._ref.key} is damaged between bytes {begin} and {end}: its sha256 differs from the"
+                        " record's; run `archiver verify --read-data`"
+                    )
+            self._image[start : start + len(data)] = data  # type: ignore[index]  # parts are only read into a bytearray
+            self._have.update(range(first, last + 1))
+
+
+def _near(numbers: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int]]:
+    """Join ascending parts to (first, last) where less than a request's worth of bytes lies between."""
+    joined: list[tuple[int, int]] = []
+    for number in numbers:
+        if joined and ends[number - 1] - ends[joined[-1][1]] <= _WHOLE:
+            joined[-1] = (joined[-1][0], number)
+        else:
+            joined.append((number, number))
+    return joined
+
+
+def _chunk_start(chunk: Any) -> int:
+    first = chunk.data_page_offset
+    return int(min(first, chunk.dictionary_page_offset) if chunk.has_dictionary_page else first)
+
+
+def _boundaries(data: bytes, parts: str) -> list[int]:
+    """Return where parts end: the start of each column chunk or row group but the first, of the footer, and the end."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if len(data) <= _WHOLE:
+        return []
+    metadata = pq.read_metadata(pa.BufferReader(data))
+    starts = []
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        chunks = range(group.num_columns) if parts == "column" else range(1)
+        starts += [_chunk_start(group.column(at)) for at in chunks]
+    footer = len(data) - metadata.serialized_size - 8
+    starts = sorted(set(starts))
+    return [*starts[1 : bisect_left(starts, footer)], footer, len(data)]
+
+
+def _encodings(table: pa.Table) -> tuple[list[str], dict[str, str]]:
+    """Choose each leaf column's encoding: a dictionary where values repeat, else what suits the type."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    dictionary: list[str] = []
+    encodings: dict[str, str] = {}
+    for path, array in _leaves(table):
+        if pa.types.is_boolean(array.type):
+            continue
+        rows, distinct = len(array), len(pc.unique(array))
+        if distinct * 4 < rows or (pa.types.is_floating(array.type) and _dictionary_pays(rows, distinct)):
+            dictionary.append(path)
+        elif pa.types.is_floating(array.type) and len(array) > _FEW_ROWS:
+            encodings[path] = "BYTE_STREAM_SPLIT"
+        elif pa.types.is_integer(array.type):
+            encodings[path] = "DELTA_BINARY_PACKED"
+        elif pa.types.is_string(array.type):
+            encodings[path] = "DELTA_BYTE_ARRAY"
+    return dictionary, encodings
+
+
+def _dictionary_pays(rows: int, distinct: int) -> bool:
+    """Compare the bytes of a dictionary of doubles and its indices with those of doubles that zstd can halve at best."""
+    return distinct * 8 + rows * distinct.bit_length() / 8 < rows * 5
+
+
+def _leaves(table: pa.Table) -> list[tuple[str, pa.Array]]:
+    import pyarrow as pa
+
+    def below(path: str, array: pa.Array) -> list[tuple[str, pa.Array]]:
+        if pa.types.is_struct(array.type):
+            fields = [array.type.field(at).name for at in range(array.type.num_fields)]
+            children = zip(fields, array.flatten(), strict=True)
+            return [leaf for name, child in children for leaf in below(f"{path}.{name}", child)]
+        if pa.types.is_list(array.type):
+            return below(f"{path}.list.element", array.flatten())
+        return [(path, array)]
+
+    return [leaf for name in table.column_names for leaf in below(name, table[name].combine_chunks())]

@@ -1,0 +1,228 @@
+"""Rows of dicts as typed columns, exactly: which keys a row has, their order, and where an int stands among floats.
+
+A row's shape lists the numbers of its columns in key order; one whose float is an int counts as -1 - number. Where
+shapes differ, one small column holds each row's: its number in the layout, or where there are many, the list itself.
+The layout holds only what Arrow's types do not say; for regular rows it is empty:
+
+text    names of columns that hold JSON text
+dicts   layout of each column of dicts, where it is not empty
+windows column of windows -> column that holds as text what fits no tape, or null
+keys    physical column name -> key, where they differ
+shape   name of the shape column
+shapes  the shapes that rows have; null for all columns in order
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from archiver.errors import ConfigError
+from archiver.format.columns import Column, decode_column, encode_column, join_columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_MOST_SHAPES = 256
+"""With more shapes than this, each row lists its own."""
+_MOST_KEYS = 1_000
+"""With more keys than this, keys vary like data do: columns do not pay."""
+
+Row = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Encoded:
+    """Encoded rows: physical column names, their arrays, and the layout that decoding needs."""
+
+    names: list[str]
+    arrays: list[pa.Array]
+    layout: dict[str, Any]
+
+
+def encode_rows(
+    rows: Sequence[Row], where: str, given: Mapping[str, Column] | None = None, depth: int = 0
+) -> Encoded | None:
+    """Encode dicts as columns; `given` holds columns that are encoded already.
+
+    Returns None where rows differ so much in their keys that columns do not pay: store them as text.
+    Raises ConfigError, naming `where`, for a key or value that cannot be kept.
+    """
+    encoder = RowsEncoder(where, depth=depth)
+    encoder.add(rows, given or {})
+    return encoder.finish()
+
+
+class RowsEncoder:
+    """Encodes rows chunk by chunk, so that only columns are held, not dicts."""
+
+    def __init__(self, where: str, most_keys: int = _MOST_KEYS, depth: int = 0) -> None:
+        self._depth = depth
+        self._where = where
+        self._most_keys = most_keys
+        self._keys: dict[str, None] = {}
+        self._chunks: list[tuple[dict[str, Column], int]] = []
+        self._keysets: dict[tuple[str, ...], int] = {}
+        self._of_row: list[int] = []
+
+    def add(self, rows: Sequence[Row], given: Mapping[str, Column] | None = None) -> None:
+        """Encode some more rows. Raises ConfigError for a key or value that cannot be kept."""
+        keysets = self._keysets
+        before = len(keysets)
+        of_row = [keysets.setdefault(tuple(row), len(keysets)) for row in rows]
+        self._of_row += of_row
+        for keyset in list(keysets)[before:]:
+            self._keys.update(dict.fromkeys(keyset))
+            _check_keys(keyset, self._where)
+        if len(self._keys) > self._most_keys:
+            return
+        here = list(keysets) if not self._chunks else [list(keysets)[at] for at in dict.fromkeys(of_row)]
+        columns: dict[str, Column] = {}
+        for key in dict.fromkeys(key for keyset in here for key in keyset):
+            if given and key in given:
+                columns[key] = given[key]
+                continue
+            values = [row[key] for row in rows] if len(here) == 1 else [row.get(key) for row in rows]
+            columns[key] = encode_column(values, f"{self._where}.{key}", self._depth)
+        self._chunks.append((columns, len(rows)))
+
+    def finish(self) -> Encoded | None:
+        """Return all rows as columns, or None where there are too many keys for columns, or none."""
+        if not 0 < len(self._keys) <= self._most_keys:
+            return None
+        columns = {
+            key: join_columns(
+                [(chunk.get(key), rows) for chunk, rows in self._chunks], f"{self._where}.{key}"
+            )
+            for key in self._keys
+        }
+        return _assemble(columns, *_shapes(list(self._keysets), self._of_row, columns))
+
+
+def decode_rows(
+    names: Sequence[str],
+    arrays: Sequence[pa.Array],
+    layout: Mapping[str, Any],
+    decoded: Mapping[str, list[Any]] | None = None,
+) -> list[dict[str, Any]]:
+    """Return the rows that `encode_rows` was given, from columns in their order.
+
+    `decoded` holds the values of columns that the caller has decoded.
+    """
+    shape_name = layout.get("shape")
+    text = frozenset(layout.get("text", ()))
+    dicts = layout.get("dicts", {})
+    keys, columns, shape_of = [], [], None
+    for name, array in zip(names, arrays, strict=True):
+        if name == shape_name:
+            shape_of = array.to_pylist()
+            continue
+        keys.append(layout.get("keys", {}).get(name, name))
+        if decoded and name in decoded:
+            columns.append(decoded[name])
+        else:
+            columns.append(decode_column(array, text=name in text, layout=dicts.get(name, {})))
+    shapes: list[Any] | None = layout.get("shapes")
+    if shapes is None and shape_of is None:
+        return [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]
+    if shape_of is None:
+        shape_of = [0] * len(columns[0])
+    every = list(range(len(keys)))
+    rows = []
+    for at, shape in enumerate(shape_of):
+        # The row of a null dict has no shape; whoever holds the dicts puts None there.
+        numbers = [] if shape is None else shape if shapes is None else shapes[shape]
+        rows.append(_shaped(keys, columns, every if numbers is None else numbers, at))
+    return rows
+
+
+def _shaped(keys: list[str], columns: list[list[Any]], numbers: list[int], at: int) -> dict[str, Any]:
+    return {
+        keys[number if number >= 0 else -1 - number]: columns[number][at]
+        if number >= 0
+        else int(columns[-1 - number][at])
+        for number in numbers
+    }
+
+
+def _check_keys(keys: Sequence[Any], where: str) -> None:
+    for key in keys:
+        if not isinstance(key, str):
+            raise ConfigError(f"{where} has the key {key!r}: keys must be text, write it as {str(key)!r}")
+
+
+def _shapes(
+    keysets: list[tuple[str, ...]], keyset_of: list[int], columns: Mapping[str, Column]
+) -> tuple[list[list[int]], list[int]]:
+    """Return the distinct shapes, and the number of each row's."""
+    numbers = {key: at for at, key in enumerate(columns)}
+    plain = [[numbers[key] for key in keyset] for keyset in keysets]
+    ints: dict[int, set[int]] = {}
+    for key, column in columns.items():
+        for row in column.ints:
+            ints.setdefault(row, set()).add(numbers[key])
+    if not ints:
+        return plain, keyset_of
+    known: dict[tuple[int, ...], int] = {}
+    of_row = []
+    for row, keyset in enumerate(keyset_of):
+        marked = ints.get(row, ())
+        shape = tuple(-1 - number if number in marked else number for number in plain[keyset])
+        of_row.append(known.setdefault(shape, len(known)))
+    return [list(shape) for shape in known], of_row
+
+
+def _assemble(columns: Mapping[str, Column], shapes: list[list[int]], shape_of: list[int]) -> Encoded:
+    import pyarrow as pa
+
+    names: list[str] = []
+    layout: dict[str, Any] = {}
+    for key, column in columns.items():
+        name = _physical(key, names)
+        names.append(name)
+        if name != key:
+            layout.setdefault("keys", {})[name] = key
+        if column.text:
+            layout.setdefault("text", []).append(name)
+        if column.window:
+            layout.setdefault("windows", {})[name] = None
+        if column.layout:
+            layout.setdefault("dicts", {})[name] = column.layout
+    arrays = [column.array for column in columns.values()]
+    every = list(range(len(names)))
+    for name, column in zip(list(names), columns.values(), strict=True):
+        if column.full is not None:
+            layout["windows"][name] = _physical(f"{name}_full", names)
+            names.append(layout["windows"][name])
+            arrays.append(column.full)
+    if len(shapes) > 1:
+        layout["shape"] = _physical("_shape", names)
+        names.append(layout["shape"])
+        listed = len(shapes) > _MOST_SHAPES
+        values: list[Any] = [shapes[shape] for shape in shape_of] if listed else shape_of
+        arrays.append(pa.array(values, pa.list_(pa.int64()) if listed else pa.int64()))
+    if len(shapes) <= _MOST_SHAPES and shapes != [every]:
+        layout["shapes"] = [None if shape == every else shape for shape in shapes]
+    return Encoded(names, arrays, layout)
+
+
+def _physical(key: str, taken: Sequence[str]) -> str:
+    """Return a column name for the key: itself where Parquet can hold it and nothing has it yet."""
+    name = key.encode("ascii", "backslashreplace").decode() if not _encodable(key) else key
+    return free_name(name or "_", taken)
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return the name, with as many `_` behind it as make it differ from those taken."""
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _encodable(key: str) -> bool:
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in key

@@ -1,0 +1,1 @@
+"""Whether an archive is sound, and how full it is."""

@@ -1,0 +1,275 @@
+"""Verify: whether every object that a record needs is there and is what the record says.
+
+The structure takes listings only: what records expect is kept as a set of digests, and the listing is taken off it.
+Reading the data takes every object once, in a bounded number of bytes, run by run from the oldest on, so that it can
+go on where it was interrupted. What looks wrong is looked at twice: runs may come and go meanwhile.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+from archiver.errors import ConfigError, FormatError, IntegrityError, NotFoundError, StorageError
+from archiver.format import layout
+from archiver.format.layout import digest
+from archiver.format.model import Record, Ref
+from archiver.format.records import decompress
+from archiver.health.verify.progress import Progress
+from archiver.health.verify.repair import RECORDS, repair_records
+from archiver.health.verify.report import Problem, Report, Verified, last_verified, remember_report
+from archiver.runs.catalog import stream
+from archiver.runs.graph import reachable, reached
+from archiver.runs.records import read_record
+from archiver.store import Store
+from archiver.store.whole import held_members
+
+__all__ = ["Problem", "Report", "Verified", "last_verified", "verify"]
+
+_DATA = (layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE)
+_CHUNK = 8 << 20
+
+
+class _Check(NamedTuple):
+    """One object to read, for one run."""
+
+    run: str
+    ref: Ref
+
+
+def verify(
+    store: Store,
+    *,
+    read_data: bool = False,
+    sample: float | None = None,
+    resume: Path | None = None,
+    repair: bool = False,
+    remember: bool = False,
+    expires: Callable[[Record], bool] = lambda _: False,
+    step: Callable[[int], object] = lambda _: None,
+) -> Report:
+    """Compare what records promise with what is stored.
+
+    Arguments:
+        store: where the archive is.
+        read_data: read every object and compare its sha256.
+        sample: read only this part of the objects, 0 to 1, chosen anew each time; implies `read_data`.
+        resume: a file that holds how far reading has come; it is continued from, and removed at the end. Implies
+            `read_data`.
+        repair: set records aside that cannot be read, or whose metrics are gone; write down in the others which
+            details are gone. Nothing is deleted.
+        remember: keep what reading the data found, for `last_verified` and the pages.
+        expires: tells of a record whether a rule of the bucket removes its details by now; raises StorageError
+            where the rules cannot be read.
+        step: is told how many objects were read, again and again.
+
+    Returns what was found. Raises StorageError when the store fails, ConfigError for a sample that is no share, or
+    a file for `resume` that cannot be written.
+    """
+    if sample is not None and not (isinstance(sample, int | float) and 0 < sample <= 1):
+        raise ConfigError(f"sample is {sample!r}: give a share above 0 and up to 1 (0.05 for 5%)")
+    share = sample or float(read_data or resume is not None)
+    report = Report()
+    expected: set[int] = set()
+    promised = _promised(store, report, expected)
+    if share:
+        _read_data(store, report, promised, share, resume, step)
+    for _ in promised:
+        pass
+    report.objects = len(expected)
+    _structure(store, report, expected, expires)
+    # What a resumed verify had found already it may have found once more.
+    report.problems = list({(one.run, one.key, one.what): one for one in report.problems}.values())
+    if repair:
+        repair_records(store, report)
+    if remember and share and not store.read_only:
+        remember_report(store, report, share)
+    return report
+
+
+# -- structure -----------------------------------------------------------------------------------------------
+
+
+def _promised(store: Store, report: Report, expected: set[int]) -> Iterator[_Check]:
+    """Yield every object that records promise once, with the first run that reaches it, from the oldest run on."""
+    for record, ref in reached(_records(store, report)):
+        mark = _expected(ref)
+        if mark not in expected:
+            expected.add(mark)
+            yield _Check(record.run, ref)
+
+
+def _records(store: Store, report: Report) -> Iterator[Record]:
+    """Yield the records that can be read, by their runs; the others are problems."""
+    entries = [entry for prefix in RECORDS for entry in store.list(prefix) if layout.run_of_record(entry.key)]
+    entries.sort(key=lambda entry: entry.key.rpartition("/")[2])
+    for entry, data in stream(store, entries, catalog=False):
+        if data is None:
+            continue
+        report.runs += entry.key.startswith(layout.RUNS)
+        try:
+            record = read_record(entry.key, data)
+        except (IntegrityError, FormatError) as error:
+            run = layout.run_of_record(entry.key) or ""
+            newer = isinstance(error, FormatError)
+            report.problems.append(Problem(run, entry.key, f"record cannot be read: {error}", newer))
+            continue
+        if record.archived:
+            report.archived.append(record.run)
+            report.bundles[record.run] = record.archived
+        yield record
+
+
+def _structure(store: Store, report: Report, expected: set[int], expires: Callable[[Record], bool]) -> None:
+    """Take what is listed off what is expected, and look for what is left."""
+    _bundles(store, report)
+    for prefix in _DATA:
+        for entry in store.list(prefix):
+            expected.discard(digest(f"{entry.key} {entry.size}"))
+            if entry.size and prefix == layout.CODE:
+                expected.discard(digest(entry.key))
+    if not expected:
+        return
+    known = {problem.key for problem in report.problems}
+    for record, place in _doubtful(store, expected):
+        for ref in reachable(record):
+            if _expected(ref) in expected and ref.key not in known:
+                _judge(store, record, place, ref, report, expires)
+
+
+def _bundles(store: Store, report: Report) -> None:
+    """Look for the bundles in their default home that hold archived details; those elsewhere are not ours to judge."""
+    runs_of: dict[str, list[str]] = {}
+    for run, name in report.bundles.items():
+        if "/" not in name:
+            runs_of.setdefault(layout.bundle_key(name), []).append(run)
+    for key, runs in runs_of.items():
+        report.problems += [Problem(run, key, what) for run, what in _judge_bundle(store, key, runs).items()]
+
+
+def _judge_bundle(store: Store, key: str, runs: list[str]) -> dict[str, str]:
+    """Say what is wrong with a bundle for each of the runs whose details it should hold."""
+    try:
+        held = held_members(store, key)
+    except NotFoundError:
+        return dict.fromkeys(runs, "is missing, and the run's details with it")
+    except IntegrityError as error:
+        return dict.fromkeys(runs, f"cannot be read, and the run's details with it: {error}")
+    except FormatError:
+        return {}  # of a later version
+    if held is None:
+        return {}  # a frozen bundle is as it should be, and cannot be looked into
+    what = "holds other runs: the run's details are not in it"
+    return {run: what for run in runs if layout.record_key(run) not in held}
+
+
+def _doubtful(store: Store, missing: set[int]) -> Iterator[tuple[Record, str]]:
+    """Yield the records that expect something that was not listed, and the key of each record."""
+    for prefix in RECORDS:
+        entries = [entry for entry in store.list(prefix) if layout.run_of_record(entry.key)]
+        for entry, data in stream(store, entries):
+            try:
+                record = read_record(entry.key, data) if data is not None else None
+            except (IntegrityError, FormatError):
+                continue
+            if record is not None and any(_expected(ref) in missing for ref in reachable(record)):
+                yield record, entry.key
+
+
+def _judge(
+    store: Store, record: Record, place: str, ref: Ref, report: Report, expires: Callable[[Record], bool]
+) -> None:
+    """Look once more at an object that was not listed as expected, and say what is wrong with it."""
+    found = store.stat(ref.key)
+    if found is not None and (found.size == ref.size or (ref.plain and found.size)):
+        return
+    if store.stat(place) is None:
+        return  # the run was pruned, and its grace ended, while we looked
+    if found is None and record.tier2 == ref:
+        # What is in the trash comes back without its details.
+        if place.startswith(layout.RUNS):
+            _judge_details(record, ref, report, expires)
+    elif found is None:
+        report.problems.append(Problem(record.run, ref.key, "is missing"))
+    else:
+        stored = "empty" if ref.plain else f"{found.size:,} bytes, not {ref.size:,}"
+        report.problems.append(Problem(record.run, ref.key, f"is {stored}"))
+
+
+def _judge_details(record: Record, ref: Ref, report: Report, expires: Callable[[Record], bool]) -> None:
+    """Say of details that are missing whether they expired."""
+    what = "is missing"
+    try:
+        if expires(record):
+            report.expired.append(record.run)
+            return
+    except StorageError as error:
+        what = f"is missing; the bucket's rules could not be read, which may have removed it: {error}"
+    report.problems.append(Problem(record.run, ref.key, what))
+
+
+# -- data ----------------------------------------------------------------------------------------------------
+
+
+def _read_data(
+    store: Store,
+    report: Report,
+    promised: Iterator[_Check],
+    share: float,
+    resume: Path | None,
+    step: Callable[[int], object],
+) -> None:
+    progress = Progress(store, report, resume)
+    salt = secrets.token_hex(8)
+
+    def check(item: _Check) -> tuple[_Check, int, str | None]:
+        return item, *compare(store, item.ref)
+
+    wanted = (item for item in promised if item.run > progress.after and _drawn(item.ref.key, salt, share))
+    try:
+        # Small ones on a disk are read one by one; where large ones take longer, threads take over.
+        for item, amount, wrong in store.map(check, wanted, small=True):
+            progress.passed(item.run)
+            report.read += 1
+            report.bytes += amount
+            # What is missing the structure will tell, and whether that is damage.
+            if wrong is not None and store.stat(item.ref.key) is not None:
+                report.problems.append(Problem(item.run, item.ref.key, wrong))
+            step(1)
+    except BaseException:
+        progress.interrupted()
+        raise
+    progress.finish()
+
+
+def compare(store: Store, ref: Ref) -> tuple[int, str | None]:
+    """Read an object and compare it with what its record says. Return its bytes, and what is wrong: None for nothing."""
+    try:
+        if ref.plain:
+            data = store.get(ref.key)
+            plain = decompress(data, ref.key)
+            good = len(plain) == ref.size and sha256(plain).hexdigest() == ref.sha256
+            return len(data), None if good else "has other content than its name says"
+        hashed = sha256()
+        for start in range(0, ref.size, _CHUNK):
+            hashed.update(store.get(ref.key, start, min(start + _CHUNK, ref.size)))
+    except NotFoundError:
+        return 0, "is missing"
+    except IntegrityError:
+        return 0, "is damaged: it cannot be decompressed"
+    return (
+        ref.size,
+        None if hashed.hexdigest() == ref.sha256 else "is damaged: its sha256 is not the record's",
+    )
+
+
+def _drawn(key: str, salt: str, share: float) -> bool:
+    return share >= 1 or digest(salt + key) < share * 2**64
+
+
+def _expected(ref: Ref) -> int:
+    # A record knows the plain size of code, not that of its frame.
+    return digest(ref.key if ref.plain else f"{ref.key} {ref.size}")

@@ -1,0 +1,52 @@
+"""Repair: records that point to nothing are set aside, and what is gone for good is written down. Nothing is deleted."""
+
+from __future__ import annotations
+
+from archiver.errors import FormatError, IntegrityError, NotFoundError
+from archiver.format import layout
+from archiver.format.model import Record
+from archiver.health.verify.report import Report
+from archiver.runs.records import read_record
+from archiver.runs.reduced import BUCKET_RULE, encode_unlike, without_details
+from archiver.runs.removal import remove
+from archiver.store import Store
+
+RECORDS = (layout.RUNS, layout.TRASH)
+_LOST = "damage that `archiver verify --repair` found"
+
+
+def repair_records(store: Store, report: Report) -> None:
+    """Move records that cannot be read, or whose metrics are gone, to `quarantine/`; reduce those without details."""
+    for run in dict.fromkeys([*(problem.run for problem in report.problems), *report.expired]):
+        for prefix in RECORDS:
+            _repair(store, report, f"{prefix}{run}{layout.RECORD_SUFFIX}", expired=run in report.expired)
+
+
+def _repair(store: Store, report: Report, key: str, *, expired: bool) -> None:
+    try:
+        data = store.get(key)
+    except NotFoundError:
+        return
+    record: Record | None = None
+    try:
+        record = read_record(key, data)
+    except FormatError:
+        return  # a newer archiver reads it
+    except IntegrityError:
+        pass
+    if record is None or _points_to_nothing(store, record):
+        store.put(f"{layout.QUARANTINE}{key}", data)
+        for error in remove(store, [key]).values():
+            raise error
+        report.quarantined.append(key)
+    elif key.startswith(layout.RUNS) and record.tier2 is not None and store.stat(record.tier2.key) is None:
+        # As a prune does, for a rule is a policy too. Lost details may turn up in a backup: for these the whole
+        # record, and so the tapes, are kept for as long as it takes.
+        whole = layout.trash_key(record.run) if expired else f"{layout.QUARANTINE}{key}"
+        store.put(whole, data)
+        store.put(key, encode_unlike(without_details(record, BUCKET_RULE if expired else _LOST), len(data)))
+        report.reduced.append(record.run)
+
+
+def _points_to_nothing(store: Store, record: Record) -> bool:
+    return record.tier1 is not None and store.stat(record.tier1.key) is None

@@ -1,0 +1,1 @@
+"""Other formats: results of older tools come in, tables go out."""

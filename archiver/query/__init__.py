@@ -1,0 +1,1 @@
+"""Which rows: filters, order, SQL, folders of a bucket."""

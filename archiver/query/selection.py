@@ -1,0 +1,140 @@
+"""Which rows of a table of metrics are asked for, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from archiver.errors import ConfigError
+from archiver.query.expression import Expression, known_column
+from archiver.runs.ranking import RANK_BY
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from archiver.format.model import Record
+
+KEYS = ("universe", "strategy_name", "run")
+"""The first columns of every table of metrics; the others are metrics."""
+LEADING = (
+    "composite_score",
+    "sharpe_ratio",
+    "total_return",
+    "return_pct",
+    "max_drawdown",
+    "max_drawdown_pct",
+    "profit_factor",
+    "win_rate",
+    "win_rate_pct",
+    "n_trades",
+)
+"""What most people look at first of the metrics there are."""
+OF_TRADES = (
+    "entry_time",
+    "pnl_usd",
+    "pnl",
+    "pnl_pct",
+    "pnl_pips",
+    "direction",
+    "size",
+    "exit_time",
+    "exit_reason",
+    "entry_price",
+    "exit_price",
+    "duration_minutes",
+    "tag",
+)
+"""What most people look at first of the columns of trades there are."""
+_MOST_KEYS = 8
+_LONGEST_SEARCH = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Which rows, in which order: `sort` holds (column, descending)."""
+
+    universe: str = ""
+    search: str = ""
+    where: str = ""
+    sort: tuple[tuple[str, bool], ...] = ()
+
+
+def score_of(records: Sequence[Record], names: Collection[str]) -> str | None:
+    """Return the metric to rank by among `names`: what the newest run (first) was ranked by, else the usual ones."""
+    ranked = [record.rank_by for record in records[:1] if record.rank_by]
+    return next((name for name in (*ranked, *RANK_BY) if name in names), None)
+
+
+def parse_sort(text: str) -> tuple[tuple[str, bool], ...]:
+    """Read `-sharpe_ratio,n_trades`: a leading `-` is descending.
+
+    Raises ConfigError for too many columns.
+    """
+    keys = tuple(
+        (part.removeprefix("-"), part.startswith("-")) for part in text.split(",") if part.strip("-")
+    )
+    if len(keys) > _MOST_KEYS:
+        raise ConfigError(f"sort by at most {_MOST_KEYS} columns")
+    return keys
+
+
+def take(table: pa.Table, ask: Ask) -> pa.Table:
+    """Return the rows asked for in their order; None and NaN sort last. Raises what `choose` raises."""
+    chosen = choose(table, ask)
+    return table if chosen is None else table.take(chosen)
+
+
+def choose(table: pa.Table, ask: Ask) -> pa.Array | None:
+    """Return the indices of the rows asked for in their order; None for all rows as they stand.
+
+    Raises ConfigError for an unknown column, one that cannot be sorted, or an expression that cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    mask = _mask(table, ask)
+    keys = [(known_column(name, table.column_names), down) for name, down in ask.sort]
+    for name, _ in keys:
+        if pa.types.is_nested(table.schema.field(name).type):
+            raise ConfigError(f"{name!r} holds lists or dicts and cannot be sorted: choose another column")
+    chosen = None if mask is None else pc.indices_nonzero(mask)
+    if not keys:
+        return chosen
+    narrow = table.select(list(dict.fromkeys(name for name, _ in keys)))
+    if chosen is not None:
+        narrow = narrow.take(chosen)
+    order = pc.sort_indices(
+        narrow, sort_keys=[(name, "descending" if down else "ascending") for name, down in keys]
+    )
+    return order if chosen is None else chosen.take(order)
+
+
+def _mask(table: pa.Table, ask: Ask) -> pa.ChunkedArray | None:
+    import pyarrow.compute as pc
+
+    masks = []
+    if ask.universe:
+        masks.append(pc.equal(table["universe"], ask.universe))
+    if len(ask.search) > _LONGEST_SEARCH:
+        raise ConfigError(f"search for at most {_LONGEST_SEARCH} characters")
+    words = ask.search.split()
+    masks += [pc.match_substring(table["strategy_name"], word, ignore_case=True) for word in words]
+    if ask.where.strip():
+        masks.append(Expression(ask.where).mask(table))
+    result = None
+    for mask in masks:
+        result = mask if result is None else pc.and_(result, mask)
+    return result
+
+
+def finite(column: pa.ChunkedArray) -> list[float]:
+    """Return the finite numbers of a column; nothing where it holds none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        return []
+    floats = column.cast(pa.float64(), safe=False)
+    values: list[float] = floats.filter(pc.fill_null(pc.is_finite(floats), False)).to_pylist()
+    return values

@@ -1,0 +1,265 @@
+"""gc: free what nothing needs any more, while others save, load, prune and bring back.
+
+1. List the data objects that are older than the grace by the store's own clock. What is saved from here on is young.
+2. Read all records, in `runs/`, in `trash/`, and what was set aside; one that cannot be read ends the gc.
+3. Delete the records in the trash whose grace is over: parents go before children. Then see which records there are.
+4. Delete the listed objects that no record reaches, if a fresh listing shows them unchanged.
+5. Look for records once more. A run that was committed meanwhile may reach a shared object that was deleted just after
+   its writer looked: what is named by content is kept in a file until here, and put back.
+
+Memory does not grow with the archive's data: what is reached is a set of 64-bit digests, what is listed lies in a
+file. Two keys with one digest would keep an object too long, never delete one too many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby, islice
+from typing import TypeVar
+
+from archiver.errors import PolicyError, StorageError
+from archiver.format import layout
+from archiver.retention.gc.graph import Copies, Graph, Listing
+from archiver.retention.policy import before
+from archiver.runs.catalog import superseded
+from archiver.runs.records import look_at_clock
+from archiver.runs.removal import remove
+from archiver.store import Store
+from archiver.store.entry import Entry
+
+T = TypeVar("T")
+
+GRACE = "7d"
+"""How long a pruned run can be brought back, and how long a save may take."""
+_SHARED = (layout.TAPES, layout.CODE)
+_REST = timedelta(hours=1)
+"""How long readers may still want what is merely derived."""
+_PROBE = f"{layout.TRASH}probe-"
+_BATCH = 1_000
+_SHARED_AT_A_TIME = 20_000
+_MANY = 1_000
+_EXAMPLES = 5
+
+_Deleted = tuple[list[Entry], Mapping[str, StorageError]]
+
+WHY = {
+    "trash": "records of pruned runs whose grace is over",
+    "tier1": "metrics that no record reaches",
+    "tier2": "details that no record reaches",
+    "tapes": "bar series that no record reaches",
+    "code": "code that no record reaches",
+    "catalog": "segments that newer ones replace",
+    "tags": "tags of runs that no longer exist",
+    "leftovers": "what writers that died left behind",
+}
+"""Every kind of thing that gc removes, and why."""
+
+
+@dataclass
+class Tally:
+    """How much of one kind: objects, bytes, and the first few keys."""
+
+    objects: int = 0
+    bytes: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, key: str, size: int) -> None:
+        """Count one object."""
+        self.objects += 1
+        self.bytes += size
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(key)
+
+
+@dataclass
+class Collected:
+    """What gc removed, or would remove: tallies by kind (see `WHY`), what failed by key, what it had to put back."""
+
+    applied: bool
+    now: datetime
+    before: datetime
+    kinds: dict[str, Tally] = field(default_factory=lambda: {kind: Tally() for kind in WHY})
+    failed: dict[str, StorageError] = field(default_factory=dict)
+    restored: list[str] = field(default_factory=list)
+
+    @property
+    def objects(self) -> int:
+        """How many objects in all."""
+        return sum(tally.objects for tally in self.kinds.values())
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes in all."""
+        return sum(tally.bytes for tally in self.kinds.values())
+
+
+def collect(
+    store: Store,
+    *,
+    grace: str = GRACE,
+    apply: bool = False,
+    allow_empty: bool = False,
+    step: Callable[[int], object] = lambda _: None,
+) -> Collected:
+    """Find what nothing needs and that is older than the grace; delete it on request.
+
+    Arguments:
+        store: where the archive is.
+        grace: a duration such as `7d`; measured by the store's own clock.
+        apply: delete; otherwise only count.
+        allow_empty: go on although no record is left of many data objects.
+        step: is told how many objects were deleted or counted, again and again.
+
+    Returns what was found; what could not be deleted is in `failed`. Raises IntegrityError or FormatError, naming it,
+    for a record that cannot be read, StorageError when a listing fails: nothing has been deleted then.
+    """
+    now = store.now() if apply else look_at_clock(store)
+    done = Collected(apply, now, before(now, grace))
+    with closing(Listing()) as listing:
+        listing.fill(store, done.before)
+        graph = Graph(store)
+        _exhaust(graph.look(done.before))
+        if apply and not graph.seen and not graph.expired and listing.count > _MANY and not allow_empty:
+            raise PolicyError(
+                f"{store.url} holds {listing.count} data objects and no record at all: restore runs/, or say allow_empty"
+                " (--allow-empty)"
+            )
+        if apply:
+            _drop_trash(store, graph, done)
+        else:
+            for entry in graph.expired.values():
+                done.kinds["trash"].add(entry.key, entry.size)
+        for prefix, orphans in groupby(listing.unreached(graph), key=lambda entry: _prefix(entry.key)):
+            if apply:
+                _sweep(store, prefix, orphans, graph, done, step)
+            else:
+                for entry in orphans:
+                    done.kinds[_kind(entry.key)].add(entry.key, entry.size)
+                    step(1)
+    _tidy(store, done)
+    return done
+
+
+def _drop_trash(store: Store, graph: Graph, done: Collected) -> None:
+    """Delete expired records from the trash, and take up what is in the archive now."""
+    fresh = {entry.key: entry for entry in store.list(layout.TRASH)}
+    wanted = [entry for entry in graph.expired.values() if fresh.get(entry.key) == entry]
+    deleted = _count(_delete(store, wanted), done)
+    _exhaust(graph.look())
+    for run, data in graph.twins.items():
+        key = layout.trash_key(run)
+        if key in deleted and store.stat(key) is None and store.stat(layout.record_key(run)) is None:
+            # A prune took the run's record away, counting on the copy that we deleted.
+            store.put(key, data)
+            done.restored.append(key)
+    _exhaust(graph.look())
+
+
+def _sweep(
+    store: Store,
+    prefix: str,
+    orphans: Iterable[Entry],
+    graph: Graph,
+    done: Collected,
+    step: Callable[[int], object],
+) -> None:
+    """Delete orphans below a prefix, as far as a fresh listing shows them unchanged."""
+    current = _unchanged(orphans, store.list(prefix))
+    if prefix not in _SHARED:
+        for deleted in store.map(lambda batch: _delete(store, batch), _batches(current, _BATCH)):
+            step(len(_count(deleted, done)))
+        return
+    for chunk in _batches(current, _SHARED_AT_A_TIME):
+        with closing(Copies(store)) as copies:
+            try:
+                for batch in _batches(chunk, _BATCH):
+                    copies.take(batch)
+                    step(len(_count(_delete(store, batch), done)))
+            finally:
+                for key in graph.look():
+                    if copies.give_back(key):
+                        done.restored.append(key)
+
+
+def _tidy(store: Store, done: Collected) -> None:
+    """Remove what is derived, empty or was never finished."""
+    rest = max(done.before, done.now - _REST)
+    listed = {prefix: list(store.list(prefix)) for prefix in (layout.RUNS, layout.TRASH, layout.QUARANTINE)}
+    segments = [entry for entry in superseded(store, listed[layout.RUNS]) if entry.modified <= rest]
+    # A dry run takes what it would have deleted from the trash for gone.
+    kept = [entry for entry in listed[layout.TRASH] if done.applied or entry.modified > done.before]
+    records = [*listed[layout.RUNS], *kept, *listed[layout.QUARANTINE]]
+    runs = {layout.run_of_record(entry.key) for entry in records}
+    markers = (
+        entry
+        for entry in store.list(layout.TAGS)
+        if entry.modified <= done.before
+        and layout.is_run_id(run := entry.key.rpartition("/")[2])
+        and run not in runs
+    )
+    probes = [
+        entry for entry in listed[layout.TRASH] if entry.key.startswith(_PROBE) and entry.modified <= rest
+    ]
+    unfinished = [entry for entry in store.leftovers() if entry.modified <= done.before]
+    _remove(store, "catalog", segments, done)
+    _remove(store, "tags", markers, done)
+    _remove(store, "leftovers", probes, done)
+    _remove(store, "leftovers", unfinished, done, leftovers=True)
+
+
+def _remove(
+    store: Store, kind: str, entries: Iterable[Entry], done: Collected, *, leftovers: bool = False
+) -> None:
+    for batch in _batches(entries, _BATCH):
+        if done.applied:
+            _count(_delete(store, batch, leftovers=leftovers), done, kind)
+        else:
+            for entry in batch:
+                done.kinds[kind].add(entry.key, entry.size)
+
+
+def _delete(store: Store, entries: list[Entry], *, leftovers: bool = False) -> _Deleted:
+    return entries, remove(store, [entry.key for entry in entries], leftovers=leftovers)
+
+
+def _count(deleted: _Deleted, done: Collected, kind: str | None = None) -> set[str]:
+    """Count what was deleted. Return the keys that are gone."""
+    entries, failed = deleted
+    done.failed.update(failed)
+    for entry in entries:
+        if entry.key not in failed:
+            done.kinds[kind or _kind(entry.key)].add(entry.key, entry.size)
+    return {entry.key for entry in entries} - failed.keys()
+
+
+def _unchanged(wanted: Iterable[Entry], listing: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield the entries that a listing shows the same; both are sorted by key."""
+    found = iter(listing)
+    current = next(found, None)
+    for entry in wanted:
+        while current is not None and current.key < entry.key:
+            current = next(found, None)
+        if current == entry:
+            yield entry
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    source = iter(items)
+    while batch := list(islice(source, size)):
+        yield batch
+
+
+def _exhaust(items: Iterable[object]) -> None:
+    for _ in items:
+        pass
+
+
+def _prefix(key: str) -> str:
+    return key[: key.index("/") + 1]
+
+
+def _kind(key: str) -> str:
+    return _prefix(key).rstrip("/")

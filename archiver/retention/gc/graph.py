@@ -1,0 +1,160 @@
+"""What gc works on: the data objects that are old enough, what the records reach, and copies of what may have to come back."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import IO
+
+from archiver.errors import IntegrityError, NotFoundError
+from archiver.format import layout
+from archiver.format.layout import digest
+from archiver.format.model import Record
+from archiver.runs.catalog import stream
+from archiver.runs.graph import reached
+from archiver.runs.records import read_record
+from archiver.store import Store
+from archiver.store.entry import Entry
+
+_DATA = (layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE)
+_RUN_ID = r"\d{8}T\d{6}Z-[0-9a-f]{8}"
+# What looks otherwise was not put there by archiver, and is left alone.
+_OURS = re.compile(
+    rf"tier1/universe=[^/]+/{_RUN_ID}\.parquet|tier2/universe=[^/]+/{_RUN_ID}/[^/]+"
+    r"|tapes/[0-9a-f]{2}/[0-9a-f]{64}\.parquet|code/[0-9a-f]{2}/[0-9a-f]{64}\.zst"
+)
+_SPOOL = 16 << 20
+
+
+class Listing:
+    """The data objects that are old enough, in a file of their own: key, size and time, a line each, sorted by key."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._file: IO[str] = tempfile.SpooledTemporaryFile(_SPOOL, "w+", encoding="utf-8", newline="\n")  # noqa: SIM115 - `close` does
+
+    def fill(self, store: Store, limit: datetime) -> None:
+        """List the objects that were there already at a moment."""
+        for prefix in _DATA:
+            for entry in store.list(prefix):
+                if entry.modified <= limit and _OURS.fullmatch(entry.key):
+                    self._file.write(f"{entry.key}\t{entry.size}\t{entry.modified.isoformat()}\n")
+                    self.count += 1
+
+    def unreached(self, graph: Graph) -> Iterator[Entry]:
+        """Yield those that no record reaches."""
+        self._file.seek(0)
+        for line in self._file:
+            key, size, modified = line.rstrip("\n").split("\t")
+            if not graph.reaches(key):
+                yield Entry(key, int(size), datetime.fromisoformat(modified))
+
+    def close(self) -> None:
+        """Forget them."""
+        self._file.close()
+
+
+class Graph:
+    """What the records that were seen so far reach."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._reached: set[int] = set()
+        self._unreadable: set[str] = set()
+        self._runs: set[int] = set()
+        self.seen: set[int] = set()
+        self.expired: dict[str, Entry] = {}
+        """The records in the trash whose grace is over, by run."""
+        self.twins: dict[str, bytes] = {}
+        """Those of them whose run still has a record, without details, in `runs/`."""
+
+    def reaches(self, key: str) -> bool:
+        """Tell whether a record reaches an object."""
+        if digest(key) in self._reached:
+            return True
+        return any(run in key for run in self._unreadable)
+
+    def look(self, expired_before: datetime | None = None) -> Iterator[str]:
+        """Read the records not seen yet, and yield every key they reach.
+
+        expired_before: set records that lie in the trash since before this moment apart, as expired.
+        """
+        # A prune moves records from runs/ to trash/, an undelete moves them back: in this order none slips through.
+        for prefix in (layout.RUNS, layout.TRASH, layout.QUARANTINE, layout.RUNS):
+            for _, ref in reached(self._new_records(prefix, expired_before)):
+                self._reached.add(digest(ref.key))
+                yield ref.key
+
+    def _new_records(self, prefix: str, expired_before: datetime | None) -> Iterator[Record]:
+        entries = [
+            entry
+            for entry in self._store.list(prefix)
+            if layout.run_of_record(entry.key) and _mark(entry) not in self.seen
+        ]
+        for entry, data in stream(self._store, entries, catalog=prefix == layout.RUNS):
+            if data is None:
+                continue  # moved since it was listed: it is found at the other place
+            record = self._read(entry, data)
+            if record is None:
+                continue
+            if prefix == layout.TRASH and expired_before is not None and entry.modified <= expired_before:
+                self.expired[record.run] = entry
+                if digest(record.run) in self._runs:
+                    self.twins[record.run] = data
+                continue
+            if prefix == layout.RUNS:
+                self._runs.add(digest(record.run))
+            self.seen.add(_mark(entry))
+            yield record
+
+    def _read(self, entry: Entry, data: bytes) -> Record | None:
+        try:
+            return read_record(entry.key, data)
+        except IntegrityError:
+            if not entry.key.startswith(layout.QUARANTINE):
+                raise
+            self._unreadable.add(layout.run_of_record(entry.key) or "")
+            return None
+
+
+class Copies:
+    """What is about to be deleted and may have to come back, in a file."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 - `close` does
+        self._places: dict[str, tuple[int, int]] = {}
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Copy these objects; one that is gone already is left out."""
+        wanted = list(entries)
+        for entry, data in zip(wanted, self._store.map(self._get, wanted, small=True), strict=True):
+            if data is not None:
+                self._places[entry.key] = (self._file.tell(), len(data))
+                self._file.write(data)
+
+    def give_back(self, key: str) -> bool:
+        """Put an object back if it was taken and is not there. Tell whether it was put."""
+        if key not in self._places or self._store.stat(key) is not None:
+            return False
+        start, size = self._places[key]
+        self._file.seek(start)
+        self._store.put(key, self._file.read(size))
+        self._file.seek(0, 2)
+        return True
+
+    def close(self) -> None:
+        """Forget them."""
+        self._file.close()
+
+    def _get(self, entry: Entry) -> bytes | None:
+        try:
+            return self._store.get(entry.key)
+        except NotFoundError:
+            return None
+
+
+def _mark(entry: Entry) -> int:
+    return digest(f"{entry.key}\0{entry.size}\0{entry.modified.timestamp()}")

@@ -1,0 +1,76 @@
+"""Records of runs: read one, tell what a user sees of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from archiver.errors import (
+    AccessError,
+    IntegrityError,
+    NotFoundError,
+    RunNotFoundError,
+)
+from archiver.format import layout
+from archiver.format.model import Record, Run
+from archiver.format.records import decode_record
+from archiver.format.text import loads
+from archiver.store import Store
+
+
+def load_record(store: Store, run: str) -> Record:
+    """Read one run's record. Raises RunNotFoundError when there is none, with the way back for a pruned one."""
+    key = layout.record_key(run)
+    try:
+        return read_record(key, store.get(key))
+    except NotFoundError:
+        if store.stat(layout.trash_key(run)) is not None:
+            raise RunNotFoundError(
+                f"run {run} was pruned and is in the trash: `archiver undelete {run}` brings it back"
+            ) from None
+        raise RunNotFoundError(f"no run {run}: `archiver ls` shows the runs there are") from None
+
+
+def read_record(key: str, data: bytes) -> Record:
+    """Decode a record, and make sure that it is the one its key says. Raises IntegrityError."""
+    record = decode_record(data, key)
+    if record.run != layout.run_of_record(key):
+        raise IntegrityError(
+            f"{key} holds the record of {record.run}; `archiver verify --repair` sets it aside"
+        )
+    return record
+
+
+def origin(record: Record) -> dict[str, Any] | None:
+    """Return what a record says of the old format it was imported from: `format`, `source`, `fingerprint` and more."""
+    if record.params is None or '"imported"' not in record.params:
+        return None
+    facts = loads(record.params).get("imported")
+    return facts if isinstance(facts, dict) and isinstance(facts.get("fingerprint"), str) else None
+
+
+def run_of(record: Record, tags: Iterable[str] = ()) -> Run:
+    """Return what a user sees of a record."""
+    refs = [*record.tapes, *(ref for ref in (record.tier1, record.tier2) if ref is not None)]
+    return Run(
+        id=record.run,
+        universe=record.universe,
+        created=record.created,
+        strategies=record.strategies,
+        detailed=len(record.details) if record.tier2 is not None else 0,
+        bytes=record.size + sum(ref.size for ref in refs),
+        tags=tuple(tags),
+        top_n=record.top_n,
+        rank_by=record.rank_by,
+        note=record.note,
+        archived=record.archived,
+    )
+
+
+def look_at_clock(store: Store) -> datetime:
+    """Read the store's clock, or this machine's where reading the store's takes a right that only changes need."""
+    try:
+        return store.now()
+    except AccessError:
+        return datetime.now(UTC)

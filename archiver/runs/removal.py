@@ -1,0 +1,35 @@
+"""Deletion: the one place where records and data of an archive are deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archiver.errors import (
+    ConfigError,
+    StorageError,
+)
+from archiver.format import layout
+from archiver.store import Store
+
+_REMOVABLE = (
+    layout.RUNS,
+    layout.TRASH,
+    layout.TIER1,
+    layout.TIER2,
+    layout.TAPES,
+    layout.CODE,
+    layout.TAGS,
+    layout.CATALOG,
+)
+
+
+def remove(store: Store, keys: Sequence[str], *, leftovers: bool = False) -> dict[str, StorageError]:
+    """Delete objects: the one place where records and data of an archive are deleted. Return what failed, and why.
+
+    leftovers: the keys are those of `Store.leftovers`. Raises ConfigError for a key that is no record, data, tag or
+    catalog: whatever else lies in the archive is not ours to delete.
+    """
+    for key in keys:
+        if not leftovers and not key.startswith(_REMOVABLE):
+            raise ConfigError(f"{key} is not the archive's to delete")
+    return store.delete(keys)
