@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from archiver.archive import Archive
     from archiver.archive import open_archive as open  # noqa: A004 - archiver.open(url) is the contract
+    from archiver.base.unread import Unread, UnreadWarning
     from archiver.capture import capture
     from archiver.engines.backtesting import from_backtesting
     from archiver.errors import (
@@ -44,6 +45,8 @@ _HOME = {
     "Archive": "archiver.archive",
     "Policy": "archiver.retention.policy",
     "Run": "archiver.format.model",
+    "Unread": "archiver.base.unread",
+    "UnreadWarning": "archiver.base.unread",
     "capture": "archiver.capture",
     "from_backtesting": "archiver.engines.backtesting",
     "open": "archiver.archive",
@@ -66,6 +69,8 @@ __all__ = [
     "RunNotFoundError",
     "StorageError",
     "StorageFullError",
+    "Unread",
+    "UnreadWarning",
     "__version__",
     "capture",
     "from_backtesting",

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archiver.base.unread import Errors
 from archiver.errors import ArchiveNotFoundError, ConfigError, FormatError
 from archiver.format import layout
 from archiver.format.model import Record, Run
@@ -165,12 +166,17 @@ class Archive(Upkeep):
         self.create()
         return self._writer.commit(draft, labels)
 
-    def runs(self, universe: str | None = None, tag: str | None = None) -> list[Run]:
-        """Return the runs, newest first, of one universe or with one tag. Raises ArchiveNotFoundError."""
+    def runs(
+        self, universe: str | None = None, tag: str | None = None, *, errors: Errors = "raise"
+    ) -> list[Run]:
+        """Return the runs, newest first, of one universe or with one tag. Raises ArchiveNotFoundError.
+
+        errors: about a run that cannot be read, see `load_metrics`.
+        """
         tags = self._tags()
         runs = [
             run_of(record, tags.get(record.run, ()))
-            for record in records_of(self.records(), universe=universe)
+            for record in records_of(self.records(errors), universe=universe)
         ]
         return runs if tag is None else [run for run in runs if tag in run.tags]
 
@@ -185,30 +191,45 @@ class Archive(Upkeep):
         columns: Sequence[str] | None = None,
         run: str | None = None,
         history: bool = False,
+        *,
+        newest: str = "strategy",
+        errors: Errors = "raise",
     ) -> pa.Table:
-        """Load the metrics of all strategies, one row a universe and strategy, the newest run's.
+        """Load the metrics of all strategies, one row a universe and strategy.
 
         Arguments:
             universe: only this one.
             columns: only these metrics; `universe`, `strategy_name` and `run` always come first.
             run: only this run.
             history: every run's rows.
+            newest: which row counts where several runs of a universe have a strategy. `strategy`: that of the newest
+                run which has it, so that rows of several runs stand side by side; `universe`: only rows of the
+                universe's newest run.
+            errors: what to do about what cannot be read, be it damaged or refused. `raise`: raise that; `warn`: leave
+                it out, with an `archiver.UnreadWarning` that names it; or a function that is told of each as an
+                `archiver.Unread` (`.run`, `.universe` if known, `.error`), and may raise.
 
         Returns an Arrow table; a metric that is JSON text is marked in its field's metadata.
         Raises ConfigError for a metric that no run has, NotFoundError for a run of another universe, IntegrityError
         for damaged objects.
         """
-        return self._reader.metrics(self._chosen(universe, run), columns, history=history)
+        reader = self._reader.telling(errors)
+        return reader.metrics(self._chosen(universe, run, errors), columns, newest=newest, history=history)
 
-    def load_strategy(self, name: str, universe: str | None = None, run: str | None = None) -> dict[str, Any]:
+    def load_strategy(
+        self, name: str, universe: str | None = None, run: str | None = None, *, errors: Errors = "raise"
+    ) -> dict[str, Any]:
         """Load a strategy's full detail: from its universe's newest run that has it, or from one run.
 
-        Where several universes have the strategy, the newest one that kept its detail counts.
+        Where several universes have the strategy, the newest one whose detail is there counts: what
+        `detailed_strategies` lists can be loaded. errors: about other runs that cannot be read, see `load_metrics`.
 
         Returns a dict of strategy_name, universe, rank, metrics, trades, equity_curve, drawdown_curve: exactly what
-        was saved. Raises NotKeptError where the detail was not kept, NotFoundError for an unknown strategy.
+        was saved. Raises NotKeptError where the detail was not kept or is no longer there, NotFoundError for an
+        unknown strategy.
         """
-        return self._reader.strategy(*self._reader.find(self._chosen(universe, run), name))
+        reader = self._reader.telling(errors)
+        return reader.strategy(*reader.find(self._chosen(universe, run, errors), name))
 
     def load_trades(
         self,
@@ -216,18 +237,24 @@ class Archive(Upkeep):
         universe: str | None = None,
         run: str | None = None,
         columns: Sequence[str] | None = None,
+        *,
+        errors: Errors = "raise",
     ) -> pa.Table:
         """Load a strategy's trades as an Arrow table; price windows only where `columns` names them.
 
         Raises what `load_strategy` raises, and ConfigError for a column that the trades do not have.
         """
-        return self._reader.trades(*self._reader.find(self._chosen(universe, run), name), columns)
+        reader = self._reader.telling(errors)
+        return reader.trades(*reader.find(self._chosen(universe, run, errors), name), columns)
 
     def detailed_strategies(
-        self, universe: str | None = None, run: str | None = None
+        self, universe: str | None = None, run: str | None = None, *, errors: Errors = "raise"
     ) -> list[tuple[str, str]]:
-        """Return (universe, strategy) of every strategy whose detail can be loaded, best first in each universe."""
-        return self._reader.detailed(self._chosen(universe, run))
+        """Return (universe, strategy) of every strategy whose detail can be loaded, best first in each universe.
+
+        errors: about runs that cannot be read, see `load_metrics`.
+        """
+        return self._reader.telling(errors).detailed(self._chosen(universe, run, errors))
 
     def tag(self, run: str, tag: str) -> None:
         """Put a tag on a run. Raises RunNotFoundError."""
@@ -291,11 +318,17 @@ class Archive(Upkeep):
         )
 
     def run_ids(
-        self, universe: str | None = None, tag: str | None = None, since: str | datetime | None = None
+        self,
+        universe: str | None = None,
+        tag: str | None = None,
+        since: str | datetime | None = None,
+        *,
+        errors: Errors = "raise",
     ) -> list[str]:
         """Return the ids of runs, oldest first: of one universe, with one tag, since a moment.
 
-        since: a datetime, a date such as 2025-01-21, or an age such as 30d. Records are read only for a universe.
+        since: a datetime, a date such as 2025-01-21, or an age such as 30d. Records are read only for a universe;
+        errors: about one that cannot be read, see `load_metrics`.
         Raises ArchiveNotFoundError, ConfigError for a text that is no moment.
         """
         from archiver.transfer.copy import later, run_ids, since_moment
@@ -304,7 +337,7 @@ class Archive(Upkeep):
         if universe is None:
             runs = run_ids(self.store)
         else:
-            runs = sorted(record.run for record in records_of(self.records(), universe=universe))
+            runs = sorted(record.run for record in records_of(self.records(errors), universe=universe))
         if tag is not None:
             tags = self._tags()
             runs = [run for run in runs if tag in tags.get(run, ())]
@@ -340,9 +373,9 @@ class Archive(Upkeep):
         self._require()
         return compact(self.store)
 
-    def _chosen(self, universe: str | None, run: str | None) -> list[Record]:
+    def _chosen(self, universe: str | None, run: str | None, errors: Errors) -> list[Record]:
         if run is None:
-            return list(records_of(self.records(), universe=universe))
+            return list(records_of(self.records(errors), universe=universe))
         return one_run(self.record(run), universe)
 
     def create(self, *, beside: bool = False) -> None:

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from archiver.archive import Archive, open_archive
 from archiver.base.collector import collector_paused
-from archiver.errors import ArchiveNotFoundError, ConfigError, NotFoundError
+from archiver.errors import ArchiveNotFoundError, ConfigError, NotFoundError, NotKeptError
 from archiver.format.model import Run
 from archiver.interop.importing.old import OldResults, old_results
+from archiver.runs.details import of_strategy
+from archiver.runs.newest import without_detail
 from archiver.runs.ranking import RANK_BY, results_of
 from archiver.runs.read import Reader
 
@@ -184,10 +186,13 @@ class _Results:
         except ArchiveNotFoundError:
             return None
         reader = self._reader
-        kept = {universe for universe, strategy in reader.detailed(records) if strategy == name}
-        # What can be loaded counts before what cannot: the list of details has names of the former alone.
         try:
-            record, detail = reader.find([one for one in records if one.universe in kept] or records, name)
+            record, detail = reader.find(records, name)
+        except NotKeptError:
+            lacking = without_detail(records, reader.names, name)
+            if lacking is None or of_strategy(lacking[0], name) is None:
+                return None
+            raise
         except NotFoundError:
             return None
         return _filled(reader.strategy(record, detail))

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archiver.base.unread import Errors
 from archiver.errors import (
     ArchiveNotFoundError,
     ConfigError,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from archiver.config.settings import Settings
 
 FORMAT = 1
+_MOST_FACTS = 64 << 10
+"""Bytes of archive.json that are read: it has about 120, and one that is longer is no JSON then."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +91,13 @@ class Upkeep:
         self._require()
         return self._records.one(self.run_id(run))
 
-    def records(self) -> list[Record]:
-        """Return the records of all runs, newest first. Raises ArchiveNotFoundError."""
+    def records(self, errors: Errors = "raise") -> list[Record]:
+        """Return the records of all runs, newest first. Raises ArchiveNotFoundError.
+
+        errors: about one that cannot be read, see `load_metrics`.
+        """
         self._require()
-        return self._records.read()
+        return self._records.read(errors=errors)
 
     def run_id(self, run: str | Run, prefix: str = layout.RUNS) -> str:
         """Return the whole id of a run (in the trash: `trash/`) from its beginning, while that is unique.
@@ -150,11 +156,15 @@ class Upkeep:
         found = undelete(self.store, self.run_id(run, layout.TRASH))
         return run_of(found, self._tags().get(found.run, ()))
 
-    def trash(self) -> list[Run]:
-        """Return the pruned runs, and those that lost their details, that can be brought back, newest first."""
+    def trash(self, errors: Errors = "raise") -> list[Run]:
+        """Return the pruned runs, and those that lost their details, that can be brought back, newest first.
+
+        errors: about one that cannot be read, see `load_metrics`.
+        """
         self._require()
         tags = self._tags()
-        return [run_of(record, tags.get(record.run, ())) for record in self._records.read(layout.TRASH)]
+        found = self._records.read(layout.TRASH, errors)
+        return [run_of(record, tags.get(record.run, ())) for record in found]
 
     def gc(
         self,
@@ -273,7 +283,7 @@ class Upkeep:
         if self._checked:
             return
         try:
-            data = self.store.get(layout.ARCHIVE)
+            data = self.store.get(layout.ARCHIVE, 0, _MOST_FACTS)
         except NotFoundError:
             raise ArchiveNotFoundError(
                 f"no archive at {self.store.url}: check the URL, or save a run there first{self._old_format()}"
@@ -281,7 +291,7 @@ class Upkeep:
         try:
             facts = json.loads(data)
             version = facts["format"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             if any(self.store.list(layout.RUNS)):
                 raise IntegrityError(
                     f"{layout.ARCHIVE} at {self.store.url} is damaged: put it back from a copy of the archive, or"

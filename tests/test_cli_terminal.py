@@ -77,7 +77,7 @@ def test_colour_where_a_terminal_is_unless_told_otherwise(url: str) -> None:
 def test_top_draws_bars_and_show_draws_curves(url: str) -> None:
     run = archiver.open(url).runs("alpha")[0].id
     lines = plain(terminal("--url", url, "top", "-u", "alpha")).splitlines()
-    assert lines[2].split() == ["1", "s00", "2.000", "█" * 12, "3"]
+    assert lines[2].split() == ["1", "s00", "2.000", "█" * 12, "3", run, "now"]
     assert lines[3].split() == ["2", "s01", "1.000", "█" * 6, "3"]
     shown = plain(terminal("--url", url, "show", run))
     assert re.search(r"s00 +▁▂█ +2\.000", shown)
@@ -165,12 +165,12 @@ def test_top_shows_leading_metrics_beside_the_one_asked_for(tmp_path: Path) -> N
     ]  # fmt: skip
     archive.save_universe_results("u", rows, code="none")
     for columns, names in (
-        ("80", "sharpe_ratio profit_factor"),
-        ("100", "sharpe_ratio max_drawdown_pct n_trades"),
+        ("80", ""),
+        ("110", "sharpe_ratio profit_factor"),
     ):
         shown = plain(terminal("--url", str(tmp_path / "top"), "top", "--by", "return_pct", COLUMNS=columns))
         lines = shown.splitlines()
-        assert lines[0].split() == ["#", "strategy_name", "return_pct", *names.split()]
+        assert lines[0].split() == ["#", "strategy_name", "return_pct", *names.split(), "run", "age"]
         assert max(map(len, lines)) <= int(columns)
 
 

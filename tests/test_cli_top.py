@@ -60,15 +60,17 @@ def test_the_document_says_what_was_ranked(run: Cli) -> None:
 
 def test_piped_it_is_plain_and_says_what_has_no_place(run: Cli) -> None:
     code, out, err = run("top", "-n", "2")
+    beta, alpha, _ = (one["id"] for one in json.loads(run("ls", "--json")[1])["runs"])
     assert (code, [line.split("\t") for line in out.splitlines()]) == (
         0,
         [
-            ["#", "strategy_name", "universe", "sharpe_ratio", "n_trades"],
-            ["1", "c", "alpha", "3.000", "40"],
-            ["2", "a", "beta", "2.000", "50"],
+            ["#", "strategy_name", "universe", "sharpe_ratio", "n_trades", "run", "age"],
+            ["1", "c", "alpha", "3.000", "40", alpha, "now"],
+            ["2", "a", "beta", "2.000", "50", beta, "now"],
         ],
     )
-    assert err.splitlines()[0] == "2 of 4 strategies by sharpe_ratio; 2 have no sharpe_ratio"
+    said = "2 of 4 strategies by sharpe_ratio, each of the newest run that has it; 2 have no sharpe_ratio"
+    assert err.splitlines()[0] == said
     assert err.splitlines()[1].startswith("-1.000 ")
     assert err.splitlines()[1].endswith(" 3.000")
 

@@ -25,7 +25,8 @@ from archiver.errors import ArchiverError
 # * The target is "module:attribute" below archiver.cli: a function with typer annotations, or, for a command
 #   with subcommands (`bundle create`), a `typer.Typer()`. It is imported when the command is used.
 # * The function takes `ctx: typer.Context` first; `call = Call.of(ctx)` gives `call.archive()`, `call.json`,
-#   `call.say(text)` (stderr), `call.print_json(document)` and `call.progress(...)`; tables, sizes, ages and
+#   `call.say(text)` (stderr), `call.print_json(document)` and `call.progress(...)`; who reads many runs gives
+#   `errors=call.unread`, which names what is left out and sets the exit code; tables, sizes, ages and
 #   sparklines are in archiver.cli.output; completions of run ids and names in archiver.cli.complete.
 # * Its docstring is its help: one imperative line, then what a user must know. Keep the module's own imports
 #   to typer and archiver.cli: everything heavy is imported inside the function, so that `--version`, `--help`
@@ -105,7 +106,10 @@ class _Root(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            found = super().invoke(ctx)
+            if code := Call.of(ctx).end():
+                raise typer.Exit(code)
+            return found
         except KeyboardInterrupt:
             _say("archiver: interrupted")
             raise typer.Exit(130) from None

@@ -86,11 +86,13 @@ def create(
     archive = call.archive()
     chosen = [archive.run_id(run) for run in runs or ()]
     if tag or universe or since or where:
-        found = _selected(archive, universe, tag, since, where)
+        found = _selected(call, archive, universe, tag, since, where)
         if not found:
             call.require_universe(archive, universe)
         own = archive.bundles.place(name, to=to).name
-        elsewhere = {run.id for run in archive.runs() if run.archived and run.archived != own}
+        elsewhere = {
+            run.id for run in archive.runs(errors=call.unread) if run.archived and run.archived != own
+        }
         if left := elsewhere.intersection(found):
             call.say(f"{counted(len(left), 'run')} left out: the details are in other bundles already")
         chosen += [run for run in found if run not in elsewhere]
@@ -240,16 +242,21 @@ def restore(
 
 
 def _selected(
-    archive: Archive, universe: str | None, tag: str | None, since: str | None, where: str | None
+    call: Call,
+    archive: Archive,
+    universe: str | None,
+    tag: str | None,
+    since: str | None,
+    where: str | None,
 ) -> list[str]:
-    runs = archive.run_ids(universe=universe, tag=tag, since=since)
+    runs = archive.run_ids(universe=universe, tag=tag, since=since, errors=call.unread)
     if where is None:
         return runs
     from archiver.query.expression import Expression
 
     expression = Expression(where)
     names = sorted(expression.columns - {"universe", "strategy_name", "run"})
-    table = archive.load_metrics(universe=universe, columns=names, history=True)
+    table = archive.load_metrics(universe=universe, columns=names, history=True, errors=call.unread)
     matching = set(table.filter(expression.mask(table))["run"].to_pylist())
     return [run for run in runs if run in matching]
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
+    from archiver.base.unread import Unread
+
+_MOST_NAMED = 10
 
 
 class Step(Protocol):
@@ -26,6 +29,24 @@ class Call:
 
     url: str | None = None
     json: bool = False
+    _left_out: list[Unread] = field(default_factory=list)
+
+    def unread(self, unread: Unread) -> None:
+        """Name what cannot be read and is left out (`errors=call.unread`); `end` gives the exit code for it."""
+        if unread in self._left_out:
+            return
+        self._left_out.append(unread)
+        if len(self._left_out) <= _MOST_NAMED:
+            self.say(f"archiver: left out: {unread.error}")
+
+    def end(self) -> int:
+        """Say how much could not be read, and return the exit code of that: 0 where all was."""
+        if not self._left_out:
+            return 0
+        more = len(self._left_out) - _MOST_NAMED
+        if more > 0:
+            self.say(f"archiver: left out: {more:,} more that cannot be read")
+        return self._left_out[0].error.exit_code
 
     @staticmethod
     def of(ctx: typer.Context) -> Call:
@@ -43,7 +64,7 @@ class Call:
         """Refuse a universe without runs, before something is written for it. Raises NotFoundError."""
         from archiver.errors import NotFoundError
 
-        if universe is not None and not archive.run_ids(universe=universe):
+        if universe is not None and not archive.run_ids(universe=universe, errors=self.unread):
             raise NotFoundError(
                 f"no universe {universe!r} in {archive.store.url}: `archiver ls` shows those there are"
             )

@@ -74,7 +74,7 @@ def _show(call: Call, run: str, snapshot: Snapshot) -> None:
     git = facts.pop("git", None)
     if isinstance(git, dict):
         state = {True: f", and changes: archiver code {run} diff", None: ", state not known"}.get(
-            git["dirty"], ""
+            git.get("dirty"), ""
         )
         facts["git"] = f"{git.get('commit') or 'no commit'} ({git.get('branch') or 'detached'}){state}"
     facts["argv"] = " ".join(facts.get("argv", ())) or None

@@ -15,7 +15,7 @@ def compact(ctx: typer.Context) -> None:
     call = Call.of(ctx)
     archive = call.archive()
     archive.compact()
-    count = len(archive.runs())
+    count = len(archive.runs(errors=call.unread))
     if call.json:
         call.print_json({"runs": count})
     else:

@@ -24,23 +24,31 @@ def _names(ctx: typer.Context, incomplete: str, read: Callable[[Archive], Iterab
         return []
 
 
+def _nothing(_unread: object) -> None:
+    """Say nothing of what cannot be read."""
+
+
 def runs(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete a run id."""
-    return _names(ctx, incomplete, lambda archive: [run.id for run in archive.runs()])
+    return _names(ctx, incomplete, lambda archive: [run.id for run in archive.runs(errors=_nothing)])
 
 
 def universes(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete the name of a universe."""
-    return _names(ctx, incomplete, lambda archive: [run.universe for run in archive.runs()])
+    return _names(ctx, incomplete, lambda archive: [run.universe for run in archive.runs(errors=_nothing)])
 
 
 def tags(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete a tag; `pinned` is always offered."""
     return _names(
-        ctx, incomplete, lambda archive: ["pinned", *chain.from_iterable(run.tags for run in archive.runs())]
+        ctx,
+        incomplete,
+        lambda archive: ["pinned", *chain.from_iterable(run.tags for run in archive.runs(errors=_nothing))],
     )
 
 
 def strategies(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete the name of a strategy whose details were kept."""
-    return _names(ctx, incomplete, lambda archive: [name for _, name in archive.detailed_strategies()])
+    return _names(
+        ctx, incomplete, lambda archive: [name for _, name in archive.detailed_strategies(errors=_nothing)]
+    )

@@ -51,7 +51,7 @@ def copy(
     if apply and not delete_extra:
         raise ConfigError("--apply needs --delete-extra: copying itself removes nothing")
     here, there = archiver.open(source, read_only=True), archiver.open(target)
-    runs = here.run_ids(universe=universe, tag=tag, since=since)
+    runs = here.run_ids(universe=universe, tag=tag, since=since, errors=call.unread)
     if not runs and not delete_extra:
         call.require_universe(here, universe)
     if not runs and (universe or tag or since):
@@ -70,7 +70,7 @@ def copy(
             f" {len(moved.there)} were there already"
         )
     if delete_extra:
-        candidates = there.run_ids(universe=universe, tag=tag, since=since)
+        candidates = there.run_ids(universe=universe, tag=tag, since=since, errors=call.unread)
         document["extra"] = _delete_extra(call, (here, there), candidates, apply=apply, max_remove=max_remove)
     if call.json:
         call.print_json(document)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -13,14 +14,14 @@ from archiver.base.address import is_local, shown_url
 from archiver.base.humanize import counted
 from archiver.cli import complete
 from archiver.cli.call import Call
+from archiver.cli.rows import Newest
 from archiver.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from archiver.archive import Archive
     from archiver.format.model import Record
-    from archiver.runs.read import Reader
 
 
 def export(
@@ -54,13 +55,16 @@ def export(
     history: Annotated[
         bool, typer.Option("--history", help="Every run's rows, not only the newest; not for tiered-json.")
     ] = False,
+    newest: Newest = "strategy",
 ) -> None:
     """Write the metrics of all strategies, or everything in the old tiered layout.
 
     The same archive gives the same bytes: rows are in order of universe and strategy; `json` has one metric a line, made
     for `git diff`. `tiered-json` writes all_strategies_metrics.json and one file a strategy in detailed_trades/.
+    What cannot be read is named and left out; the exit code is then 3 (damaged) or 14 (refused).
     """
-    from archiver.runs.read import one_run, records_of
+    from archiver.interop.export import export_metrics
+    from archiver.runs.read import Reader, one_run, records_of
 
     call = Call.of(ctx)
     form = _format_of(form, output, as_json=call.json)
@@ -68,15 +72,18 @@ def export(
     if run:
         chosen = one_run(archive.record(run), universe)
     else:
-        chosen = list(records_of(archive.records(), universe=universe))
+        chosen = list(records_of(archive.records(call.unread), universe=universe))
     if not chosen:
         call.require_universe(archive, universe)
     if form == "tiered-json":
-        if output is None or history:
-            raise ConfigError("tiered-json needs a folder or URL: give -o, and no --history")
+        if output is None or history or newest != "strategy":
+            raise ConfigError("tiered-json needs a folder or URL: give -o, and no --history or --newest")
         _tiered(call, archive, chosen, output)
     else:
-        _metrics(call, archive, chosen, form, output, history=history)
+        reader = Reader(archive.store, call.unread)
+        _metrics(
+            call, partial(export_metrics, reader, chosen, form, newest=newest, history=history), form, output
+        )
 
 
 def _format_of(wanted: str | None, output: str | None, *, as_json: bool) -> str:
@@ -100,7 +107,7 @@ def _tiered(call: Call, archive: Archive, records: Sequence[Record], output: str
     target = target_of(open_store(output, storage_options=load_settings(url=output).storage_options))
     total = sum(len(record.details) for record in records) + 1
     with call.progress("export", total) as step:
-        done = export_tiered(Reader(archive.store), records, target, step)
+        done = export_tiered(Reader(archive.store, call.unread), records, target, step)
     if call.json:
         call.print_json(
             {
@@ -131,28 +138,24 @@ def _tiered(call: Call, archive: Archive, records: Sequence[Record], output: str
         )
 
 
-def _metrics(
-    call: Call, archive: Archive, records: Sequence[Record], form: str, output: str | None, *, history: bool
-) -> None:
-    from archiver.interop.export import export_metrics
-    from archiver.runs.read import Reader
+def _metrics(call: Call, write: Callable[[BinaryIO], int], form: str, output: str | None) -> None:
+    """Let `write` write the metrics to where they go."""
     from archiver.store import local_path
 
-    reader = Reader(archive.store)
     if output is None:
         if form == "parquet" and sys.stdout.isatty():
             raise ConfigError("Parquet is not text: name a file with -o, or pipe the output")
-        export_metrics(reader, records, form, sys.stdout.buffer, history=history)
+        write(sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
     if not is_local(output):
-        _metrics_to_url(call, reader, records, form, output, history=history)
+        _metrics_to_url(call, write, form, output)
         return
     path = Path(local_path(output))
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
-            count = export_metrics(reader, records, form, file, history=history)
+            count = write(file)
         part.replace(path)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}") from None
@@ -162,11 +165,8 @@ def _metrics(
     call.say(f"{_strategies(count)} -> {path}")
 
 
-def _metrics_to_url(
-    call: Call, reader: Reader, records: Sequence[Record], form: str, output: str, *, history: bool
-) -> None:
+def _metrics_to_url(call: Call, write: Callable[[BinaryIO], int], form: str, output: str) -> None:
     from archiver.config.settings import load_settings
-    from archiver.interop.export import export_metrics
     from archiver.store import open_store
 
     folder, _, name = output.rpartition("/")
@@ -176,7 +176,7 @@ def _metrics_to_url(
         raise ConfigError(f"{shown_url(output)}: leave the query out of the URL")
     target = open_store(folder, storage_options=load_settings(url=folder).storage_options)
     with target.write(name) as file:
-        count = export_metrics(reader, records, form, file, history=history)
+        count = write(file)
     call.say(f"{_strategies(count)} -> {target.url}/{name}")
 
 

@@ -80,7 +80,7 @@ def show(
     if xml:
         sys.stdout.buffer.write(rules.found.xml if rules.found else b"")
         return
-    warnings = [*rules.warnings, *pins_at_risk(rules, archive.records(), _tags(archive))]
+    warnings = [*rules.warnings, *pins_at_risk(rules, archive.records(call.unread), _tags(call, archive))]
     if call.json:
         call.print_json(
             {
@@ -272,12 +272,17 @@ def _plan(call: Call, archive: Archive, policies: list[Policy], wishes: Wishes) 
     if archive.store.bucket_api() is None:
         return plan(archive.store, (), {}, policies, wishes)  # says that there is no bucket
     return plan(
-        archive.store, archive.records(), _tags(archive), policies, wishes, lambda: _bundled(call, archive)
+        archive.store,
+        archive.records(),
+        _tags(call, archive),
+        policies,
+        wishes,
+        lambda: _bundled(call, archive),
     )
 
 
-def _tags(archive: Archive) -> dict[str, tuple[str, ...]]:
-    return {run.id: run.tags for run in archive.runs()}
+def _tags(call: Call, archive: Archive) -> dict[str, tuple[str, ...]]:
+    return {run.id: run.tags for run in archive.runs(errors=call.unread)}
 
 
 def _bundled(call: Call, archive: Archive) -> dict[str, str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from archiver.cli import complete
 from archiver.cli.call import Call
+
+if TYPE_CHECKING:
+    from archiver.format.model import Run
 
 
 def ls(
@@ -30,7 +33,7 @@ def ls(
 
     call = Call.of(ctx)
     archive = call.archive()
-    runs = [run for run in archive.runs(universe=universe, tag=tag) if run.archived or not archived]
+    runs = [run for run in archive.runs(universe, tag, errors=call.unread) if run.archived or not archived]
     shown = runs if limit is None else runs[:limit]
     if call.json:
         call.print_json(
@@ -43,7 +46,7 @@ def ls(
             run.universe,
             age(run.created),
             run.strategies,
-            run.detailed,
+            _detailed(run),
             size(run.bytes),
             ", ".join(run.tags),
             *([run.archived] if archived else []),
@@ -70,3 +73,10 @@ def ls(
         call.say(
             f"no runs{narrowed} in {archive.store.url}" + ("" if narrowed else "; `archiver demo` makes some")
         )
+
+
+def _detailed(run: Run) -> int | str:
+    """Return how many details a run has, or what has become of them."""
+    from archiver.runs.details import NONE
+
+    return run.detailed if run.detailed or run.details == NONE else run.details

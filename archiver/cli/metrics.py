@@ -8,7 +8,7 @@ import typer
 
 from archiver.cli import complete
 from archiver.cli.call import Call
-from archiver.cli.rows import Format, Output, format_of, give_rows
+from archiver.cli.rows import Format, Newest, Output, ages, format_of, give_rows, whose
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +39,7 @@ def metrics(
     history: Annotated[
         bool, typer.Option("--history", help="Every run's row, not only the newest run's.")
     ] = False,
+    newest: Newest = "strategy",
     run: Annotated[
         str | None,
         typer.Option("--run", "-r", help="Only this run (or its beginning).", autocompletion=complete.runs),
@@ -48,8 +49,11 @@ def metrics(
 ) -> None:
     """Show the metrics of all strategies, one row per strategy and universe.
 
-    The newest run of a universe counts; --history shows all. NaN and missing values sort last.
+    The newest run that has a strategy counts, so rows of several runs may stand side by side: each says its run and that
+    run's age. --newest universe shows the newest run of each universe alone, --history every run. NaN and missing values
+    sort last. What cannot be read is named and left out; the exit code is then 3 (damaged) or 14 (refused).
     """
+    from archiver.base.humanize import counted
     from archiver.cli.output import paged, print_table
     from archiver.query.selection import KEYS
 
@@ -62,21 +66,29 @@ def metrics(
         columns=_columns_to_read(wanted, sort, where),
         run=archive.run(run).id if run else None,
         history=history,
+        newest=newest,
+        errors=call.unread,
     )
     found = _select(table, where, sort)
     if wanted is not None:
         found = found.select(list(dict.fromkeys([*KEYS, *wanted])))
     shown = found[: 20 if limit is None and chosen == "table" else limit]
     if chosen == "table":
-        narrow = shown if wanted is not None else shown.select(_leading(shown.column_names, sort))
-        rows = [list(row.values()) for row in narrow.to_pylist()]
+        names = [*KEYS, *wanted] if wanted is not None else _leading(shown.column_names, sort)
+        narrow = shown.select(list(dict.fromkeys(names)))
+        old = ages(archive, call, shown["run"].to_pylist())
+        rows = [[*row.values(), age] for row, age in zip(narrow.to_pylist(), old, strict=True)]
         with paged():
             dropped = print_table(
-                narrow.column_names, rows, drop=wanted is None, styles={"strategy_name": "bold"}
+                [*narrow.column_names, "age"],
+                rows,
+                drop=[name for name in narrow.column_names if name not in KEYS] if wanted is None else False,
+                crop="strategy_name" if wanted is None else None,
+                styles={"strategy_name": "bold", "run": "cyan", "age": "dim"},
             )
         hidden = len(found.column_names) - len(narrow.column_names) + dropped
         call.say(
-            f"{len(shown):,} of {len(found):,} rows"
+            f"{len(shown):,} of {counted(len(found), 'row')}, {whose(newest, history=history, run=run)}"
             + (f"; {hidden} more columns: --columns, or --format csv" if hidden else "")
         )
     else:
@@ -111,4 +123,5 @@ def _leading(names: list[str], sort: str | None) -> list[str]:
     if sort:
         first.append(sort.removeprefix("-"))
     leading = [name for name in LEADING if name in names]
-    return list(dict.fromkeys([*first, *(leading or [name for name in names if name not in KEYS][:8])]))
+    leading = leading or [name for name in names if name not in KEYS][:8]
+    return list(dict.fromkeys([*first, *leading, "run"]))

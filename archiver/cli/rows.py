@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -15,10 +15,21 @@ from archiver.cli.call import Call
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from archiver.archive import Archive
+
 FORMATS = ("table", "csv", "json", "jsonl", "parquet")
 
 Format = Annotated[
     str | None, typer.Option("--format", "-f", metavar="FORMAT", help="table, csv, json, jsonl or parquet.")
+]
+Newest = Annotated[
+    str,
+    typer.Option(
+        "--newest",
+        metavar="WHOSE",
+        help="strategy: each strategy's row is of the newest run that has it; "
+        "universe: only rows of the newest run of each universe.",
+    ),
 ]
 Output = Annotated[
     Path | None,
@@ -26,6 +37,25 @@ Output = Annotated[
         "--output", "-o", metavar="FILE", help="Write here; its suffix is the format; csv without one."
     ),
 ]
+
+
+def whose(newest: str, *, history: bool = False, run: str | None = None) -> str:
+    """Say which runs' rows are counted."""
+    if run:
+        return "of one run"
+    if history:
+        return "of every run"
+    return (
+        "of the newest run of each universe" if newest == "universe" else "each of the newest run that has it"
+    )
+
+
+def ages(archive: Archive, call: Call, runs: Iterable[str]) -> list[str]:
+    """Return the age of each row's run, as tables show it."""
+    from archiver.base.humanize import age
+
+    created = {record.run: record.created for record in archive.records(call.unread)}
+    return [age(created[run]) if run in created else "-" for run in runs]
 
 
 def give_rows(

@@ -29,9 +29,10 @@ def show(
     call = Call.of(ctx)
     archive = call.archive()
     found = archive.run(run)
-    best = _best(archive, found, limit)
+    details = _details(archive, found)
+    best = _best(call, archive, found, limit)
     if call.json:
-        more = {"top_n": found.top_n, "rank_by": found.rank_by, "note": found.note}
+        more = {"top_n": found.top_n, "rank_by": found.rank_by, "note": found.note, "details": details}
         call.print_json({**run_document(found), **more, "best": best})
         return
     pairs: list[tuple[str, Any]] = [
@@ -40,6 +41,7 @@ def show(
         ("created", f"{moment(found.created)} ({age(found.created)})"),
         ("strategies", found.strategies),
         ("detailed", f"{found.detailed} (top {found.top_n})"),
+        ("details", details),
         ("ranked by", found.rank_by),
         ("size", size(found.bytes)),
         ("tags", ", ".join(found.tags) or None),
@@ -81,13 +83,24 @@ def _equity(archive: Archive, run: Run, names: list[str]) -> list[str]:
     return lines
 
 
-def _best(archive: Archive, run: Run, limit: int) -> list[dict[str, Any]]:
+def _details(archive: Archive, run: Run) -> str:
+    """Say what has become of a run's details; the store is asked whether they are there."""
+    from archiver.runs.details import state_of
+
+    record = archive.record(run.id)
+    there = record.tier2 is not None and archive.store.stat(record.tier2.key) is not None
+    return state_of(record, there=there).words
+
+
+def _best(call: Call, archive: Archive, run: Run, limit: int) -> list[dict[str, Any]]:
     """Return the best strategies of a run by what it was ranked by, with a few well-known metrics."""
     from archiver.query.selection import LEADING, Ask, take
 
     if not run.rank_by or not limit:
         return []
-    table = archive.load_metrics(universe=run.universe, run=run.id)
+    table = archive.load_metrics(universe=run.universe, run=run.id, errors=call.unread)
+    if run.rank_by not in table.column_names:
+        return []
     columns = dict.fromkeys(
         ["strategy_name", run.rank_by, *(name for name in LEADING if name in table.column_names)]
     )

@@ -9,7 +9,7 @@ import typer
 
 from archiver.cli import complete
 from archiver.cli.call import Call
-from archiver.cli.rows import Format, Output, format_of, give_rows
+from archiver.cli.rows import Format, Newest, Output, format_of, give_rows
 
 
 def sql(
@@ -24,6 +24,7 @@ def sql(
     history: Annotated[
         bool, typer.Option("--history", help="Every run, not only the newest of each strategy.")
     ] = False,
+    newest: Newest = "strategy",
     keep_nan: Annotated[
         bool, typer.Option("--keep-nan", help="Leave NaN as it is: DuckDB sorts it above all numbers.")
     ] = False,
@@ -34,7 +35,8 @@ def sql(
 
     The views: metrics (universe, strategy_name, run, a column a metric), trades (universe, strategy_name, run, a column a
     key), curves (universe, strategy_name, run, point, equity, drawdown), runs (id, universe, created, strategies, detailed,
-    bytes, tags, top_n, rank_by, note). NaN is NULL.
+    bytes, tags, top_n, rank_by, note). NaN is NULL. What cannot be read is named and left out; the exit code is then 3
+    (damaged) or 14 (refused).
     """
     from archiver.cli.output import print_table
     from archiver.query.sql import query
@@ -45,10 +47,11 @@ def sql(
     archive = call.archive()
     asked = sys.stdin.read() if text == "-" else text
     table = query(
-        Reader(archive.store),
-        list(records_of(archive.records(), universe=universe)),
-        archive.runs(universe=universe),
+        Reader(archive.store, call.unread),
+        list(records_of(archive.records(call.unread), universe=universe)),
+        archive.runs(universe=universe, errors=call.unread),
         asked,
+        newest=newest,
         history=history,
         keep_nan=keep_nan,
     )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from archiver.cli import complete
 from archiver.cli.call import Call
+from archiver.cli.rows import Newest, ages, whose
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from archiver.archive import Archive
+    from archiver.format.model import Record
 
 _BARS = "▏▎▍▌▋▊▉█"
 _WIDTH = 12
@@ -40,17 +42,23 @@ def top(
         typer.Option("--where", "-w", metavar="EXPR", help="Filter, as in 'n_trades >= 30'."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="So many strategies.")] = 20,
+    newest: Newest = "strategy",
 ) -> None:
-    """Show the best strategies of all universes, each by its newest run.
+    """Show the best strategies of all universes, each by the newest run that has it.
 
-    Strategies without the metric (None, NaN) have no place. See `metrics` for more columns and formats.
+    Each row says its run and that run's age, for they may be of several; --newest universe ranks the newest run of each
+    universe alone. Strategies without the metric (None, NaN) have no place. See `metrics` for more columns and formats.
+    What cannot be read is named and left out; the exit code is then 3 (damaged) or 14 (refused).
     """
+    from archiver.base.humanize import counted
     from archiver.query.selection import Ask, choose
 
     call = Call.of(ctx)
     archive = call.archive()
-    metric, descending = _metric(archive, by)
-    table = _load(archive, metric, universe, where)
+    records = archive.records(call.unread)
+    metric, descending = _metric(records, by)
+    columns = _columns(records, metric, where)
+    table = archive.load_metrics(universe=universe, columns=columns, newest=newest, errors=call.unread)
     chosen = choose(table, Ask(where=where or "", sort=((metric, descending),)))
     assert chosen is not None  # noqa: S101 - where there is an order there are places
     found = table.take(chosen)
@@ -63,12 +71,13 @@ def top(
         )
         return
     if best.num_rows:
-        _print(best, metric)
+        _print(best, metric, ages(archive, call, best["run"].to_pylist()))
     without = f"; {len(found) - ranked:,} have no {metric}" if len(found) > ranked else ""
-    call.say(f"{len(best):,} of {ranked:,} strategies by {metric}{without}{_spread(found[metric])}")
+    strategies = counted(ranked, "strategy", "strategies")
+    call.say(f"{len(best):,} of {strategies} by {metric}, {whose(newest)}{without}{_spread(found[metric])}")
 
 
-def _metric(archive: Archive, by: str | None) -> tuple[str, bool]:
+def _metric(records: Sequence[Record], by: str | None) -> tuple[str, bool]:
     """Return what to rank by, and whether the greatest comes first."""
     from archiver.errors import ConfigError
     from archiver.query.selection import score_of
@@ -76,22 +85,21 @@ def _metric(archive: Archive, by: str | None) -> tuple[str, bool]:
 
     if by and by.strip("-"):
         return by.removeprefix("-"), not by.startswith("-")
-    records = archive.records()
     found = score_of(records, {name for record in records for name in record.metrics})
     if found is None and records:
         raise ConfigError("no run was ranked by a metric: name one, as in --by return_pct")
     return found or RANK_BY[0], True
 
 
-def _load(archive: Archive, metric: str, universe: str | None, where: str | None) -> pa.Table:
-    """Read the metric, what the filter needs, and a few metrics that most people look at."""
+def _columns(records: Sequence[Record], metric: str, where: str | None) -> list[str]:
+    """Return what is read: the metric, what the filter needs, and a few metrics that most people look at."""
     from archiver.query.expression import Expression
     from archiver.query.selection import KEYS, LEADING
 
-    there = {name for record in archive.records() for name in record.metrics}
+    there = {name for record in records for name in record.metrics}
     asked = Expression(where).columns if where else ()
     names = dict.fromkeys([metric, *(name for name in LEADING if name in there), *sorted(asked)])
-    return archive.load_metrics(universe=universe, columns=[name for name in names if name not in KEYS])
+    return [name for name in names if name not in KEYS]
 
 
 def _ranked(column: pa.ChunkedArray) -> int:
@@ -100,7 +108,7 @@ def _ranked(column: pa.ChunkedArray) -> int:
     return int(len(column) - pc.sum(pc.is_null(column, nan_is_null=True)).as_py()) if len(column) else 0
 
 
-def _print(best: pa.Table, metric: str) -> None:
+def _print(best: pa.Table, metric: str, old: list[str]) -> None:
     """Print places, names and the metric with a bar; the universe only where there are several."""
     import shutil
     import sys
@@ -119,18 +127,28 @@ def _print(best: pa.Table, metric: str) -> None:
         metric,
         *([""] if bars else []),
         *others,
+        "run",
+        "age",
     ]
     lines: list[list[Any]] = []
     for at, row in enumerate(rows):
         keys = [at + 1, row["strategy_name"], *([row["universe"]] if several else [])]
-        lines.append([*keys, row[metric], *bars[at : at + 1], *(row[name] for name in others)])
+        rest = [*(row[name] for name in others), row["run"], old[at]]
+        lines.append([*keys, row[metric], *bars[at : at + 1], *rest])
     with paged():
         print_table(
             headers,
             lines,
             drop=others,
             crop="strategy_name",
-            styles={"#": "dim", "strategy_name": "bold", metric: "green", "": "green"},
+            styles={
+                "#": "dim",
+                "strategy_name": "bold",
+                metric: "green",
+                "": "green",
+                "run": "cyan",
+                "age": "dim",
+            },
         )
 
 

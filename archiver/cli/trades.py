@@ -50,36 +50,42 @@ def trades(
     chosen = format_of(form, output, as_json=call.json)
     archive = call.archive()
     run_id = archive.run(run).id if run else None
-    table = _select(archive.load_trades(strategy, universe=universe, run=run_id), where, columns)
+    table = _select(_trades(call, archive, strategy, universe, run_id), where, columns)
     shown = table[: 20 if limit is None and chosen == "table" else limit]
     if chosen == "table":
         narrow = shown if columns else shown.select(_leading(shown))
         rows = [list(row.values()) for row in narrow.to_pylist()]
         with paged():
             if sys.stdout.isatty():
-                _print_summary(_outline(archive, strategy, universe, run_id))
+                _print_summary(_outline(call, archive, strategy, universe, run_id))
             print_table(narrow.column_names, rows, drop=not columns)
         more = "; --limit for more, --format csv for all of them" if len(shown) < len(table) else ""
         call.say(f"{len(shown):,} of {len(table):,} trades{more}")
         return
 
     def document() -> dict[str, Any]:
-        detail = _outline(archive, strategy, universe, run_id)
+        detail = _outline(call, archive, strategy, universe, run_id)
         summary = {key: detail[key] for key in ("strategy_name", "universe", "rank", "metrics")}
         return {**summary, "trades": shown.to_pylist()}
 
     give_rows(call, shown, chosen, output, document)
 
 
-def _outline(archive: Archive, strategy: str, universe: str | None, run: str | None) -> dict[str, Any]:
+def _trades(call: Call, archive: Archive, strategy: str, universe: str | None, run: str | None) -> pa.Table:
+    return archive.load_trades(strategy, universe=universe, run=run, errors=call.unread)
+
+
+def _outline(
+    call: Call, archive: Archive, strategy: str, universe: str | None, run: str | None
+) -> dict[str, Any]:
     """Read all of a strategy but its trades, which are at hand."""
     from archiver.runs.read import Reader, one_run, records_of
 
-    reader = Reader(archive.store)
+    reader = Reader(archive.store, call.unread)
     if run:
         records = one_run(archive.record(run), universe)
     else:
-        records = list(records_of(archive.records(), universe=universe))
+        records = list(records_of(archive.records(call.unread), universe=universe))
     return reader.outline(*reader.find(records, strategy))
 
 

@@ -32,7 +32,7 @@ def undelete(
         else:
             call.say(f"{found.id} of {found.universe} is back")
         return
-    runs = archive.trash()
+    runs = archive.trash(call.unread)
     if call.json:
         call.print_json({"runs": [run_document(one) for one in runs]})
         return

@@ -64,7 +64,8 @@ class Run:
     """One committed save of a universe's results.
 
     `created` is aware UTC; `strategies` and `detailed` are counts; `bytes` is the stored size of its
-    record, metrics, details and tapes; `tags` is sorted; `archived` names the bundle that holds its details.
+    record, metrics, details and tapes; `tags` is sorted; `archived` names the bundle that holds its details, and
+    `details` says what has become of them: kept, removed by a policy, expired, in a bundle, lost, none were given.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Run:
     rank_by: str | None = None
     note: str | None = None
     archived: str | None = None
+    details: str = ""
 
 
 @dataclass(frozen=True, slots=True)

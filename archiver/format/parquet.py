@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import io
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from archiver.errors import FormatError, IntegrityError
+from archiver.errors import ArchiverError, FormatError, IntegrityError
 from archiver.format.model import Ref
 from archiver.format.text import dumps, loads
 
@@ -26,6 +27,12 @@ _LEVEL = 6
 _WHOLE = 256 * 1024
 """Objects up to this size are read in one request: a second one costs more than the bytes."""
 _FEW_ROWS = 2_000
+_FEW_VALUES, _VALUES_A_BYTE = 8_000_000, 128
+_FEW_PLAIN, _RATIO = 64 << 20, 1_024
+"""What real tables do not reach, as constant as their columns may be: names of strategies and clocks always differ."""
+
+_BROKEN = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, OSError)
+"""What decoders raise for bytes that are none of ours."""
 
 Fetch = Callable[[int, int], bytes]
 """Reads the bytes from a start to an end offset of one object."""
@@ -85,11 +92,57 @@ def check(ref: Ref, data: bytes) -> bytes:
     return data
 
 
+@contextmanager
+def decoding(key: str) -> Iterator[None]:
+    """Turn what breaks while an object is decoded, whose bytes are as promised, into IntegrityError."""
+    try:
+        yield
+    except ArchiverError:
+        raise
+    except _BROKEN as error:
+        why = str(error).partition("\n")[0][:120] or type(error).__name__
+        raise IntegrityError(f"{key} is damaged: it is no table of archiver's ({why})") from None
+
+
+def check_bounds(metadata: pq.FileMetaData, key: str, size: int, rows: int | None = None) -> None:
+    """Make sure that a table unpacks to what its bytes can hold, before any of it is unpacked.
+
+    size: of the object in bytes; rows: how many its record promises, None where it says nothing. Raises
+    IntegrityError.
+    """
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    held = sum(group.num_rows for group in groups)
+    if rows is not None and held != rows:
+        raise IntegrityError(f"{key} is damaged: it has {held:,} rows, and its record says {rows:,}")
+    chunks = [group.column(at) for group in groups for at in range(group.num_columns)]
+    values = max(held, sum(chunk.num_values for chunk in chunks))
+    plain = sum(chunk.total_uncompressed_size for chunk in chunks)
+    if values > _FEW_VALUES + _VALUES_A_BYTE * size or plain > _FEW_PLAIN + _RATIO * size:
+        raise IntegrityError(
+            f"{key} is damaged: it claims {values:,} values in {plain:,} bytes, more than {size:,} bytes can hold"
+        )
+
+
+def _check_type(kind: pa.DataType, key: str) -> None:
+    """Refuse a column of a type that no save writes: it would end whatever it is joined with."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind) or pa.types.is_list(kind):
+        for at in range(kind.num_fields):
+            _check_type(kind.field(at).type, key)
+    elif kind not in (pa.float64(), pa.int64(), pa.bool_(), pa.string(), pa.null()):
+        raise IntegrityError(f"{key} is damaged: it has a column of {kind}, which no table of archiver's has")
+
+
 class ParquetObject:
     """One Parquet object of an archive: reads what is asked for, and verifies every byte it uses."""
 
-    def __init__(self, ref: Ref, fetch: Fetch, *, whole: bool = False) -> None:
-        """Read the footer, or all at once where `whole` says that most of the object will be needed."""
+    def __init__(self, ref: Ref, fetch: Fetch, *, whole: bool = False, rows: int | None = None) -> None:
+        """Read the footer, or all at once where `whole` says that most of the object will be needed.
+
+        rows: how many the record promises. Raises IntegrityError for what the record does not describe.
+        """
+        self.key = ref.key
         self._ref = ref
         self._fetch = fetch
         self._image: bytearray | bytes = b""
@@ -97,32 +150,38 @@ class ParquetObject:
         if whole or ref.size <= _WHOLE or len(ref.parts) < 2:
             self._whole()
         else:
-            # A sparse image: bytes that nobody asked for stay zero and are never looked at.
-            self._image = bytearray(ref.size)
             self._load([len(ref.parts) - 1])
-        self.file: pq.ParquetFile = self._open()
-        self.facts = self._facts()
+        with decoding(ref.key):
+            self.file: pq.ParquetFile = self._open()
+            check_bounds(self.file.metadata, ref.key, ref.size, rows)
+            self.facts = self._facts()
 
     def read(self, *, groups: Sequence[int] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Read row groups (all) and columns (all; a nested column by its name or its dotted path)."""
         wanted = range(self.file.metadata.num_row_groups) if groups is None else groups
-        self._need(wanted, columns)
-        return self.file.read_row_groups(list(wanted), columns=columns, use_threads=False)
+        with decoding(self._ref.key):
+            self._need(wanted, columns)
+            return self.file.read_row_groups(list(wanted), columns=columns, use_threads=False)
 
     def _open(self) -> pq.ParquetFile:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
-            return pq.ParquetFile(pa.BufferReader(self._image))
+            found = pq.ParquetFile(pa.BufferReader(self._image))
         except pa.ArrowInvalid as error:
             raise FormatError(f"{self._ref.key} is not Parquet: {error}") from error
+        for item in found.schema_arrow:
+            _check_type(item.type, self._ref.key)
+        return found
 
     def _facts(self) -> dict[str, Any]:
         text = (self.file.metadata.metadata or {}).get(_KEY)
         if text is None:
             raise FormatError(f"{self._ref.key} was not written by archiver: it has no `archiver` metadata")
         facts: dict[str, Any] = loads(text.decode())
+        if type(facts) is not dict or type(facts.get("format", 0)) is not int:
+            raise IntegrityError(f"{self._ref.key} is damaged: its `archiver` metadata is no table's")
         if facts.get("format", 0) > FORMAT:
             raise FormatError(f"{self._ref.key} is of format {facts['format']}: upgrade archiver to read it")
         return facts
@@ -163,6 +222,10 @@ class ParquetObject:
                         f"{self._ref.key} is damaged between bytes {begin} and {end}: its sha256 differs from the"
                         " record's; run `archiver verify --read-data`"
                     )
+            if not self._image:
+                # A sparse image: bytes that nobody asked for stay zero and are never looked at. It is made once the
+                # last part has shown that the object is as large as the record says.
+                self._image = bytearray(self._ref.size)
             self._image[start : start + len(data)] = data  # type: ignore[index]  # parts are only read into a bytearray
             self._have.update(range(first, last + 1))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from archiver.base.humanize import size
-from archiver.errors import ConfigError, IntegrityError, StorageFullError
+from archiver.errors import AccessError, ConfigError, IntegrityError, StorageFullError
 from archiver.format import layout
 from archiver.format.layout import digest
 from archiver.format.model import Record
@@ -20,6 +20,7 @@ from archiver.runs.catalog import stream
 from archiver.runs.graph import reached
 from archiver.runs.records import read_record
 from archiver.store import Store
+from archiver.store.entry import Entry
 
 _OWN = (layout.TIER1, layout.TIER2)
 _SHARED = (layout.TAPES, layout.CODE)
@@ -224,7 +225,11 @@ def level(space: Space, warn: float | None, fail: float | None) -> str:
 
 def _records(store: Store, prefix: str, usage: Usage, *, runs: bool = False) -> Iterator[Record]:
     entries = [entry for entry in store.list(prefix) if layout.run_of_record(entry.key)]
-    for entry, data in stream(store, entries, catalog=prefix == layout.RUNS):
+
+    def refused(entry: Entry, _error: AccessError) -> None:
+        usage.unreadable.append(entry.key)
+
+    for entry, data in stream(store, entries, catalog=prefix == layout.RUNS, refused=refused):
         if data is None:
             continue
         try:

@@ -12,14 +12,15 @@ import io
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from archiver.errors import ConfigError
 from archiver.format import layout
 from archiver.format.model import Detail, Record
 from archiver.format.rows import free_name
-from archiver.runs.read import Part, Reader
+from archiver.runs.newest import Part
+from archiver.runs.read import Reader
 from archiver.runs.records import origin
 from archiver.store import Store
 
@@ -58,21 +59,29 @@ class Tiered:
 
 
 def export_metrics(
-    reader: Reader, records: Sequence[Record], form: str, out: BinaryIO, *, history: bool = False
+    reader: Reader,
+    records: Sequence[Record],
+    form: str,
+    out: BinaryIO,
+    *,
+    newest: str = "strategy",
+    history: bool = False,
 ) -> int:
     """Write the metrics of all strategies, one each, the newest run's. Returns how many.
 
     Arguments:
+        reader: was told what to do about what cannot be read.
         records: newest first.
         form: json (one metric a line), csv, jsonl (one strategy a line) or parquet.
         out: where the bytes go.
+        newest: whose newest run counts, see `archiver.runs.newest`.
         history: every run's, with a column `run`.
 
     NaN and infinities are null in json and jsonl, `nan` and `inf` in csv; Parquet keeps every value.
     """
     if form == "parquet":
-        return _write_parquet(reader, records, out, history=history)
-    parts = reader.parts(records, history=history)
+        return _write_parquet(reader, records, out, newest=newest, history=history)
+    parts = reader.parts(records, newest=newest, history=history)
     rows = _sorted_rows(reader, parts, history=history)
     if form == "csv":
         return _write_csv(
@@ -94,8 +103,9 @@ def export_tiered(
     overwritten the others; these are in `<strategy>@<universe>.json`. `records`: newest first; `step` is called after
     each file. Nothing is removed from the target.
     """
-    told = {record.run: origin(record) or {} for record in records}
+    told = {record.run: reader.take(record, partial(_origin, record)) or {} for record in records}
     parts = _in_order(reader.parts(records), told)
+    there = {part.record.run for part in reader.detailed_parts(records)}
     done = Tiered(strategies=_total(parts, told))
     before = {entry.key for entry in target.list(DETAILS)}
     written = set()
@@ -103,14 +113,18 @@ def export_tiered(
     done.removed = sum(
         part.has(detail.strategy)
         for part in parts
-        if part.record.detail_removed
+        if part.record.run not in there and not part.record.archived
         for detail in part.record.details
     )
-    for part, detail, name in _details(parts):
+    for part, detail, name in _details([part for part in parts if part.record.run in there]):
+        whole = reader.take(part.record, partial(reader.strategy, part.record, detail))
+        if whole is None:
+            step()
+            continue
         if name != detail.strategy:
             done.renamed.append(name)
         key = f"{DETAILS}{name}.json"
-        found = _as_it_was(reader.strategy(part.record, detail), told[part.record.run])
+        found = _as_it_was(whole, told[part.record.run])
         target.put(key, indented(found).encode())
         written.add(key)
         step()
@@ -122,15 +136,13 @@ def export_tiered(
     return done
 
 
+def _origin(record: Record) -> Row:
+    return origin(record) or {}
+
+
 def _details(parts: Sequence[Part]) -> list[tuple[Part, Detail, str]]:
     """Return every detail that counts, with the name of its file."""
-    found = [
-        (part, detail)
-        for part in parts
-        if part.record.tier2 is not None
-        for detail in part.record.details
-        if part.has(detail.strategy)
-    ]
+    found = [(part, detail) for part in parts for detail in part.details]
     latest: dict[str, Record] = {}
     for part, detail in found:
         other = latest.get(detail.strategy)
@@ -352,10 +364,12 @@ def _finite(value: Any) -> Any:
     return [_finite(item) for item in value] if isinstance(value, list) else value
 
 
-def _write_parquet(reader: Reader, records: Sequence[Record], out: BinaryIO, *, history: bool) -> int:
+def _write_parquet(
+    reader: Reader, records: Sequence[Record], out: BinaryIO, *, newest: str, history: bool
+) -> int:
     from pyarrow import parquet
 
-    table = reader.metrics(records, None, history=history)
+    table = reader.metrics(records, None, newest=newest, history=history)
     first = list(_FIRST if history else _FIRST[:2])
     names = sorted(name for name in table.column_names if name not in _FIRST)
     table = table.sort_by([(name, "ascending") for name in first]).select([*first, *names])

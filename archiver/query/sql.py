@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
 from archiver.format.curves import apply_rule, decode_curve
 from archiver.format.metrics import join_tables
 from archiver.format.model import Record, Run
-from archiver.format.parquet import ParquetObject
-from archiver.runs.read import Part, Reader
+from archiver.format.parquet import ParquetObject, decoding
+from archiver.runs.newest import Part
+from archiver.runs.read import Reader
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,15 +31,16 @@ def query(
     runs: Sequence[Run],
     text: str,
     *,
+    newest: str = "strategy",
     history: bool = False,
     keep_nan: bool = False,
 ) -> pa.Table:
     """Run a query of DuckDB's SQL over the views and return its result.
 
     Arguments:
-        reader, records, runs: the archive, newest first.
+        reader, records, runs: the archive, newest first; the reader was told what to do about what cannot be read.
         text: the query; of the views, only the columns that it names are read.
-        history: views show every run, not only the newest of each universe and strategy.
+        newest, history: which rows the views show, see `archiver.runs.newest`.
         keep_nan: leave NaN as it is; else it is NULL, which SQL sorts last and leaves out of averages.
 
     Raises ConfigError for a query that DuckDB refuses, and where DuckDB is not installed.
@@ -50,9 +53,11 @@ def query(
 
     wanted = _Columns(text)
     makers: dict[str, Callable[[], pa.Table]] = {
-        "metrics": lambda: _metrics(reader, records, wanted, history=history),
-        "trades": lambda: _trades(reader, reader.parts(records, history=history), wanted),
-        "curves": lambda: _curves(reader, reader.parts(records, history=history)),
+        "metrics": lambda: _metrics(reader, records, wanted, newest=newest, history=history),
+        "trades": lambda: _trades(
+            reader, reader.detailed_parts(records, newest=newest, history=history), wanted
+        ),
+        "curves": lambda: _curves(reader, reader.detailed_parts(records, newest=newest, history=history)),
         "runs": lambda: _runs(runs),
     }
     with duckdb.connect(":memory:") as connection:
@@ -80,30 +85,34 @@ class _Columns:
         return [name for name in names if self.all or name.lower() in self._words]
 
 
-def _metrics(reader: Reader, records: Sequence[Record], wanted: _Columns, *, history: bool) -> pa.Table:
+def _metrics(
+    reader: Reader, records: Sequence[Record], wanted: _Columns, *, newest: str, history: bool
+) -> pa.Table:
     known = reader.metric_names(records)
     # A metric that is called as a key has another name in the table, which cannot be asked for.
     names = None if wanted.all or known & set(_KEYS) else wanted.of(sorted(known))
-    return reader.metrics(records, names, history=history)
+    return reader.metrics(records, names, newest=newest, history=history)
 
 
 def _trades(reader: Reader, parts: Sequence[Part], wanted: _Columns) -> pa.Table:
     """Return all trades of the details that count; price windows are left out."""
     import pyarrow as pa
 
-    tables = []
+    tables: list[pa.Table] = []
     for part in parts:
-        record = part.record
-        if record.tier2 is None:
-            continue
-        source = reader.parquet(record.tier2)
-        tables.append(_typed_trades(source, part, wanted))
-        tables += _text_trades(reader, source, part)
-    tables = [table for table in tables if table is not None and table.num_rows]
+        tables += reader.take(part.record, partial(_trades_of, reader, part, wanted)) or []
+    tables = [table for table in tables if table.num_rows]
     if not tables:
         return pa.table({key: pa.array([], pa.string()) for key in _KEYS})
     joined = join_tables(tables)
     return joined.select(list(dict.fromkeys([*_KEYS, *joined.column_names])))
+
+
+def _trades_of(reader: Reader, part: Part, wanted: _Columns) -> list[pa.Table]:
+    source = reader.details(part.record)
+    with decoding(source.key):
+        typed = _typed_trades(source, part, wanted)
+        return [*([] if typed is None else [typed]), *_text_trades(reader, source, part)]
 
 
 def _typed_trades(source: ParquetObject, part: Part, wanted: _Columns) -> pa.Table | None:
@@ -168,11 +177,21 @@ def _curves(reader: Reader, parts: Sequence[Part]) -> pa.Table:
     """Return the points of all curves: universe, strategy_name, run, point (from 0), equity, drawdown."""
     import pyarrow as pa
 
-    tables = []
+    tables: list[pa.Table] = []
     for part in parts:
-        if part.record.tier2 is None:
-            continue
-        source = reader.parquet(part.record.tier2)
+        tables += reader.take(part.record, partial(_curves_of, reader, part)) or []
+    if not tables:
+        keys = {key: pa.array([], pa.string()) for key in _KEYS}
+        return pa.table(keys | dict(zip(_points(None).column_names, _points(None).columns, strict=True)))
+    return pa.concat_tables(tables)
+
+
+def _curves_of(reader: Reader, part: Part) -> list[pa.Table]:
+    import pyarrow as pa
+
+    source = reader.details(part.record)
+    tables = []
+    with decoding(source.key):
         columns = [name for name in source.file.schema_arrow.names if "equity" in name or "drawdown" in name]
         table = source.read(columns=["strategy_name", *columns])
         for at, strategy in enumerate(table["strategy_name"].to_pylist()):
@@ -180,10 +199,7 @@ def _curves(reader: Reader, parts: Sequence[Part]) -> pa.Table:
                 points = _points(table.slice(at, 1))
                 names = pa.array([strategy] * len(points), pa.string())
                 tables.append(_of_part(points, names, part))
-    if not tables:
-        keys = {key: pa.array([], pa.string()) for key in _KEYS}
-        return pa.table(keys | dict(zip(_points(None).column_names, _points(None).columns, strict=True)))
-    return pa.concat_tables(tables)
+    return tables
 
 
 def _points(row: pa.Table | None) -> pa.Table:

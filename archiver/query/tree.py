@@ -10,7 +10,8 @@ from datetime import datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from archiver.errors import ArchiverError, NotFoundError
+from archiver.errors import ArchiverError, IntegrityError, NotFoundError
+from archiver.format.parquet import check_bounds
 from archiver.format.records import decompress
 from archiver.store import Store
 from archiver.store.entry import Entry
@@ -162,7 +163,7 @@ def preview(store: Store, entry: Entry) -> Preview:
     if entry.size > _MOST_PREVIEW and not key.endswith(".parquet"):
         return Preview("none", note="too large for a preview: download it")
     if key.endswith(".parquet"):
-        return _parquet(store, key)
+        return _parquet(store, key, entry.size)
     if key.endswith(".tar.zst"):
         return Preview("none", note="a bundle: `archiver bundle ls` lists its runs")
     data = store.get(key)
@@ -191,7 +192,7 @@ def _text(data: bytes, key: str) -> Preview:
     return Preview("text", text=text, note="" if text else "empty: a marker whose name says everything")
 
 
-def _parquet(store: Store, key: str) -> Preview:
+def _parquet(store: Store, key: str, size: int) -> Preview:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -199,8 +200,11 @@ def _parquet(store: Store, key: str) -> Preview:
         with store.open(key) as source:
             file = pq.ParquetFile(pa.PythonFile(source, mode="r"))
             about: Any = file.metadata
+            check_bounds(about, key, size)
             rows = next(iter(file.iter_batches(_MOST_ROWS, use_threads=False)), None)
             table = pa.table({}) if rows is None else pa.Table.from_batches([rows])
+    except IntegrityError as error:
+        return Preview("damaged", note=str(error))
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0][:120]
         return Preview("damaged", note=f"{key} is damaged: it cannot be read as Parquet ({reason})")

@@ -8,22 +8,28 @@ shows with the same three; every other record is read itself. So the catalog may
 from __future__ import annotations
 
 import base64
+import io
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 
 import orjson
 
-from archiver.errors import FormatError, IntegrityError, NotFoundError
+from archiver.base.unread import ONE_OBJECT, Errors, Unread, teller
+from archiver.errors import AccessError, ArchiverError, FormatError, IntegrityError, NotFoundError
 from archiver.format import layout
 from archiver.format.model import Record
-from archiver.format.records import compress, decompress
+from archiver.format.records import MOST_STORED, compress, decompress, most_plain
 from archiver.runs.records import load_record, read_record
 from archiver.store import Store
 from archiver.store.entry import Entry
 
 _SEGMENT = 4_096
+_SEGMENT_BYTES, _LINE_BYTES = 32 << 20, 1 << 20
+"""Bytes of the records in a segment, and of one of them; a larger one is read itself, as if there were no catalog."""
+_MOST_SEGMENT, _FEW_PLAIN, _RATIO = 64 << 20, 1 << 20, 16
+"""What a segment may take: what it holds is compressed already. One that claims more is passed over."""
 _WORTH = 64
 """With fewer unknown records than this, reading them is as fast as reading the catalog."""
 
@@ -35,19 +41,23 @@ class Records:
         self._store = store
         self._known: dict[str, tuple[Entry, Record]] = {}
 
-    def read(self, prefix: str = layout.RUNS) -> list[Record]:
+    def read(self, prefix: str = layout.RUNS, errors: Errors = "raise") -> list[Record]:
         """Return every record below a prefix (`runs/` or `trash/`), newest first.
 
-        Raises IntegrityError or FormatError for a record that cannot be read: it is never taken for absent.
+        errors: what to do about one that cannot be read (`archiver.base.unread`): it is never taken for absent unasked.
+        Raises IntegrityError or FormatError for it, AccessError where the store refuses it.
         """
+        tell = teller(errors)
         entries = [entry for entry in self._store.list(prefix) if layout.run_of_record(entry.key)]
         missing = [entry for entry in entries if not self._has(entry)]
         if len(missing) >= _WORTH:
             self._read_catalog(missing)
             missing = [entry for entry in missing if not self._has(entry)]
-        for entry, record in zip(missing, self._store.map(self._load, missing, small=True), strict=True):
-            if record is not None:
-                self._known[entry.key] = (entry, record)
+        for entry, found in zip(missing, self._store.map(self._load, missing, small=True), strict=True):
+            if isinstance(found, ArchiverError):
+                tell(Unread(layout.run_of_record(entry.key) or "", None, found))
+            elif found is not None:
+                self._known[entry.key] = (entry, found)
         records = [self._known[entry.key][1] for entry in entries if self._has(entry)]
         return sorted(records, key=lambda record: (record.created, record.run), reverse=True)
 
@@ -66,45 +76,58 @@ class Records:
         known = self._known.get(entry.key)
         return known is not None and known[0] == entry
 
-    def _load(self, entry: Entry) -> Record | None:
+    def _load(self, entry: Entry) -> Record | ArchiverError | None:
         try:
-            data = self._store.get(entry.key)
+            return read_record(entry.key, _bytes_of(self._store, entry))
         except NotFoundError:
             # Pruned since the listing: it is no longer a run.
             return None
-        return read_record(entry.key, data)
+        except ONE_OBJECT as error:
+            return error
 
     def _read_catalog(self, missing: Sequence[Entry]) -> None:
         wanted = {entry.key: entry for entry in missing}
-        for line in segment_lines(self._store):
-            entry, data = line
+        for entry, data in segment_lines(self._store):
             if wanted.get(entry.key) == entry:
-                self._known[entry.key] = (entry, read_record(entry.key, data))
+                try:
+                    self._known[entry.key] = (entry, read_record(entry.key, data))
+                except (IntegrityError, FormatError):
+                    continue  # the record itself is read, and says what is wrong
 
 
 def segment_lines(store: Store) -> Iterator[tuple[Entry, bytes]]:
     """Yield every line of the catalog; a segment that cannot be read is passed over, for nothing depends on it."""
-    keys = [entry.key for entry in _segments(store)]
-    for lines in store.map(lambda key: _read_segment(store, key), keys):
+    for lines in store.map(partial(_read_segment, store), _segments(store)):
         yield from lines
 
 
 def stream(
-    store: Store, entries: Sequence[Entry], *, catalog: bool = True
+    store: Store,
+    entries: Sequence[Entry],
+    *,
+    catalog: bool = True,
+    refused: Callable[[Entry, AccessError], object] | None = None,
 ) -> Iterator[tuple[Entry, bytes | None]]:
     """Yield the bytes of records in the order of their entries, None for one that is gone since it was listed.
 
     Memory is that of some thousand records, however many there are. catalog: take bytes from there where it saves
-    requests; what it holds is what the listing vouches for.
+    requests; what it holds is what the listing vouches for. refused: is told of a record that may not be read, which
+    is left out; without it that is raised.
     """
     segments = _segments(store) if catalog and len(entries) >= _WORTH else []
     for start in range(0, len(entries), _SEGMENT):
         chunk = entries[start : start + _SEGMENT]
         known = _from_segments(store, segments, chunk)
-        missing = [entry.key for entry in chunk if entry.key not in known]
+        missing = [entry for entry in chunk if entry.key not in known]
         read = store.map(partial(_bytes, store), missing, small=True)
         for entry in chunk:
-            yield entry, known[entry.key] if entry.key in known else next(read)
+            data = known[entry.key] if entry.key in known else next(read)
+            if not isinstance(data, AccessError):
+                yield entry, data
+            elif refused is None:
+                raise data
+            else:
+                refused(entry, data)
 
 
 def superseded(store: Store, entries: Iterable[Entry]) -> list[Entry]:
@@ -112,9 +135,7 @@ def superseded(store: Store, entries: Iterable[Entry]) -> list[Entry]:
     current = {entry.key: entry for entry in entries}
     needless = []
     for segment in _segments(store):
-        found = [
-            entry.key for entry, _ in _read_segment(store, segment.key) if current.get(entry.key) == entry
-        ]
+        found = [entry.key for entry, _ in _read_segment(store, segment) if current.get(entry.key) == entry]
         for key in found:
             del current[key]
         if not found:
@@ -136,21 +157,28 @@ def _from_segments(store: Store, segments: Sequence[Entry], entries: Sequence[En
         begin, _, rest = segment.key.removeprefix(layout.CATALOG).partition("--")
         if len(known) == len(wanted) or rest.partition("--")[0] < first or begin > last:
             continue
-        for entry, data in _read_segment(store, segment.key):
+        for entry, data in _read_segment(store, segment):
             if wanted.get(entry.key) == entry:
                 known.setdefault(entry.key, data)
     return known
 
 
-def _bytes(store: Store, key: str) -> bytes | None:
+def _bytes(store: Store, entry: Entry) -> bytes | AccessError | None:
     try:
-        return store.get(key)
+        return _bytes_of(store, entry)
     except NotFoundError:
         return None
+    except AccessError as error:
+        return error
+
+
+def _bytes_of(store: Store, entry: Entry) -> bytes:
+    """Read a record, of one that is too large only as much as shows it."""
+    return store.get(entry.key) if entry.size <= MOST_STORED else store.get(entry.key, 0, MOST_STORED + 1)
 
 
 def compact(store: Store) -> int:
-    """Write the catalog anew over all records. Returns how many records it holds.
+    """Write the catalog anew over all records that can be read. Returns how many records it holds.
 
     What it replaces is left to gc, so that readers that have begun can end.
     """
@@ -161,9 +189,21 @@ def compact(store: Store) -> int:
         chunk = entries[start : start + _SEGMENT]
         lines = list(_lines(store, chunk, known))
         count += len(lines)
-        if lines:
-            _write_segment(store, lines)
+        for some in _by_size(lines):
+            _write_segment(store, some)
     return count
+
+
+def _by_size(lines: Iterable[tuple[Entry, bytes]]) -> Iterator[list[tuple[Entry, bytes]]]:
+    """Split lines so that a reader need not hold too much of them at once."""
+    some: list[tuple[Entry, bytes]] = []
+    for line in lines:
+        some.append(line)
+        if sum(len(data) for _, data in some) >= _SEGMENT_BYTES:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def _lines(
@@ -172,11 +212,13 @@ def _lines(
     def load(entry: Entry) -> tuple[Entry, bytes] | None:
         if entry.key in known and known[entry.key][0] == entry:
             return known[entry.key]
+        if entry.size > _LINE_BYTES:
+            return None
         try:
             data = store.get(entry.key)
-        except NotFoundError:
-            return None
-        read_record(entry.key, data)
+            read_record(entry.key, data)
+        except (NotFoundError, *ONE_OBJECT):
+            return None  # readers look at it themselves, and say what is wrong with it
         # Changed since the listing: what was read may be newer than what the line would vouch for.
         return (entry, data) if store.stat(entry.key) == entry else None
 
@@ -193,13 +235,20 @@ def _write_segment(store: Store, lines: Sequence[tuple[Entry, bytes]]) -> None:
     store.put(key, compress(text, 3))
 
 
-def _read_segment(store: Store, key: str) -> list[tuple[Entry, bytes]]:
-    try:
-        text = decompress(store.get(key), key)
-        rows = [orjson.loads(line) for line in text.splitlines()]
-        return [
-            (Entry(name, size, datetime.fromisoformat(modified)), base64.b64decode(data))
-            for name, size, modified, data in rows
-        ]
-    except (NotFoundError, IntegrityError, FormatError, ValueError):
+def _read_segment(store: Store, segment: Entry) -> list[tuple[Entry, bytes]]:
+    """Read a segment; one that cannot be read, or is larger than any that is written, has no lines."""
+    if segment.size > _MOST_SEGMENT:
         return []
+    try:
+        most = most_plain(segment.size, few=_FEW_PLAIN, ratio=_RATIO)
+        text = io.BytesIO(decompress(store.get(segment.key), segment.key, most=most))
+        return [_line(line) for line in text]
+    except (NotFoundError, IntegrityError, FormatError, ValueError, TypeError):
+        return []
+
+
+def _line(text: bytes) -> tuple[Entry, bytes]:
+    name, size, modified, data = orjson.loads(text)
+    if type(name) is not str or type(size) is not int:
+        raise TypeError("no line of a catalog")
+    return Entry(name, size, datetime.fromisoformat(modified)), base64.b64decode(data)

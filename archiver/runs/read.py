@@ -1,31 +1,30 @@
 """Reading runs back: metrics of many runs as one table, the detail of one strategy, its trades.
 
-Where several runs have a strategy, the newest one counts, also when it did not keep the detail.
+Which run counts where several have a strategy, `archiver.runs.newest` says. What cannot be read hides nothing but itself, if
+whoever reads wants that (`archiver.base.unread`).
 """
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
-from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from archiver.errors import ConfigError, IntegrityError, NotFoundError, NotKeptError
+from archiver.base.unread import ONE_OBJECT, Errors, Unread, teller
+from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotFoundError, NotKeptError
+from archiver.format import layout
 from archiver.format.detail import decode_detail, decode_outline, trades_table
-from archiver.format.metrics import (
-    decode_metrics,
-    inline_rows,
-    inline_table,
-    join_tables,
-    metrics_table,
-    table_metrics,
-)
+from archiver.format.metrics import decode_metrics, inline_table, join_tables, metrics_table, table_metrics
 from archiver.format.model import Detail, Record, Ref
-from archiver.format.parquet import ParquetObject
+from archiver.format.parquet import ParquetObject, decoding
+from archiver.format.records import rows_of
 from archiver.format.rows import free_name
 from archiver.format.tapes import Tape, cut_windows, decode_tape
+from archiver.runs.details import of_strategy, state_of
+from archiver.runs.newest import Part, counting, details_of, holders, parts, without_detail
 from archiver.store import Store
 
 if TYPE_CHECKING:
@@ -35,56 +34,59 @@ FIRST = ("universe", "strategy_name", "run")
 _MOST_TAPES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A run, and those of its strategies that no newer run of its universe has; None: all of them."""
-
-    record: Record
-    names: frozenset[str] | None = None
-
-    @property
-    def strategies(self) -> int:
-        """How many strategies count."""
-        return self.record.strategies if self.names is None else len(self.names)
-
-    def has(self, strategy: str) -> bool:
-        """Tell whether a strategy counts."""
-        return self.names is None or strategy in self.names
+T = TypeVar("T")
 
 
 class Reader:
     """Reads the objects that records point to, and keeps what is asked for again: tapes and strategy names."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, errors: Errors = "raise") -> None:
+        """Read from a store. errors: what to do about what cannot be read (`archiver.base.unread`)."""
         self._store = store
+        self._tell = teller(errors)
         self._tapes: dict[str, Tape] = {}
         self._names: dict[str, frozenset[str]] = {}
 
-    def metrics(self, records: Sequence[Record], columns: Sequence[str] | None, *, history: bool) -> pa.Table:
-        """Return one row a strategy and universe, the newest run's, or every run's.
+    def telling(self, errors: Errors) -> Reader:
+        """Return a reader that has the same things at hand, and does something else about what cannot be read."""
+        other = copy.copy(self)
+        other._tell = teller(errors)
+        return other
 
-        records: newest first; columns: metrics to read, None for all. Rows are in order of universe, then newest
-        run first, then as they were saved. Raises ConfigError for a column that no run has.
+    def metrics(
+        self,
+        records: Sequence[Record],
+        columns: Sequence[str] | None,
+        *,
+        newest: str = "strategy",
+        history: bool = False,
+    ) -> pa.Table:
+        """Return the rows that count as one table.
+
+        records: newest first; columns: metrics to read, None for all; newest, history: which rows count, see
+        `archiver.runs.newest`. Rows are in order of universe, then newest run first, then as they were saved. Raises
+        ConfigError for a column that no run has.
         """
         columns = _names(columns)
         wanted = None if columns is None else [name for name in columns if name not in FIRST]
-        chosen = sorted(records, key=lambda record: record.universe)
-        if not history:
-            chosen = _without_repeats(chosen)
-        read = iter(self._store.map(lambda r: self._large(r, wanted), [r for r in chosen if r.tier1]))
+        chosen = counting(records, newest=newest, history=history)
+        large = [record for record in chosen if record.tier1]
+        read = iter(self._store.map(lambda r: _attempt(lambda: self._large(r, wanted)), large))
         tables: list[pa.Table] = []
         small: list[Record] = []
         for record in chosen:
             if record.tier1 is None:
                 small.append(record)
                 continue
-            if small:
-                tables.append(_small(small, wanted))
-                small = []
-            tables.append(next(read))
-        if small or not tables:
-            tables.append(_small(small, wanted))
-        table = join_tables(tables)
+            tables += self._small(small, wanted)
+            small = []
+            found = next(read)
+            if isinstance(found, ArchiverError):
+                self._left_out(record, found)
+            else:
+                tables.append(found)
+        tables += self._small(small, wanted)
+        table = join_tables(tables or [_inline([], wanted)])
         if not history and len({record.universe for record in chosen}) < len(chosen):
             table = _newest(table)
         return table if wanted is None else _select(table, wanted, records)
@@ -92,33 +94,36 @@ class Reader:
     def find(self, records: Sequence[Record], strategy: str) -> tuple[Record, Detail]:
         """Return the run that counts for the strategy, and where its detail is. records: newest first.
 
-        In each universe the newest run that has the strategy counts; of several universes, the newest that kept it.
-        Raises NotKeptError when none of these kept it, NotFoundError when no run has the strategy.
+        Raises NotKeptError when no run that counts has its detail, NotFoundError when no run has the strategy.
         """
         if not isinstance(strategy, str):
             raise ConfigError(f"{strategy!r} is no name of a strategy: give a text")
-        looked: set[str] = set()
-        for number, record in enumerate(records):
-            detail = next((detail for detail in record.details if detail.strategy == strategy), None)
-            if detail is None or record.universe in looked:
-                continue
-            looked.add(record.universe)
-            newer = [other for other in records[:number] if other.universe == record.universe]
-            if not any(strategy in self.names(other) for other in newer):
+        found: tuple[Record, Detail] | None = None
+        for record, detail in holders(records, self._known_names, strategy):
+            if self._store.local is not None or self._is_there(record, records):
                 return record, detail
-        for number, record in enumerate(records):
-            if strategy in self.names(record):
-                raise self._not_kept(record, strategy, records[number + 1 :])
-        known = {name for record in records[:20] for name in self.names(record)}
+            found = found or (record, detail)
+        if found is not None:
+            return found  # reading it will say what has become of its details
+        lacking = without_detail(records, self._known_names, strategy)
+        if lacking is not None:
+            raise self._not_kept(lacking[0], strategy, lacking[1])
+        known = {name for record in records[:20] for name in self._known_names(record)}
         near = get_close_matches(strategy, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ": `archiver metrics` shows those there are"
         raise NotFoundError(f"no run has a strategy {strategy!r}{hint}")
 
+    def _is_there(self, record: Record, records: Sequence[Record]) -> bool:
+        """Tell whether a rule of the bucket left a run its details; asked only where another universe may have them."""
+        if record.tier2 is None or len({one.universe for one in records if details_of(one)}) < 2:
+            return True
+        return self._store.stat(record.tier2.key) is not None
+
     def strategy(self, record: Record, detail: Detail) -> dict[str, Any]:
         """Return one strategy's detail, exactly as it was given."""
-        found = decode_detail(
-            self._detail(record, detail), detail, lambda _, places: cut_windows(self.tapes(record), places)
-        )
+        source = self._detail(record, detail)
+        with decoding(source.key):
+            found = decode_detail(source, detail, lambda _, places: cut_windows(self.tapes(record), places))
         keys = ("metrics", "trades", "equity_curve", "drawdown_curve")
         return {
             "strategy_name": detail.strategy,
@@ -129,84 +134,101 @@ class Reader:
 
     def outline(self, record: Record, detail: Detail) -> dict[str, Any]:
         """Return what `strategy` does but for the trades, which take nearly all of its time."""
-        found = decode_outline(self._detail(record, detail), detail)
+        source = self._detail(record, detail)
+        with decoding(source.key):
+            found = decode_outline(source, detail)
         return {**found, "universe": record.universe}
 
     def trades(self, record: Record, detail: Detail, columns: Sequence[str] | None) -> pa.Table:
         """Return one strategy's trades as a table. Raises ConfigError for a column they do not have."""
-        return trades_table(
-            self._detail(record, detail),
-            detail,
-            _names(columns),
-            lambda _, places: cut_windows(self.tapes(record), places),
-        )
+        source = self._detail(record, detail)
+        with decoding(source.key):
+            return trades_table(
+                source,
+                detail,
+                _names(columns),
+                lambda _, places: cut_windows(self.tapes(record), places),
+            )
 
     def detailed(self, records: Sequence[Record]) -> list[tuple[str, str]]:
         """Return (universe, strategy) of what `find` finds a detail for, universe by universe, best first."""
-        found = []
-        for universe in sorted({record.universe for record in records}):
-            seen: set[str] = set()
-            digests: set[str] = set()
-            own = [record for record in records if record.universe == universe]
-            for number, record in enumerate(own):
-                if record.names in digests:
-                    continue
-                if record.tier2 is not None:
-                    found += [(universe, d.strategy) for d in record.details if d.strategy not in seen]
-                digests.add(record.names)
-                if any(later.details and later.names not in digests for later in own[number + 1 :]):
-                    seen |= self.names(record)
-        return found
+        return [
+            (part.record.universe, detail.strategy)
+            for part in self.detailed_parts(records)
+            for detail in part.details
+        ]
 
-    def parts(self, records: Sequence[Record], *, history: bool = False) -> list[Part]:
-        """Return what counts of each run, universe by universe, newest run first; all of every run with `history`."""
-        chosen = sorted(records, key=lambda record: record.universe)
-        if history:
-            return [Part(record) for record in chosen]
-        parts: list[Part] = []
-        for _, group in groupby(chosen, key=lambda record: record.universe):
-            own = list(group)
-            seen: set[str] = set()
-            digests: set[str] = set()
-            for number, record in enumerate(own):
-                if record.names in digests:
-                    continue
-                digests.add(record.names)
-                names = self.names(record) - seen if number else None
-                if names is None or names:
-                    parts.append(Part(record, names))
-                if number + 1 < len(own):
-                    seen |= self.names(record)
-        return parts
+    def detailed_parts(
+        self, records: Sequence[Record], *, newest: str = "strategy", history: bool = False
+    ) -> list[Part]:
+        """Return what counts of each run whose details are there, universe by universe, newest run first."""
+        found = list(parts(records, self._known_names, newest=newest, history=history, only=details_of))
+        if self._store.local is not None or not found:
+            return found
+        # A rule of a bucket takes details without a word to their records.
+        universes = {part.record.universe for part in found}
+        prefix = layout.TIER2 + (f"{layout.universe_part(*universes)}/" if len(universes) == 1 else "")
+        there = {entry.key for entry in self._store.list(prefix)}
+        return [part for part in found if part.record.tier2 and part.record.tier2.key in there]
+
+    def parts(
+        self, records: Sequence[Record], *, newest: str = "strategy", history: bool = False
+    ) -> list[Part]:
+        """Return what counts of each run, universe by universe, newest run first."""
+        return list(parts(records, self._known_names, newest=newest, history=history))
 
     def rows(self, record: Record) -> list[dict[str, Any]]:
         """Return a run's rows exactly as they were saved: strategy_name, then the metrics in their order."""
+        return self._try(record, lambda: self._rows(record), [])
+
+    def _rows(self, record: Record) -> list[dict[str, Any]]:
         if record.tier1 is None:
-            return inline_rows(record.inline or "[]")
-        return decode_metrics(self.parquet(record.tier1))
+            return rows_of(record)
+        with decoding(record.tier1.key):
+            return decode_metrics(self._tier1(record))
 
     def metric_names(self, records: Iterable[Record]) -> set[str]:
         """Return the names of all metrics, from footers where there are many rows."""
         names: set[str] = set()
         for record in records:
-            if record.tier1 is None:
-                names.update(*inline_rows(record.inline or "[]"))
-            else:
-                names.update(table_metrics(self.parquet(record.tier1)))
+            names |= self._try(record, partial(self._metrics_of, record), set())
         return names - {"strategy_name"}
+
+    def _metrics_of(self, record: Record) -> set[str]:
+        if record.tier1 is None:
+            return set().union(*rows_of(record))
+        with decoding(record.tier1.key):
+            return table_metrics(self._tier1(record))
 
     def names(self, record: Record) -> frozenset[str]:
         """Return the names of all strategies of a run."""
-        names = self._names.get(record.names)
+        key = record.names or record.run
+        names = self._names.get(key)
         if names is None:
-            if record.inline is not None:
-                names = frozenset(row["strategy_name"] for row in inline_rows(record.inline))
-            elif record.tier1 is not None:
+            if record.tier1 is not None:
                 names = frozenset(self._large(record, [])["strategy_name"].to_pylist())
             else:
-                names = frozenset()
-            self._names[record.names] = names
+                names = frozenset(row["strategy_name"] for row in rows_of(record))
+            self._names[key] = names
         return names
+
+    def _known_names(self, record: Record) -> frozenset[str]:
+        return self._try(record, lambda: self.names(record), frozenset())
+
+    def _try(self, record: Record, read: Callable[[], T], without: T) -> T:
+        """Return what `read` does, or what there is without a run that cannot be read, once that was told."""
+        found = _attempt(read)
+        if isinstance(found, ArchiverError):
+            self._left_out(record, found)
+            return without
+        return found
+
+    def _left_out(self, record: Record, error: ArchiverError) -> None:
+        self._tell(Unread(record.run, record.universe, error))
+
+    def take(self, record: Record, read: Callable[[], T]) -> T | None:
+        """Return what `read` makes of a run's details; None for what cannot be read, once that was told."""
+        return self._try(record, read, None)
 
     def tapes(self, record: Record) -> list[Tape]:
         """Return the bar series of a run, in the order of its record."""
@@ -217,57 +239,75 @@ class Reader:
                 self._tapes[ref.sha256] = decode_tape(self.parquet(ref))
         return [self._tapes[ref.sha256] for ref in record.tapes]
 
-    def parquet(self, ref: Ref, *, whole: bool = False) -> ParquetObject:
-        """Open a Parquet object. Raises IntegrityError when it is gone."""
+    def parquet(self, ref: Ref, *, whole: bool = False, rows: int | None = None) -> ParquetObject:
+        """Open a Parquet object. rows: how many its record promises. Raises IntegrityError when it is gone."""
         try:
-            return ParquetObject(ref, lambda start, end: self._store.get(ref.key, start, end), whole=whole)
+            return ParquetObject(
+                ref, lambda start, end: self._store.get(ref.key, start, end), whole=whole, rows=rows
+            )
         except NotFoundError:
             raise IntegrityError(
                 f"{ref.key} is gone although a record needs it; run `archiver verify`"
             ) from None
 
-    def _large(self, record: Record, columns: Sequence[str] | None) -> pa.Table:
-        import pyarrow as pa
-
-        assert record.tier1 is not None  # noqa: S101 - callers ask only for larger runs
-        table = metrics_table(self.parquet(record.tier1, whole=columns is None), columns)
-        rows = table.num_rows
-        return _first_columns(table, pa.repeat(record.universe, rows), pa.repeat(record.run, rows))
-
-    def _detail(self, record: Record, detail: Detail) -> ParquetObject:
+    def details(self, record: Record) -> ParquetObject:
+        """Open the details of a run. Raises NotKeptError where it has none any more, IntegrityError for damage."""
         tier2 = record.tier2
         if tier2 is None:
-            raise self._not_kept(record, detail.strategy, [])
+            raise NotKeptError(f"details of run {record.run}: {state_of(record).words}")
         try:
-            return ParquetObject(tier2, lambda start, end: self._store.get(tier2.key, start, end))
+            return ParquetObject(
+                tier2,
+                lambda start, end: self._store.get(tier2.key, start, end),
+                rows=len(record.details),
+            )
         except NotFoundError:
             if self._store.local is not None:
                 raise IntegrityError(f"{tier2.key} is gone; run `archiver verify`") from None
             raise NotKeptError(
-                f"the detail of {detail.strategy!r} in run {record.run} is no longer in the store: a bucket rule may"
-                " have expired it; `archiver verify` tells"
+                f"details of run {record.run}: {state_of(record, there=False).words}"
             ) from None
 
-    def _not_kept(self, record: Record, strategy: str, older: Sequence[Record]) -> NotKeptError:
+    def _tier1(self, record: Record, *, whole: bool = False) -> ParquetObject:
+        assert record.tier1 is not None  # noqa: S101 - callers ask only for larger runs
+        return self.parquet(record.tier1, whole=whole, rows=record.strategies)
+
+    def _large(self, record: Record, columns: Sequence[str] | None) -> pa.Table:
+        import pyarrow as pa
+
+        assert record.tier1 is not None  # noqa: S101 - callers ask only for larger runs
+        with decoding(record.tier1.key):
+            table = metrics_table(self._tier1(record, whole=columns is None), columns)
+            if not pa.types.is_string(table["strategy_name"].type):
+                raise TypeError("names of strategies are no texts")
+            rows = table.num_rows
+            return _first_columns(table, pa.repeat(record.universe, rows), pa.repeat(record.run, rows))
+
+    def _small(self, records: Sequence[Record], columns: Sequence[str] | None) -> list[pa.Table]:
+        """Return the rows of small runs as one table, if there are any."""
+        rows = [(record, self.rows(record)) for record in records]
+        return [_inline(rows, columns)] if rows else []
+
+    def _detail(self, record: Record, detail: Detail) -> ParquetObject:
+        if record.tier2 is None:
+            raise self._not_kept(record, detail.strategy, None)
+        return self.details(record)
+
+    def _not_kept(self, record: Record, strategy: str, older: Record | None) -> NotKeptError:
         where = f"{strategy!r} in run {record.run} of {record.universe!r}"
-        had = any(detail.strategy == strategy for detail in record.details)
-        if record.archived and had:
-            return NotKeptError(
-                f"the detail of {where} is in a bundle: `archiver bundle restore {record.archived}`"
-            )
-        if record.detail_removed and had:
-            return NotKeptError(f"the detail of {where} was removed by {record.detail_removed}")
+        became = of_strategy(record, strategy)
+        if became is not None:
+            return NotKeptError(f"the detail of {where} {became}")
         rank, text = self._rank(record, strategy)
         text = f"no detail was kept of {where}: {text}"
         if len(record.details) < record.top_n or rank <= record.top_n:
             text += "; it was saved without trades and curves"
-        for other in older:
-            if any(detail.strategy == strategy for detail in other.details):
-                return NotKeptError(f"{text}; run {other.run} kept it: give run={other.run!r} (--run)")
+        if older is not None:
+            text += f"; run {older.run} kept it: give run={older.run!r} (--run)"
         return NotKeptError(text)
 
     def _rank(self, record: Record, strategy: str) -> tuple[float, str]:
-        if record.rank_by is None:
+        if record.rank_by is None or record.rank_by not in self._metrics_of(record):
             return math.inf, f"it was not ranked, and the run kept the top {record.top_n}"
         table = self.metrics([record], [record.rank_by], history=True)
         own = table["strategy_name"].to_pylist().index(strategy)
@@ -283,25 +323,23 @@ class Reader:
         return better + 1, f"it ranks {better + 1} {of}, and the run's top_n is {record.top_n}"
 
 
-def _without_repeats(records: Sequence[Record]) -> list[Record]:
-    """Leave out runs whose very strategies a newer run of the universe has: none of their rows would count."""
-    seen: set[tuple[str, str]] = set()
-    chosen = []
-    for record in records:
-        if (record.universe, record.names) not in seen:
-            seen.add((record.universe, record.names))
-            chosen.append(record)
-    return chosen
+def _attempt(read: Callable[[], T]) -> T | ArchiverError:
+    """Return what `read` does, or the error where that is about what was read alone."""
+    try:
+        return read()
+    except ONE_OBJECT as error:
+        return error
 
 
-def _small(records: Sequence[Record], columns: Sequence[str] | None) -> pa.Table:
+def _inline(
+    rows_of_runs: Sequence[tuple[Record, list[dict[str, Any]]]], columns: Sequence[str] | None
+) -> pa.Table:
     import pyarrow as pa
 
     rows: list[dict[str, Any]] = []
     universes: list[str] = []
     runs: list[str] = []
-    for record in records:
-        own = inline_rows(record.inline or "[]")
+    for record, own in rows_of_runs:
         rows += own
         universes += [record.universe] * len(own)
         runs += [record.run] * len(own)
@@ -348,8 +386,12 @@ def _select(table: pa.Table, wanted: Sequence[str], records: Sequence[Record]) -
     import pyarrow as pa
 
     missing = [name for name in wanted if name not in table.column_names]
+    ranked = {name for record in records for name in record.metrics}
+    for name in [name for name in missing if name in ranked]:  # of runs that cannot be read
+        table = table.append_column(name, pa.nulls(table.num_rows, pa.float64()))
+        missing.remove(name)
     if missing and table.num_rows:
-        known = sorted({name for record in records for name in record.metrics} | set(table.column_names))
+        known = sorted(ranked | set(table.column_names))
         near = get_close_matches(missing[0], known, 1)
         where = f" of {records[0].universe!r}" if len({record.universe for record in records}) == 1 else ""
         raise ConfigError(

@@ -14,8 +14,8 @@ from archiver.errors import (
 )
 from archiver.format import layout
 from archiver.format.model import Record, Run
-from archiver.format.records import decode_record
-from archiver.format.text import loads
+from archiver.format.records import ASIDE, decode_record, params_of, rows_of
+from archiver.runs.details import state_of
 from archiver.store import Store
 
 
@@ -36,17 +36,39 @@ def read_record(key: str, data: bytes) -> Record:
     """Decode a record, and make sure that it is the one its key says. Raises IntegrityError."""
     record = decode_record(data, key)
     if record.run != layout.run_of_record(key):
-        raise IntegrityError(
-            f"{key} holds the record of {record.run}; `archiver verify --repair` sets it aside"
-        )
+        raise IntegrityError(f"{key} holds the record of {record.run}; {ASIDE}")
+    _check_keys(record, key)
     return record
+
+
+def whole_record(key: str, data: bytes) -> Record:
+    """Decode a record with the texts in it, which readers decode when they need them. Raises IntegrityError."""
+    record = read_record(key, data)
+    rows_of(record)
+    params_of(record)
+    return record
+
+
+def _check_keys(record: Record, key: str) -> None:
+    """Make sure that a record points only to keys that are its own, or named by content.
+
+    One that lies could have another run's objects read, copied over or taken for its own.
+    """
+    expected = [(ref, layout.tape_key(ref.sha256)) for ref in record.tapes]
+    if record.tier1 is not None:
+        expected.append((record.tier1, layout.tier1_key(record.universe, record.run)))
+    if record.tier2 is not None:
+        expected.append((record.tier2, layout.tier2_key(record.universe, record.run)))
+    for ref, own in expected:
+        if ref.key != own:
+            raise IntegrityError(f"{key} is damaged: it points to {ref.key!r}, which is not its own; {ASIDE}")
 
 
 def origin(record: Record) -> dict[str, Any] | None:
     """Return what a record says of the old format it was imported from: `format`, `source`, `fingerprint` and more."""
     if record.params is None or '"imported"' not in record.params:
         return None
-    facts = loads(record.params).get("imported")
+    facts = (params_of(record) or {}).get("imported")
     return facts if isinstance(facts, dict) and isinstance(facts.get("fingerprint"), str) else None
 
 
@@ -65,6 +87,7 @@ def run_of(record: Record, tags: Iterable[str] = ()) -> Run:
         rank_by=record.rank_by,
         note=record.note,
         archived=record.archived,
+        details=state_of(record).words,
     )
 
 

@@ -10,6 +10,8 @@ from archiver.format.records import compress, decompress, encode_record
 
 BUCKET_RULE = "a rule of the bucket"
 """Who removed the details, where no policy did."""
+LOST = "damage that `archiver verify --repair` found"
+"""Who did where they were damaged or vanished."""
 
 
 def without_details(record: Record, why: str) -> Record:

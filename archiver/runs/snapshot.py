@@ -13,6 +13,7 @@ from typing import Any
 from archiver.errors import ConfigError, IntegrityError, NotFoundError
 from archiver.format import layout
 from archiver.format.model import Code, CodeFile
+from archiver.format.records import unpacked
 from archiver.format.text import loads
 from archiver.store import Store
 
@@ -172,16 +173,10 @@ class Snapshot:
         except NotFoundError:
             raise IntegrityError(f"{key} ({file.path}) is gone: run `archiver verify`") from None
         try:
-            # The size is looked at first: a frame made to fill the memory must not get that far.
-            whole = zstandard.frame_content_size(stored) in (file.size, -1)
-            data = (
-                zstandard.ZstdDecompressor().decompress(stored, max_output_size=file.size or 1)
-                if whole
-                else b""
-            )
+            data = b"".join(unpacked(stored, file.size))
         except zstandard.ZstdError as error:
             raise IntegrityError(f"{key} ({file.path}) is damaged: {error}; run `archiver verify`") from None
-        if not whole or hashlib.sha256(data).hexdigest() != file.sha256:
+        if hashlib.sha256(data).hexdigest() != file.sha256:
             raise IntegrityError(
                 f"{key} ({file.path}) is damaged: not the bytes saved; run `archiver verify`"
             )

@@ -9,31 +9,13 @@ import zstandard
 
 from archiver.errors import IntegrityError, NotFoundError
 from archiver.format import layout
-from archiver.format.model import Record, Ref
+from archiver.format.model import Ref
 from archiver.format.parquet import check
-from archiver.runs.graph import reachable
+from archiver.format.records import unpacked
 from archiver.store import Store
 
 PIECE = 1 << 20
 """Bytes that are held of one object; a larger one is streamed."""
-
-
-def check_refs(record: Record) -> None:
-    """Make sure that a record points only to keys that are its own, or named by content.
-
-    Records from elsewhere may lie; without this, one could write over another run's objects. Raises IntegrityError.
-    """
-    expected: list[tuple[Ref, str]] = [(ref, layout.tape_key(ref.sha256)) for ref in record.tapes]
-    if record.tier1 is not None:
-        expected.append((record.tier1, layout.tier1_key(record.universe, record.run)))
-    if record.tier2 is not None:
-        expected.append((record.tier2, layout.tier2_key(record.universe, record.run)))
-    for ref, key in expected:
-        if ref.key != key:
-            raise IntegrityError(f"the record of {record.run} points to {ref.key!r}, which is not its own")
-    for ref in reachable(record):
-        if len(ref.sha256) != 64 or not set(ref.sha256) <= set("0123456789abcdef") or ref.size < 0:
-            raise IntegrityError(f"the record of {record.run} names no sha256 for {ref.key!r}")
 
 
 def stored_bytes(store: Store, ref: Ref) -> bytes:
@@ -44,25 +26,22 @@ def stored_bytes(store: Store, ref: Ref) -> bytes:
         raise gone(ref.key, store) from None
     if not ref.plain:
         return check(ref, data)
-    if _plain_digest(data, ref) != ref.sha256:
+    if plain_digest(data, ref) != ref.sha256:
         raise IntegrityError(f"{ref.key} in {store.url} is damaged: its content is not what its name says")
     return data
 
 
-def _plain_digest(data: bytes, ref: Ref) -> str:
+def plain_digest(data: bytes, ref: Ref) -> str:
     """Hash the content of a frame, piece by piece: what claims to be small may unpack to anything."""
     digest = hashlib.sha256()
-    left = ref.size
+    count = 0
     try:
-        with zstandard.ZstdDecompressor().stream_reader(data) as reader:
-            while piece := reader.read(min(PIECE, left + 1)):
-                left -= len(piece)
-                digest.update(piece)
-                if left < 0:
-                    break
+        for piece in unpacked(data, ref.size):
+            count += len(piece)
+            digest.update(piece)
     except zstandard.ZstdError as error:
-        raise IntegrityError(f"{ref.key} is damaged: {error}") from None
-    return digest.hexdigest() if left == 0 else ""
+        raise IntegrityError(f"{ref.key} is damaged: it cannot be decompressed ({error})") from None
+    return digest.hexdigest() if count == ref.size else ""
 
 
 def pieces(store: Store, key: str, size: int) -> Iterator[bytes]:

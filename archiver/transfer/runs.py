@@ -22,7 +22,7 @@ from archiver.runs.records import read_record
 from archiver.store import Store
 from archiver.store.entry import Entry
 from archiver.store.whole import copy_bundle
-from archiver.transfer.checked import PIECE, check_refs, is_shared, pieces, stored_bytes
+from archiver.transfer.checked import PIECE, is_shared, pieces, stored_bytes
 
 _LARGE_BYTES, _LEAST_AT_ONCE = 32 << 20, 2
 """Of streamed objects so many bytes move at a time, for a store may hold all of one before it sends it."""
@@ -241,7 +241,6 @@ class _Transfer:
         for run, text in texts.items():
             try:
                 records[run] = read_record(layout.record_key(run), text)
-                check_refs(records[run])
             except IntegrityError as error:
                 records.pop(run, None)
                 self.damage.append(str(error))

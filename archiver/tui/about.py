@@ -74,8 +74,7 @@ def _facts(record: Record, run: Run) -> Iterator[tuple[str, Any]]:
     yield "size", size(run.bytes)
     yield "tags", ", ".join(run.tags)
     yield "note", run.note
-    yield "details", run.archived and f"in the bundle {run.archived}"
-    yield "details", record.detail_removed and f"removed by {record.detail_removed}"
+    yield "details", run.details
     yield "params", record.params
     if record.code is None:
         return

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from archiver.base.unread import Tell, Unread, raise_it
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, NotKeptError, StorageError
 from archiver.format.model import Record, Run
 from archiver.query.selection import score_of
@@ -47,11 +48,16 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Strategies:
-    """Metrics of strategies, what ranked them, and those whose details can be opened."""
+    """Metrics of strategies, what ranked them, those whose details can be opened, when each run was made.
+
+    `unread` says what could not be read and is left out.
+    """
 
     table: pa.Table
     metric: str | None
     kept: frozenset[tuple[str, str]]
+    created: Mapping[str, datetime]
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +85,20 @@ class Source:
         self._reader = Reader(archive.store)
         self._lock = threading.Lock()
         self._index: Index | None = None
+        self.unread: tuple[str, ...] = ()
+        """What could not be read when all records were last read, and why."""
 
     def universes(self) -> list[Universe]:
         """Return all universes by name."""
         groups: dict[str, list[Record]] = {}
-        for record in self.archive.records():
+        for record in self.records():
             groups.setdefault(record.universe, []).append(record)
         return [_universe(name, groups[name]) for name in sorted(groups)]
 
     def runs(self, universe: str | None) -> list[Run]:
         """Return the runs of a universe, or all, newest first."""
-        return self.archive.runs(universe=universe)
+        self.records()
+        return self.archive.runs(universe, errors=lambda _: None)
 
     def run(self, run: str) -> tuple[Record, Run]:
         """Return a run's record and what users see of it. Raises RunNotFoundError."""
@@ -106,10 +115,19 @@ class Source:
 
     def strategies(self, scope: Scope) -> Strategies:
         """Return the metrics of all strategies in a scope. Raises RunNotFoundError when the run is gone."""
-        records = self._records(scope)
-        table = self._reader.metrics(records, None, history=scope.run is not None)
-        metric = score_of(records, table.column_names)
-        return Strategies(table, metric, frozenset(self._reader.detailed(records)))
+        unread: list[Unread] = []
+        reader = self._reader.telling(unread.append)
+        records = self._records(scope, unread.append)
+        table = reader.metrics(records, None, history=scope.run is not None)
+        if unread and not table.num_rows:
+            raise unread[0].error
+        return Strategies(
+            table,
+            score_of(records, table.column_names),
+            frozenset(reader.detailed(records)),
+            {record.run: record.created for record in records},
+            tuple(str(one.error) for one in unread),
+        )
 
     def strategy(self, name: str, universe: str, run: str) -> Strategy:
         """Return one strategy of a run, with its detail where it was kept and can be read."""
@@ -119,7 +137,8 @@ class Source:
             found = self._reader.outline(record, detail)
             trades = self._reader.trades(record, detail, None)
         except (NotKeptError, IntegrityError, StorageError) as error:
-            rows = [row for record in records for row in self._reader.rows(record)]
+            reader = self._reader.telling(lambda _: None)  # what is wrong with the run is said already
+            rows = [row for record in records for row in reader.rows(record)]
             row = next((row for row in rows if row.get("strategy_name") == name), {})
             return Strategy(name, universe, run, _without_name(row), why=str(error))
         return Strategy(
@@ -150,9 +169,18 @@ class Source:
             raise NotFoundError(f"there is no object {key!r}: it was removed since the listing")
         return preview(self.archive.store, entry)
 
-    def _records(self, scope: Scope) -> Sequence[Record]:
-        records = [self.archive.record(scope.run)] if scope.run else self.archive.records()
+    def _records(self, scope: Scope, tell: Tell = raise_it) -> Sequence[Record]:
+        records = [self.archive.record(scope.run)] if scope.run else self.archive.records(tell)
         return list(records_of(records, universe=scope.universe))
+
+    def records(self) -> list[Record]:
+        """Return the records that can be read; `unread` says what is wrong with the others."""
+        unread: list[Unread] = []
+        records = self.archive.records(unread.append)
+        self.unread = tuple(str(one.error) for one in unread)
+        if unread and not records:
+            raise unread[0].error
+        return records
 
 
 def numeric(schema: pa.Schema) -> frozenset[str]:

@@ -11,10 +11,11 @@ from textual.widgets import DataTable
 
 from archiver.base.humanize import age, counted, size
 from archiver.format.model import Run
+from archiver.runs.details import NONE
 from archiver.tui.about import AboutRun
 from archiver.tui.cells import at_right, shown
 from archiver.tui.data import Scope, Source, Universe
-from archiver.tui.page import COMMON, Page
+from archiver.tui.page import COMMON, Page, left_out
 from archiver.tui.space import Space
 from archiver.tui.strategies import StrategiesPage
 
@@ -64,7 +65,8 @@ class Universes(Page[list[Universe]], inherit_bindings=False):
         headers = _headers("universe", "runs", "strategies", "best", "by", "size", "newest")
         self.table.fill(headers, len(self._seen), lambda a, b: [_universe_row(u) for u in self._seen[a:b]])
         runs = counted(sum(u.runs for u in self._seen), "run")
-        self.tell(f"{_of(self._seen, self._all, 'universe')}, {runs}")
+        of = "; strategies and best are of the newest run of each"
+        self.tell(f"{_of(self._seen, self._all, 'universe')}, {runs}{of}{left_out(self.source.unread)}")
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Open a universe."""
@@ -127,7 +129,7 @@ class Runs(Page[list[Run]], inherit_bindings=False):
         self._seen = [run for run in self._all if self.matches(run.id, *run.tags, run.note or "")]
         headers = _headers("run", "age", "strategies", "detailed", "size", "tags", "note")
         self.table.fill(headers, len(self._seen), lambda a, b: [_run_row(run) for run in self._seen[a:b]])
-        self.tell(_of(self._seen, self._all, "run"))
+        self.tell(f"{_of(self._seen, self._all, 'run')}{left_out(self.source.unread)}")
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Open a run's strategies."""
@@ -153,7 +155,7 @@ def _run_row(run: Run) -> list[Text]:
         shown(run.id, "bold"),
         at_right(age(run.created), "dim"),
         shown(run.strategies),
-        shown(run.detailed),
+        shown(run.detailed) if run.detailed or run.details == NONE else shown(run.details, "dim"),
         at_right(size(run.bytes), "cyan"),
         shown(", ".join(run.tags), "yellow"),
         shown(run.note or "", "dim"),

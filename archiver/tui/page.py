@@ -198,3 +198,9 @@ class Page(Screen[None], Generic[T], inherit_bindings=False):
         """Tell whether all words of the search are in one of the texts."""
         words = self.typed.get("search", "").casefold().split()
         return all(any(word in text.casefold() for text in texts) for word in words)
+
+
+def left_out(unread: Sequence[str]) -> str:
+    """Say what could not be read and is not shown; nothing where all was."""
+    more = f" (and {len(unread) - 1:,} more)" if len(unread) > 1 else ""
+    return f"   left out: {unread[0]}{more}" if unread else ""

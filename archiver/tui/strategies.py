@@ -10,13 +10,14 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
+from archiver.base.humanize import age
 from archiver.errors import ConfigError
 from archiver.query.selection import KEYS, LEADING, Ask, choose
 from archiver.tui.about import AboutRun
 from archiver.tui.cells import header, plain, shown
 from archiver.tui.choice import Choice
 from archiver.tui.data import Scope, Source, Strategies, numeric
-from archiver.tui.page import COMMON, Page
+from archiver.tui.page import COMMON, Page, left_out
 from archiver.tui.strategy import StrategyPage
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
         there = self._found.table.column_names
         several = self.scope.universe is None
         first = ["strategy_name", *(["universe"] if several else []), *(name for name, _ in self._ask.sort)]
-        rest = [*LEADING, *(name for name in there if name not in KEYS)]
+        of = [] if self.scope.run else ["run"]  # rows may be of several
+        rest = [*of, *LEADING, *(name for name in there if name not in KEYS)]
         return [name for name in dict.fromkeys([*first, *rest]) if name in there][:_MOST_COLUMNS]
 
     def _headers(self, names: list[str]) -> list[Text]:
@@ -114,13 +116,15 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
             [
                 Text("●" if (row["universe"], row["strategy_name"]) in self._found.kept else " ", "green"),
                 shown(row["strategy_name"], "bold"),
-                *(
-                    shown(row[name], "green" if name in sorts else "", numeric=name in self._numeric)
-                    for name in names[1:]
-                ),
+                *(self._cell(row[name], name, "green" if name in sorts else "") for name in names[1:]),
             ]
             for row in rows
         ]
+
+    def _cell(self, value: Any, name: str, style: str) -> Text:
+        """Write a value; a run with its age."""
+        made = self._found.created.get(value) if name == "run" else None
+        return shown(f"{value}, {age(made)}" if made else value, style, numeric=name in self._numeric)
 
     def _page(self, start: int, end: int, columns: list[str]) -> list[dict[str, Any]]:
         """Take rows from the table, which itself stays as it was read: a sorted copy of it would be as large."""
@@ -141,7 +145,9 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
             text += f", {name} {'greatest' if down else 'least'} first"
         for word, typed in (("search", self._ask.search), ("filter", self._ask.where)):
             text += f"   {word}: {typed}" if typed else ""
-        self.tell(f"{text}   ● has curves and trades")
+        if not self.scope.run:
+            text += ", each of the newest run that has it"
+        self.tell(f"{text}   ● has curves and trades{left_out(self._found.unread)}")
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Open a strategy."""

@@ -221,11 +221,11 @@ def _lacks_damaged(metrics: Metrics, universe: str | None) -> bool:
         return True
     try:
         metrics.require(universe)
-    except IntegrityError as error:
+    except ArchiverError as error:
         if universe is not None:
             raise
         names = ", ".join(repr(name) for name in sorted(metrics.damaged))
-        raise IntegrityError(
+        raise type(error)(
             f"{error}; damaged of all universes: {names}: name another one, or leave out what is damaged with "
             "without_damaged=1"
         ) from None

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from archiver.archive import Archive
-from archiver.errors import IntegrityError
+from archiver.base.unread import Unread
+from archiver.errors import ArchiverError
 from archiver.format.model import Record, Run
 from archiver.health.usage import Usage
 from archiver.query.selection import LEADING, score_of
@@ -34,11 +35,14 @@ _MEASURED_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """A table of metrics, the version of the archive that it was read from, and the universes it lacks, with the reason."""
+    """A table of metrics, the version of the archive that it was read from, and the universes of which it lacks runs.
+
+    These come with the reason; rows of other runs of such a universe are there.
+    """
 
     version: str
     table: pa.Table
-    damaged: Mapping[str, IntegrityError] = field(default_factory=dict)
+    damaged: Mapping[str, ArchiverError] = field(default_factory=dict)
 
     def require(self, universe: str | None) -> None:
         """Raise what is wrong with a universe, or with any for None."""
@@ -101,6 +105,8 @@ class Data:
         self.reader = Reader(archive.store)
         self._fresh = _FRESH_LOCAL if archive.store.local is not None else _FRESH_REMOTE
         self._lock = threading.Lock()
+        self.unread: tuple[Unread, ...] = ()
+        """Runs that were listed and whose records cannot be read."""
         self._listed: tuple[float, str, list[Record]] | None = None
         self._latest: Recent[Metrics] = Recent(1)
         self._narrow: Recent[Metrics] = Recent(1)
@@ -122,7 +128,7 @@ class Data:
 
     def runs(self, universe: str | None = None, tag: str | None = None) -> list[Run]:
         """Return the runs as `Archive.runs` does."""
-        return self.archive.runs(universe, tag)
+        return self.archive.runs(universe, tag, errors=lambda _: None)
 
     def run(self, run: str) -> tuple[Record, Run]:
         """Return a run's record and what users see of it. Raises RunNotFoundError."""
@@ -191,25 +197,12 @@ class Data:
         return record, {name: value for name, value in row.items() if name not in FIRST}
 
     def _newest(self, version: str, records: list[Record], columns: list[str] | None = None) -> Metrics:
-        """Read the newest metrics. What is damaged takes only its own universe away, unless there is no other."""
-        try:
-            return Metrics(version, self.archive.load_metrics(columns=columns))
-        except IntegrityError:
-            damaged = self._damaged(records)
-            whole = [record for record in records if record.universe not in damaged]
-            if not whole:
-                raise
-            return Metrics(version, self.reader.metrics(whole, None, history=False), damaged)
-
-    def _damaged(self, records: list[Record]) -> dict[str, IntegrityError]:
-        found: dict[str, IntegrityError] = {}
-        for universe in {record.universe for record in records}:
-            own = [record for record in records if record.universe == universe]
-            try:
-                self.reader.metrics(own, None, history=False)
-            except IntegrityError as error:
-                found[universe] = error
-        return found
+        """Read the newest metrics. What cannot be read takes only its own run away, unless there is no other."""
+        unread: list[Unread] = []
+        table = self.reader.telling(unread.append).metrics(records, columns)
+        if unread and not table.num_rows:
+            raise unread[0].error
+        return Metrics(version, table, {one.universe or "": one.error for one in unread})
 
     def _load(self, version: str, records: list[Record]) -> Metrics:
         import pyarrow as pa
@@ -237,7 +230,9 @@ class Data:
         with self._lock:
             if self._listed is not None and now - self._listed[0] < self._fresh:
                 return self._listed[1], self._listed[2]
-            records = self.archive.records()
+            unread: list[Unread] = []
+            records = self.archive.records(unread.append)
+            self.unread = tuple(unread)
             text = "\n".join(f"{record.run} {record.size}" for record in records)
             version = hashlib.sha256(text.encode()).hexdigest()[:16]
             self._listed = (time.monotonic(), version, records)

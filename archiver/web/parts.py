@@ -224,14 +224,12 @@ def failed(error: Exception, *more: Part) -> Part:
 
 
 def left_out(damaged: Mapping[str, Exception]) -> Part:
-    """Say which universes are missing from what is shown, and why; None where all are there."""
+    """Say of which universes runs are missing from what is shown, and why; None where all are there."""
     if not damaged:
         return None
     first = next(iter(damaged))
-    what = (
-        f"The universe {first} is left out" if len(damaged) == 1 else f"{len(damaged)} universes are left out"
-    )
-    return failed(damaged[first], f"{what}; everything else is shown.")
+    what = f"the universe {first}" if len(damaged) == 1 else f"{len(damaged)} universes"
+    return failed(damaged[first], f"What cannot be read of {what} is left out; everything else is shown.")
 
 
 def failed_page(error: Exception) -> Page:

@@ -47,7 +47,7 @@ def test_one_damaged_universe_hides_no_other(plain: Made, tmp_path):
     assert "strategies-grid" in str(callback(client, "/strategies"))
     said = ask(client)
     assert said["strategies-status"]["children"] == "30 strategies"
-    assert f"The universe {UNIVERSE} is left out" in str(said["strategies-error"])
+    assert f"of the universe {UNIVERSE} is left out" in str(said["strategies-error"])
     page = str(callback(client, "/"))
     assert "Best strategies" in page
     assert "is left out; everything else is shown" in page

@@ -13,19 +13,21 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from archiver.errors import ConfigError, FormatError, IntegrityError, NotFoundError, StorageError
+from archiver.errors import AccessError, ConfigError, FormatError, IntegrityError, NotFoundError, StorageError
 from archiver.format import layout
 from archiver.format.layout import digest
 from archiver.format.model import Record, Ref
-from archiver.format.records import decompress
+from archiver.format.parquet import ParquetObject
 from archiver.health.verify.progress import Progress
 from archiver.health.verify.repair import RECORDS, repair_records
 from archiver.health.verify.report import Problem, Report, Verified, last_verified, remember_report
 from archiver.runs.catalog import stream
 from archiver.runs.graph import reachable, reached
-from archiver.runs.records import read_record
+from archiver.runs.records import read_record, whole_record
 from archiver.store import Store
+from archiver.store.entry import Entry
 from archiver.store.whole import held_members
+from archiver.transfer.checked import plain_digest
 
 __all__ = ["Problem", "Report", "Verified", "last_verified", "verify"]
 
@@ -34,10 +36,11 @@ _CHUNK = 8 << 20
 
 
 class _Check(NamedTuple):
-    """One object to read, for one run."""
+    """One object to read, for one run; a table with the number of rows that the run's record promises, if it does."""
 
     run: str
     ref: Ref
+    rows: int | None = None
 
 
 def verify(
@@ -99,19 +102,31 @@ def _promised(store: Store, report: Report, expected: set[int]) -> Iterator[_Che
         mark = _expected(ref)
         if mark not in expected:
             expected.add(mark)
-            yield _Check(record.run, ref)
+            yield _Check(record.run, ref, _rows(record, ref))
+
+
+def _rows(record: Record, ref: Ref) -> int | None:
+    if ref == record.tier1:
+        return record.strategies
+    return len(record.details) if ref == record.tier2 else None
 
 
 def _records(store: Store, report: Report) -> Iterator[Record]:
     """Yield the records that can be read, by their runs; the others are problems."""
     entries = [entry for prefix in RECORDS for entry in store.list(prefix) if layout.run_of_record(entry.key)]
     entries.sort(key=lambda entry: entry.key.rpartition("/")[2])
-    for entry, data in stream(store, entries, catalog=False):
+
+    def refused(entry: Entry, error: AccessError) -> None:
+        report.runs += entry.key.startswith(layout.RUNS)
+        run = layout.run_of_record(entry.key) or ""
+        report.problems.append(Problem(run, entry.key, f"record cannot be read: {error}"))
+
+    for entry, data in stream(store, entries, catalog=False, refused=refused):
         if data is None:
             continue
         report.runs += entry.key.startswith(layout.RUNS)
         try:
-            record = read_record(entry.key, data)
+            record = whole_record(entry.key, data)
         except (IntegrityError, FormatError) as error:
             run = layout.run_of_record(entry.key) or ""
             newer = isinstance(error, FormatError)
@@ -170,7 +185,7 @@ def _doubtful(store: Store, missing: set[int]) -> Iterator[tuple[Record, str]]:
     """Yield the records that expect something that was not listed, and the key of each record."""
     for prefix in RECORDS:
         entries = [entry for entry in store.list(prefix) if layout.run_of_record(entry.key)]
-        for entry, data in stream(store, entries):
+        for entry, data in stream(store, entries, refused=lambda _entry, _error: None):
             try:
                 record = read_record(entry.key, data) if data is not None else None
             except (IntegrityError, FormatError):
@@ -226,7 +241,7 @@ def _read_data(
     salt = secrets.token_hex(8)
 
     def check(item: _Check) -> tuple[_Check, int, str | None]:
-        return item, *compare(store, item.ref)
+        return item, *compare(store, item.ref, item.rows)
 
     wanted = (item for item in promised if item.run > progress.after and _drawn(item.ref.key, salt, share))
     try:
@@ -245,25 +260,37 @@ def _read_data(
     progress.finish()
 
 
-def compare(store: Store, ref: Ref) -> tuple[int, str | None]:
-    """Read an object and compare it with what its record says. Return its bytes, and what is wrong: None for nothing."""
+def compare(store: Store, ref: Ref, rows: int | None = None) -> tuple[int, str | None]:
+    """Read an object and compare it with what its record says. Return its bytes, and what is wrong: None for nothing.
+
+    rows: how many the record promises of a table. Whatever is stored, memory is that of a few pieces.
+    """
     try:
         if ref.plain:
             data = store.get(ref.key)
-            plain = decompress(data, ref.key)
-            good = len(plain) == ref.size and sha256(plain).hexdigest() == ref.sha256
+            good = plain_digest(data, ref) == ref.sha256
             return len(data), None if good else "has other content than its name says"
         hashed = sha256()
+        start, piece = 0, b""
         for start in range(0, ref.size, _CHUNK):
-            hashed.update(store.get(ref.key, start, min(start + _CHUNK, ref.size)))
+            piece = store.get(ref.key, start, min(start + _CHUNK, ref.size))
+            hashed.update(piece)
+        if hashed.hexdigest() != ref.sha256:
+            return ref.size, "is damaged: its sha256 is not the record's"
+        if ref.key.endswith(".parquet"):
+            # The footer is at the end, which is at hand.
+            ParquetObject(
+                ref,
+                lambda a, b: piece[a - start : b - start] if a >= start else store.get(ref.key, a, b),
+                rows=rows,
+            )
     except NotFoundError:
         return 0, "is missing"
-    except IntegrityError:
-        return 0, "is damaged: it cannot be decompressed"
-    return (
-        ref.size,
-        None if hashed.hexdigest() == ref.sha256 else "is damaged: its sha256 is not the record's",
-    )
+    except AccessError as error:
+        return 0, f"cannot be read: {error}"
+    except IntegrityError as error:
+        return 0, str(error).removeprefix(f"{ref.key} ")
+    return ref.size, None
 
 
 def _drawn(key: str, salt: str, share: float) -> bool:

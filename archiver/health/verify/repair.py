@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from archiver.errors import FormatError, IntegrityError, NotFoundError
+from archiver.errors import AccessError, FormatError, IntegrityError, NotFoundError
 from archiver.format import layout
 from archiver.format.model import Record
 from archiver.health.verify.report import Report
-from archiver.runs.records import read_record
-from archiver.runs.reduced import BUCKET_RULE, encode_unlike, without_details
+from archiver.runs.records import whole_record
+from archiver.runs.reduced import BUCKET_RULE, LOST, encode_unlike, without_details
 from archiver.runs.removal import remove
 from archiver.store import Store
 
 RECORDS = (layout.RUNS, layout.TRASH)
-_LOST = "damage that `archiver verify --repair` found"
 
 
 def repair_records(store: Store, report: Report) -> None:
@@ -25,11 +24,11 @@ def repair_records(store: Store, report: Report) -> None:
 def _repair(store: Store, report: Report, key: str, *, expired: bool) -> None:
     try:
         data = store.get(key)
-    except NotFoundError:
-        return
+    except (NotFoundError, AccessError):
+        return  # what may not be read may be as good as any
     record: Record | None = None
     try:
-        record = read_record(key, data)
+        record = whole_record(key, data)
     except FormatError:
         return  # a newer archiver reads it
     except IntegrityError:
@@ -44,7 +43,7 @@ def _repair(store: Store, report: Report, key: str, *, expired: bool) -> None:
         # record, and so the tapes, are kept for as long as it takes.
         whole = layout.trash_key(record.run) if expired else f"{layout.QUARANTINE}{key}"
         store.put(whole, data)
-        store.put(key, encode_unlike(without_details(record, BUCKET_RULE if expired else _LOST), len(data)))
+        store.put(key, encode_unlike(without_details(record, BUCKET_RULE if expired else LOST), len(data)))
         report.reduced.append(record.run)
 
 

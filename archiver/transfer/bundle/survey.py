@@ -27,7 +27,7 @@ from archiver.store import Store
 from archiver.store.bundled import FORMAT, MANIFEST
 from archiver.store.seekable import MOST_FIRST
 from archiver.transfer.bundle.tar import header, header_size, padding
-from archiver.transfer.checked import check_refs, is_shared, stored_bytes
+from archiver.transfer.checked import is_shared, stored_bytes
 
 README = "README.txt"
 SUMS = "SHA256SUMS"
@@ -194,7 +194,6 @@ def load_bytes(store: Store, run: str) -> bytes:
 def _read(store: Store, run: str) -> tuple[bytes, Record]:
     data = load_bytes(store, run)
     record = read_record(layout.record_key(run), data)
-    check_refs(record)
     if record.archived:
         raise ConfigError(
             f"the details of {run} are in a bundle already: `archiver bundle restore {record.archived}` first"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dash import dcc, html, no_update
 from dash.dependencies import Input, Output
 
-from archiver.errors import IntegrityError
+from archiver.errors import ArchiverError
 from archiver.format.model import Run
 from archiver.health.verify import Verified, last_verified
 from archiver.query.selection import Ask
@@ -185,8 +185,9 @@ def _health(site: Site) -> Any:
 def _unreadable(site: Site) -> list[str]:
     """Say what was found damaged when the best strategies were read: sizes alone do not show it."""
     try:
-        return [str(error) for error in site.data.headline()[0].damaged.values()]
-    except IntegrityError as error:
+        errors = [*site.data.headline()[0].damaged.values(), *(one.error for one in site.data.unread)]
+        return [str(error) for error in errors]
+    except ArchiverError as error:
         return [str(error)]
 
 

@@ -1,0 +1,55 @@
+"""What has become of a run's details: one state and one wording, for lists, pages, the terminal and errors alike."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from archiver.base.humanize import counted
+from archiver.format.model import Record
+from archiver.runs.reduced import BUCKET_RULE, LOST
+
+NONE = "none were given"
+GONE = "no longer in the store: a rule of the bucket may have expired them (`archiver verify` tells)"
+
+
+class Details(NamedTuple):
+    """The state of a run's details: its kind and words that follow `details`; `kept` is how many there are.
+
+    The kinds: `kept`, `none` (none were given), `removed` (by a policy), `bundle` (they are in one), `expired` (by a
+    rule of the bucket), `lost` (to damage), `gone` (they should be there and are not).
+    """
+
+    kind: str
+    words: str
+    kept: int = 0
+
+
+def state_of(record: Record, *, there: bool = True) -> Details:
+    """Return what has become of a run's details. there: whether the object was seen, where somebody looked."""
+    count = len(record.details)
+    if record.tier2 is not None and there:
+        return Details("kept", f"kept of {counted(count, 'strategy', 'strategies')}", count)
+    if record.tier2 is not None:
+        return Details("gone", GONE)
+    if record.archived:
+        return Details("bundle", f"in bundle {record.archived}")
+    if not record.detail_removed:
+        return Details("none", NONE)
+    if record.detail_removed == BUCKET_RULE:
+        return Details("expired", f"expired: removed by {BUCKET_RULE}")
+    if record.detail_removed == LOST:
+        return Details("lost", f"lost: removed by {LOST}")
+    return Details("removed", f"removed by {record.detail_removed}")
+
+
+def of_strategy(record: Record, strategy: str) -> str | None:
+    """Say what became of a strategy's detail, as a sentence's end with the way back; None where it had none.
+
+    Raises nothing: it is for runs that have no details any more.
+    """
+    if all(detail.strategy != strategy for detail in record.details):
+        return None
+    kind, words, _ = state_of(record)
+    if kind == "bundle":
+        return f"is {words}: `archiver bundle restore {record.archived}`"
+    return {"removed": f"was {words}", "lost": f"was {words}", "expired": words}.get(kind)
