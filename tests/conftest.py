@@ -7,6 +7,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -29,6 +30,7 @@ hypothesis.settings.load_profile("untimed")
 
 PLACES = ["file", "memory", "moto", "rclone"]
 _BIN = Path(sys.executable).parent
+AS_ROOT, NOBODY = os.geteuid() == 0, 65534
 # Made of pieces, so that no scanner takes them for real ones.
 ACCESS, SECRET = "test" + "access", "test" + "secret"
 
@@ -220,3 +222,18 @@ def wired_store(wired_place: Place, wire: Wire) -> Store:
     assert list(store.list()) == []
     wire.reset()
     return store
+
+
+@pytest.fixture
+def plain_folder() -> Iterator[Path]:
+    """Give a folder to someone to whom the rights of files apply: root becomes nobody meanwhile."""
+    with tempfile.TemporaryDirectory() as name:
+        if not AS_ROOT:
+            yield Path(name)
+            return
+        os.chown(name, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(0)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import typer
@@ -50,8 +51,10 @@ def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"archiver {archiver.__version__}\n"
 
 
-def test_version_and_help_import_nothing_heavy() -> None:
+def test_short_commands_import_nothing_heavy(tmp_path: Path) -> None:
     heavy = [
+        "asyncio",
+        "multiprocessing",
         "pyarrow",
         "fsspec",
         "s3fs",
@@ -63,15 +66,66 @@ def test_version_and_help_import_nothing_heavy() -> None:
         "dash",
         "textual",
     ]
-    for flag in ("--version", "--help"):
-        code = (
-            "import sys; from archiver.cli import main; main([sys.argv[1]]); "
-            "sys.stderr.write(' '.join(sorted(set(sys.argv[2:]) & set(sys.modules))))"
-        )
+    archive = str(tmp_path / "archive")
+    archiver.open(archive).save_universe_results(
+        "u", [{"strategy_name": "s", "sharpe_ratio": 1.0}], code="none"
+    )
+    code = (
+        "import sys, json; from archiver.cli import main; main(json.loads(sys.argv[1])); "
+        "sys.stderr.write(' '.join(sorted(set(sys.argv[2:]) & set(sys.modules))))"
+    )
+    for args in (
+        ["--version"],
+        ["--help"],
+        ["ls", "--url", archive],
+        ["ls", "--url", archive, "--limit", "3", "-u", "u", "--json"],
+        ["config", "--url", archive],
+    ):
+        light = [
+            name for name in heavy if not (args == ["--help"] and name in ("asyncio", "multiprocessing"))
+        ]
         done = subprocess.run(
-            [sys.executable, "-c", code, flag, *heavy], capture_output=True, text=True, check=True
+            [sys.executable, "-c", code, json.dumps(args), *light], capture_output=True, text=True, check=True
         )
-        assert done.stderr == ""
+        assert done.stderr == "", args
+
+
+@pytest.mark.parametrize(
+    ("args", "given"),
+    [
+        ([], (None, None, 7, [], False)),
+        (["--text", "5", "--number", "5"], ("5", 5, 7, [], False)),
+        (["--number", "+5", "--most", "0"], (None, 5, 0, [], False)),
+        (["--most", "-1"], None),
+        (["--most", "11"], None),
+        (["--number", "5.0"], (None, 5, 7, [], False)),
+        (["--number", "five"], None),
+        (["--number", ""], None),
+        (["--number", "1" * 30], (None, int("1" * 30), 7, [], False)),
+        (["--many", "a", "--many", "", "--flag"], (None, None, 7, ["a", ""], True)),
+        (["--text", ""], ("", None, 7, [], False)),
+    ],
+)
+def test_values_are_what_typer_makes_of_them(
+    command: Any, monkeypatch: pytest.MonkeyPatch, args: list[str], given: tuple[Any, ...] | None
+) -> None:
+    seen: list[Any] = []
+
+    def probe(
+        text: Annotated[str | None, typer.Option("--text")] = None,
+        number: Annotated[int | None, typer.Option("--number")] = None,
+        most: Annotated[int, typer.Option("--most", min=0, max=10)] = 7,
+        many: Annotated[list[str] | None, typer.Option("--many")] = None,
+        flag: Annotated[bool, typer.Option("--flag")] = False,
+    ) -> None:
+        seen.append((text, number, most, list(many or []), flag))
+
+    command(probe)
+    codes = [cli.main(["probe", *args])]
+    monkeypatch.setattr(cli, "spare_converters", lambda _command: None)
+    codes.append(cli.main(["probe", *args]))
+    assert codes == ([0, 0] if given else [2, 2])
+    assert seen == ([given, given] if given else [])
 
 
 def test_without_arguments_it_helps_and_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from archiver import cli
-from archiver.health.doctor import SCRATCH, Finding, examine
-from archiver.store import Store, open_store
+from archiver.errors import StorageError
+from archiver.health.doctor import SCRATCH, Finding, examine, verdict
+from archiver.store import Store, durable, open_store
 from archiver.store.entry import Entry
 from tests.conftest import Place, s3_options
 from tests.faults import DiedError, FaultyStore
@@ -30,19 +34,19 @@ def states(found: dict[str, Finding], *but: str) -> set[str]:
 def test_every_kind_of_store_is_fit_and_left_as_it_was(place: Place) -> None:
     store = place.open()
     store.put("runs/theirs", b"data")
-    store.put("doctor/of-medicine", b"another's")
+    store.put("code/doctor-of-medicine", b"another's")
     before = list(store.list())
     found = findings(store)
     assert all(finding.sound for finding in found.values())
     assert found["cleaned up"].state == found["rights"].state == "ok"
     assert [(entry.key, entry.size, entry.modified) for entry in store.list()] == before
-    assert store.get("doctor/of-medicine") == b"another's"
+    assert store.get("code/doctor-of-medicine") == b"another's"
     assert list(store.leftovers()) == []
 
 
 def test_what_moto_can_and_rclone_cannot(moto_place: Place, rclone_place: Place) -> None:
     moto, rclone = findings(moto_place.open()), findings(rclone_place.open())
-    assert states(moto) == {"ok"}
+    assert states(moto, "durable") == {"ok"}
     assert {name for name, finding in rclone.items() if finding.state == "no"} == {
         "conditional create",
         "lifecycle",
@@ -53,14 +57,11 @@ def test_what_moto_can_and_rclone_cannot(moto_place: Place, rclone_place: Place)
 
 
 def test_memory_and_folders_are_not_asked_for_what_buckets_do(file_place: Place, memory_place: Place) -> None:
-    for place in (file_place, memory_place):
+    bucket = {"versioning", "lifecycle", "tagging", "object lock", "abort", "ranges"}
+    for place, more in ((file_place, set()), (memory_place, {"durable"})):
         found = findings(place.open())
-        assert {name for name, finding in found.items() if finding.state == "none"} == {
-            "versioning",
-            "lifecycle",
-            "tagging",
-            "object lock",
-        }
+        assert {name for name, finding in found.items() if finding.state == "none"} == bucket | more
+        assert verdict([*found.values()]) == "an archive can live here"
 
 
 def test_a_folder_that_was_not_there_is_not_there_afterwards(tmp_path: Path) -> None:
@@ -114,8 +115,45 @@ def test_what_is_denied_is_told_from_what_is_missing(wired_place: Place, wire: W
     found = findings(wired_place.open())
     assert found["delete"].state == found["cleaned up"].state == "denied"
     assert found["rights"].detail == "may list, read, write, read bucket rules; may not delete"
-    assert states(found, "delete", "cleaned up", "rights") == {"ok"}
-    assert not found["delete"].sound
+    assert states(found, "delete", "cleaned up", "rights", "durable", "long names") == {"ok"}
+    assert found["delete"].sound, "it is no fault of the store"
+    assert verdict([*found.values()]) == (
+        "an archive can live here; pruning needs other credentials, and was not tried"
+    )
+    pruner = {finding.probe: finding for finding in examine(wired_place.open(), "pruner")}
+    assert not pruner["delete"].sound
+
+
+def test_what_cannot_be_deleted_is_few_and_used_again_until_someone_can(
+    wired_place: Place, wire: Wire
+) -> None:
+    from tests.wire import Fault
+
+    store = wired_place.open()
+    wire.always = Fault("answer", "BULK", 403, "AccessDenied")
+    findings(store)
+    kept = [entry.key for entry in store.list()]
+    assert 0 < len(kept) < 12
+    wire.reset()
+    found = findings(store)
+    assert [entry.key for entry in store.list()] == kept
+    assert wire.counts["PUT"] < 10
+    assert f"{len(kept)} objects of at most 1 kB stay below code/doctor/kept/" in found["cleaned up"].detail
+    assert all(finding.sound for finding in found.values())
+    wire.always = None
+    findings(store)
+    assert [entry.key for entry in store.list()] == kept, "another doctor may be using them"
+    findings(_Odd(store, hours=-2))
+    assert list(store.list()) == []
+
+
+def test_a_reader_s_doctor_writes_nothing(wired_place: Place, wire: Wire) -> None:
+    store = wired_place.open()
+    found = {finding.probe: finding for finding in examine(store, "reader")}
+    assert not set(wire.counts) & {"PUT", "DELETE", "BULK", "START"}
+    assert all(finding.sound for finding in found.values())
+    assert found["write"].detail == "not tried: a reader writes nothing"
+    assert verdict([*found.values()]) == "an archive can be read here; what saving needs was not tried"
 
 
 def test_credentials_that_may_only_read(wired_place: Place, wire: Wire) -> None:
@@ -171,25 +209,99 @@ def test_a_bucket_that_does_not_exist(moto_endpoint: str) -> None:
 
 
 class _Odd(FaultyStore):
-    """A store that shows things late, early, or at another time."""
+    """A store that shows things late, early, at another time, or in another order."""
 
-    def __init__(self, inner: Store, *, late: bool = False, hours: float = 0.0) -> None:
+    def __init__(self, inner: Store, *, late: bool = False, hours: float = 0.0, order: bool = False) -> None:
         super().__init__(inner)
-        self.late, self.hours = late, hours
+        self.late, self.hours, self.order = late, hours, order
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
-        return iter(()) if self.late else self.inner.list(prefix)
+        found = [] if self.late else [self._moved(entry) for entry in self.inner.list(prefix)]
+        # As SeaweedFS does: what is in the folder `a` before what is in the folder `a-b`.
+        return iter(sorted(found, key=lambda entry: entry.key.split("/")) if self.order else found)
 
     def stat(self, key: str) -> Entry | None:
         found = self.inner.stat(key)
-        return found and found._replace(modified=found.modified + timedelta(hours=self.hours))
+        return found and self._moved(found)
+
+    def _moved(self, entry: Entry) -> Entry:
+        return entry._replace(modified=entry.modified + timedelta(hours=self.hours))
 
 
 def test_a_store_that_lists_late_cannot_hold_an_archive(memory_place: Place) -> None:
     found = findings(_Odd(memory_place.open(), late=True))
     assert found["list"].state == "no"
     assert not found["list"].sound
+    assert verdict([*found.values()]).startswith("an archive cannot live here: list")
     assert list(memory_place.open().list()) == []
+
+
+def test_a_store_that_lists_folder_by_folder_cannot_hold_an_archive(memory_place: Place) -> None:
+    found = findings(_Odd(memory_place.open(), order=True))
+    assert found["order"].detail == "a listing is not in the order of the names"
+    assert not found["order"].sound
+
+
+class _Crossed(FaultyStore):
+    """A store that gives wrong bytes where the case is not looked at often: ranges, names, threads."""
+
+    def __init__(self, inner: Store, *, edge: str = "", case: bool = False, threads: bool = False) -> None:
+        super().__init__(inner)
+        self.edge, self.case, self.threads = edge, case, threads
+        self.inside = 0
+
+    def map(self, *arguments: Any, **how: Any) -> Iterator[Any]:
+        return self.inner.map(*arguments, **how)
+
+    def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        data = self.inner.get(self._known(key))
+        self.inside += 1
+        if self.threads:
+            time.sleep(0.05)
+            data = data if self.inside == 1 else b"another's"
+        self.inside -= 1
+        if self.edge == "whole" and (start or end is not None):
+            return data
+        if self.edge == "raises" and start >= len(data) and start:
+            raise StorageError("InvalidRange")
+        return data[start:end]
+
+    def put(self, key: str, data: bytes, *, create: bool = False) -> None:
+        self.inner.put(self._known(key), data, create=create)
+
+    def _known(self, key: str) -> str:
+        return key.lower() if self.case else key
+
+
+@pytest.mark.parametrize(
+    ("odd", "probe", "state", "vital"),
+    [
+        ({"edge": "whole"}, "edges", "no", True),
+        ({"edge": "raises"}, "edges", "failed", True),
+        ({"case": True}, "case", "no", False),
+        ({"threads": True}, "many threads", "no", True),
+    ],
+)
+def test_what_archiver_relies_on_is_tried(
+    memory_place: Place, odd: dict[str, Any], probe: str, state: str, vital: bool
+) -> None:
+    found = findings(_Crossed(memory_place.open(), **odd))
+    assert (found[probe].state, found[probe].sound) == (state, not vital)
+
+
+def test_a_disk_that_does_not_sync_is_said_to_be_one(
+    file_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(fd: int) -> None:
+        if Path(f"/proc/self/fd/{fd}").readlink().is_dir():
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(durable, "_sync", refuse)
+    found = findings(file_place.open())
+    assert found["durable"].state == "no"
+    assert "folders cannot be synced" in found["durable"].detail
+    assert all(finding.sound for finding in found.values())
+    assert found["cleaned up"].state == "ok"
 
 
 @pytest.mark.parametrize(("hours", "text"), [(24, "86400 s ahead"), (-24, "behind")])

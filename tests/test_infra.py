@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from archiver import cli
 from archiver.archive import Archive
 from archiver.errors import AccessError
 from archiver.format import layout
-from archiver.health.doctor import examine
+from archiver.health.doctor import SCRATCH, Finding, Role, examine
 from archiver.retention.bucket_rules import Wishes, dangers, parse
 from archiver.retention.bucket_rules.document import Rule, Xml, element, rule
 from archiver.retention.bucket_rules.lifecycle import apply, plan, read
@@ -185,11 +186,27 @@ def users(endpoint: str) -> dict[str, dict[str, Any]]:
     bulk = {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"arn:aws:s3:::{BUCKET}"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [bulk]})
     iam.put_user_policy(UserName="Pruner", PolicyName="bulk", PolicyDocument=document)
+    ask_for_rights_after(endpoint, 0)
+    return users
+
+
+def ask_for_rights_after(endpoint: str, requests: int) -> None:
     request = urllib.request.Request(
-        f"{endpoint}/moto-api/reset-auth", data=b"0", method="POST", headers={"Content-Type": "text/plain"}
+        f"{endpoint}/moto-api/reset-auth",
+        data=str(requests).encode(),
+        method="POST",
+        headers={"Content-Type": "text/plain"},
     )
     assert urllib.request.urlopen(request).status == 200
-    return users
+
+
+@contextmanager
+def rights_off(endpoint: str) -> Iterator[None]:
+    ask_for_rights_after(endpoint, 1000)
+    try:
+        yield
+    finally:
+        ask_for_rights_after(endpoint, 0)
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +283,7 @@ def test_nobody_sees_what_is_beside_the_archive(opened: Opened, users: dict[str,
 
 def test_the_pruner_deletes_what_is_pruned_and_nothing_else(opened: Opened) -> None:
     store = opened("Pruner").store
-    for area in ("runs", "trash", "tier1", "tier2", "tapes", "code", "tags", "catalog", "doctor"):
+    for area in ("runs", "trash", "tier1", "tier2", "tapes", "code", "tags", "catalog"):
         delete(store, f"{area}/nothing")
     for key in ("bundles/large.tar.zst", layout.ARCHIVE, "other"):
         with pytest.raises(AccessError, match="cannot delete"):
@@ -286,12 +303,60 @@ def test_the_pruner_prunes_frees_and_verifies(opened: Opened) -> None:
     assert pruner.verify(read_data=True).ok
 
 
-def test_the_doctor_tells_the_rights_apart(opened: Opened) -> None:
-    found = {role: {one.probe: one for one in examine(opened(role).store)} for role in ("Reader", "Pruner")}
+def left(store: Store) -> list[str]:
+    return [entry.key for entry in store.list(SCRATCH)]
+
+
+def test_the_doctor_judges_each_role_by_its_own_work(opened: Opened) -> None:
+    found: dict[str, dict[str, Finding]] = {}
+    for role in ("Reader", "Writer", "Pruner"):
+        store = opened(role).store
+        for _ in range(3):
+            findings = list(examine(store))
+            found[role] = {one.probe: one for one in findings}
+            assert all(one.sound for one in findings), role
+            assert not [one for one in findings if one.state == "failed"], role
+        assert list(store.leftovers()) == [], role
+        assert len(left(store)) == {"Reader": 0, "Writer": 9, "Pruner": 9}[role]
     assert found["Reader"]["rights"].detail == "may list, read, read bucket rules; may not write"
+    assert found["Writer"]["rights"].detail == "may list, read, write; may not delete, read bucket rules"
     assert found["Pruner"]["rights"].detail == "may list, read, write, delete, read bucket rules"
-    assert all(one.sound for one in found["Pruner"].values())
-    assert list(opened("Pruner").store.list("doctor/")) == []
+    assert found["Writer"]["multipart"].state == found["Writer"]["abort"].state == "ok"
+    assert found["Writer"]["cleaned up"].detail.startswith("9 objects of at most 1 kB stay below")
+    assert found["Pruner"]["cleaned up"].state == "ok"
+
+
+def test_the_doctor_tells_a_role_what_its_work_lacks(opened: Opened) -> None:
+    def unsound(user: str, role: Role) -> list[str]:
+        return [one.probe for one in examine(opened(user).store, role) if not one.sound]
+
+    assert unsound("Reader", "reader") == unsound("Writer", "writer") == unsound("Pruner", "pruner") == []
+    assert unsound("Reader", "writer") == ["write"]
+    assert unsound("Writer", "pruner") == ["delete"]
+
+
+def test_the_doctor_of_who_may_not_abort_says_exactly_that(
+    opened: Opened, users: dict[str, dict[str, Any]], endpoint: str
+) -> None:
+    import botocore.session
+
+    session = botocore.session.Session()
+    session.set_credentials(ACCESS, SECRET)
+    deny = {"Effect": "Deny", "Action": "s3:AbortMultipartUpload", "Resource": "*"}
+    with rights_off(endpoint):
+        iam = session.create_client("iam", region_name="us-east-1", endpoint_url=endpoint)
+        document = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+        iam.put_user_policy(UserName="Writer", PolicyName="no-abort", PolicyDocument=document)
+    try:
+        store = opened("Writer").store
+        found = {one.probe: one for one in examine(store)}
+        assert (found["multipart"].state, found["abort"].state) == ("ok", "no")
+        assert "uploads in parts work, but one cannot be aborted" in found["abort"].detail
+        assert all(one.sound for one in found.values())
+        assert list(opened("Pruner").store.leftovers()) == [], "none was begun that cannot be ended"
+    finally:
+        with rights_off(endpoint):
+            iam.delete_user_policy(UserName="Writer", PolicyName="no-abort")
 
 
 def test_the_pruner_keeps_the_rules_of_the_bucket(opened: Opened) -> None:

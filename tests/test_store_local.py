@@ -7,20 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from archiver.errors import AccessError, ConfigError, NotFoundError, StorageError, StorageFullError
-from archiver.store import Store, durable, local, open_store
+from archiver.errors import AccessError, NotFoundError, StorageError, StorageFullError
+from archiver.store import Store, durable, open_store
 from archiver.store.contract import TEMPORARY
-
-AS_ROOT = os.geteuid() == 0
-NOBODY = 65534
+from archiver.store.folder import Folder
 
 
 @pytest.fixture
@@ -42,58 +38,7 @@ def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-# -- durable and whole ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def events(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Record in which order files and folders are synced and named; the real calls are made."""
-    seen: list[tuple[str, str]] = []
-
-    def name_of(fd: int) -> str:
-        name = Path(f"/proc/self/fd/{fd}").readlink().name
-        return "temporary" if name.startswith(TEMPORARY) else name
-
-    def sync(fd: int) -> None:
-        seen.append(("sync", name_of(fd)))
-        os.fsync(fd)
-
-    def named(kind: str, real: Callable[[str, str], None]) -> Callable[[str, str], None]:
-        def call(source: str, target: str) -> None:
-            seen.append((kind, Path(target).name))
-            real(source, target)
-
-        return call
-
-    monkeypatch.setattr(durable, "sync", sync)
-    monkeypatch.setattr(local, "sync", sync)
-    monkeypatch.setattr(os, "replace", named("name", os.replace))
-    monkeypatch.setattr(os, "link", named("name", os.link))
-    return seen
-
-
-@pytest.mark.parametrize("create", [False, True])
-def test_a_put_syncs_the_file_names_it_and_syncs_the_folder(
-    store: Store, events: list[tuple[str, str]], create: bool
-) -> None:
-    store.put("runs/a", b"x", create=create)
-    # The folders are new: each is durable once the folder above it is synced.
-    assert events == [("sync", Path(store.url).parent.name), ("sync", "archive"), *_PUT]
-    events.clear()
-    store.put("runs/a" if not create else "runs/b", b"y", create=create)
-    assert [(kind, name.replace("b", "a")) for kind, name in events] == _PUT
-
-
-_PUT = [("sync", "temporary"), ("name", "a"), ("sync", "runs")]
-
-
-def test_a_stream_is_synced_before_it_is_named(store: Store, events: list[tuple[str, str]]) -> None:
-    store.put("runs/b", b"")
-    events.clear()
-    with store.write("runs/a") as stream:
-        stream.write(b"x" * 10_000_000)
-        assert events == []
-    assert events == _PUT
+# -- whole ---------------------------------------------------------------------------------------------------
 
 
 def test_a_killed_writer_leaves_whole_objects_and_leftovers_that_can_be_told(store: Store) -> None:
@@ -202,8 +147,7 @@ def test_a_sync_that_fails_is_a_put_that_failed(
         if Path(f"/proc/self/fd/{fd}").readlink().is_dir() is (call == "folder"):
             raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(durable, "sync", sync)
-    monkeypatch.setattr(local, "sync", sync)
+    monkeypatch.setattr(durable, "_sync", sync)
     with pytest.raises(StorageFullError, match="free some space"):
         store.put("d/a", b"after")
     with pytest.raises(StorageFullError), store.write("d/b") as stream:
@@ -243,21 +187,6 @@ def test_a_real_full_disk(tmp_path: Path) -> None:
     assert done.stdout.split() == ["full"] * 3
 
 
-@pytest.fixture
-def plain_folder() -> Iterator[Path]:
-    """Give a folder to someone to whom the rights of files apply: root becomes nobody meanwhile."""
-    with tempfile.TemporaryDirectory() as name:
-        if not AS_ROOT:
-            yield Path(name)
-            return
-        os.chown(name, NOBODY, NOBODY)
-        os.seteuid(NOBODY)
-        try:
-            yield Path(name)
-        finally:
-            os.seteuid(0)
-
-
 def test_a_folder_that_refuses_is_an_access_error(plain_folder: Path) -> None:
     store = open_store(str(plain_folder / "archive"))
     folder = plain_folder / "archive" / "d"
@@ -285,10 +214,10 @@ def test_a_folder_that_cannot_be_read_is_never_empty(
     store.put("d/a", b"")
     real = os.scandir
 
-    def scandir(path: str) -> object:
-        if path.endswith("/d/"):
+    def scandir(fd: int) -> object:
+        if Path(f"/proc/self/fd/{fd}").readlink().name == "d":
             raise OSError(number, os.strerror(number))
-        return real(path)
+        return real(fd)
 
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(StorageError, match="cannot list d/"):
@@ -302,8 +231,19 @@ def test_an_archive_that_vanishes_is_never_empty(store: Store, tmp_path: Path) -
     (tmp_path / "archive").rename(tmp_path / "elsewhere")
     with pytest.raises(StorageError, match="is gone"):
         list(store.list())
-    with pytest.raises(StorageError, match="is gone"):
-        list(store.list("runs/"))
+    for act in (
+        lambda: list(store.list("runs/")),
+        lambda: store.get("a"),
+        lambda: store.stat("a"),
+        lambda: store.open("a"),
+        lambda: store.put("b", b"x"),
+        lambda: store.write("b").__enter__(),
+        lambda: store.delete(["a"]),
+        store.now,
+    ):
+        with pytest.raises(StorageError, match="is gone"):
+            act()
+    assert not (tmp_path / "archive").exists(), "it is not made anew"
     (tmp_path / "elsewhere").rename(tmp_path / "archive")
     assert [entry.key for entry in store.list()] == ["a"]
 
@@ -311,24 +251,26 @@ def test_an_archive_that_vanishes_is_never_empty(store: Store, tmp_path: Path) -
 def test_a_disk_that_was_unmounted_is_never_empty(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.put("a", b"x")
     assert len(list(store.list())) == 1
-    monkeypatch.setattr(store, "_device", -1)
-    with pytest.raises(StorageError, match="another disk"):
-        list(store.list())
+    monkeypatch.setattr(store, "_folder", Elsewhere(store.url))
+    for act in (
+        lambda: list(store.list()),
+        lambda: store.get("absent"),
+        lambda: store.stat("absent"),
+        lambda: store.put("b", b"x"),
+        lambda: store.delete(["a"]),
+        store.now,
+    ):
+        with pytest.raises(StorageError, match="another disk"):
+            act()
+    assert files(Path(store.url)) == ["a"]
 
 
-def test_links_are_not_followed(store: Store, tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "secret").write_text("x")
-    store.put("runs/a", b"x")
-    for target in (outside, outside / "secret", tmp_path / "nothing"):
-        link = tmp_path / "archive" / "link"
-        link.symlink_to(target)
-        with pytest.raises(StorageError, match="symbolic link"):
-            list(store.list())
-        assert store.delete(["link"]) == {}
-    assert (outside / "secret").exists()
-    assert [entry.key for entry in store.list()] == ["runs/a"]
+class Elsewhere(Folder):
+    """A folder that was on another disk when it was first seen."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._device = -1
 
 
 def test_the_archive_itself_may_be_a_link(tmp_path: Path) -> None:
@@ -357,18 +299,6 @@ def test_what_is_no_file_is_no_object(store: Store, tmp_path: Path) -> None:
 def test_a_name_too_long_for_the_disk_is_said_to_be(store: Store) -> None:
     with pytest.raises(StorageError, match="too long"):
         store.put("x" * 300, b"")
-
-
-def test_a_disk_without_hard_links_creates_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def link(source: str, target: str) -> None:
-        raise OSError(errno.EOPNOTSUPP, "no links here")
-
-    monkeypatch.setattr(os, "link", link)
-    store.put("a", b"mine", create=True)
-    store.put("a", b"mine", create=True)
-    with pytest.raises(ConfigError, match="other content"):
-        store.put("a", b"other", create=True)
-    assert files(Path(store.url)) == ["a"]
 
 
 def test_nothing_is_made_before_the_first_write(tmp_path: Path) -> None:

@@ -140,6 +140,11 @@ def test_where_the_system_does_not_tell_the_save_goes_on(
 
     monkeypatch.setattr(shutil, "disk_usage", unknown)
     Guard(local, min_free=10**15, budget=None).check(1)
+    assert df(local, None) == []
+    # What some network mounts say of a disk whose size they do not know.
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(0, 0, 0))
+    Guard(local, min_free=10**15, budget=None).check(1)
+    assert df(local, None) == []
 
 
 def test_a_save_beyond_the_budget_is_refused_and_one_near_it_warns(store: Store) -> None:

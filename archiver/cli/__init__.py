@@ -18,6 +18,7 @@ from typer.main import get_command
 
 from archiver import __version__
 from archiver.cli.call import Call
+from archiver.cli.quick import spare_converters
 from archiver.errors import ArchiverError
 
 # The commands in the order of `archiver --help`. To add one: write `archiver/cli/<name>.py`, add a line here.
@@ -82,6 +83,7 @@ class _Commands(Mapping[str, Any]):
         target.rich_markup_mode = "markdown"
         command = get_command(target)
         command.name = name
+        spare_converters(command)
         return command
 
     def __iter__(self) -> Iterator[str]:
@@ -96,7 +98,9 @@ class _Root(TyperGroup):
 
     def __init__(self, *args: Any, **attrs: Any) -> None:
         super().__init__(*args, **attrs)
-        self.commands: Any = _Commands()
+        self.commands: Any = {}
+        spare_converters(self)
+        self.commands = _Commands()
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is click's
         return list(COMMANDS)

@@ -56,7 +56,7 @@ def df(
 def _no_space_known(call: Call, url: str, *, needed: bool) -> None:
     from archiver.errors import ConfigError
 
-    text = f'{url} is no disk and has no budget: write budget = "500GB" into archiver.toml'
+    text = f'the size of {url} is not known, and it has no budget: write budget = "500GB" into archiver.toml'
     if needed:
         raise ConfigError(text)
     if call.json:

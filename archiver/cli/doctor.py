@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+from enum import StrEnum
+from typing import Annotated
 
 import typer
 
 from archiver.cli.call import Call
 
 
-def doctor(ctx: typer.Context) -> None:
+class _Role(StrEnum):
+    READER = "reader"
+    WRITER = "writer"
+    PRUNER = "pruner"
+
+
+def doctor(
+    ctx: typer.Context,
+    role: Annotated[
+        _Role | None,
+        typer.Option("--role", help="Whose work these credentials are for. Default: whatever they may do."),
+    ] = None,
+) -> None:
     """Try the store with objects of its own, clean up, and say what archiver does without what is missing.
 
-    Ends with 14 when something that an archive needs is missing. Nothing but the scratch prefix doctor/ is touched.
+    Ends with 14 when something that an archive needs is missing. Nothing but the scratch prefix code/doctor/ is
+    touched; with --role reader nothing is written. Who may write and not delete leaves a few small objects there, used
+    again the next time.
     """
     from archiver.cli.output import print_table
-    from archiver.health.doctor import SCRATCH, examine
+    from archiver.health.doctor import SCRATCH, examine, verdict
 
     call = Call.of(ctx)
     store = call.archive().store
@@ -23,7 +39,7 @@ def doctor(ctx: typer.Context) -> None:
     if not call.json:
         call.say(f"trying {store.url} with objects below {SCRATCH}")
     with call.progress("probes") as step:
-        for finding in examine(store):
+        for finding in examine(store, None if role is None else role.value):
             findings.append(finding)
             step()
     sound = all(finding.sound for finding in findings)
@@ -42,9 +58,6 @@ def doctor(ctx: typer.Context) -> None:
             for finding in findings
         ]
         print_table(["probe", "", "what was found", "without it"], rows)
-        missing = [finding.probe for finding in findings if not finding.sound]
-        call.say(
-            f"an archive cannot live here: {', '.join(missing)}" if missing else "an archive can live here"
-        )
+        call.say(verdict(findings))
     if not sound:
         raise typer.Exit(14)

@@ -1,7 +1,8 @@
-"""What the project's and the user's configuration files say, as read; `config` checks it."""
+"""What the environment and the project's and the user's configuration files say, as read; `config` checks it."""
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ PREFIX = "ARCHIVER_"
 """How the names of the environment variables begin; as a layer's name it means these."""
 PROJECT_FILE = "archiver.toml"
 USER_FILE = "config.toml"
+_JSON = ("storage_options", "policy", "lifecycle")
+_VARIABLES = ("url", "code", "budget", "min_free", "deadline", *_JSON)
 CODE_MODES = ("auto", "entry", "imports", "none")
 """What `code` may be besides paths."""
 
@@ -38,31 +41,46 @@ def file_layers(folder: str | os.PathLike[str] = ".") -> list[Layer]:
     return [*_project(folder), *_user()]
 
 
+def environment() -> Layer:
+    """Read the variables `ARCHIVER_*`, whatever their case; an empty one says nothing. Raises ConfigError."""
+    values: dict[str, Any] = {}
+    for variable, text in os.environ.items():
+        prefix, name = variable[: len(PREFIX)].upper(), variable[len(PREFIX) :].lower()
+        if prefix == PREFIX and name in _VARIABLES and text:
+            is_json = name in _JSON or (name == "code" and text.lstrip().startswith("["))
+            values[name] = _json(name, text) if is_json else text.strip() if name == "code" else text
+    return Layer(values, PREFIX)
+
+
 def configured_code() -> str | list[str]:
     """Return what code a save captures, from the environment or the files; "auto" where nobody says so.
 
-    Apart from `load_settings` because that takes longer to load than a capture may take. Raises ConfigError.
+    Apart from `load_settings`: another setting that does not fit stops no capture. Raises ConfigError.
     """
-    text = os.environ.get(f"{PREFIX}CODE", "").strip()
-    if text.startswith("["):
-        import json
-
-        try:
-            return _as_code(json.loads(text), f"{PREFIX}CODE")
-        except ValueError:
-            raise ConfigError(f"{PREFIX}CODE is no valid JSON: correct it") from None
-    if text:
-        return text
-    for layer in file_layers():
+    for layer in (environment(), *file_layers()):
         if "code" in layer.values:
-            return _as_code(layer.values["code"], layer.name)
+            value = layer.values["code"]
+            if is_code(value):
+                return value  # type: ignore[no-any-return]  # is_code has told
+            origin = layer.origin("code")
+            raise ConfigError(
+                f"code from {origin} does not fit: give one of {', '.join(CODE_MODES)}, or paths"
+            )
     return "auto"
 
 
-def _as_code(value: Any, origin: str) -> str | list[str]:
-    if isinstance(value, str) or (isinstance(value, list) and all(isinstance(name, str) for name in value)):
-        return value
-    raise ConfigError(f"code from {origin} does not fit: give one of {', '.join(CODE_MODES)}, or paths")
+def is_code(value: Any) -> bool:
+    """Tell whether a value can say what code to capture: a text, or a list of texts."""
+    return isinstance(value, str) or (
+        isinstance(value, list) and all(isinstance(name, str) for name in value)
+    )
+
+
+def _json(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ConfigError(f"{PREFIX}{name.upper()} is no valid JSON: correct it") from None
 
 
 def _project(folder: str | os.PathLike[str]) -> list[Layer]:

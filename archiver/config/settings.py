@@ -1,28 +1,18 @@
-"""Settings: which archive is meant and what to keep, from the call, the environment, the project or the user.
-
-A module to import late: pydantic takes longer to load than most commands take to run.
-"""
+"""Settings: which archive is meant and what to keep, from the call, the environment, the project or the user."""
 
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, PrivateAttr, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
-
 from archiver.base.address import is_local, scheme_of, shown_url
-from archiver.config.files import PREFIX, Layer, file_layers
+from archiver.config.files import CODE_MODES, Layer, environment, file_layers, is_code
 from archiver.errors import ConfigError
 
 DEFAULT_URL = "./archive"
@@ -47,49 +37,29 @@ _HARMLESS = {
 }
 
 
-class Settings(BaseSettings):
+@dataclass(frozen=True, repr=False)
+class Settings:
     """What holds for this call; immutable. `origins` tells where each value came from."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
-    )
-
-    url: str = Field(DEFAULT_URL, min_length=1)
+    url: str = DEFAULT_URL
     """Where the archive is: a folder or any URL of fsspec. Relative to the file that says it."""
-    storage_options: dict[str, Any] = Field(default_factory=dict, repr=False)
+    storage_options: dict[str, Any] = field(default_factory=dict)
     """What the filesystem of that URL takes."""
     code: str | list[str] = "auto"
     """What code a save captures: auto, entry, imports, none, or paths."""
-    budget: int | None = Field(None, ge=1)
+    budget: int | None = None
     """Bytes that the archive may take in a bucket; None: no limit. Written as a number or as `500GB`."""
-    min_free: int = Field(100 * 10**6, ge=0)
+    min_free: int = 100 * 10**6
     """Bytes that must stay free on a local disk: a save that finds less refuses."""
-    deadline: float = Field(60.0, gt=0, le=3600)
+    deadline: float = 60.0
     """Seconds that one call to a remote store may be retried for."""
-    policy: list[dict[str, Any]] = Field(default_factory=list)
+    policy: list[dict[str, Any]] = field(default_factory=list)
     """What to keep: tables with the fields of `archiver.Policy`."""
-    lifecycle: dict[str, Any] = Field(default_factory=dict)
+    lifecycle: dict[str, Any] = field(default_factory=dict)
     """What a bucket's own rules do beside the policies: moves, ages of uploads and old versions, prices."""
 
-    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
-    _elsewhere: dict[str, str] = PrivateAttr(default_factory=dict)
-
-    @field_validator("budget", "min_free", mode="before")
-    @classmethod
-    def _bytes(cls, value: Any) -> Any:
-        return size_in_bytes(value) if isinstance(value, str) else value
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic-settings' own
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take values from the call alone: `load_settings` asks the sources itself, to know them apart."""
-        return (init_settings,)
+    _origins: Mapping[str, str] = field(default_factory=dict)
+    _elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def origins(self) -> Mapping[str, str]:
@@ -107,9 +77,7 @@ class Settings(BaseSettings):
 
     def shown(self) -> list[tuple[str, str, str]]:
         """Return (name, value as text without secrets, origin) of every setting."""
-        return [
-            (name, _shown(name, getattr(self, name)), self._origins[name]) for name in type(self).model_fields
-        ]
+        return [(name, _shown(name, getattr(self, name)), self._origins[name]) for name in SETTINGS]
 
     def __repr__(self) -> str:
         """Show no more than the URL: options may hold secrets."""
@@ -136,30 +104,24 @@ def load_settings(
     call = {"url": url, "storage_options": dict(storage_options) if storage_options else None}
     layers = [
         Layer({name: value for name, value in call.items() if value is not None}, "argument"),
-        Layer(_environment(), PREFIX),
+        environment(),
         *file_layers(folder),
     ]
     for layer in layers:
         _refuse_unknown(layer)
-    origins = {
-        name: next((layer.origin(name) for layer in layers if name in layer.values), DEFAULT)
-        for name in Settings.model_fields
-    }
-    values = {name: layer.values[name] for layer in reversed(layers) for name in layer.values}
-    try:
-        settings = Settings(**values)
-        options, origin = _options(settings.url, layers)
-        elsewhere = _elsewhere(settings.url, layers)
-        settings = settings.model_copy(
-            update={"storage_options": options, **({"budget": None} if "budget" in elsewhere else {})}
-        )
-    except ValidationError as error:
-        raise _invalid(error, origins) from None
-    settings._origins = {**origins, "storage_options": origin}
-    settings._elsewhere = elsewhere
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(SETTINGS, DEFAULT)
+    for layer in reversed(layers):
+        for name, value in layer.values.items():
+            values[name], origins[name] = value, layer.origin(name)
+    for name, value in values.items():
+        values[name] = _checked(name, value, origins[name])
+    url = values.get("url", DEFAULT_URL)
+    values["storage_options"], origins["storage_options"] = _options(url, layers)
+    elsewhere = _elsewhere(url, layers)
     if "budget" in elsewhere:
-        settings._origins["budget"] = DEFAULT
-    return settings
+        values["budget"], origins["budget"] = None, DEFAULT
+    return Settings(**values, _origins=origins, _elsewhere=elsewhere)
 
 
 def size_in_bytes(text: str) -> int:
@@ -211,17 +173,77 @@ def _place(url: str) -> str:
     return url.rstrip("/")
 
 
-# -- sources -------------------------------------------------------------------------------------------------
+# -- what fits -----------------------------------------------------------------------------------------------
 
 
-def _environment() -> dict[str, Any]:
+def _text(value: Any) -> str:
+    if isinstance(value, str) and value:
+        return value
+    raise ConfigError("give a text")
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return dict(value)
+    raise ConfigError("give a table")
+
+
+def _tables(value: Any) -> list[dict[str, Any]]:
+    if isinstance(value, list):
+        return [_table(item) for item in value]
+    raise ConfigError("give a list of tables")
+
+
+def _code(value: Any) -> str | list[str]:
+    if is_code(value):
+        return value  # type: ignore[no-any-return]  # is_code has told
+    raise ConfigError(f"give one of {', '.join(CODE_MODES)}, or paths")
+
+
+def _bytes(value: Any) -> int:
+    if isinstance(value, str):
+        return size_in_bytes(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0 and value == value // 1:
+        return int(value)
+    raise ConfigError("give a number of bytes, or such as 500GB")
+
+
+def _budget(value: Any) -> int:
+    size = _bytes(value)
+    if size < 1:
+        raise ConfigError("give at least 1 byte")
+    return size
+
+
+def _deadline(value: Any) -> float:
     try:
-        return EnvSettingsSource(Settings)()
-    except SettingsError as error:
-        name = re.search(r'field "(\w+)"', str(error))
-        raise ConfigError(
-            f"{PREFIX}{name[1].upper() if name else '*'} is no valid JSON: correct it"
-        ) from None
+        seconds = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if 0 < seconds <= 3600:
+        return seconds
+    raise ConfigError("give a number of seconds, more than 0 and at most 3600")
+
+
+_CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "url": _text,
+    "storage_options": _table,
+    "code": _code,
+    "budget": _budget,
+    "min_free": _bytes,
+    "deadline": _deadline,
+    "policy": _tables,
+    "lifecycle": _table,
+}
+SETTINGS = tuple(_CHECKS)
+"""The names of all settings."""
+
+
+def _checked(name: str, value: Any, origin: str) -> Any:
+    try:
+        return _CHECKS[name](value)
+    except ConfigError as error:
+        raise ConfigError(f"{name} from {origin} does not fit: {error}") from None
 
 
 # -- errors and texts ----------------------------------------------------------------------------------------
@@ -229,16 +251,10 @@ def _environment() -> dict[str, Any]:
 
 def _refuse_unknown(layer: Layer) -> None:
     for name in layer.values:
-        if name not in Settings.model_fields:
-            close = difflib.get_close_matches(name, Settings.model_fields, 1)
-            meant = f"did you mean {close[0]}?" if close else f"known are {', '.join(Settings.model_fields)}"
+        if name not in SETTINGS:
+            close = difflib.get_close_matches(name, SETTINGS, 1)
+            meant = f"did you mean {close[0]}?" if close else f"known are {', '.join(SETTINGS)}"
             raise ConfigError(f"{layer.origin(name)}: {name!r} is no setting; {meant}")
-
-
-def _invalid(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
-    first = error.errors(include_url=False, include_input=False)[0]
-    name = str(first["loc"][0]) if first["loc"] else "?"
-    return ConfigError(f"{name} from {origins.get(name, 'the call')} does not fit: {first['msg']}")
 
 
 def _shown(name: str, value: Any) -> str:

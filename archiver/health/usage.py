@@ -144,9 +144,10 @@ def df(store: Store, budget: int | None) -> list[Space]:
         used = _stored(store)
         spaces.append(Space("budget", budget, used, max(0, budget - used), used))
     if store.local is not None:
-        disk = shutil.disk_usage(_existing(store.local))
-        # What root keeps for itself is neither used nor free.
-        spaces.append(Space("disk", disk.used + disk.free, disk.used, disk.free, used))
+        disk = _disk(store.local)
+        if disk is not None:
+            # What root keeps for itself is neither used nor free.
+            spaces.append(Space("disk", disk.used + disk.free, disk.used, disk.free, used))
     return spaces
 
 
@@ -170,10 +171,10 @@ class Guard:
             self._check_budget(self._budget, needed)
 
     def _check_disk(self, folder: Path, needed: int) -> None:
-        try:
-            free = shutil.disk_usage(_existing(folder)).free
-        except OSError:
-            return  # where the system does not tell, the write itself will
+        disk = _disk(folder)
+        if disk is None:
+            return  # the write itself will tell
+        free = disk.free
         left = free - needed - self._min_free
         where = f"{size(free)} are free for {self._store.url}"
         if left < 0:
@@ -287,6 +288,15 @@ def _universe(key: str) -> str:
 
 def _stored(store: Store) -> int:
     return sum(entry.size for entry in store.list())
+
+
+def _disk(folder: Path) -> shutil._ntuple_diskusage | None:
+    """Ask how full a disk is; None where its file system does not tell, or says that it has no size at all."""
+    try:
+        found = shutil.disk_usage(_existing(folder))
+    except OSError:
+        return None
+    return found if found.total else None
 
 
 def _existing(folder: Path) -> Path:

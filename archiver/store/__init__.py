@@ -7,9 +7,13 @@ retry layer.
 
 from __future__ import annotations
 
-from archiver.store.bucket import BucketApi, RejectedError, RuleSet, UnsupportedError
+from typing import TYPE_CHECKING, Any
+
 from archiver.store.contract import Store, check_key
 from archiver.store.opening import local_path, open_store
+
+if TYPE_CHECKING:
+    from archiver.store.bucket import BucketApi, RejectedError, RuleSet, UnsupportedError
 
 __all__ = [
     "BucketApi",
@@ -21,3 +25,12 @@ __all__ = [
     "local_path",
     "open_store",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # What concerns buckets loads an event loop, which a folder has no use for.
+    if name in __all__:
+        from archiver.store import bucket
+
+        return getattr(bucket, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,8 +9,8 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
@@ -55,6 +55,10 @@ def check_key(key: str) -> None:
 
 def _can_run(executor: Executor | None, fn: Callable[..., object]) -> bool:
     """Tell whether a function can go to where an executor runs it; one of another process takes what pickles."""
+    if executor is None or isinstance(executor, ThreadPoolExecutor):
+        return True
+    from concurrent.futures import ProcessPoolExecutor
+
     if not isinstance(executor, ProcessPoolExecutor):
         return True
     try:
@@ -221,6 +225,10 @@ class Store(ABC):
     def bucket_api(self) -> BucketApi | None:
         """Return what the server does for a bucket as a whole, or None for what is no bucket of S3."""
         return None
+
+    def undurable(self) -> Sequence[str]:
+        """Say what the place does not do that keeps the last writes through a loss of power; nothing where it does."""
+        return ()
 
     def leftovers(self) -> Iterator[Entry]:
         """Yield what writers that died left behind and `list` does not show; `delete` takes these keys."""

@@ -1,4 +1,8 @@
-"""Writing files so that they are there, whole, after the power went: the system calls, and nothing above them."""
+"""Writing files so that they are there, whole, after the power went: the system calls, and nothing above them.
+
+Not every file system offers every call. What only makes a write more durable is done where it is offered; that a disk
+failed or is full is never taken for "not offered". `doctor` tells what is missing.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,11 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
-READ = os.O_RDONLY | os.O_CLOEXEC
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_NOT_OFFERED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY}
+# Folders are refused in more ways: SMB and DrvFs say EINVAL, others that it is a folder or no file to write.
+_NO_FOLDERS = _NOT_OFFERED | {errno.EBADF, errno.EISDIR, errno.EACCES, errno.EPERM}
+_NO_LINKS = _NOT_OFFERED | {errno.EPERM, errno.EACCES, errno.EMLINK, errno.EXDEV}
 
 
 def _sync_function() -> Callable[[int], None]:
@@ -28,7 +34,18 @@ def _sync_function() -> Callable[[int], None]:
     return full
 
 
-sync = _sync_function()
+_sync = _sync_function()
+
+
+def sync(fd: int) -> bool:
+    """Make a file's bytes durable. Return whether its file system does that."""
+    try:
+        _sync(fd)
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise
+        return False
+    return True
 
 
 def read_range(fd: int, start: int, stop: int) -> bytes:
@@ -53,31 +70,46 @@ def write_all(fd: int, data: bytes) -> None:
         left = left[os.write(fd, left) :]
 
 
-def link_new(temporary: str, path: str) -> None:
-    """Name the file, only if the name is free; FileExistsError otherwise."""
+def link_new(temporary: str, name: str, at: int | None = None) -> bool:
+    """Name the file, only if the name is free; FileExistsError otherwise.
+
+    at: a descriptor of the folder that both names are in, None where they are whole paths. Return whether the file
+    system has hard links: without them nothing keeps another writer from taking the name just then.
+    """
     try:
-        os.link(temporary, path)
+        os.link(temporary, name, src_dir_fd=at, dst_dir_fd=at)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
         # A file system without hard links (FAT, some network mounts): look, then rename.
-        if os.path.exists(path):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
-        os.replace(temporary, path)
-    else:
-        os.unlink(temporary)
+        with suppress(FileNotFoundError):
+            os.stat(name, dir_fd=at, follow_symlinks=False)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from None
+        os.replace(temporary, name, src_dir_fd=at, dst_dir_fd=at)
+        return False
+    os.unlink(temporary, dir_fd=at)
+    return True
 
 
-def remove(path: str) -> None:
+def remove(path: str, at: int | None = None) -> None:
     """Remove a file if it is there, whatever else goes wrong."""
     with suppress(OSError):
-        os.unlink(path)
+        os.unlink(path, dir_fd=at)
 
 
-def sync_folder(folder: str) -> None:
-    """Make the names in a folder durable."""
-    fd = os.open(folder, READ | os.O_DIRECTORY)
+def sync_folder(folder: str, at: int | None = None) -> bool:
+    """Make the names in a folder durable. Return whether its file system does that, for this user.
+
+    at: a descriptor of the folder that the path is relative to.
+    """
     try:
-        sync(fd)
-    finally:
-        os.close(fd)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at)
+        try:
+            _sync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if error.errno not in _NO_FOLDERS:
+            raise
+        return False
+    return True

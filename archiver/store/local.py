@@ -8,23 +8,25 @@ import os
 import secrets
 import stat as stat_module
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from archiver.errors import AccessError, ConfigError, NotFoundError, StorageError, StorageFullError
 from archiver.store.contract import TEMPORARY, Store, check_key, check_prefix, taken_error
-from archiver.store.durable import CREATE, READ, link_new, read_range, remove, sync, sync_folder, write_all
+from archiver.store.durable import CREATE, link_new, read_range, remove, sync, write_all
 from archiver.store.entry import Entry
+from archiver.store.folder import Folder, Gone, LinkError, listed_name
 
 _WORKERS = 8
 _CHUNK = 1 << 20
 _RACES = 100
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_DEEPEST = 64
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -39,9 +41,7 @@ class LocalStore(Store):
         self.read_only = read_only
         self.conditional = True
         self.executor = executor
-        self._root = str(folder).rstrip("/") + "/"
-        self._synced: set[str] = set()
-        self._device: int | None = None
+        self._folder = Folder(str(folder))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.local, self.read_only)
@@ -51,11 +51,8 @@ class LocalStore(Store):
         if start < 0 or (end is not None and end < 0):
             raise ConfigError(f"range {start}:{end} of {key}: offsets count from 0")
         try:
-            fd = os.open(self._root + key, READ)
+            fd, found = self._folder.open(key)
             try:
-                found = os.fstat(fd)
-                if stat_module.S_ISDIR(found.st_mode):
-                    raise IsADirectoryError(errno.EISDIR, "is a folder")
                 stop = found.st_size if end is None else min(end, found.st_size)
                 return read_range(fd, start, stop)
             finally:
@@ -66,27 +63,17 @@ class LocalStore(Store):
     def put(self, key: str, data: bytes, *, create: bool = False) -> None:
         check_key(key)
         self.refuse_when_read_only(f"write {key}")
-        try:
-            temporary, fd = self._temporary(key)
-            try:
-                try:
-                    write_all(fd, data)
-                    sync(fd)
-                finally:
-                    os.close(fd)
-                taken = self._publish(temporary, key, create=create)
-            except BaseException:
-                remove(temporary)
-                raise
-        except OSError as error:
-            raise self._error(error, "write", key) from error
+        with self._translated(key), self._temporary(key) as draft:
+            write_all(draft.fd, data)
+            sync(draft.fd)
+            taken = self._publish(draft, create=create)
         if taken and self.get(key) != data:
             raise taken_error(key, self.url)
 
     def open(self, key: str) -> BinaryIO:
         check_key(key)
         try:
-            return open(self._root + key, "rb")
+            return open(self._folder.open(key)[0], "rb")
         except OSError as error:
             raise self._error(error, "read", key) from error
 
@@ -94,26 +81,20 @@ class LocalStore(Store):
     def write(self, key: str, *, create: bool = False) -> Iterator[BinaryIO]:
         check_key(key)
         self.refuse_when_read_only(f"write {key}")
-        with self._translated(key):
-            temporary, fd = self._temporary(key)
-        sink = _Sink(fd, self, key)
-        try:
+        with self._temporary(key) as draft:
+            sink = _Sink(draft.fd, self, key)
             try:
                 stream = io.BufferedWriter(sink, _CHUNK)
                 yield stream
                 stream.flush()
                 with self._translated(key):
-                    sync(fd)
+                    sync(draft.fd)
             finally:
                 sink.dead = True
-                os.close(fd)
             with self._translated(key):
-                taken = self._publish(temporary, key, create=create)
+                taken = self._publish(draft, create=create)
             if taken:
                 raise taken_error(key, self.url)
-        except BaseException:
-            remove(temporary)
-            raise
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         check_prefix(prefix)
@@ -125,199 +106,181 @@ class LocalStore(Store):
     def stat(self, key: str) -> Entry | None:
         check_key(key)
         try:
-            found = os.stat(self._root + key)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            return _entry(key, self._folder.stat(key))
         except OSError as error:
-            raise self._error(error, "read", key) from error
-        return None if stat_module.S_ISDIR(found.st_mode) else _entry(key, found)
+            failure = self._error(error, "read", key)
+            if isinstance(failure, NotFoundError):
+                return None
+            raise failure from error
 
     def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
         self.refuse_when_read_only("delete")
         failed: dict[str, StorageError] = {}
         touched: set[str] = set()
+        with self._translated("", "delete"):
+            self._folder.exists()
         for key in keys:
             check_key(key)
             try:
-                os.unlink(self._root + key)
-                touched.add(os.path.dirname(self._root + key))
+                self._folder.unlink(key)
+                touched.add(key[: key.rfind("/") + 1])
             except (FileNotFoundError, NotADirectoryError):
                 pass
             except OSError as error:
                 failed[key] = self._failure(error, "delete", key)
-        self._settle(touched)
+        self._folder.settle(touched)
         return failed
 
     def now(self) -> datetime:
         if self.read_only:
             return datetime.fromtimestamp(time.time(), UTC)
         # On a network mount the clock is the server's: a file that is being written shows it.
-        with self._translated("probe"):
-            temporary, fd = self._temporary("probe")
-            try:
-                with suppress(OSError):  # a full disk still has a clock, and whoever prunes needs it
-                    write_all(fd, b"archiver")
-                    sync(fd)
-                return datetime.fromtimestamp(os.fstat(fd).st_mtime, UTC)
-            finally:
-                os.close(fd)
-                remove(temporary)
+        with self._translated("probe"), self._temporary("probe") as draft:
+            with suppress(OSError):  # a full disk still has a clock, and whoever prunes needs it
+                write_all(draft.fd, b"archiver")
+                sync(draft.fd)
+            return datetime.fromtimestamp(os.fstat(draft.fd).st_mtime, UTC)
+
+    def undurable(self) -> Sequence[str]:
+        missing = []
+        with self._translated("probe"), self._temporary("probe") as draft:
+            write_all(draft.fd, b"archiver")
+            if not sync(draft.fd):
+                missing.append("files cannot be synced: what was saved last may be lost with the power")
+            if not self._folder.sync(draft.at):
+                missing.append("folders cannot be synced: what was saved last may be lost with the power")
+            second = f"{draft.temporary}-2"
+            if not link_new(draft.temporary, second, draft.at):
+                missing.append(
+                    "there are no hard links: of two writers that create one name at once the last wins"
+                )
+            remove(second, draft.at)
+        return missing
 
     # -- writing ---------------------------------------------------------------------------------------------
 
-    def _temporary(self, key: str) -> tuple[str, int]:
-        folder = os.path.dirname(self._root + key)
-        temporary = f"{folder}/{TEMPORARY}{secrets.token_hex(8)}"
-        for _ in range(_RACES):
-            try:
-                self._make_folder(folder)
-                return temporary, os.open(temporary, CREATE, 0o666)
-            except FileNotFoundError:
-                # Whoever deletes the last object of a folder removes the folder, perhaps just now.
-                self._synced.discard(folder)
+    @contextmanager
+    def _temporary(self, key: str) -> Iterator[_Draft]:
+        """Give a file beside the one that is meant; it goes at the end, unless it has got its name by then."""
+        draft = self._begin(key)
+        try:
+            yield draft
+        finally:
+            os.close(draft.fd)
+            remove(draft.temporary, draft.at)
+            if draft.at is not None:
+                os.close(draft.at)
+
+    def _begin(self, key: str) -> _Draft:
+        with self._translated(key):
+            for _ in range(_RACES):
+                at = None
+                with suppress(FileNotFoundError):
+                    # Whoever deletes the last object of a folder removes the folder, perhaps just now.
+                    at, name = self._folder.make(key)
+                    temporary = f"{name[: name.rfind('/') + 1]}{TEMPORARY}{secrets.token_hex(8)}"
+                    try:
+                        return _Draft(at, temporary, name, os.open(temporary, CREATE, 0o666, dir_fd=at))
+                    except BaseException:
+                        if at is not None:
+                            os.close(at)
+                        raise
+        folder = f"{self.url}/{key}".rpartition("/")[0]
         raise StorageError(f"{folder} vanishes whenever it is made: something else deletes there")
 
-    def _make_folder(self, folder: str) -> None:
-        """Make the folder and those above it; a new name is durable only once the folder above is synced."""
-        if folder in self._synced:
-            return
-        above = os.path.dirname(folder)
-        try:
-            os.mkdir(folder)
-        except FileExistsError:
-            pass
-        except FileNotFoundError:
-            self._synced.discard(above)
-            self._make_folder(above)
-            with suppress(FileExistsError):
-                os.mkdir(folder)
-        # Also when another writer made it: whether that one synced is not known. One may not be allowed to
-        # read it.
-        with suppress(PermissionError):
-            sync_folder(above)
-        self._synced.add(folder)
-
-    def _publish(self, temporary: str, key: str, *, create: bool = False) -> bool:
+    def _publish(self, draft: _Draft, *, create: bool = False) -> bool:
         """Give the finished file its name, durably. Return whether a create found the name taken."""
-        path = self._root + key
         if create:
             try:
-                link_new(temporary, path)
+                link_new(draft.temporary, draft.name, draft.at)
             except FileExistsError:
-                remove(temporary)
                 return True
         else:
-            os.replace(temporary, path)
+            os.replace(draft.temporary, draft.name, src_dir_fd=draft.at, dst_dir_fd=draft.at)
         with suppress(FileNotFoundError):  # deleted again already, and its folder with it
-            sync_folder(os.path.dirname(path))
+            self._folder.sync(draft.at)
         return False
-
-    def _settle(self, folders: Iterable[str]) -> None:
-        """Remove folders that deletions emptied, up to the root, and make what remains durable."""
-        remaining = set()
-        for emptied in folders:
-            folder = emptied
-            with suppress(OSError):
-                while len(folder) > len(self._root):
-                    os.rmdir(folder)
-                    self._synced.discard(folder)
-                    folder = os.path.dirname(folder)
-            remaining.add(folder)
-        for folder in remaining:
-            with suppress(OSError):
-                sync_folder(folder)
 
     # -- listing ---------------------------------------------------------------------------------------------
 
     def _walk(self, prefix: str, *, leftovers: bool) -> Iterator[Entry]:
-        """Check the root and the first folder now, and the rest while it is consumed."""
-        folder, _, begin = prefix.rpartition("/")
-        folder = folder and folder + "/"
-        if not self._root_exists():
-            return iter(())
-        return self._scan(folder, begin, leftovers=leftovers)
+        """Check the root now, and the rest while it is consumed."""
+        with self._translated("", "list"):
+            if not self._folder.exists():
+                return iter(())
+        folder, slash, begin = prefix.rpartition("/")
+        return self._scan(folder + slash, begin, None, leftovers=leftovers)
 
-    def _root_exists(self) -> bool:
-        """Tell whether the root is there; one that vanished or was unmounted while in use is an error."""
+    def _scan(self, folder: str, begin: str, above: int | None, *, leftovers: bool) -> Iterator[Entry]:
+        if folder.count("/") > _DEEPEST:
+            raise StorageError(f"{folder} in {self.url} is nested too deeply for an archive: remove it")
         try:
-            device = os.stat(self._root).st_dev
-        except FileNotFoundError:
-            if self._device is None and not self._synced:
-                return False
-            raise StorageError(
-                f"{self.url} was there and is gone: check the disk, or open the archive anew"
-            ) from None
-        except OSError as error:
-            raise self._error(error, "list", self.url) from error
-        if self._device is not None and self._device != device:
-            raise StorageError(
-                f"{self.url} is on another disk than before: check the mount, or open the archive anew"
-            )
-        self._device = device
-        return True
-
-    def _scan(self, folder: str, begin: str, *, leftovers: bool) -> Iterator[Entry]:
-        try:
-            with os.scandir(self._root + folder) as found:
-                names = sorted(
-                    (e.name + "/" if e.is_dir(follow_symlinks=False) else e.name, e) for e in found
-                )
+            with self._folder.scan(folder, above) as (fd, found):
+                for item in found:
+                    name = listed_name(item)
+                    if not name.startswith(begin):
+                        continue
+                    if name.endswith("/"):
+                        yield from self._scan(folder + name, "", fd, leftovers=leftovers)
+                    elif item.is_symlink():
+                        raise LinkError(errno.ELOOP, "is a symbolic link", folder + name)
+                    elif name.startswith(TEMPORARY) is leftovers:
+                        entry = _listed(folder + name, item)
+                        if entry is not None:
+                            yield entry
         except (FileNotFoundError, NotADirectoryError):
             # Nobody wrote below this prefix, or the last object there was deleted meanwhile; unless the disk
             # went.
-            self._root_exists()
-            return
+            with self._translated("", "list"):
+                self._folder.exists()
         except OSError as error:
-            raise self._error(error, "list", folder or self.url) from error
-        for name, item in names:
-            if not name.startswith(begin):
-                continue
-            if name.endswith("/"):
-                yield from self._scan(folder + name, "", leftovers=leftovers)
-            elif item.is_symlink():
-                raise StorageError(
-                    f"{folder}{name} in {self.url} is a symbolic link: an archive holds none, remove it"
-                )
-            elif name.startswith(TEMPORARY) is leftovers:
-                entry = self._listed(folder + name, item)
-                if entry is not None:
-                    yield entry
-
-    def _listed(self, key: str, item: os.DirEntry[str]) -> Entry | None:
-        try:
-            found = item.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise self._error(error, "list", key) from error
-        return _entry(key, found) if stat_module.S_ISREG(found.st_mode) else None
+            raise self._error(error, "list", folder) from error
 
     # -- errors ----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _translated(self, key: str) -> Iterator[None]:
+    def _translated(self, key: str, action: str = "write") -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise self._error(error, "write", key) from error
+            raise self._error(error, action, key) from error
 
     def _error(self, error: OSError, action: str, key: str) -> NotFoundError | StorageError:
         if isinstance(error, _ABSENT) and action == "read":
+            try:
+                self._folder.exists()
+            except OSError as worse:
+                return self._failure(worse, action, key)
             return NotFoundError(f"{key} is not in {self.url}")
         return self._failure(error, action, key)
 
     def _failure(self, error: OSError, action: str, key: str) -> StorageError:
+        if isinstance(error, LinkError):
+            return StorageError(
+                f"{error.filename} in {self.url} is a symbolic link: an archive holds none, remove it"
+            )
+        if isinstance(error, Gone):
+            return StorageError(f"{self.url} {error.strerror}, or open the archive anew")
         reason = error.strerror or type(error).__name__
         text = (
             f"cannot {action} {key} in {self.url}: {reason}"
-            if key != self.url
-            else f"cannot {action} {key}: {reason}"
+            if key
+            else f"cannot {action} {self.url}: {reason}"
         )
         if error.errno in _FULL:
             return StorageFullError(f"{text}; free some space")
         if error.errno in _DENIED:
             return AccessError(f"{text}; check the permissions")
         return StorageError(text)
+
+
+class _Draft(NamedTuple):
+    """A file that is being written: the folder's descriptor, the names in it, and its own descriptor."""
+
+    at: int | None
+    temporary: str
+    name: str
+    fd: int
 
 
 class _Sink(io.FileIO):
@@ -338,6 +301,14 @@ class _Sink(io.FileIO):
 
 def _reopen(folder: Path, read_only: bool) -> LocalStore:
     return LocalStore(folder, read_only=read_only)
+
+
+def _listed(key: str, item: os.DirEntry[str]) -> Entry | None:
+    try:
+        found = item.stat(follow_symlinks=False)
+    except FileNotFoundError:  # deleted meanwhile
+        return None
+    return _entry(key, found) if stat_module.S_ISREG(found.st_mode) else None
 
 
 def _entry(key: str, found: os.stat_result) -> Entry:

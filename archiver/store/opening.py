@@ -13,8 +13,6 @@ from urllib.parse import unquote
 from archiver.base.address import is_local, scheme_of, shown_url
 from archiver.errors import ConfigError
 from archiver.store.contract import Store, check_key
-from archiver.store.failures import judge
-from archiver.store.retry import DEADLINE
 
 _S3 = ("s3", "s3a")
 _COLLAPSED = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:/(?!/)")
@@ -26,7 +24,13 @@ class Manner(NamedTuple):
 
     read_only: bool = False
     executor: Executor | None = None
-    deadline: float = DEADLINE
+    deadline: float | None = None
+
+    def seconds(self) -> float:
+        """Return the deadline; that of the retry layer where none was given."""
+        from archiver.store.retry import DEADLINE
+
+        return DEADLINE if self.deadline is None else self.deadline
 
 
 def open_store(
@@ -35,14 +39,14 @@ def open_store(
     storage_options: Mapping[str, Any] | None = None,
     read_only: bool = False,
     executor: Executor | None = None,
-    deadline: float = DEADLINE,
+    deadline: float | None = None,
 ) -> Store:
     """Open the store behind a URL. Nothing is read or written yet.
 
     url: a path (`~` is expanded), any URL of fsspec, also a chained one, or `bundle::` and the path or URL
     of a bundle; storage_options: what the
     filesystem of that URL takes; executor: where `Store.map` runs; deadline: seconds that a call may be
-    retried for.
+    retried for, 60 unless said.
 
     Raises ConfigError for a URL or an option that cannot work.
     """
@@ -136,7 +140,7 @@ def _open_s3(url: str, options: Mapping[str, Any], manner: Manner) -> Store:
         options,
         read_only=manner.read_only,
         executor=manner.executor,
-        deadline=manner.deadline,
+        deadline=manner.seconds(),
     )
 
 
@@ -155,6 +159,7 @@ def open_remote(url: str, options: Mapping[str, Any], manner: Manner) -> Store:
     """
     import fsspec
 
+    from archiver.store.failures import judge
     from archiver.store.remote import RemoteStore
 
     shown = shown_url(url)
@@ -171,10 +176,10 @@ def open_remote(url: str, options: Mapping[str, Any], manner: Manner) -> Store:
         fs,
         root,
         shown,
-        reopen=(_reopen, url, dict(options), manner.read_only, manner.deadline),
+        reopen=(_reopen, url, dict(options), manner.read_only, manner.seconds()),
         read_only=manner.read_only,
         executor=manner.executor,
-        deadline=manner.deadline,
+        deadline=manner.seconds(),
     )
 
 

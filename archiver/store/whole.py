@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 
 from archiver.errors import IntegrityError
 from archiver.store.bundled import BundleStore
-from archiver.store.cold import warmth
 from archiver.store.contract import Store
 from archiver.store.seekable import Frames
 
@@ -51,6 +50,8 @@ def copy_bundle(source: Store, target: Store, key: str, members: Collection[str]
 
 def held_members(store: Store, key: str) -> Mapping[str, str] | None:
     """Return the sha256 of each member of a bundle, None for one that is frozen. Raises IntegrityError."""
+    from archiver.store.cold import warmth  # late: it loads an event loop
+
     found = warmth(store, key)
     if found is not None and not found.readable:
         return None

@@ -1,20 +1,21 @@
 """Try a store with objects of its own below a scratch prefix, and say what archiver does without what is missing.
 
-Nothing else is written, changed or deleted: what concerns the bucket as a whole is only read.
+Nothing else is written, changed or deleted: what concerns the bucket as a whole is only read. What the credentials may
+not do was not tried, so it says nothing of the store: it tells whose work they are for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from archiver.errors import AccessError, ArchiverError
-from archiver.health.doctor.probes import PROBES, SCRATCH, LacksError, NotAskedError, Probe, Scratch
+from archiver.health.doctor.probes import CLEAN, PROBES, ROLES, Probe, Role
+from archiver.health.doctor.scratch import SCRATCH, LacksError, NotAskedError, Scratch, scratch_of
 from archiver.store import Store, UnsupportedError
 
-__all__ = ["SCRATCH", "Finding", "examine"]
+__all__ = ["ROLES", "SCRATCH", "Finding", "Role", "examine", "verdict"]
 
 State = Literal["ok", "no", "denied", "failed", "none"]
 _RIGHTS = {
@@ -29,9 +30,9 @@ _RIGHTS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one probe found: ok; no (the store does not do it); denied; failed; none (not asked of such a store).
+    """What one probe found: ok; no (the store does not do it); denied; failed; none (not asked, or not tried).
 
-    without: what archiver does where it is missing; vital: whether an archive needs it.
+    without: what archiver does where it is missing; vital: whether the work of the one who asks needs it.
     """
 
     probe: str
@@ -46,30 +47,56 @@ class Finding:
         return self.state in ("ok", "none") or not self.vital
 
 
-def examine(store: Store) -> Iterator[Finding]:
+def examine(store: Store, role: Role | None = None) -> Iterator[Finding]:
     """Yield what each probe finds; whatever happens, what was written is deleted at the end.
 
-    Where the store does not answer at all, that is the only finding.
+    role: whose work the credentials are for: what a pruner may not do is vital then; for a reader nothing is written.
+    None: whatever they may do; what they may not, besides reading, is not held against the store.
+
+    Where the store does not answer at all, that is the only finding. Who may write and not delete leaves a few small
+    objects, which are used again the next time.
     """
     states: dict[str, State] = {}
-    with _scratch(store) as scratch:
+    with scratch_of(store) as scratch:
         for probe in PROBES:
-            if probe.writes and states.get("write", "ok") != "ok":
-                finding = Finding(
-                    probe.name, "none", "not tried: nothing can be written", probe.without, probe.vital
-                )
+            reason = _not_tried(probe, role, states)
+            if reason is not None:
+                finding = Finding(probe.name, "none", reason, probe.without, vital=False)
             else:
-                finding = _ask(probe, scratch)
+                finding = _ask(probe, scratch, role)
             states[probe.name] = finding.state
             yield finding
             if probe.name == "reach" and finding.state == "failed":
                 return
         if states["write"] == "ok":
-            yield _ask(_CLEAN, scratch)
+            yield _ask(CLEAN, scratch, role)
     yield _rights(states)
 
 
-def _ask(probe: Probe, scratch: Scratch) -> Finding:
+def verdict(findings: Sequence[Finding]) -> str:
+    """Say in one line what follows from all findings, and no more than was tried."""
+    missing = [finding.probe for finding in findings if not finding.sound]
+    if missing:
+        return f"an archive cannot live here: {', '.join(missing)}"
+    states = {finding.probe: finding.state for finding in findings}
+    if states["write"] != "ok":
+        return "an archive can be read here; what saving needs was not tried"
+    if states["delete"] != "ok":
+        return "an archive can live here; pruning needs other credentials, and was not tried"
+    return "an archive can live here"
+
+
+def _not_tried(probe: Probe, role: Role | None, states: dict[str, State]) -> str | None:
+    if not probe.writes:
+        return None
+    if role == "reader":
+        return "not tried: a reader writes nothing"
+    if states.get("write", "ok") != "ok":
+        return "not tried: nothing can be written"
+    return None
+
+
+def _ask(probe: Probe, scratch: Scratch, role: Role | None) -> Finding:
     state: State = "ok"
     try:
         detail = probe.ask(scratch)
@@ -83,7 +110,10 @@ def _ask(probe: Probe, scratch: Scratch) -> Finding:
         state, detail = "denied", str(error)
     except ArchiverError as error:
         state, detail = "failed", str(error)
-    return Finding(probe.name, state, detail, probe.without, probe.vital)
+    vital = probe.needed_by is not None
+    if state == "denied" and probe.needed_by is not None:
+        vital = ROLES.index(probe.needed_by) <= ROLES.index(role or "reader")
+    return Finding(probe.name, state, detail, probe.without, vital)
 
 
 def _rights(states: dict[str, State]) -> Finding:
@@ -93,52 +123,3 @@ def _rights(states: dict[str, State]) -> Finding:
     text = f"may {', '.join(may) or 'nothing'}" + (f"; may not {', '.join(may_not)}" if may_not else "")
     without = "a writer needs list, read and write; prune and gc need delete too (infra/ has policies)"
     return Finding("rights", "denied" if may_not else "ok", text, without, vital=False)
-
-
-@contextmanager
-def _scratch(store: Store) -> Iterator[Scratch]:
-    """Give a place of our own; remove what is in it, and folders that were not there before."""
-    folder = store.local
-    made = [] if folder is None else [path for path in (folder, *folder.parents) if not path.exists()]
-    scratch = Scratch(store)
-    try:
-        yield scratch
-    finally:
-        if scratch.keys:
-            with suppress(ArchiverError, LacksError):
-                _clean(scratch)
-        for path in made:
-            with suppress(OSError):
-                path.rmdir()
-
-
-def _clean(scratch: Scratch) -> str:
-    store = scratch.store
-    failed = store.delete(sorted(scratch.keys))
-    for error in failed.values():
-        raise error
-    if scratch.versioned:
-        _clean_versions(scratch)
-    if left := scratch.listed():
-        raise LacksError(f"{len(left)} objects below {scratch.prefix} are still there: delete them")
-    scratch.keys.clear()
-    return "nothing of the probes is left"
-
-
-def _clean_versions(scratch: Scratch) -> None:
-    """Delete old versions of what was ours: no rule will."""
-    api = scratch.bucket
-    found = api.call("list_object_versions", "list versions of the probes", Prefix=api.root + scratch.prefix)
-    doomed = [
-        {"Key": item["Key"], "VersionId": item["VersionId"]}
-        for kind in ("Versions", "DeleteMarkers")
-        for item in found.get(kind, ())
-        if item["Key"].startswith(api.root + scratch.prefix)
-    ]
-    if doomed:
-        answer = api.call("delete_objects", "delete versions of the probes", Delete={"Objects": doomed})
-        if answer.get("Errors"):
-            raise LacksError(f"{len(answer['Errors'])} old versions below {scratch.prefix} are still there")
-
-
-_CLEAN = Probe("cleaned up", _clean, f"objects of the probes stay below {SCRATCH}: delete them")

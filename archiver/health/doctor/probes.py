@@ -2,85 +2,45 @@
 
 from __future__ import annotations
 
-import secrets
 import statistics
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from archiver.errors import AccessError, ConfigError, NotFoundError, StorageError
 from archiver.format import layout
-from archiver.retention.bucket_rules import dangers, is_ours, parse
-from archiver.store import BucketApi, Store, UnsupportedError
+from archiver.health.doctor import bucket
+from archiver.health.doctor.scratch import BODY, LacksError, NotAskedError, Scratch, clean
 
-SCRATCH = "doctor/"
-"""All that is written is below this prefix, and below a random name there."""
+Role = Literal["reader", "writer", "pruner"]
+ROLES: tuple[Role, ...] = ("reader", "writer", "pruner")
+"""Each may what the one before it may, and more: read; save; prune, undelete, untag and gc."""
 
 _SKEW = 300.0
 _ROUNDS = 5
-_BODY = bytes(range(256)) * 4
-
-
-class LacksError(Exception):
-    """The store does not do it."""
-
-
-class NotAskedError(Exception):
-    """Such a store is not expected to do it."""
-
-
-@dataclass(slots=True)
-class Scratch:
-    """A place of our own in the store."""
-
-    store: Store
-    prefix: str = field(default_factory=lambda: f"{SCRATCH}{secrets.token_hex(8)}/")
-    versioned: bool = False
-    keys: set[str] = field(default_factory=set)
-    """What may have been written, also where a listing is denied."""
-
-    def key(self, name: str) -> str:
-        """Return the key of an object of ours."""
-        key = self.prefix + name
-        self.keys.add(key)
-        return key
-
-    def put(self, name: str, data: bytes = _BODY) -> str:
-        """Write an object of ours."""
-        key = self.key(name)
-        self.store.put(key, data)
-        return key
-
-    def listed(self) -> dict[str, int]:
-        """List what is ours: sizes by key."""
-        return {entry.key: entry.size for entry in self.store.list(self.prefix)}
-
-    @property
-    def bucket(self) -> BucketApi:
-        """What the server does for the bucket as a whole."""
-        api = self.store.bucket_api()
-        if api is None:
-            raise NotAskedError("no bucket of S3")
-        return api
-
-    def call(self, method: str, name: str, body: bytes | None = None, **arguments: Any) -> Any:
-        """Send one request of S3 about an object of ours."""
-        api = self.bucket
-        return api.call(method, f"try {method}", body=body, Key=api.root + self.key(name), **arguments)
+_AT_ONCE = 8
+# A folder and a name that begins like it, in the order of their bytes; and what differs in case alone.
+_NAMES = ("A-B/x", "a-b/x", "a/x")
+_QUOTED = f"universe={layout.quote('a/b ü*')}/x.json.zst"
+_LONGEST = f"universe={'x' * 230}/x.json.zst"
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A question: its name, what archiver does where the answer is no, whether an archive needs a yes, whether it writes."""
+    """A question.
+
+    without: what archiver does where the answer is no; needed_by: the least role whose work needs a yes, None
+    where nobody's does; writes: whether it writes.
+    """
 
     name: str
     ask: Callable[[Scratch], str]
     without: str
-    vital: bool = False
+    needed_by: Role | None = None
     writes: bool = True
 
 
@@ -94,43 +54,87 @@ def _reach(scratch: Scratch) -> str:
     return f"answers in {_ms(time.perf_counter() - began)}"
 
 
+def _archive(scratch: Scratch) -> str:
+    try:
+        scratch.store.get(layout.ARCHIVE)
+    except NotFoundError:
+        return "there is none yet: the first save makes one"
+    return "there is one"
+
+
 def _write(scratch: Scratch) -> str:
-    times = [_timed(partial(scratch.put, f"first-{at}"))[0] for at in range(_ROUNDS)]
-    return f"{_ms(statistics.median(times))} (median of {_ROUNDS}, 1 kB)"
+    scratch.settle()
+    rounds = _ROUNDS if scratch.refusal is None else 1
+    times = [_timed(partial(scratch.store.put, scratch.key(f"first-{at}"), BODY))[0] for at in range(rounds)]
+    return f"{_ms(statistics.median(times))} (median of {rounds}, 1 kB)"
 
 
 def _read(scratch: Scratch) -> str:
-    answers = [_timed(partial(scratch.store.get, scratch.key(f"first-{at}"))) for at in range(_ROUNDS)]
-    if any(data != _BODY for _, data in answers):
+    answers = [_timed(partial(scratch.store.get, scratch.key("first-0"))) for _ in range(_ROUNDS)]
+    if any(data != BODY for _, data in answers):
         raise LacksError("what is read differs from what was written")
     return f"{_ms(statistics.median([seconds for seconds, _ in answers]))} (median of {_ROUNDS}, 1 kB)"
 
 
+def _at_once(scratch: Scratch) -> str:
+    names = [f"first-{at}" for at in range(_AT_ONCE)] if scratch.refusal is None else ["first-0"] * _AT_ONCE
+
+    def work(name: str) -> bool:
+        key = scratch.put(name, BODY)
+        return scratch.store.get(key) == scratch.store.get(key, 0, len(BODY)) == BODY
+
+    if not all(scratch.store.map(work, names, at_once=_AT_ONCE)):
+        raise LacksError("threads that use it at once get each other's answers")
+    return f"{_AT_ONCE} threads write and read at once"
+
+
 def _list(scratch: Scratch) -> str:
-    key = scratch.put("listed")
-    if scratch.listed().get(key) != len(_BODY):
+    scratch.put("first-0")
+    shown = {entry.key: entry.size for entry in scratch.store.list(scratch.prefix)}
+    if shown.get(scratch.key("first-0")) != len(BODY):
         raise LacksError("an object is not listed right after it was written")
     return "shows an object right after it was written"
 
 
+def _order(scratch: Scratch) -> str:
+    for name in _NAMES[1:]:
+        scratch.put(name, name.encode())
+    shown = scratch.listed()
+    if shown != sorted(shown):
+        raise LacksError("a listing is not in the order of the names")
+    if scratch.listed("a/") != ["a/x"] or scratch.listed("a") != ["a-b/x", "a/x"]:
+        raise LacksError("a listing of what begins with a/ or a shows something else")
+    return "listings are sorted, and show exactly what begins as asked"
+
+
+def _case(scratch: Scratch) -> str:
+    for name in _NAMES:
+        scratch.put(name, name.encode())
+    if any(scratch.store.get(scratch.key(name)) != name.encode() for name in _NAMES):
+        raise LacksError("A-B and a-b are one name there")
+    return "A and a are two names"
+
+
 def _delete(scratch: Scratch) -> str:
-    scratch.put("a-b")
-    doomed = [scratch.put("a*b"), scratch.put("a.b")]
-    failed = scratch.store.delete([doomed[0]])
-    for error in failed.values():
+    if scratch.refusal is not None:
+        raise scratch.refusal
+    scratch.put("a-b-c")
+    doomed = [scratch.put("a*c"), scratch.put("a.c")]
+    for error in scratch.store.delete([doomed[0]]).values():
         raise error
     left = scratch.listed()
-    if doomed[0] in left:
+    if "a*c" in left:
         raise LacksError("an object is still listed right after it was deleted")
-    if doomed[1] not in left or scratch.key("a-b") not in left:
-        raise LacksError("deleting a*b deleted other objects too")
+    if "a.c" not in left or "a-b-c" not in left:
+        raise LacksError("deleting a*c deleted other objects too")
     if scratch.store.stat(doomed[0]) is not None:
         raise LacksError("an object is still there right after it was deleted")
     return "exactly what was asked for, at once"
 
 
 def _replace(scratch: Scratch) -> str:
-    key = scratch.put("replaced", b"before")
+    key = scratch.key("replaced")
+    scratch.store.put(key, b"before")
     scratch.store.put(key, b"after")
     if scratch.store.get(key) != b"after":
         raise LacksError("an object that was replaced still shows its former content")
@@ -138,29 +142,46 @@ def _replace(scratch: Scratch) -> str:
 
 
 def _names(scratch: Scratch) -> str:
-    key = scratch.put(f"universe={layout.quote('a/b ü*')}/x.json.zst")
-    if key not in scratch.listed() or scratch.store.get(key) != _BODY:
+    key = scratch.put(_QUOTED)
+    if _QUOTED not in scratch.listed() or scratch.store.get(key) != BODY:
         raise LacksError("a name with % and = comes back otherwise")
     return "quoted names come back as they are"
 
 
+def _long_names(scratch: Scratch) -> str:
+    if scratch.refusal is not None:
+        raise NotAskedError("not tried: it would stay")
+    key = scratch.put(_LONGEST)
+    if scratch.store.get(key) != BODY:
+        raise LacksError("a name of 239 bytes comes back otherwise")
+    return "a name may have 239 bytes"
+
+
+def _edges(scratch: Scratch) -> str:
+    key, empty, size = scratch.put("first-0"), scratch.put("empty", b""), len(BODY)
+    for start, end in ((0, 1), (3, 259), (size - 1, size), (size - 3, size + 100), (size - 3, None)):
+        if scratch.store.get(key, start, end) != BODY[start:end]:
+            raise LacksError("a part of an object comes back otherwise")
+    for start, end in ((size, size + 1), (size, None), (size + 10, size + 20), (5, 5)):
+        if scratch.store.get(key, start, end):
+            raise LacksError("a part beyond the end of an object is not empty")
+    if scratch.store.get(empty) or scratch.store.get(empty, 0, 10) or scratch.store.get(empty, 5):
+        raise LacksError("an empty object is not empty")
+    return "parts of an object are right, also at its end and beyond"
+
+
 def _ranges(scratch: Scratch) -> str:
-    key = scratch.put("range")
-    if scratch.store.get(key, 3, 259) != _BODY[3:259] or scratch.store.get(key, 1000) != _BODY[1000:]:
-        raise LacksError("a part of an object comes back otherwise")
-    api = scratch.store.bucket_api()
-    if api is not None:
-        answer = scratch.call("get_object", "range", Range="bytes=3-258")
-        if not answer.get("ContentRange"):
-            raise LacksError("the whole object is sent instead of a part")
+    scratch.put("first-0")
+    if not scratch.call("get_object", "first-0", Range="bytes=3-258").get("ContentRange"):
+        raise LacksError("the whole object is sent instead of a part")
     return "a part of an object can be read alone"
 
 
 def _absent(scratch: Scratch) -> str:
-    if scratch.store.stat(scratch.key("nothing")) is not None:
+    if scratch.store.stat(scratch.nothing) is not None:
         raise LacksError("an object that nobody wrote is there")
     with suppress(NotFoundError):
-        scratch.store.get(scratch.key("nothing"))
+        scratch.store.get(scratch.nothing)
         raise LacksError("an object that nobody wrote can be read")
     return "what is not there is said not to be there"
 
@@ -181,80 +202,54 @@ def _conditional(scratch: Scratch) -> str:
 
 def _large(scratch: Scratch) -> str:
     if scratch.store.bucket_api() is None:
-        with scratch.store.write(scratch.key("streamed")) as stream:
-            stream.write(_BODY)
-            stream.write(_BODY)
-        if scratch.store.get(scratch.key("streamed")) != _BODY * 2:
-            raise LacksError("what was streamed comes back otherwise")
-        return "a large object can be streamed"
-    upload = scratch.call("create_multipart_upload", "parts")["UploadId"]
-    part = scratch.call("upload_part", "parts", body=_BODY, UploadId=upload, PartNumber=1)
-    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
-    scratch.call("complete_multipart_upload", "parts", UploadId=upload, MultipartUpload=parts)
-    if scratch.store.get(scratch.key("parts")) != _BODY:
+        with scratch.store.write(scratch.key("parts")) as stream:
+            stream.write(BODY[:512])
+            stream.write(BODY[512:])
+    else:
+        upload = scratch.call("create_multipart_upload", "parts")["UploadId"]
+        try:
+            part = scratch.call("upload_part", "parts", body=BODY, UploadId=upload, PartNumber=1)
+            parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+            scratch.call("complete_multipart_upload", "parts", UploadId=upload, MultipartUpload=parts)
+        except BaseException:
+            with suppress(StorageError):
+                scratch.call("abort_multipart_upload", "parts", UploadId=upload)
+            raise
+    if scratch.store.get(scratch.key("parts")) != BODY:
         raise LacksError("what was uploaded in parts comes back otherwise")
+    return "a large object can be written in parts"
+
+
+def _abort(scratch: Scratch) -> str:
+    api = scratch.bucket
+    with suppress(StorageError):
+        # Who may not abort is told so also of an upload that is not there; and then none is begun.
+        try:
+            scratch.call("abort_multipart_upload", "parts", UploadId="none")
+        except AccessError as error:
+            raise LacksError(f"uploads in parts work, but one cannot be aborted: {error}") from None
     upload = scratch.call("create_multipart_upload", "aborted")["UploadId"]
-    scratch.call("upload_part", "aborted", body=_BODY, UploadId=upload, PartNumber=1)
+    scratch.call("upload_part", "aborted", body=BODY, UploadId=upload, PartNumber=1)
     scratch.call("abort_multipart_upload", "aborted", UploadId=upload)
     if scratch.store.stat(scratch.key("aborted")) is not None:
-        raise LacksError("an aborted upload left an object")
-    return "objects can be uploaded in parts, and uploads aborted"
+        raise LacksError(f"an aborted upload left an object in {api.name}")
+    return "an upload in parts can be aborted"
 
 
-# -- what a bucket may do ------------------------------------------------------------------------------------
-
-
-def _rules(scratch: Scratch) -> str:
-    api = scratch.bucket
-    found = api.rules()
-    rules = parse(None if found is None else found.xml).rules
-    harm = dangers((rule for rule in rules if not is_ours(rule, api.root)), api.root)
-    warning = f"; warning: {harm[0]}" if harm else ""
-    return f"{len(rules)} rules (writing was not tried){warning}"
-
-
-def _tags(scratch: Scratch) -> str:
-    # On an object of ours: there is a server that puts the tags in the place of the content.
-    scratch.put("tagged")
-    scratch.call("put_object_tagging", "tagged", Tagging={"TagSet": [{"Key": "probe", "Value": "yes"}]})
-    if scratch.store.get(scratch.key("tagged")) != _BODY:
-        raise LacksError("tagging an object overwrites its content: never tag objects there")
-    tags = scratch.call("get_object_tagging", "tagged").get("TagSet")
-    if tags != [{"Key": "probe", "Value": "yes"}]:
-        raise LacksError("tags are not kept")
-    return "objects can be tagged"
-
-
-def _versions(scratch: Scratch) -> str:
-    status = scratch.bucket.versioning()
-    scratch.versioned = bool(status)
-    if not status:
-        return "off: what gc deletes is freed at once"
-    return (
-        f"{status.lower()}: what gc deletes goes on being paid for as old versions until a rule removes them "
-        "(archiver lifecycle plan)"
-    )
-
-
-def _lock(scratch: Scratch) -> str:
-    api = scratch.bucket
-    try:
-        answer = api.call("get_object_lock_configuration", "read the object lock")
-    except AccessError:
-        raise
-    except StorageError as error:
-        if isinstance(error, UnsupportedError) or "ObjectLock" in str(error):
-            return "off"
-        raise
-    rule = answer.get("ObjectLockConfiguration", {}).get("Rule", {}).get("DefaultRetention")
-    if rule:
-        raise LacksError("every new object is locked for a time: gc cannot free it before")
-    return "off"
+def _durable(scratch: Scratch) -> str:
+    if scratch.store.local is None:
+        raise NotAskedError("no folder of this machine")
+    missing = scratch.store.undurable()
+    if missing:
+        raise LacksError("; ".join(missing))
+    return "what is saved stays through a loss of power"
 
 
 def _clock(scratch: Scratch) -> str:
+    key = scratch.key("first-0")
     before = datetime.now(UTC)
-    found = scratch.store.stat(scratch.put("clock"))
+    scratch.store.put(key, BODY)
+    found = scratch.store.stat(key)
     after = datetime.now(UTC)
     if found is None:
         raise LacksError("an object is not there right after it was written")
@@ -267,14 +262,6 @@ def _clock(scratch: Scratch) -> str:
     return f"the store's clock agrees: {text}"
 
 
-def _archive(scratch: Scratch) -> str:
-    try:
-        scratch.store.get(layout.ARCHIVE)
-    except NotFoundError:
-        return "there is none yet: the first save makes one"
-    return "there is one"
-
-
 def _timed(act: Callable[[], Any]) -> tuple[float, Any]:
     began = time.perf_counter()
     result = act()
@@ -285,32 +272,38 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms"
 
 
+_CONSISTENT = "use a store that is consistent"
 PROBES = (
-    Probe(
-        "reach",
-        _reach,
-        "nothing works: check the URL, the network and the credentials",
-        vital=True,
-        writes=False,
-    ),
-    Probe("write", _write, "the archive can only be read", vital=True),
-    Probe("read", _read, "nothing that is saved can be loaded", vital=True),
-    Probe("absent", _absent, "runs that are not there look as if they were", vital=True, writes=False),
-    Probe("list", _list, "new runs are missed: use a store that is consistent", vital=True),
-    Probe("replace", _replace, "what prune changes is seen late: use a store that is consistent", vital=True),
-    Probe("names", _names, "universes of such names are lost: use another store", vital=True),
-    Probe("delete", _delete, "prune, gc and untag do not work", vital=True),
+    Probe("reach", _reach, "nothing works: check the URL, the network and the credentials", "reader", False),
+    Probe("archive", _archive, "nothing can be loaded", "reader", writes=False),
+    Probe("absent", _absent, "runs that are not there look as if they were", "reader", writes=False),
+    Probe("write", _write, "the archive can only be read", "writer"),
+    Probe("read", _read, "nothing that is saved can be loaded", "reader"),
+    Probe("many threads", _at_once, "what is read is not what was saved", "reader"),
+    Probe("list", _list, f"new runs are missed: {_CONSISTENT}", "reader"),
+    Probe("order", _order, "runs are missed: use another store", "reader"),
+    Probe("replace", _replace, f"what prune changes is seen late: {_CONSISTENT}", "writer"),
+    Probe("names", _names, "universes of such names are lost: use another store", "reader"),
+    Probe("long names", _long_names, "universes of long names cannot be saved"),
+    Probe("case", _case, "universes and tags whose names differ in case alone are mixed up"),
+    Probe("edges", _edges, "what is loaded is wrong: use another store", "reader"),
     Probe("ranges", _ranges, "loading a strategy reads its whole run"),
-    Probe("multipart", _large, "objects over 32 MB cannot be saved", vital=True),
+    Probe("delete", _delete, "prune, gc and untag do not work", "pruner"),
+    Probe("multipart", _large, "objects over 32 MB cannot be saved", "writer"),
+    Probe("abort", _abort, "what a save that failed has uploaded is paid for until a rule or gc removes it"),
     Probe("conditional create", _conditional, "nothing depends on it: run ids are random"),
+    Probe("durable", _durable, "what was saved last may be lost with the power; all before is safe"),
     Probe(
         "clock", _clock, "ages of objects count by the store's clock; requests to S3 fail beyond 15 minutes"
     ),
-    Probe("versioning", _versions, "what is deleted by mistake is gone", writes=False),
+    Probe("versioning", bucket.versions, "what is deleted by mistake is gone", writes=False),
     Probe(
-        "lifecycle", _rules, "`archiver prune` and `archiver gc` do from here what rules would", writes=False
+        "lifecycle",
+        bucket.rules,
+        "`archiver prune` and `archiver gc` do from here what rules would",
+        writes=False,
     ),
-    Probe("tagging", _tags, "nothing: archiver tags runs by keys, never objects"),
-    Probe("object lock", _lock, "gc frees space only when the lock ends", writes=False),
-    Probe("archive", _archive, "the first save makes one", writes=False),
+    Probe("tagging", bucket.tags, "nothing: archiver tags runs by keys, never objects"),
+    Probe("object lock", bucket.lock, "gc frees space only when the lock ends", writes=False),
 )
+CLEAN = Probe("cleaned up", clean, "a few small objects of the probes stay")
