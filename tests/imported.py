@@ -49,8 +49,8 @@ def named(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_large(path: Path, beginning: str) -> int:
-    """Write 250 results with many trades behind the beginning of a JSON object; return the bytes, over 30 MB."""
-    trades = [{"pnl_usd": float(n), "note": f"trade {n}"} for n in range(2_000)]
+    """Write 250 results with wordy trades behind the beginning of a JSON object; return the bytes, over 30 MB."""
+    trades = [{"pnl_usd": float(n), "note": f"trade {n} " + "of many " * 150} for n in range(100)]
     with path.open("w") as file:
         file.write(f"{beginning}[\n")
         for at in range(250):

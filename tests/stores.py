@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from archiver.errors import AccessError, StorageError
 from archiver.format import layout
@@ -139,19 +139,32 @@ class StubbornStore(PassingStore):
         return {**failed, **super().delete([key for key in wanted if key not in failed])}
 
 
-def fresh_store() -> Store:
-    """Return an empty store in memory; what an earlier call gave is forgotten, for every listing walks all of them."""
+def fresh_store(objects: Mapping[str, bytes] | None = None) -> Store:
+    """Return a store in memory: empty, or with the objects of a snapshot, which costs less than to save them again.
+
+    What an earlier call gave is forgotten, for every listing walks all of them.
+    """
     from fsspec.implementations.memory import MemoryFileSystem
 
     for path in [path for path in MemoryFileSystem.store if path.startswith("/fresh-")]:
         del MemoryFileSystem.store[path]
     MemoryFileSystem.pseudo_dirs[:] = [""]
-    return open_store(f"memory://fresh-{secrets.token_hex(8)}/archive")
+    store = open_store(f"memory://fresh-{secrets.token_hex(8)}/archive")
+    for key, data in (objects or {}).items():
+        store.put(key, data)
+    return store
 
 
 def snapshot(store: Store) -> dict[str, bytes]:
     """Return everything a store holds."""
     return {entry.key: store.get(entry.key) for entry in store.list()}
+
+
+class Frozen(NamedTuple):
+    """A snapshot of a store, and the runs in it: what `fresh_store` takes again and again."""
+
+    objects: dict[str, bytes]
+    runs: Sequence[str]
 
 
 def result(name: str, score: float = 1.0, *, bars: int = 0) -> dict[str, Any]:

@@ -2,65 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from archiver import Archive
+from tests.documented import ROOT, blocks, environment, readme_line, script
 
-ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 GENERATED = {"cli.md", "api.md", "errors.md"}
-BLOCK = re.compile(r"^(<!-- not run: .+ -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)?(#[^)\s]+)?\)")
-
-
-@dataclass(frozen=True)
-class Block:
-    """One fenced block: its language, text, and the line it starts at."""
-
-    language: str
-    text: str
-    line: int
-
-
-def blocks(page: Path) -> list[Block]:
-    """Return the blocks of a page; one that follows `<!-- not run: reason -->` is left out."""
-    text = page.read_text()
-    return [
-        Block(match[2], match[3], text.count("\n", 0, match.start(3)) + 1)
-        for match in BLOCK.finditer(text)
-        if not match[1]
-    ]
-
-
-def script(page: Path) -> str:
-    """Return a page's examples, python and commands in their order, as one Python program."""
-    parts = ["import os, subprocess, sys, archiver"]
-    for block in blocks(page):
-        if block.language == "python":
-            text = block.text.replace("s3://bucket/backtests", "my-archive")
-            parts.append(f"exec(compile({text!r}, {f'{page.name} from line {block.line}'!r}, 'exec'))")
-        elif block.language == "console":
-            lines = [line[2:] for line in block.text.splitlines() if line.startswith("$ ")]
-            parts.append(f"commands = {chr(10).join(lines)!r}")
-            parts.append(
-                "if ' RUN' in commands: commands = commands.replace(' RUN', ' ' + archive.runs()[0].id)\n"
-                "subprocess.run(['bash', '-euc', commands], check=True)"
-            )
-    return "\n".join(parts)
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """Return an environment in which `archiver` is this project's, and its archive a folder."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("ARCHIVER_", "AWS_"))}
-    return {**clean, "PATH": path, "HOME": str(folder), "ARCHIVER_URL": str(folder / "my-archive")}
 
 
 def runnable(page: Path) -> bool:
@@ -81,37 +35,11 @@ def test_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
-def readme_line(word: str) -> str:
-    """Return the one line of README's bash blocks that holds a word."""
-    lines = [line for b in blocks(ROOT / "README.md") if b.language == "bash" for line in b.text.splitlines()]
-    (line,) = (line for line in lines if word in line)
-    return line
-
-
 def test_readme_has_one_line_for_the_demo_and_one_for_the_tests() -> None:
     assert readme_line("archiver demo").startswith("python3 -m venv .venv && ")
     assert readme_line("pytest").startswith("python3 -m venv .venv-test && ")
     prose = (ROOT / "README.md").read_text()
     assert len(re.findall(r"^(?!\$).*archiver demo", prose, re.MULTILINE)) == 1
-
-
-def test_readme_demo_line_does_what_it_says(tmp_path: Path) -> None:
-    # The environment is the one at hand: what installs it is tried by .ci/run and by whoever clones.
-    install, _, demo = readme_line("archiver demo").rpartition(" && ")
-    assert install.endswith("pip install -q '.[demo]'")
-    command = demo.replace(".venv/bin/", "")
-    done = subprocess.run(
-        ["bash", "-euc", command],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "every value is the same" in done.stderr
-    assert "Warning" not in done.stderr
 
 
 def test_references_are_up_to_date() -> None:

@@ -23,6 +23,7 @@ from archiver.store.entry import Entry
 from tests.conftest import Place
 from tests.faults import DiedError, FaultyStore, flip
 from tests.stores import (
+    Frozen,
     MovedStore,
     PassingStore,
     SharedStore,
@@ -57,6 +58,14 @@ def filled(store: Store) -> tuple[str, str]:
     save(store, days=80, bars=80, code=b"alone()")
     new = save(store, bars=60, code=b"shared()", tags=["t"]).run
     return old, new
+
+
+@pytest.fixture(scope="module")
+def frozen() -> Frozen:
+    """Give what `filled` saves, once for all points at which something may fail."""
+    store = fresh_store()
+    runs = filled(store)
+    return Frozen(snapshot(store), runs)
 
 
 def test_frees_everything_of_pruned_runs_and_nothing_else(store: Store) -> None:
@@ -140,12 +149,11 @@ def test_a_save_in_flight_is_protected_by_the_grace(moved: MovedStore) -> None:
     assert at > 5
 
 
-def test_what_is_committed_while_gc_runs_stays_even_without_any_grace() -> None:
+def test_what_is_committed_while_gc_runs_stays_even_without_any_grace(frozen: Frozen) -> None:
     """The listing comes before the records: with no grace at all, only saves in flight are in danger."""
     at = 0
     while True:
-        store = fresh_store()
-        filled(store)
+        store = fresh_store(frozen.objects)
         prune(store)
         # The same tape and code as a run whose grace is over, and some of its own.
         shared = SharedStore(
@@ -162,11 +170,10 @@ def test_what_is_committed_while_gc_runs_stays_even_without_any_grace() -> None:
 
 
 @pytest.mark.parametrize("act", ["undelete", "prune", "gc"])
-def test_whatever_others_do_meanwhile_nothing_is_lost(act: str) -> None:
+def test_whatever_others_do_meanwhile_nothing_is_lost(act: str, frozen: Frozen) -> None:
     at = 0
     while True:
-        store = fresh_store()
-        old, new = filled(store)
+        store, (old, new) = fresh_store(frozen.objects), frozen.runs
         prune(store, Policy(keep_within="85d"))
         prune(store, Policy(keep_within="30d", tiers=2))
         kept = {new}
@@ -200,13 +207,12 @@ def test_whatever_others_do_meanwhile_nothing_is_lost(act: str) -> None:
 @pytest.mark.parametrize("when", ["before", "midway", "after"])
 @pytest.mark.parametrize("die", [False, True], ids=["raises", "dies"])
 def test_a_gc_that_fails_at_any_call_leaves_a_sound_archive_and_can_be_run_again(
-    when: str, die: bool
+    when: str, die: bool, frozen: Frozen
 ) -> None:
     left: set[str] | None = None
     at = 0
     while True:
-        store = fresh_store()
-        _, new = filled(store)
+        store, (_, new) = fresh_store(frozen.objects), frozen.runs
         compact(store)
         compact(store)
         prune(store)

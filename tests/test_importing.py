@@ -216,7 +216,8 @@ def test_deep_nesting_comes_in_or_is_named(archive: Archive, folder: Path, depth
 
 
 def test_memory_does_not_grow_with_the_file(archive: Archive, folder: Path) -> None:
-    folder.mkdir()
+    old.write_universe(folder, "small", old.results("A", 1))
+    take(archive, folder)  # loads the modules that an import needs
     path = folder / "universe_001_backtest.json"
     size = write_large(path, '{"universe_name": "u", "results": ')
     tracemalloc.start()

@@ -215,6 +215,7 @@ def test_a_run_folder_with_a_file_for_each_strategy(archive: Archive, folder: Pa
 
 
 def test_memory_does_not_grow_with_a_file_of_results(archive: Archive, results: Path) -> None:
+    take(archive, results.parents[1])  # loads the modules that an import needs
     size = write_large(results / "optimization_results.json", '{"results": ')
     tracemalloc.start()
     report = import_results(open_source(results.parents[1]), archive.add, top_n=2)

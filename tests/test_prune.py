@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +19,7 @@ from archiver.retention.policy import Policy
 from archiver.runs.records import load_record
 from archiver.store import Store, open_store
 from tests.faults import DiedError, FaultyStore, flip
-from tests.stores import PassingStore, SharedStore, StubbornStore, fresh_store, save, snapshot
+from tests.stores import Frozen, PassingStore, SharedStore, StubbornStore, fresh_store, save, snapshot
 
 OLD = Policy(keep_within="30d")
 DETAILS = Policy(keep_within="30d", tiers=2)
@@ -35,6 +35,14 @@ def filled(store: Store) -> list[str]:
     tape = {"bars": 60, "code": b"print()"}
     ages = (90, 60, 10, 0)
     return [save(store, f"u{at % 2}", days=days, tags=["t"], **tape).run for at, days in enumerate(ages)]  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def frozen() -> Frozen:
+    """Give what `filled` saves, once for all points at which something may fail."""
+    store = fresh_store()
+    runs = filled(store)
+    return Frozen(snapshot(store), runs)
 
 
 def ids(archive: Archive) -> set[str]:
@@ -322,12 +330,11 @@ def test_what_the_store_refuses_is_reported_and_the_rest_goes_on(local: Store) -
 @pytest.mark.parametrize("when", ["before", "midway", "after"])
 @pytest.mark.parametrize("die", [False, True], ids=["raises", "dies"])
 def test_a_prune_that_fails_at_any_call_loses_nothing_and_can_be_run_again(
-    policy: Policy, when: str, die: bool
+    policy: Policy, when: str, die: bool, frozen: Frozen
 ) -> None:
     at = 0
     while True:
-        store = fresh_store()
-        runs = filled(store)
+        store, runs = fresh_store(frozen.objects), frozen.runs
         whole = {run: store.get(layout.record_key(run)) for run in runs}
         data = data_of(store)
         faulty = FaultyStore(store, at, die=die, when=when)
@@ -356,12 +363,11 @@ def test_a_prune_that_fails_at_any_call_loses_nothing_and_can_be_run_again(
 @pytest.mark.parametrize("policy", [OLD, DETAILS], ids=["runs", "details"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_undelete_that_fails_at_any_call_loses_nothing_and_can_be_run_again(
-    policy: Policy, when: str
+    policy: Policy, when: str, frozen: Frozen
 ) -> None:
     at = 0
     while True:
-        store = fresh_store()
-        runs = filled(store)
+        store, runs = fresh_store(frozen.objects), frozen.runs
         before = snapshot(store)
         archive = Archive(store)
         archive.apply(archive.plan_prune(policy))
@@ -382,15 +388,14 @@ def test_an_undelete_that_fails_at_any_call_loses_nothing_and_can_be_run_again(
 
 @pytest.mark.parametrize("policy", [OLD, DETAILS], ids=["runs", "details"])
 @pytest.mark.parametrize("act", ["prune", "prune all", "undelete", "pin", "save", "load"])
-def test_whatever_others_do_during_a_prune_nothing_is_lost(policy: Policy, act: str) -> None:
+def test_whatever_others_do_during_a_prune_nothing_is_lost(policy: Policy, act: str, frozen: Frozen) -> None:
     at = 0
     while True:
-        store = fresh_store()
-        runs = filled(store)
+        store, runs = fresh_store(frozen.objects), frozen.runs
         whole = {run: store.get(layout.record_key(run)) for run in runs}
         saved = []
 
-        def other(store: Store = store, runs: list[str] = runs, saved: list[str] = saved) -> None:
+        def other(store: Store = store, runs: Sequence[str] = runs, saved: list[str] = saved) -> None:
             archive = Archive(store)
             if act.startswith("prune"):
                 archive.apply(archive.plan_prune(policy if act == "prune" else OLD))
@@ -427,11 +432,10 @@ def test_whatever_others_do_during_a_prune_nothing_is_lost(policy: Policy, act: 
     assert at > 8
 
 
-def test_a_pin_that_comes_while_records_move_brings_the_run_back() -> None:
+def test_a_pin_that_comes_while_records_move_brings_the_run_back(frozen: Frozen) -> None:
     spared = 0
     for at in range(40):
-        store = fresh_store()
-        runs = filled(store)
+        store, runs = fresh_store(frozen.objects), frozen.runs
         marker = layout.tag_key("pinned", runs[0])
         archive = Archive(SharedStore(store, at, lambda store=store, marker=marker: store.put(marker, b"")))  # type: ignore[misc]
         try:

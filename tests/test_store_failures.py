@@ -142,8 +142,8 @@ def test_answers_become_errors_of_one_line(
 ) -> None:
     secret = f"{ACCESS}{SECRET}"
     body = f"<Error><Code>{code}</Code><Message>key AKIA{'A' * 16}\nsignature={secret} http://u:{secret}@h/?q={secret}</Message></Error>"
+    store = wired_place.open()
     for verb, call in VERBS.items():
-        store = wired_place.open()
         wire.fault("answer", times=1000, status=status, body=body.encode())
         with pytest.raises(kind, match=said) as caught:
             call(store)

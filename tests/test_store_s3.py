@@ -147,8 +147,8 @@ def test_a_large_create_is_still_one_request(wired_store: Store, wire: Wire) -> 
 
 def test_a_missing_bucket_is_never_empty(moto_endpoint: str, rclone_endpoint: str) -> None:
     for endpoint in (moto_endpoint, rclone_endpoint):
+        store = open_store("s3://no-such-bucket-here/x", storage_options=s3_options(endpoint))
         for verb, call in VERBS.items():
-            store = open_store("s3://no-such-bucket-here/x", storage_options=s3_options(endpoint))
             with pytest.raises(StorageError, match="bucket does not exist") as caught:
                 call(store)
             assert not isinstance(caught.value, NotFoundError), verb

@@ -314,11 +314,13 @@ def test_progress_is_saved_after_a_while_too(
 
 
 def test_runs_that_come_and_go_meanwhile_are_no_damage() -> None:
+    origin = fresh_store()
+    old = save(origin, days=90, bars=60, strategies=100, code=b"x")
+    save(origin)
+    objects = snapshot(origin)
     at = 0
     while True:
-        store = fresh_store()
-        old = save(store, days=90, bars=60, strategies=100, code=b"x")
-        save(store)
+        store = fresh_store(objects)
 
         def other(store: Store = store) -> None:
             archive = Archive(store)
