@@ -55,7 +55,7 @@ ENDPOINTS = {
     "/api/runs/<run>": "one run: its record, tags, objects",
     "/api/runs/<run>/code": "captured files; /api/runs/<run>/code/<path> gives one",
     "/api/universes": "universes with their newest runs",
-    "/api/metrics": "metrics of strategies: universe, run, history, columns, search, where, sort, offset, limit, format,"
+    "/api/metrics": "metrics of strategies: universe, run, newest (strategy, universe, all), columns, search, where, sort, offset, limit, format,"
     " without_damaged",
     "/api/strategy": "one strategy's full detail: universe, name, run",
     "/api/trades/<universe>/<strategy>": "its trades: run, columns, where, sort, offset, limit, format",
@@ -78,7 +78,7 @@ def blueprint(site: Site) -> Blueprint:
         (
             "/metrics",
             lambda: _metrics(site),
-            f"universe run history strategy search without_damaged {_OF_TABLES}",
+            f"universe run newest history strategy search without_damaged {_OF_TABLES}",
         ),
         ("/strategy", lambda: _strategy(site), "name strategy universe run download"),
         ("/trades", lambda: _trades(site, None, None), f"name strategy universe run {_OF_TABLES}"),
@@ -199,7 +199,7 @@ def _universes(site: Site) -> Response:
 
 def _metrics(site: Site) -> Response:
     args = request.args
-    metrics = site.data.metrics(args.get("run") or None, history=_yes("history"))
+    metrics = site.data.metrics(args.get("run") or None, "all" if _yes("history") else args.get("newest", ""))
     incomplete = _lacks_damaged(metrics, args.get("universe") or None)
     ask = Ask(
         args.get("universe", ""),

@@ -5,15 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from typing import Any
+from urllib.parse import quote
 
-from flask import Flask, Response, abort, request
+from flask import Flask, Response, abort, redirect, request
 
+from archiver.web import links
 from archiver.web.security import CALLBACKS
 
 _OF_DASH = ("/_dash-component-suites/", "/_dash-layout", "/_dash-dependencies", CALLBACKS)
 """All that the pages ask of Dash; its other addresses are for those who develop with it."""
 _ANY_PAGE = "/<path:path>"
 _OF_VALUES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+_NOWHERE = """<!DOCTYPE html>
+<html lang="en">
+  <head><title>Not found · archiver</title><link rel="stylesheet" href="{up}assets/style.css"></head>
+  <body class="body"><h1>There is no such page</h1><p><a href="{up}./">Overview</a></p></body>
+</html>
+"""
 log = logging.getLogger("archiver.web")
 
 
@@ -27,6 +35,16 @@ def look_first(server: Flask, app: Any, pages: Collection[str]) -> None:
         if path == CALLBACKS and not _is_known(app.callback_map, request.get_json(silent=True)):
             abort(400, "no page asks for that")
 
+    def shallow() -> Any:
+        """Lead from `/runs/` to `/runs`: addresses in our pages are relative, for pages that are one step deep."""
+        if request.endpoint != _ANY_PAGE or "/" not in request.path[1:]:
+            return None
+        name = request.path.strip("/")
+        if "/" not in name:
+            return redirect(links.href(f"../{quote(name)}", **request.args.to_dict(flat=False)))
+        up = "../" * request.path[1:].count("/")
+        return Response(_NOWHERE.format(up=up), 404, mimetype="text/html")
+
     def tell(answer: Response) -> Response:
         # The page itself says so in words; its status tells programs.
         if request.endpoint == _ANY_PAGE and request.path.rstrip("/") not in pages:
@@ -34,6 +52,7 @@ def look_first(server: Flask, app: Any, pages: Collection[str]) -> None:
         return answer
 
     server.before_request(refuse)
+    server.before_request(shallow)
     server.after_request(tell)
     server.register_error_handler(Exception, _failed)
 

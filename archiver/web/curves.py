@@ -1,19 +1,137 @@
-"""Curves and returns made fit for a picture: thinned without losing extremes, summed by month, counted by size."""
+"""Curves and returns made fit for a picture: read, thinned without losing extremes, summed by month, counted by size."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from itertools import pairwise
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_POINTS = 2_000
+_SINCE_1970 = ((1e11, 1), (1e14, 1e3), (1e17, 1e6), (float("inf"), 1e9))
+"""Numbers up to which a moment is meant in seconds, milliseconds, microseconds, nanoseconds."""
 _MONEY = ("pnl_usd", "pnl", "net_pnl", "profit", "pnl_pct", "return_pct", "pnl_pips")
+_BEGINS = ("entry_time", "entry_date", "open_time")
 _MOMENTS = ("exit_time", "exit_date", "close_time", "entry_time", "time", "date")
+
+
+_CLOCKS = ("time", "timestamp", "timestamps", "datetime", "date", "index", "t")
+_VALUES = ("value", "values", "equity", "drawdown", "balance", "v")
+
+
+def _nothing() -> Any:
+    import numpy as np
+
+    return np.empty(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A curve as it can be drawn: its values, and the moment of each where they are known.
+
+    `unread` says how it was saved where that is no form that is understood: then it has no values, and nothing is drawn.
+    """
+
+    values: Any = field(default_factory=_nothing)
+    times: list[datetime] | None = None
+    unread: str = ""
+
+    def __len__(self) -> int:
+        """Return how many points there are."""
+        return len(self.values)
+
+
+def read(saved: Any) -> Curve:
+    """Return a curve from what was saved: numbers, [time, value] pairs, rows or columns of both, or {time: value}."""
+    import numpy as np
+
+    if saved is None or (isinstance(saved, str | list | dict | np.ndarray) and not len(saved)):
+        return Curve()
+    pairs = _pairs(saved)
+    if pairs:
+        moments = [when(moment) for moment, _ in pairs]
+        known = [moment for moment in moments if moment is not None]
+        if len(known) == len(pairs) and all(_is_number(value) for _, value in pairs):
+            return Curve(floats([value for _, value in pairs]), known)
+    is_plain = isinstance(saved, np.ndarray) or (isinstance(saved, list) and all(map(_is_number, saved)))
+    if is_plain and len(values := floats(saved)):
+        return Curve(values)
+    inside = f" of {type(saved[0]).__name__}" if isinstance(saved, list) else ""
+    return Curve(unread=f"{type(saved).__name__}{inside}")
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, int | float)
+
+
+def _pairs(saved: Any) -> list[tuple[Any, Any]] | None:
+    """Return moments with their values, as far as the form tells which is which; None for a form without moments."""
+    if isinstance(saved, dict):
+        clock, value = _named(saved)
+        if clock is None:
+            return list(saved.items())
+        columns = saved[clock], saved[value]
+        return list(zip(*columns, strict=False)) if all(isinstance(one, list) for one in columns) else []
+    if not isinstance(saved, list):
+        return None
+    if all(isinstance(row, list | tuple) for row in saved):
+        return [tuple(row) for row in saved] if all(len(row) == 2 for row in saved) else []
+    if all(isinstance(row, dict) for row in saved):
+        clock, value = _named(saved[0])
+        return [(row.get(clock), row.get(value)) for row in saved] if clock is not None else []
+    return None
+
+
+def _named(row: dict[Any, Any]) -> tuple[Any, Any]:
+    """Return the keys of the time and of the value; None, None where that cannot be told."""
+    lower = {str(key).lower(): key for key in row}
+    clock = next((lower[name] for name in _CLOCKS if name in lower), None)
+    others = [key for key in row if key != clock]
+    value = next((lower[name] for name in _VALUES if name in lower), others[0] if len(others) == 1 else None)
+    return (clock, value) if clock is not None and value is not None else (None, None)
+
+
+def of_trades(trades: pa.Table, points: int) -> list[datetime] | None:
+    """Return the moments of a curve that has a point for each trade, or one more for the beginning; None for another."""
+    count = trades.num_rows
+    if not count or points - count not in (0, 1):
+        return None
+    ended = [moment for moment in times(trades) if moment is not None]
+    column = first_of(trades, _BEGINS)
+    begun = [when(value) for value in trades[column].to_pylist()] if column else ended
+    known = [moment for moment in begun if moment is not None]
+    if len(ended) != count or len(known) != count or not _is_ordered(known):
+        return None
+    try:
+        # Trades that overlap end in another order: the sum of the first so many is there once all of them have ended.
+        moments = list(accumulate(ended, max))
+        return [known[0], *moments] if points > count else moments
+    except TypeError:  # one has a time zone, another none
+        return None
+
+
+def of_clock(clock: Sequence[Any], points: int) -> list[datetime] | None:
+    """Return the moments of a curve that has a point for each bar of a clock; None for another."""
+    if len(clock) != points:
+        return None
+    known = [moment for moment in map(when, clock) if moment is not None]
+    return known if len(known) == points and _is_ordered(known) else None
+
+
+def _is_ordered(moments: Sequence[datetime]) -> bool:
+    try:
+        return all(one <= other for one, other in pairwise(moments))
+    except TypeError:  # one has a time zone, another none
+        return False
+
+
+def axis_texts(moments: Sequence[datetime]) -> list[str]:
+    """Write moments as a chart takes them: in UTC where they have a zone."""
+    return [f"{moment.astimezone(UTC) if moment.tzinfo else moment:%Y-%m-%dT%H:%M:%S}" for moment in moments]
 
 
 def floats(values: Any) -> Any:
@@ -133,14 +251,13 @@ def times(trades: pa.Table) -> list[datetime | None]:
 
 
 def when(value: Any) -> datetime | None:
-    """Read a moment as traders write them: ISO 8601 text, or seconds or milliseconds since 1970."""
+    """Read a moment as traders write them: ISO 8601 text, or seconds to nanoseconds since 1970."""
     try:
         if isinstance(value, str):
             return datetime.fromisoformat(value)
-        if isinstance(value, int | float) and value > 1e8:
-            from datetime import UTC
-
-            return datetime.fromtimestamp(value / (1000 if value > 1e11 else 1), UTC)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value > 1e8:
+            unit = next(size for most, size in _SINCE_1970 if value <= most)
+            return datetime.fromtimestamp(value / unit, UTC)
     except (ValueError, OverflowError, OSError):
         return None
     return value if isinstance(value, datetime) else None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from archiver.archive import Archive
 from archiver.base.unread import Unread
-from archiver.errors import ArchiverError
+from archiver.errors import ArchiverError, ConfigError
 from archiver.format.model import Record, Run
 from archiver.health.usage import Usage
 from archiver.query.selection import LEADING, score_of
@@ -26,9 +26,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+NEWEST = {
+    "strategy": "Newest of each strategy",
+    "universe": "Newest run of each universe",
+    "all": "All runs",
+}
+"""Which rows a table of several runs has."""
+
 _FRESH_LOCAL, _FRESH_REMOTE = 1.0, 5.0
 """Seconds for which a listing of records is taken for current."""
-_MOST_HEADLINES = 4
+_MOST_HEADLINES = 8
 _MEASURED_SECONDS = 60
 """For so long a measurement of the whole store is taken for current."""
 
@@ -109,7 +116,7 @@ class Data:
         """Runs that were listed and whose records cannot be read."""
         self._listed: tuple[float, str, list[Record]] | None = None
         self._latest: Recent[Metrics] = Recent(1)
-        self._narrow: Recent[Metrics] = Recent(1)
+        self._narrow: Recent[Metrics] = Recent(2)
         self._others: Recent[Metrics] = Recent(2)
         self._usage: Recent[Usage] = Recent(1)
 
@@ -149,30 +156,52 @@ class Data:
         minute = int(time.time() // _MEASURED_SECONDS)
         return self._usage.get((self.version(), minute), self.archive.du)
 
-    def metrics(self, run: str | None = None, *, history: bool = False) -> Metrics:
-        """Return the metrics of every strategy's newest run, of one run, or of all runs."""
+    def metrics(self, run: str | None = None, newest: str = "strategy") -> Metrics:
+        """Return the metrics of one run; else of each strategy's newest run, each universe's, or all, as `newest` says."""
         version, records = self._state()
-        if run is None and not history:
-            return self._latest.get(version, lambda: self._load(version, records))
-        return self._others.get(
-            (version, run, history),
-            lambda: Metrics(f"{version}/{run or 'all'}", self.archive.load_metrics(run=run, history=history)),
-        )
+        if run is not None:
+            return self._others.get(
+                (version, run), lambda: Metrics(f"{version}/{run}", self.archive.load_metrics(run=run))
+            )
+        if checked_newest(newest) == "all":
+            return self._others.get((version,), lambda: self._read(f"{version}/all", records, history=True))
+        latest = self._latest.get(version, lambda: self._load(version, records))
+        return latest if newest == "strategy" else self._of_newest_runs(latest, records)
 
-    def headline(self) -> tuple[Metrics, list[str]]:
+    def _of_newest_runs(self, metrics: Metrics, records: list[Record]) -> Metrics:
+        """Return those rows that are of the newest run of their universe."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        version = f"{metrics.version}/universe"
+        runs = pa.array(newest_runs(records).values(), pa.string())
+
+        def made() -> Metrics:
+            own = metrics.table.filter(pc.is_in(metrics.table["run"], value_set=runs))
+            return Metrics(version, own, metrics.damaged)
+
+        return self._others.get(version, made)
+
+    def headline(self, newest: str = "strategy") -> tuple[Metrics, list[str]]:
         """Return a table that has the metrics that tell the best strategies, and their names, the score first.
 
         It is read alone where the whole table is not there yet: that takes a fraction of the time.
         """
         version, records = self._state()
+        is_all = checked_newest(newest) == "all"
         known = {name for record in records for name in record.metrics}
         score = self.score(list(known))
         if score is None:
-            return self.metrics(), []
+            return self.metrics(newest=newest), []
         columns = list(dict.fromkeys([score, *(name for name in LEADING if name in known)]))[:_MOST_HEADLINES]
-        if version in self._latest:
-            return self.metrics(), columns
-        made = self._narrow.get(version, lambda: self._newest(f"{version}/headline", records, columns))
+        if (version,) in self._others if is_all else version in self._latest:
+            return self.metrics(newest=newest), columns
+        name = f"{version}/headline{'/all' if is_all else ''}"
+        made = self._narrow.get(
+            name if is_all else version, lambda: self._read(name, records, columns, history=is_all)
+        )
+        if newest == "universe":
+            made = self._of_newest_runs(made, records)
         return made, [name for name in columns if name in made.table.column_names]
 
     def row(self, universe: str, strategy: str, run: str) -> tuple[Record, dict[str, Any]] | None:
@@ -196,10 +225,12 @@ class Data:
         row = own.filter(pc.equal(own["strategy_name"], strategy)).slice(0, 1).to_pylist()[0]
         return record, {name: value for name, value in row.items() if name not in FIRST}
 
-    def _newest(self, version: str, records: list[Record], columns: list[str] | None = None) -> Metrics:
-        """Read the newest metrics. What cannot be read takes only its own run away, unless there is no other."""
+    def _read(
+        self, version: str, records: list[Record], columns: list[str] | None = None, *, history: bool = False
+    ) -> Metrics:
+        """Read metrics of all universes. What cannot be read takes only its own run away, unless there is no other."""
         unread: list[Unread] = []
-        table = self.reader.telling(unread.append).metrics(records, columns)
+        table = self.reader.telling(unread.append).metrics(records, columns, history=history)
         if unread and not table.num_rows:
             raise unread[0].error
         return Metrics(version, table, {one.universe or "": one.error for one in unread})
@@ -207,7 +238,7 @@ class Data:
     def _load(self, version: str, records: list[Record]) -> Metrics:
         import pyarrow as pa
 
-        loaded = self._newest(version, records)
+        loaded = self._read(version, records)
         self._narrow.clear()
         # Joining the runs' tables took twice their size for a moment.
         pa.default_memory_pool().release_unused()
@@ -237,6 +268,28 @@ class Data:
             version = hashlib.sha256(text.encode()).hexdigest()[:16]
             self._listed = (time.monotonic(), version, records)
             return version, records
+
+
+def checked_newest(text: str) -> str:
+    """Return which rows are meant, as a key of NEWEST; an empty text means the first. Raises ConfigError for another."""
+    if text and text not in NEWEST:
+        raise ConfigError(f"newest must be one of {', '.join(NEWEST)}, not {text[:40]!r}")
+    return text or next(iter(NEWEST))
+
+
+def newest_runs(records: Sequence[Record]) -> dict[str, str]:
+    """Return each universe's newest run; records: newest first."""
+    return {record.universe: record.run for record in reversed(records)}
+
+
+def state_of_details(record: Record) -> str:
+    """Say in one wording what became of a run's details, for every page."""
+    # The core is to say it, and to know what has expired or is lost: this is the one place that then asks it.
+    if record.archived:
+        return f"in bundle {record.archived}"
+    if record.detail_removed:
+        return f"removed by {record.detail_removed}"
+    return "kept" if record.tier2 is not None else "none"
 
 
 def growth(records: Sequence[Record]) -> list[int]:

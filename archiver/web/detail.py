@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from archiver.errors import NotFoundError
+from archiver.errors import IntegrityError, NotFoundError
 from archiver.format.detail import decode_detail
 from archiver.format.model import Detail, Record
 from archiver.format.tapes import cut_windows
 from archiver.runs.read import records_of
-from archiver.web.curves import floats, when
+from archiver.web.curves import Curve, of_clock, of_trades, read, when
 from archiver.web.data import Data, Metrics, Recent
 
 if TYPE_CHECKING:
-    pass
+    import pyarrow as pa
 
 AROUND = 40
 """Bars drawn before a trade's entry and after its exit, where the tape is known and no window is kept."""
@@ -27,8 +28,8 @@ class Strategy:
     record: Record
     detail: Detail
     metrics: dict[str, Any]
-    equity: Any
-    drawdown: Any
+    equity: Curve
+    drawdown: Curve
     trades: Metrics
 
     @property
@@ -121,10 +122,22 @@ class Details:
             record,
             detail,
             found["metrics"],
-            floats(found["equity_curve"]),
-            floats(found["drawdown_curve"]),
+            self._dated(read(found["equity_curve"]), trades, record),
+            self._dated(read(found["drawdown_curve"]), trades, record),
             Metrics(f"{record.run}/{record.size}/{detail.strategy}", trades),
         )
+
+    def _dated(self, curve: Curve, trades: pa.Table, record: Record) -> Curve:
+        """Give a curve without moments those of the trades or of the only tape, where it has a point for each."""
+        if curve.times is not None or not len(curve):
+            return curve
+        moments = of_trades(trades, len(curve))
+        if moments is None and len(record.tapes) == 1:
+            # Where the bars are damaged, those who ask for bars are told.
+            with suppress(IntegrityError):
+                tape = self._data.reader.tapes(record)[0]
+                moments = of_clock(tape.columns[tape.clock], len(curve))
+        return Curve(curve.values, moments)
 
 
 def cut_around(window: dict[str, list[Any]]) -> dict[str, list[Any]]:

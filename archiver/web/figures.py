@@ -46,6 +46,9 @@ def figure(traces: Sequence[Figure], *, x: str = "", y: str = "", **layout: Any)
             "ticks": "",
             "showline": False,
             "gridwidth": 1,
+            "spikethickness": 1,
+            "spikecolor": GREY,
+            "spikedash": "solid",
             **layout.pop(axis, {}),
         }
         for axis, text in (("xaxis", x), ("yaxis", y))
@@ -67,13 +70,13 @@ def figure(traces: Sequence[Figure], *, x: str = "", y: str = "", **layout: Any)
     }
 
 
-def graph(name: Any, drawn: Figure, label: str, *, height: int = 300, **more: Any) -> Any:
-    """Return a chart on the page; its label says in words what it shows."""
+def graph(name: Any, drawn: Figure, label: str, *, height: int | None = 300, **more: Any) -> Any:
+    """Return a chart on the page; its label says in words what it shows. height: pixels; None: as its place has it."""
     chart = dcc.Graph(
         id=name,
         figure=drawn,
         config={**CONFIG, **more.pop("config", {})},
-        style={"height": f"{height}px"},
+        style={"height": f"{height}px" if height else "100%"},
         className="chart",
         **more,
     )

@@ -20,12 +20,15 @@ class Choice(NamedTuple):
 
 
 def href(path: str, **parameters: str | int | Iterable[str] | None) -> str:
-    """Return an address; empty parameters are left out, lists are repeated."""
+    """Return the address of a page or of the API, given from the root; empty parameters are left out, lists are repeated.
+
+    It is relative, and every page is one step deep: so it holds below any path that a proxy may serve the pages at.
+    """
     pairs: list[tuple[str, str]] = []
     for name, value in parameters.items():
         values = [value] if isinstance(value, str | int) else list(value or ())
         pairs += [(name.rstrip("_"), str(item)) for item in values if item != ""]
-    return path + (f"?{urlencode(pairs)}" if pairs else "")
+    return (path.lstrip("/") or "./") + (f"?{urlencode(pairs)}" if pairs else "")
 
 
 def read(search: str | None) -> Query:

@@ -29,7 +29,7 @@ log = logging.getLogger("archiver.web")
 _HEADS: tuple[tuple[type[ArchiverError], str], ...] = (
     (ArchiveNotFoundError, "There is no archive here yet"),
     (RunNotFoundError, "This run is not there"),
-    (NotKeptError, "No detail was kept of this strategy"),
+    (NotKeptError, "Its trades and curves are not here"),
     (NotFoundError, "Not found"),
     (IntegrityError, "This object is damaged"),
     (AccessError, "The store refused access"),
@@ -100,14 +100,16 @@ def stats(*figures: Part) -> Part:
 
 def table(
     headers: Sequence[Part],
-    rows: Iterable[Sequence[Part]],
+    rows: Sequence[Sequence[Part]],
     *,
     right: Sequence[int] = (),
     caption: str | None = None,
     dense: bool = False,
+    kinds: Sequence[str] = (),
 ) -> Part:
-    """Show rows; `right` are the columns of numbers. A narrow window scrolls the table, not the page."""
+    """Show rows; `right` are the columns of numbers, `kinds` the classes of rows. A narrow window scrolls the table."""
     numeric = set(right)
+    classes = [*kinds, *[""] * len(rows)]
 
     def cells(row: Sequence[Part]) -> list[Part]:
         return [html.Td(value, className="number" if at in numeric else None) for at, value in enumerate(row)]
@@ -120,7 +122,9 @@ def table(
             ]
         )
     )
-    body = html.Tbody([html.Tr(cells(row)) for row in rows])
+    body = html.Tbody(
+        [html.Tr(cells(row), className=kind or None) for row, kind in zip(rows, classes, strict=False)]
+    )
     named = [html.Caption(caption, className="unseen")] if caption else []
     return html.Div(
         html.Table([*named, head, body], className="dense" if dense else None),
@@ -144,7 +148,7 @@ def facts(items: Iterable[tuple[str, Part]]) -> Part:
 
 
 def link(text: Part, address: str, *, title: str | None = None, kind: str | None = None) -> Part:
-    """Lead to another page of ours; assets/links.js follows it without loading everything anew."""
+    """Lead to another page of ours; assets/page.js follows it without loading everything anew."""
     return html.A(text, href=address, title=title, className=kind)
 
 
@@ -246,7 +250,7 @@ def no_page(path: str) -> Part:
 
 
 def _ways_on() -> Part:
-    ways = (("Overview", "/"), ("Strategies", "/strategies"), ("Runs", "/runs"))
+    ways = (("Overview", "./"), ("Strategies", "strategies"), ("Runs", "runs"))
     return html.Div([button(text, address) for text, address in ways], className="actions")
 
 

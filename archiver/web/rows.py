@@ -114,6 +114,11 @@ def numeric_columns(table: pa.Table) -> list[str]:
     return [item.name for item in table.schema if is_number(item.type)]
 
 
+def well_filled(table: pa.Table, names: Sequence[str]) -> list[str]:
+    """Return those columns that at least half of the rows have a value in."""
+    return [name for name in names if table[name].null_count * 2 <= table.num_rows]
+
+
 def _scale(column: pa.ChunkedArray) -> Scale:
     import pyarrow.compute as pc
 
@@ -141,7 +146,7 @@ class Cloud:
     """Two columns against each other: counts on a grid over the bulk, and single points.
 
     `x_edges` and `y_edges` bound the cells of `counts` (rows are y); `points` are all rows, or of many those that
-    have few others near them;
+    have few others near them; `best` are the first rows, in their order, which are not among the points;
     `rows` is how many rows have both values, `outside` how many of them lie beyond the edges.
     """
 
@@ -149,6 +154,7 @@ class Cloud:
     y_edges: list[float]
     counts: list[list[int]]
     points: pa.Table
+    best: pa.Table
     rows: int
     outside: int
 
@@ -158,6 +164,7 @@ def cloud(
     x: str,
     y: str,
     *,
+    best: int = 0,
     within: tuple[float, float, float, float] | None = None,
     cells: int = 70,
     most: int = 2_500,
@@ -168,7 +175,8 @@ def cloud(
     Arguments:
         table: the rows to draw.
         x, y: numeric columns.
-        within: x from, x to, y from, y to; None: from the 0.5th to the 99.5th percentile, of few rows all.
+        best: so many of the first rows that have both are the best: the axes never leave them out.
+        within: x from, x to, y from, y to; None: from the 0.5th to the 99.5th percentile and all the best; of few rows all.
         cells: grid cells in each direction.
         most: so many rows are drawn as points, all of them.
         lone: of more rows so many, those that have the fewest others near them.
@@ -188,12 +196,12 @@ def cloud(
     both = np.isfinite(xs) & np.isfinite(ys)
     at = np.flatnonzero(both)
     if not len(at):
-        return Cloud([], [], [], table.slice(0, 0), 0, 0)
+        return Cloud([], [], [], table.slice(0, 0), table.slice(0, 0), 0, 0)
     xs, ys = xs[at], ys[at]
     if within is None:
         # A few extremes would squeeze the many; where few are drawn, all of them are.
         ends = [0.005, 0.995] if len(at) > most else [0.0, 1.0]
-        bounds = [*np.quantile(xs, ends), *np.quantile(ys, ends)]
+        bounds = [*_around(np.quantile(xs, ends), xs[:best]), *_around(np.quantile(ys, ends), ys[:best])]
     else:
         bounds = list(within)
     x0, x1, y0, y1 = (float(value) for value in bounds)
@@ -201,21 +209,33 @@ def cloud(
     y0, y1 = (y0, y1) if y1 > y0 else (y0 - 0.5, y0 + 0.5)
     inside = (xs >= x0) & (xs <= x1) & (ys >= y0) & (ys <= y1)
     counts, y_edges, x_edges = np.histogram2d(ys[inside], xs[inside], bins=cells, range=[[y0, y1], [x0, x1]])
-    shown = at[inside]
-    if len(shown) > most:
+    others = np.flatnonzero(inside[best:]) + best
+    if len(others) > most:
         # In a crowd a point tells nothing that the shading does not.
         row, column = (
-            np.clip(np.searchsorted(edges, values[inside], side="right") - 1, 0, cells - 1)
+            np.clip(np.searchsorted(edges, values[others], side="right") - 1, 0, cells - 1)
             for edges, values in ((y_edges, ys), (x_edges, xs))
         )
-        shown = np.sort(shown[np.argsort(counts[row, column], kind="stable")[:lone]])
+        others = np.sort(others[np.argsort(counts[row, column], kind="stable")[:lone]])
     columns = list(dict.fromkeys(["universe", "strategy_name", "run", x, y]))
-    points = table.select(columns).take(pa.array(shown))
+    points, first = (
+        table.select(columns).take(pa.array(at[some])) for some in (others, np.flatnonzero(inside[:best]))
+    )
     return Cloud(
         x_edges.tolist(),
         y_edges.tolist(),
         counts.astype(int).tolist(),
         points,
+        first,
         len(at),
         int(len(at) - pc.sum(pa.array(inside)).as_py()),
     )
+
+
+def _around(ends: Any, best: Any) -> list[float]:
+    """Widen an axis so that it holds the best too, none of them cut in half at its edge."""
+    low, high = (float(end) for end in ends)
+    if not len(best) or (low <= best.min() and best.max() <= high):
+        return [low, high]
+    low, high = min(low, float(best.min())), max(high, float(best.max()))
+    return [low - 0.03 * (high - low), high + 0.03 * (high - low)]

@@ -6,12 +6,15 @@ import hashlib
 import hmac
 import ipaddress
 import json
+import re
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from archiver.errors import ConfigError
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
@@ -25,21 +28,44 @@ _LONGEST_QUERY = 16_000
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Who may ask: names that the Host header may hold, whether any IP address may, and the token."""
+    """Who may ask: names that the Host header may hold, whether any IP address may, and the token.
+
+    `names` are those of `hosts` that a proxy is reached by; `prefix` is the path it serves the pages below, without `/` at its end.
+    """
 
     hosts: frozenset[str] = LOOPBACK
     any_address: bool = False
     token: str | None = None
     script_hashes: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
+    prefix: str = ""
 
 
-def rules_for(host: str, token: str | None, names: Sequence[str] = ()) -> Rules:
-    """Return the rules for a server bound to this host; `names` are further names people reach it by."""
-    extra = {name.lower() for name in names}
+def rules_for(host: str, token: str | None, names: Sequence[str] = (), prefix: str = "") -> Rules:
+    """Return the rules for a server bound to this host.
+
+    Arguments:
+        host: the address or name that is listened on.
+        token: what a visitor must know.
+        names: further names people reach it by.
+        prefix: the path below which a proxy serves the pages, such as /user/ann/proxy/8765.
+
+    Raises ConfigError for a prefix that is no path.
+    """
+    extra = frozenset(name.lower() for name in names)
+    prefix = _checked_prefix(prefix)
     if is_loopback(host):
-        return Rules(LOOPBACK | {host.lower()} | extra, token=token)
+        return Rules(LOOPBACK | {host.lower()} | extra, token=token, names=extra, prefix=prefix)
     own = {socket.gethostname().lower(), socket.getfqdn().lower(), host.lower()}
-    return Rules(LOOPBACK | own | extra, any_address=host in ("0.0.0.0", "::", ""), token=token)  # noqa: S104 - asked, not bound
+    any_address = host in ("0.0.0.0", "::", "")  # noqa: S104 - asked, not bound
+    return Rules(LOOPBACK | own | extra, any_address, token, names=extra, prefix=prefix)
+
+
+def _checked_prefix(prefix: str) -> str:
+    path = prefix.rstrip("/")
+    if path and not re.fullmatch(r"(/[A-Za-z0-9._~@:%+-]+)+", path):
+        raise ConfigError(f"the prefix must be a path such as /user/ann/proxy/8765, not {prefix[:80]!r}")
+    return path
 
 
 def is_loopback(host: str) -> bool:
@@ -88,20 +114,33 @@ class Guard:
                 kept.append(("Cache-Control", "no-store"))
             return start_response(status, kept + self._headers, exc_info)
 
+        environ, moved = self._below_prefix(environ)
         refusal = self._refusal(environ)
         if refusal is not None:
             status, text = refusal
             extra = [("Allow", "GET, HEAD")] if status.startswith("405") else []
             return _answer(start, status, _worded(environ, text), extra)
+        if moved is not None:
+            return _answer(start, "308 Permanent Redirect", "", [("Location", moved)])
         if self._rules.token is not None:
             if not self._known(environ):
                 extra = [("WWW-Authenticate", 'Bearer realm="archiver"')]
                 return _answer(start, "401 Unauthorized", _worded(environ, _HOW_TO_ENTER), extra)
             moved = self._without_token(environ)
             if moved is not None:
-                cookie = f"{self._cookie}={self._session}; HttpOnly; SameSite=Lax; Path=/"
+                cookie = f"{self._cookie}={self._session}; HttpOnly; SameSite=Lax; Path={self._rules.prefix}/"
                 return _answer(start, "303 See Other", "", [("Location", moved), ("Set-Cookie", cookie)])
         return self._app(environ, start)
+
+    def _below_prefix(self, environ: Environ) -> tuple[Environ, str | None]:
+        """Take the prefix from the path, if the proxy left it there; also return where a path without its `/` leads."""
+        own, path = self._rules.prefix, environ.get("PATH_INFO", "")
+        shown = unquote(own, encoding="latin-1")
+        if not own or not (path + "/").startswith(shown + "/"):
+            return environ, None
+        rest = path[len(shown) :]
+        query = environ.get("QUERY_STRING", "")
+        return environ | {"PATH_INFO": rest}, None if rest else f"{own}/" + (f"?{query}" if query else "")
 
     def _refusal(self, environ: Environ) -> tuple[str, str] | None:
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
@@ -144,7 +183,7 @@ class Guard:
     def _from_elsewhere(self, environ: Environ) -> bool:
         """Tell whether a page of another site makes the request; following a link to a page is no such thing."""
         origin = environ.get("HTTP_ORIGIN")
-        if origin is not None and urlsplit(origin).netloc.lower() != environ.get("HTTP_HOST", "").lower():
+        if origin is not None and not self._is_own(origin, environ.get("HTTP_HOST", "")):
             return True
         site = environ.get("HTTP_SEC_FETCH_SITE", "none")
         if site in ("same-origin", "none"):
@@ -156,6 +195,14 @@ class Guard:
             and not environ.get("PATH_INFO", "").startswith(("/api", "/_"))
         )
         return not link
+
+    def _is_own(self, origin: str, host: str) -> bool:
+        """Tell whether a page of ours asks: a proxy may have put another Host in place of the one it is reached by."""
+        try:
+            parted = urlsplit(origin)
+            return parted.netloc.lower() == host.lower() or (parted.hostname or "") in self._rules.names
+        except ValueError:
+            return False
 
     def _known(self, environ: Environ) -> bool:
         token = (self._rules.token or "").encode()
@@ -180,9 +227,9 @@ class Guard:
         if environ["REQUEST_METHOD"] != "GET" or path.startswith("/api") or "token" not in dict(pairs):
             return None
         rest = urlencode([(name, value) for name, value in pairs if name != "token"])
-        from urllib.parse import quote
-
-        clean = "/" + quote(path.encode("latin-1").decode("utf-8", "replace").lstrip("/\\"))
+        # Relative, as all our addresses: a proxy may serve the page below another path.
+        name = path.encode("latin-1").decode("utf-8", "replace").rsplit("/", 1)[-1]
+        clean = "./" + quote(name, safe="")
         return clean + (f"?{rest}" if rest else "")
 
 

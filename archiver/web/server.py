@@ -36,7 +36,7 @@ def make_wsgi(archive: Archive, rules: Rules) -> Guard:
         )
     data = Data(archive)
     threading.Thread(target=_warm, args=(data,), daemon=True, name="archiver-web-warm").start()
-    from archiver.web.site import make_app
+    from archiver.web.app import make_app
 
     # PyArrow loads pandas when it first feels like it, and Plotly fails on a pandas that is half loaded: so load it
     # now, where it is installed.
@@ -100,6 +100,7 @@ def make_server(
     port: int = 8765,
     token: str | None = None,
     names: Sequence[str] = (),
+    prefix: str = "",
 ) -> Server:
     """Bind a server to a host and port (0: any free one).
 
@@ -109,8 +110,9 @@ def make_server(
         port: 0 to 65535.
         token: what a visitor must know; needed for any host but loopback.
         names: further host names people reach the server by.
+        prefix: the path below which a proxy serves the pages, where it passes that path on or tokens are used.
 
-    Raises ConfigError when the host needs a token, or the port is taken.
+    Raises ConfigError when the host needs a token, the prefix is no path, or the port is taken.
     """
     if not is_loopback(host) and not token:
         raise ConfigError(
@@ -121,7 +123,7 @@ def make_server(
     ):
         raise ConfigError("the token must be printable ASCII without spaces at its ends")
     logging.getLogger("waitress").setLevel(logging.ERROR)
-    return Server(make_wsgi(archive, rules_for(host, token, names)), host, port)
+    return Server(make_wsgi(archive, rules_for(host, token, names, prefix)), host, port)
 
 
 def _warm(data: Data) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pytest
@@ -110,8 +111,37 @@ def nasty_client(nasty: Made) -> Client:
     return Client(guarded(nasty.url))
 
 
+class Windows:
+    """A browser whose windows of one kind share a cache: scripts of 8 MB are read and compiled once, not for each test."""
+
+    def __init__(self, browser: Any) -> None:
+        self.browser = browser
+        self._contexts: dict[str, Any] = {}
+
+    @contextmanager
+    def page(self, **options: Any) -> Iterator[Any]:
+        """Open a page in a window of this kind; what it keeps in the browser is forgotten at the end."""
+        kind = repr(sorted(options.items()))
+        if kind not in self._contexts:
+            self._contexts[kind] = self.browser.new_context(**options)
+        context = self._contexts[kind]
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        try:
+            yield page
+            if page.url.startswith("http"):
+                page.evaluate("localStorage.clear()")
+        finally:
+            page.close()
+            context.clear_cookies()
+
+    def new_context(self, **options: Any) -> Any:
+        """Return a window that shares nothing with others."""
+        return self.browser.new_context(**options)
+
+
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
+def chromium() -> Iterator[Windows]:
     """Give the system's browser."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
@@ -119,15 +149,16 @@ def chromium() -> Iterator[Any]:
     sync = pytest.importorskip("playwright.sync_api")
     with sync.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
+        yield Windows(browser)
         browser.close()
 
 
 class Served:
     """A server in a thread of its own."""
 
-    def __init__(self, url: str, **options: Any) -> None:
-        self.server = make_server(archiver.open(url, read_only=True, **options), port=0)
+    def __init__(self, url: str, pages: dict[str, Any] | None = None, **options: Any) -> None:
+        """Open the archive with some options, and serve it with those for `pages`."""
+        self.server = make_server(archiver.open(url, read_only=True, **options), port=0, **(pages or {}))
         self.address = f"http://127.0.0.1:{self.server.port}"
         self._thread = threading.Thread(target=self.server.run, daemon=True)
         self._thread.start()

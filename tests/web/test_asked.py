@@ -75,17 +75,34 @@ def test_what_pages_ask_is_answered(client):
     assert status(client, HISTORY) in (200, 400)
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/run/x", "/a/b", "/strategies/x", "/console"])
+@pytest.mark.parametrize("path", ["/nothing", "/console"])
 def test_an_unknown_page_is_404_and_still_a_page(client, path):
     answer = client.get(path, headers=HOST)
     assert answer.status_code == 404
     assert "<footer>" in answer.text
     text = json.dumps(callback(client, path)["page"]["children"])
     assert '"H1"' in text
-    assert '"href": "/"' in text
+    assert '"href": "./"' in text
 
 
-@pytest.mark.parametrize("path", ["/", "/runs", "/runs/", "/strategy?name=x", "/bucket?key=nothing"])
+@pytest.mark.parametrize(
+    ("path", "back"), [("/run/x", "../"), ("/a/b/", "../../"), ("/strategies/x/y", "../../")]
+)
+def test_a_path_below_a_page_is_404_and_leads_back(client, path, back):
+    answer = client.get(path, headers=HOST)
+    assert answer.status_code == 404
+    assert f'<a href="{back}./">' in answer.text
+
+
+@pytest.mark.parametrize("path", ["/runs/", "/\\evil.example/"])
+def test_a_slash_at_the_end_leads_to_the_page_itself_and_never_elsewhere(client, path):
+    answer = client.get(path + "?tag=a&tag=b", headers=HOST)
+    assert answer.headers.get("Location", "../").startswith("../")
+    if path == "/runs/":
+        assert (answer.status_code, answer.headers["Location"]) == (302, "../runs?tag=a&tag=b")
+
+
+@pytest.mark.parametrize("path", ["/", "/runs", "/strategy?name=x", "/bucket?key=nothing"])
 def test_pages_that_are_there_are_200(client, path):
     assert client.get(path, headers=HOST).status_code == 200
 

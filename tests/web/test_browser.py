@@ -47,17 +47,14 @@ class Watch:
 
 @contextmanager
 def opened(chromium: Any, address: str, path: str, **options: Any) -> Iterator[Any]:
-    """Open a page in a window of its own; at the end nothing may have gone wrong."""
-    context = chromium.new_context(**({"viewport": DESK} | options))
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    watch = Watch(page, address)
-    page.goto(address + path)
-    page.wait_for_selector("h1, .state")
-    yield page
-    page.wait_for_selector(".waiting", state="detached")
-    assert watch.complaints == []
-    context.close()
+    """Open a page of a server; at the end nothing may have gone wrong."""
+    with chromium.page(**({"viewport": DESK} | options)) as page:
+        watch = Watch(page, address)
+        page.goto(f"{address}/{path.removeprefix('./').lstrip('/')}")
+        page.wait_for_selector("h1, .state")
+        yield page
+        page.wait_for_selector(".waiting", state="detached")
+        assert watch.complaints == []
 
 
 def addresses(plain: Made) -> dict[str, tuple[str, str]]:

@@ -39,8 +39,8 @@ def test_order_and_width_of_columns_survive_and_are_reset(chromium, served):
     with opened(chromium, served, "/strategies") as page:
         page.wait_for_selector(CELL)
         before = heads(page)
-        assert list(before)[:2] == ["strategy_name", "universe"]
-        first, third = list(before)[2], list(before)[4]
+        assert list(before)[:3] == ["strategy_name", "universe", "run"]
+        first, third = list(before)[3], list(before)[5]
         page.drag_and_drop(
             f".ag-header-cell[col-id={third}] .ag-header-cell-text",
             f".ag-header-cell[col-id={first}] .ag-header-cell-text",
@@ -53,7 +53,7 @@ def test_order_and_width_of_columns_survive_and_are_reset(chromium, served):
         page.mouse.up()
         until(page, "(localStorage['archiver-columns'] || '').includes('widths')")
         changed = heads(page)
-        assert list(changed)[2:4] == [third, first]
+        assert list(changed)[3:5] == [third, first]
         assert changed["universe"] > before["universe"] + 30
         page.goto(served + "/")
         page.locator("#nav a", has_text="Strategies").click()
@@ -212,28 +212,26 @@ def test_enter_opens_the_row_from_any_of_its_cells(chromium, served, column):
 
 def test_a_server_that_is_gone_is_told(chromium, plain: Made):
     server = Served(plain.url)
-    page = chromium.new_page()
-    page.goto(server.address + "/strategies")
-    page.wait_for_selector(CELL)
-    assert not page.locator("#unreachable").is_visible()
-    server.close()
-    page.click("#nav a[href='/runs']")
-    page.wait_for_selector("#unreachable:has-text('The server does not answer')")
-    assert page.locator("#unreachable a").is_visible()
-    page.close()
+    with chromium.page() as page:
+        page.goto(server.address + "/strategies")
+        page.wait_for_selector(CELL)
+        assert not page.locator("#unreachable").is_visible()
+        server.close()
+        page.click("#nav a[href='runs']")
+        page.wait_for_selector("#unreachable:has-text('The server does not answer')")
+        assert page.locator("#unreachable a").is_visible()
 
 
 def test_a_token_that_no_longer_counts_is_told(chromium, served):
-    page = chromium.new_page()
-    page.goto(served + "/strategies")
-    page.wait_for_selector(CELL)
-    page.route("**/_dash-update-component**", lambda route: route.fulfill(status=401, body="no"))
-    page.click("#nav a[href='/runs']")
-    page.wait_for_selector("#unreachable:has-text('token')")
-    page.unroute("**/_dash-update-component**")
-    page.click("#nav a[href='/bucket']")
-    page.wait_for_selector("#unreachable", state="hidden")
-    page.close()
+    with chromium.page() as page:
+        page.goto(served + "/strategies")
+        page.wait_for_selector(CELL)
+        page.route("**/_dash-update-component**", lambda route: route.fulfill(status=401, body="no"))
+        page.click("#nav a[href='runs']")
+        page.wait_for_selector("#unreachable:has-text('token')")
+        page.unroute("**/_dash-update-component**")
+        page.click("#nav a[href='bucket']")
+        page.wait_for_selector("#unreachable", state="hidden")
 
 
 def test_words_are_whole_beside_long_values(chromium, nasty_served):

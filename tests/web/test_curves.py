@@ -1,13 +1,28 @@
 from __future__ import annotations
 
 import random
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver.web.curves import below_peak, drawdown_unit, first_of, floats, returns, thin, times, when
+from archiver.web.curves import (
+    axis_texts,
+    below_peak,
+    drawdown_unit,
+    first_of,
+    floats,
+    of_clock,
+    of_trades,
+    read,
+    returns,
+    thin,
+    times,
+    when,
+)
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=300), st.integers(4, 50))
@@ -130,3 +145,101 @@ def test_a_drawdown_that_was_not_saved_is_what_the_equity_fell():
     assert fell[[0, 1, 3, 5]].tolist() == [0.0, 0.0, 1.0, 0.0]
     assert np.isnan(fell[[2, 4]]).all()
     assert len(below_peak(np.empty(0))) == 0
+
+
+HOURS = [f"2025-01-0{day}T{hour:02d}:00:00" for day in (6, 7) for hour in (9, 10)]
+VALUES = [100.0, 101.5, 99.0, 103.25]
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        [list(pair) for pair in zip(HOURS, VALUES, strict=True)],
+        list(zip(HOURS, VALUES, strict=True)),
+        [{"time": hour, "equity": value} for hour, value in zip(HOURS, VALUES, strict=True)],
+        [{"Date": hour, "Balance": value, "x": "y"} for hour, value in zip(HOURS, VALUES, strict=True)],
+        {"timestamp": HOURS, "equity": VALUES},
+        dict(zip(HOURS, VALUES, strict=True)),
+        [[datetime.fromisoformat(hour), value] for hour, value in zip(HOURS, VALUES, strict=True)],
+        *(
+            [
+                [round(datetime.fromisoformat(hour + "+00:00").timestamp() * unit), value]
+                for hour, value in zip(HOURS, VALUES, strict=True)
+            ]
+            for unit in (1, 1_000, 1_000_000, 1_000_000_000)
+        ),
+    ],
+)
+def test_curves_with_moments_are_read_in_every_form(saved):
+    curve = read(saved)
+    assert curve.values.tolist() == VALUES
+    assert curve.times is not None
+    assert axis_texts(curve.times) == HOURS
+    assert not curve.unread
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        "text",
+        ["2025-01-06", "2025-01-07"],
+        [[1.0, 2.0], [3.0, 4.0]],
+        [[HOURS[0], "high"]],
+        [[HOURS[0], 1.0, 2.0]],
+        [[HOURS[0], 1.0], 5.0],
+        [{"time": HOURS[0]}],
+        [{"a": 1, "b": 2}],
+        {"equity": 3},
+        {"time": HOURS, "equity": None},
+        {"a": 1.0},
+        7,
+    ],
+)
+def test_what_is_not_understood_is_said_and_never_drawn(saved):
+    curve = read(saved)
+    assert len(curve) == 0
+    assert curve.unread
+
+
+@pytest.mark.parametrize("saved", [None, [], {}, "", np.array([])])
+def test_no_curve_is_no_curve(saved):
+    assert (len(read(saved)), read(saved).unread) == (0, "")
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(-(10**400), 10**400), st.floats()), min_size=1))
+def test_numbers_are_a_curve_without_moments(saved):
+    curve = read(saved)
+    assert (len(curve), curve.times, curve.unread) == (len(saved), None, "")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(),
+        lambda x: st.lists(x) | st.dictionaries(st.text(), x),
+    )
+)
+def test_whatever_was_saved_is_drawn_or_said(saved):
+    curve = read(saved)
+    assert not (len(curve) and curve.unread)
+    assert curve.times is None or len(curve.times) == len(curve)
+
+
+def test_a_point_for_each_trade_is_dated_by_it():
+    trades = pa.table({"entry_time": HOURS[:3], "exit_time": HOURS[1:]})
+    ended = [datetime.fromisoformat(hour) for hour in HOURS[1:]]
+    assert of_trades(trades, 3) == ended
+    assert of_trades(trades, 4) == [datetime.fromisoformat(HOURS[0]), *ended]
+    assert of_trades(trades, 5) is None
+    overlapping = pa.table({"entry_time": HOURS[:3], "exit_time": [HOURS[1], HOURS[3], HOURS[2]]})
+    assert of_trades(overlapping, 3) == [ended[0], ended[2], ended[2]]
+    assert of_trades(pa.table({"entry_time": HOURS[2::-1], "exit_time": HOURS[1:]}), 3) is None
+    assert of_trades(pa.table({"exit_time": HOURS[::-1]}), 4) is None
+    assert of_trades(pa.table({"exit_time": ["never", *HOURS[1:]]}), 4) is None
+    assert of_trades(pa.table({"exit_time": [HOURS[0], HOURS[1] + "+00:00"]}), 2) is None
+    assert of_trades(pa.table({"exit_time": []}), 1) is None
+
+
+def test_a_point_for_each_bar_is_dated_by_it():
+    assert of_clock(HOURS, 4) == [datetime.fromisoformat(hour) for hour in HOURS]
+    assert of_clock(HOURS, 3) is None
+    assert of_clock([0, 1, 2], 3) is None

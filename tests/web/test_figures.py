@@ -5,21 +5,19 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from werkzeug.test import Client
 
 import archiver
-from archiver.web.pages import columns, strategy
+from archiver.web.cards import columns, equity
+from archiver.web.curves import read
 from tests.web.conftest import UNIVERSE, Made, callback, guarded
 
 
-def drawn(equity: list[float], drawdown: list[float]) -> Any:
+def drawn(made: list[float], fell: list[float]) -> Any:
     trades = SimpleNamespace(table=pa.table({}))
-    found = SimpleNamespace(
-        equity=np.array(equity), drawdown=np.array(drawdown), trades=trades, metrics={}, record=None
-    )
-    return strategy._curve_figure(found)
+    found = SimpleNamespace(equity=read(made), drawdown=read(fell), trades=trades, metrics={}, record=None)
+    return equity.figure(found)
 
 
 def test_a_curve_saved_without_drawdown_shows_how_far_it_fell():

@@ -11,8 +11,8 @@ from werkzeug.test import Client
 
 import archiver
 from archiver.base.humanize import size
+from archiver.web.cards import history
 from archiver.web.data import growth
-from archiver.web.pages import history
 from tests.web.conftest import UNIVERSE, Made, callback, guarded
 
 

@@ -15,8 +15,8 @@ import archiver
 from archiver.errors import AccessError, StorageError
 from archiver.store.cold import change_class
 from archiver.web import links
+from archiver.web.app import PAGES, make_app
 from archiver.web.data import Data
-from archiver.web.site import PAGES, make_app
 from tests.conftest import Place
 from tests.web.conftest import NASTY, UNIVERSE, Made, callback, guarded, nasty_results
 
@@ -350,7 +350,7 @@ def test_a_run_pruned_between_list_and_click_names_the_way_back(plain: Made, tmp
         assert title == "This run is not there · archiver"
         assert f"archiver undelete {run}" in text
         assert '"H1"' in text
-        assert '"href": "/"' in text
+        assert '"href": "./"' in text
 
 
 @pytest.mark.parametrize(

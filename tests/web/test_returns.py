@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from archiver.web.pages import returns
+from archiver.web.cards import returns
 
 
 def drawn(made: list[float]) -> dict[str, Any]:

@@ -3,10 +3,10 @@
   "use strict";
   window.dash_clientside.compare = {
     add: function (value, kind) {
-      if (!value || location.pathname !== "/compare") return window.dash_clientside.no_update;
+      if (!value || window.archiverPage(location.href) !== "compare") return window.dash_clientside.no_update;
       var here = new URLSearchParams(location.search);
       here.append(kind, value);
-      history.pushState({}, "", "/compare?" + here);
+      history.pushState({}, "", "compare?" + here);
       window.dispatchEvent(new PopStateEvent("popstate"));
       return window.dash_clientside.no_update;
     },

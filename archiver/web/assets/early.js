@@ -15,6 +15,14 @@
     var label = document.getElementById("theme-name");
     if (label) label.textContent = { system: "System theme", light: "Light theme", dark: "Dark theme" }[name];
   }
+  /* The name of a page of ours that an address leads to ("" is the overview), null for anything else. Every page is one
+     step deep, so what is beside this page is ours, at whatever path a proxy serves it. */
+  window.archiverPage = function (address) {
+    var base = new URL(".", location.href), there = new URL(address, location.href);
+    if (there.origin !== base.origin || there.pathname.indexOf(base.pathname) !== 0) return null;
+    var name = there.pathname.slice(base.pathname.length);
+    return name.indexOf("/") < 0 && name !== "api" ? name : null;
+  };
   system.addEventListener("change", apply);
   window.archiverTheme = {
     apply: apply,

@@ -74,6 +74,13 @@
     return { backgroundColor: "color-mix(in srgb, var(" + name + ") " + Math.round(share * 32) + "%, transparent)" };
   };
 
+  /* When a row's run was saved; which run, where a pointer rests. */
+  components.RunLink = function (props) {
+    var row = props.data;
+    if (!row) return null;
+    return window.React.createElement("a", { href: row._run_href, tabIndex: -1, className: "quiet" }, row._age);
+  };
+
   components.StrategyLink = function (props) {
     var row = props.data;
     if (!row) return window.React.createElement("span", { className: "bone inline" });

@@ -3,13 +3,13 @@
   "use strict";
   window.dash_clientside = window.dash_clientside || {};
   window.dash_clientside.archiver = {
-    arrived: function (title, pathname) {
+    arrived: function (title) {
       if (title) document.title = title;
       window.archiverTheme.apply();
-      var group = { "/strategy": "/strategies", "/run": "/runs" };
-      var at = group[pathname] || pathname || "/";
+      var group = { strategy: "strategies", run: "runs" }, here = window.archiverPage(location.href);
+      var at = group[here] || here;
       document.querySelectorAll("#nav a").forEach(function (link) {
-        if (link.getAttribute("href") === at) link.setAttribute("aria-current", "page");
+        if (window.archiverPage(link.href) === at) link.setAttribute("aria-current", "page");
         else link.removeAttribute("aria-current");
       });
       return at;
@@ -19,7 +19,7 @@
   function follow(link) {
     var address = window.archiverRemember.address(link.href);
     // The filters of this page stand in the address without Dash knowing: it would see no change.
-    if (location.pathname === "/strategies" && link.pathname === "/strategies") { location.assign(address); return; }
+    if (window.archiverPage(location.href) === "strategies" && window.archiverPage(link.href) === "strategies") { location.assign(address); return; }
     history.pushState({}, "", address);
     window.dispatchEvent(new PopStateEvent("popstate"));
     window.scrollTo(0, 0);
@@ -57,8 +57,8 @@
     if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
     if (link.dataset.reload) { event.preventDefault(); location.reload(); return; }
     if (link.classList.contains("off")) { event.preventDefault(); return; }
-    var raw = link.getAttribute("href");
-    if (link.hasAttribute("download") || link.target || raw.charAt(0) !== "/" || raw.indexOf("/api") === 0) return;
+    if (link.hasAttribute("download") || link.target || link.getAttribute("href").charAt(0) === "#") return;
+    if (window.archiverPage(link.href) === null) return;
     event.preventDefault();
     follow(link);
   });

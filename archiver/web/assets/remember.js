@@ -1,7 +1,7 @@
 /* What the table of strategies remembers: its columns for this browser, place and selection for this step of the history. */
 (function () {
   "use strict";
-  var KEY = "archiver-columns", NAME = "strategy_name", UNIVERSE = "universe";
+  var KEY = "archiver-columns", NAME = "strategy_name", UNIVERSE = "universe", RUN = "run", FIXED = [NAME, UNIVERSE, RUN];
   var seen = new WeakSet();
 
   function stored() {
@@ -14,30 +14,30 @@
     try { localStorage.setItem(KEY, JSON.stringify(Object.assign(stored(), change))); } catch (_) { /* a private window */ }
   }
 
-  function here() { return location.pathname === "/strategies"; }
+  function here() { return window.archiverPage(location.href) === "strategies"; }
   function step() { return (history.state && history.state.table) || {}; }
   function note(change) {
     if (here()) history.replaceState(Object.assign({}, history.state, { table: Object.assign({}, step(), change) }), "");
   }
 
   function narrow() { return window.innerWidth < 760; }
-  function besidePlot() { return window.innerWidth < 1400 && document.querySelector("#scatter:not(.shut)") !== null; }
-  function metrics(order) { return order.filter(function (id) { return id !== NAME && id !== UNIVERSE; }); }
+  function besidePlot() { return window.innerWidth < 1400 && document.querySelector("#scatter:not(.shut):not(.large)") !== null; }
+  function metrics(order) { return order.filter(function (id) { return FIXED.indexOf(id) < 0; }); }
   function order(grid) {
     return grid.getAllGridColumns().map(function (column) { return column.getColId(); })
       .filter(function (id) { return id.indexOf("ag-Grid-") !== 0; });
   }
 
-  /* A phone, or a table beside the plot, has room for the name and two or three metrics; the universe can wait behind them. */
+  /* A phone, or a table beside the plot, has room for the name and two or three metrics; universe and run can wait behind them. */
   function arrange(grid) {
     var now = order(grid), state;
     if (narrow()) {
-      now = [NAME].concat(metrics(now), UNIVERSE);
+      now = [NAME].concat(metrics(now), RUN, UNIVERSE);
       state = [{ colId: "ag-Grid-SelectionColumn", width: 34 }].concat(now.map(function (id) { return { colId: id, width: id === NAME ? 144 : id === UNIVERSE ? 150 : 93 }; }));
     } else {
       var kept = stored(), widths = kept.widths || {};
-      if (kept.order && String(metrics(kept.order)) === String(metrics(now))) now = kept.order;
-      else now = besidePlot() ? [NAME].concat(metrics(now), UNIVERSE) : [NAME, UNIVERSE].concat(metrics(now));
+      if (kept.order && kept.order.indexOf(RUN) >= 0 && String(metrics(kept.order)) === String(metrics(now))) now = kept.order;
+      else now = besidePlot() ? [NAME].concat(metrics(now), RUN, UNIVERSE) : FIXED.concat(metrics(now));
       state = now.map(function (id) { return widths[id] ? { colId: id, width: widths[id] } : { colId: id }; });
     }
     grid.applyColumnState({ state: state, applyOrder: true });
@@ -65,7 +65,7 @@
     var ids = step().selected || [], ok = ids.length >= 1 && ids.length <= 10, parts = new URLSearchParams();
     ids.slice(0, 10).forEach(function (id) { parts.append("strategy", id); });
     window.dash_clientside.set_props("compare-selected", {
-      href: ok ? "/compare?" + parts : "/compare",
+      href: ok ? "compare?" + parts : "compare",
       children: ids.length ? "Compare " + ids.length + (ids.length > 10 ? " (at most 10)" : "") : "Compare",
       className: ok ? "button primary" : "button off",
     });
@@ -121,7 +121,7 @@
     /* Columns chosen once come back where an address names none. */
     address: function (text) {
       var there = new URL(text, location.href), kept = stored().columns || [];
-      if (there.pathname === "/strategies" && kept.length && !there.searchParams.has("columns")) {
+      if (window.archiverPage(text) === "strategies" && kept.length && !there.searchParams.has("columns")) {
         there.searchParams.set("columns", kept.join(","));
       }
       return there.pathname + there.search + there.hash;

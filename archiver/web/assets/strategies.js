@@ -44,6 +44,7 @@
   function query(ask, sort, more) {
     var parts = new URLSearchParams();
     ["universe", "run", "search", "where"].forEach(function (name) { if (ask[name]) parts.set(name, ask[name]); });
+    if (ask.newest && ask.newest !== "strategy" && !ask.run) parts.set("newest", ask.newest);
     if (sort) parts.set("sort", sort);
     if (ask.chosen) parts.set("columns", ask.columns.join(","));
     Object.keys(more || {}).forEach(function (name) { if (more[name]) parts.set(name, more[name]); });
@@ -51,7 +52,7 @@
   }
 
   function rows(ask) {
-    return JSON.stringify([ask.universe, ask.run, ask.search, ask.where, ask.columns.slice().sort()]);
+    return JSON.stringify([ask.universe, ask.run, ask.newest, ask.search, ask.where, ask.columns.slice().sort()]);
   }
 
   /* The table has moved its columns itself: only the address and the export follow. */
@@ -60,8 +61,8 @@
   }
 
   window.dash_clientside.strategies = {
-    ask: function (search, universe, where, columns, ask) {
-      var next = Object.assign({}, ask, { search: search || "", universe: universe || "", where: where || "" });
+    ask: function (search, universe, newest, where, columns, ask) {
+      var next = Object.assign({}, ask, { search: search || "", universe: universe || "", newest: newest, where: where || "" });
       var wanted = columns || [];
       var same = wanted.length === ask.columns.length && wanted.every(function (name) { return ask.columns.includes(name); });
       if (!same) {
@@ -76,7 +77,7 @@
     },
 
     sync: function (ask, request, x, y, open, sorted) {
-      if (location.pathname !== "/strategies" || !ask) return none();
+      if (window.archiverPage(location.href) !== "strategies" || !ask) return none();
       var sort = sorted;
       if (request && request.sortModel) {
         sort = request.sortModel.map(function (key) { return (key.sort === "desc" ? "-" : "") + key.colId; }).join(",");
@@ -84,12 +85,12 @@
       api(function (grid) { window.archiverRemember.watch(grid, moved); });
       asked = ask;
       window.dash_clientside.set_props("filter-clear", { hidden: !(ask.universe || ask.search || ask.where) });
-      var shown = query(ask, sort, open ? { scatter: "1", x: x, y: y } : {});
-      history.replaceState(history.state, "", "/strategies" + (String(shown) ? "?" + shown : ""));
+      var shown = query(ask, sort, open ? { scatter: open, x: x, y: y } : {});
+      history.replaceState(history.state, "", "strategies" + (String(shown) ? "?" + shown : ""));
       ["csv", "parquet", "arrow", "json"].forEach(function (form) {
         var link = document.getElementById("export-" + form);
         var asked = query(Object.assign({}, ask, { chosen: false }), sort, { format: form, download: "1", without_damaged: ask.damaged ? "1" : "" });
-        if (link) link.href = "/api/metrics?" + asked;
+        if (link) link.href = "api/metrics?" + asked;
       });
       return sort === sorted ? none() : sort;
     },
@@ -97,7 +98,7 @@
     refresh: function (ask, shown) {
       var now = rows(ask);
       if (!shown || now === shown) return now;
-      var filtered = JSON.parse(shown).slice(0, 4).join() !== JSON.parse(now).slice(0, 4).join();
+      var filtered = JSON.parse(shown).slice(0, 5).join() !== JSON.parse(now).slice(0, 5).join();
       api(function (grid) {
         if (filtered) { window.archiverRemember.restart(); grid.deselectAll(); }
         grid.purgeInfiniteCache();
@@ -113,15 +114,18 @@
       window.archiverRemember.forget();
       var here = new URLSearchParams(location.search);
       here.delete("columns");
-      history.replaceState(history.state, "", "/strategies?" + here);
+      history.replaceState(history.state, "", "strategies?" + here);
       location.reload();
       return none();
     },
 
-    toggle: function (clicks, open) {
-      if (!clicks) return [none(), none(), none()];
+    /* The plot is shut (""), beside the table ("1") or as large as the page ("large"). */
+    toggle: function (clicks, sized, open) {
+      if (!clicks && !sized) return [none(), none(), none(), none()];
+      var large = window.dash_clientside.callback_context.triggered_id === "scatter-size";
+      var next = large ? (open === "large" ? "1" : "large") : (open ? "" : "1");
       setTimeout(function () { api(window.archiverRemember.arrange); }, 50);
-      return [!open, "card scatter" + (open ? " shut" : ""), String(!open)];
+      return [next, "card scatter " + (next || "shut"), String(next !== ""), next === "large" ? "Beside the table" : "Larger"];
     },
 
     zoomed: function (moved) {

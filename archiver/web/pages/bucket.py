@@ -79,7 +79,11 @@ def links_name(name: str) -> str:
 
 def _crumbs(site: Site, prefix: str) -> Any:
     shown: list[Any] = [
-        parts.link(site.data.url.rstrip("/").rsplit("/", 1)[-1] or "archive", "/bucket", title=site.data.url)
+        parts.link(
+            site.data.url.rstrip("/").rsplit("/", 1)[-1] or "archive",
+            links.href("/bucket"),
+            title=site.data.url,
+        )
     ]
     at = ""
     for part in [part for part in prefix.split("/") if part]:

@@ -11,8 +11,10 @@ from dash.dependencies import Input, Output, State
 from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotFoundError, NotKeptError
 from archiver.format.model import Record
 from archiver.query.selection import Ask
-from archiver.web import code, curves, figures, links, parts
+from archiver.web import code, figures, links, parts
 from archiver.web import format as fmt
+from archiver.web.cards import overlay
+from archiver.web.curves import Curve
 from archiver.web.data import Metrics
 from archiver.web.parts import Page
 
@@ -34,7 +36,7 @@ class Side:
     color = figures.COLORS[0]
 
     def __init__(
-        self, label: str, note: str, address: str, record: Record, metrics: dict[str, Any], equity: Any
+        self, label: str, note: str, address: str, record: Record, metrics: dict[str, Any], equity: Curve
     ) -> None:
         """Take what is shown of it."""
         self.label, self.note, self.address = label, note, address
@@ -72,9 +74,8 @@ def page(site: Site, query: links.Query) -> Page:
         text = "Tick rows in Strategies and press Compare, or search for one above."
         content.append(parts.empty("Choose at least two" if not sides else "Choose one more", text))
         return Page("Compare", content)
-    if any(len(side.equity) for side in sides):
-        percent = links.first(query, "scale", "percent") == "percent"
-        content.append(_curves(sides, chosen, everything, percent=percent))
+    percent = links.first(query, "scale", "percent") == "percent"
+    content.append(_curves(sides, chosen, everything, percent=percent))
     content.append(_metrics(sides, chosen, everything, links.first(query, "scale")))
     content.append(html.Div(_code(site, sides), id="code-diff"))
     return Page("Compare", content)
@@ -121,7 +122,7 @@ def _strategy_side(site: Site, choice: links.Choice) -> Side:
         if row is None:
             raise
         why = "no detail kept" if isinstance(error, NotKeptError) else "its detail is damaged"
-        return Side(choice.strategy, f"{choice.universe} · {why}", address, *row, [])
+        return Side(choice.strategy, f"{choice.universe} · {why}", address, *row, Curve())
 
 
 def _run_side(site: Site, run: str) -> Side:
@@ -136,7 +137,7 @@ def _run_side(site: Site, run: str) -> Side:
             for end, value in zip(_ENDS, reversed(span), strict=True)
         },
     }
-    return Side(fmt.short_run(run), record.universe, links.run(run), record, metrics, [])
+    return Side(fmt.short_run(run), record.universe, links.run(run), record, metrics, Curve())
 
 
 def _address(chosen: list[tuple[str, str]], *, everything: bool = False, scale: str = "") -> str:
@@ -206,35 +207,12 @@ def _options(site: Site, text: str, kind: str) -> list[dict[str, str]]:
 
 
 def _curves(sides: list[Side], chosen: list[tuple[str, str]], everything: bool, *, percent: bool) -> Any:
-    traces = []
-    for side in sides:
-        if not len(side.equity):
-            continue
-        x, y = curves.thin(side.equity, most=1200)
-        start = next((value for value in side.equity.tolist() if value == value and value), None)
-        if percent and start:
-            y = (y / start - 1) * 100
-        # By share of the way, so that curves of different length lie over each other.
-        across = (x / max(1, len(side.equity) - 1) * 100).tolist()
-        traces.append(
-            figures.line(
-                across, y.tolist(), side.label, side.color,
-                hovertemplate="%{y:,.2f}" + ("%" if percent else "") + "<extra>%{fullData.name}</extra>",
-            )
-        )  # fmt: skip
-    drawn = figures.figure(
-        traces,
-        x="Way through the backtest (%)",
-        y="Change of equity (%)" if percent else "Equity",
-        hovermode="x unified",
-    )
-    other = "value" if percent else "percent"
     toggle = parts.link(
-        "Show values" if percent else "Show percent", _address(chosen, everything=everything, scale=other)
+        "Show values" if percent else "Show percent",
+        _address(chosen, everything=everything, scale="value" if percent else "percent"),
     )
-    return parts.card(
-        "Equity", figures.graph("compare-curves", drawn, "Equity of all sides", height=360), note=toggle
-    )
+    lines = [overlay.Line(side.label, side.color, side.equity) for side in sides]
+    return overlay.card(lines, percent=percent, toggle=toggle)
 
 
 def _metrics(sides: list[Side], chosen: list[tuple[str, str]], everything: bool, scale: str) -> Any:

@@ -11,35 +11,34 @@ from dash.dependencies import Input, Output
 from archiver.errors import ArchiverError
 from archiver.format.model import Run
 from archiver.health.verify import Verified, last_verified
-from archiver.query.selection import Ask
 from archiver.web import figures, links, parts
 from archiver.web import format as fmt
-from archiver.web.pages import history, storage
-from archiver.web.pages import runs as runs_page
+from archiver.web.cards import best, history, storage
+from archiver.web.cards import runs as runs_card
+from archiver.web.data import NEWEST, checked_newest
 from archiver.web.parts import Page
 
 if TYPE_CHECKING:
     from archiver.web.site import Site
 
 PATH = "/"
-_BEST = 10
 _MOST_LISTED = 5
 
 
-def page(site: Site, query: links.Query) -> Page:  # noqa: ARG001 - nothing to choose here
+def page(site: Site, query: links.Query) -> Page:
     """Show the archive at a glance."""
+    newest = checked_newest(links.first(query, "newest"))
     runs = site.data.runs()
     if not runs:
         text = "Save results with archive.save_universe_results(...), or try `archiver demo`."
         return Page(
             "Overview", [parts.heading("Overview"), parts.empty("This archive has no runs yet", text)]
         )
-    newest = _newest(runs)
+    latest = _newest(runs)
     # What people come for goes out with the page, unless that would hold up the page.
     is_ready = site.data.is_ready()
-    best = (
-        parts.safely(_best)(site) if is_ready else parts.card("Best strategies", parts.waiting(lines=_BEST))
-    )
+    waits = parts.card("Best strategies", best.switch(newest), parts.waiting(lines=best.WAITING))
+    shown, count = _best(site, newest) if is_ready else (waits, parts.waiting("Counting", lines=1))
     over_time = parts.card("Runs over time", html.Div(parts.waiting(lines=6), id="over-time-place"))
     beside = [
         html.Div(parts.card("Storage", parts.waiting(lines=6)), id="storage"),
@@ -50,29 +49,31 @@ def page(site: Site, query: links.Query) -> Page:  # noqa: ARG001 - nothing to c
         parts.heading(
             "Overview", fmt.counted(len(runs), "run"), over=html.Span(site.data.url, className="mono")
         ),
-        _counts(runs, newest),
+        _counts(runs, latest, newest, count),
         html.Div(
             [
-                html.Div([html.Div(best, id="best"), over_time], className="span-2 stack"),
+                html.Div([html.Div(shown, id="best"), over_time], className="span-2 stack"),
                 html.Div(beside, className="stack"),
-                html.Div(_universes(newest, runs), id="universes", className="span-3"),
-                html.Div(_recent(runs), className="span-3"),
+                html.Div(_universes(latest, runs), id="universes", className="span-3"),
+                html.Div(_recent(site, runs), className="span-3"),
             ],
             className="grid",
         ),
-        dcc.Store(id="overview-go", data=is_ready),
+        dcc.Store(id="overview-go", data={"ready": is_ready, "newest": newest}),
         dcc.Store(id="overview-then"),
     ]
     return Page("Overview", content)
 
 
-def _counts(runs: list[Run], newest: dict[str, Run]) -> Any:
-    strategies = sum(run.strategies for run in newest.values())
+def _counts(runs: list[Run], latest: dict[str, Run], newest: str, count: Any) -> Any:
+    what = "Results" if newest == "all" else "Strategies"
     return parts.stats(
-        parts.stat("Universes", fmt.count(len(newest))),
+        parts.stat("Universes", fmt.count(len(latest))),
         parts.stat("Runs", fmt.count(len(runs)), f"last {fmt.age(runs[0].created)}"),
-        parts.stat("Strategies", fmt.count(strategies), "newest run of each universe"),
-        parts.stat("With detail", fmt.count(sum(run.detailed for run in runs)), "trades and curves kept"),
+        parts.stat(what, html.Span(count, id="counted"), NEWEST[newest].lower()),
+        parts.stat(
+            "With detail", fmt.count(sum(run.detailed for run in runs)), "trades and curves, all runs"
+        ),
         parts.stat("Stored", html.Span(parts.waiting("Adding up sizes", lines=1), id="stored")),
     )
 
@@ -86,10 +87,12 @@ def _newest(runs: list[Run]) -> dict[str, Run]:
 
 def connect(app: Any, site: Site) -> None:
     """Fill in what takes longer than the page itself."""
-    best = parts.safely(_best)
-    app.callback(Output("best", "children"), Output("overview-then", "data"), Input("overview-go", "data"))(
-        lambda is_ready: (no_update if is_ready else best(site), 1)
-    )
+    app.callback(
+        Output("best", "children"),
+        Output("counted", "children"),
+        Output("overview-then", "data"),
+        Input("overview-go", "data"),
+    )(lambda go: (no_update, no_update, 1) if go["ready"] else (*_best(site, go["newest"]), 1))
     # The rest waits for the best: it needs the processor, and the chart a large library.
     then = Input("overview-then", "data")
     places = [Output(name, "children") for name in ("storage", "stored", "universes")]
@@ -99,38 +102,12 @@ def connect(app: Any, site: Site) -> None:
     app.callback(Output("over-time-place", "children"), then)(parts.safely(lambda _: _chart(site)))
 
 
-def _best(site: Site) -> Any:
-    metrics, columns = site.data.headline()
-    if not columns:
-        return parts.card(
-            "Best strategies", parts.empty("Nothing to rank by", "No run has a score to rank by.")
-        )
-    score, *shown = columns
-    ask = Ask(sort=((score, True),))
-    wanted = ["universe", "strategy_name", "run", *columns]
-    rows = site.views.page(metrics, ask, 0, _BEST, wanted).to_pylist()
-    finite = [
-        row[score] for row in rows if isinstance(row[score], int | float) and row[score] - row[score] == 0
-    ]
-    # A bar says how good: what is below zero has none.
-    most = max([0, *finite]) or 1
-    body = [
-        [
-            str(at + 1),
-            parts.named(
-                parts.link(row["strategy_name"], links.strategy(row["universe"], row["strategy_name"])),
-                row["universe"],
-            ),
-            parts.bar((row[score] or 0) / most if row[score] in finite else 0, fmt.number(row[score])),
-            *(fmt.number(row[name]) for name in shown),
-        ]
-        for at, row in enumerate(rows)
-    ]
-    headers = ["#", "Strategy", *(parts.metric_name(name) for name in (score, *shown))]
-    all_ = parts.link("All strategies →", links.href("/strategies", sort=f"-{score}"))
-    numbers = range(2, 3 + len(shown))
-    table = parts.table(headers, body, right=[0, *numbers], caption="The best strategies of all universes")
-    return parts.card("Best strategies", parts.left_out(metrics.damaged), table, note=all_)
+def _best(site: Site, newest: str) -> tuple[Any, Any]:
+    """Return the card of the best and how many rows they are the best of, or why there is none."""
+    try:
+        return best.card(site, newest)
+    except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
+        return parts.card("Best strategies", parts.failed(error)), fmt.NONE
 
 
 def _storage(site: Site) -> tuple[Any, Any, Any]:
@@ -269,11 +246,12 @@ def _universes(newest: dict[str, Run], runs: list[Run], own: dict[str, int] | No
         for name, run in sorted(newest.items())
     ]
     own_bytes = html.Span("Bytes", title="Without what they share: bars and code")
-    headers = ["Universe", "Strategies", "Runs", own_bytes, "Newest run"]
+    in_newest = html.Span("Strategies", title="In the newest run")
+    headers = ["Universe", in_newest, "Runs", own_bytes, "Newest run"]
     table = html.Div(parts.table(headers, rows[:500], right=[1, 2, 3], caption="Universes"), className="tall")
     return parts.card("Universes", table, note=fmt.counted(len(newest), "universe"))
 
 
-def _recent(runs: list[Run]) -> Any:
-    all_ = parts.link("All runs →", "/runs")
-    return parts.card("Recent runs", runs_page.table(runs[:8], "Recent runs"), note=all_)
+def _recent(site: Site, runs: list[Run]) -> Any:
+    all_ = parts.link("All runs →", links.href("/runs"))
+    return parts.card("Recent runs", runs_card.table(runs[:8], site.data.records(), "Recent runs"), note=all_)

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 from dash import html
 
 from archiver.base.humanize import captured
-from archiver.errors import NotFoundError
+from archiver.errors import ArchiverError, NotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Run
 from archiver.format.text import loads
+from archiver.query.selection import LEADING
 from archiver.runs.graph import reachable
 from archiver.web import code, links, parts
 from archiver.web import format as fmt
+from archiver.web.data import state_of_details
 from archiver.web.parts import Page
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 PATH = "/run"
 _VIEWS = (("", "Summary"), ("code", "Code"), ("provenance", "Provenance"), ("objects", "Objects"))
 _MOST_OBJECTS = 2_000
+_MOST_METRICS = 4
+_SIDE_BY_SIDE = 3
 _PROVENANCE = {
     "argv": "Command",
     "context": "Started as",
@@ -80,7 +84,7 @@ def _summary(site: Site, record: Record, query: links.Query) -> Any:  # noqa: AR
     files = record.code.files if record.code else ()
     figures = parts.stats(
         parts.stat("Strategies", fmt.count(record.strategies)),
-        parts.stat("With detail", fmt.count(len(record.details)), f"top {record.top_n} asked for"),
+        parts.stat("With detail", fmt.count(len(record.details)), _kept(record)),
         parts.stat("Stored", fmt.size(record.size + sum(ref.size for ref in own + list(record.tapes)))),
         parts.stat("Objects", fmt.count(len(refs) + 1)),
         parts.stat("Code files", fmt.count(len(files)), captured(record.code.how if record.code else "none")),
@@ -91,32 +95,33 @@ def _summary(site: Site, record: Record, query: links.Query) -> Any:  # noqa: AR
         ("Ranked by", parts.metric_name(record.rank_by) if record.rank_by else "nothing"),
         ("Note", record.note or fmt.NONE),
     ]
-    if record.detail_removed:
-        facts.append(("Detail removed by", record.detail_removed))
-    if record.archived:
-        facts.append(("Detail is in bundle", record.archived))
+    if record.details:
+        facts.append(("Details", state_of_details(record)))
     cards = [parts.card("Record", parts.pairs(facts))]
     if record.params:
         cards.append(parts.card("Parameters", code.text_block(_pretty(record.params), "params.json")))
+    best = parts.card(
+        "Best strategies",
+        html.Div(_details(site, record), className="tall"),
+        note=f"the {fmt.counted(len(record.details), 'strategy', 'strategies')} with detail",
+    )
+    ranges = parts.card("Metrics", _ranges(record), note="least and greatest finite value")
     return [
         figures,
         html.Div(
             [
                 html.Div(cards, className="stack"),
-                parts.card(
-                    "Best strategies",
-                    html.Div(_details(record), className="tall"),
-                    note="whose detail was kept",
-                ),
-                parts.card(
-                    "Metrics",
-                    html.Div(_ranges(record), className="tall"),
-                    note="least and greatest finite value",
-                ),
+                html.Div(best, className="span-2"),
+                html.Div(ranges, className="span-3"),
             ],
             className="grid",
         ),
     ]
+
+
+def _kept(record: Record) -> str:
+    state = state_of_details(record)
+    return f"top {record.top_n} asked for" if state in ("kept", "none") else state
 
 
 def _pretty(text: str) -> str:
@@ -125,19 +130,36 @@ def _pretty(text: str) -> str:
     return json.dumps(loads(text), indent=2, ensure_ascii=False)
 
 
-def _details(record: Record) -> Any:
+def _details(site: Site, record: Record) -> Any:
     if not record.details:
         return parts.empty("No detail", "This run kept no trades and curves.")
+    metrics, wrong = _metrics(site, record)
     rows = [
         [
             str(detail.rank),
-            parts.link(
-                detail.strategy, links.strategy(record.universe, detail.strategy, record.run), kind="line"
+            html.Div(
+                parts.link(detail.strategy, links.strategy(record.universe, detail.strategy, record.run)),
+                className="name",
             ),
+            *(fmt.shown(name, values.get(detail.strategy)) for name, values in metrics.items()),
         ]
         for detail in record.details[:500]
     ]
-    return parts.table(["Rank", "Strategy"], rows, right=[0], caption="Strategies with detail", dense=True)
+    headers = ["Rank", "Strategy", *(parts.metric_name(name, unit=False) for name in metrics)]
+    right = [0, *range(2, len(headers))]
+    table = parts.table(headers, rows, right=right, caption="Strategies with detail", dense=True)
+    return html.Div([wrong, table])
+
+
+def _metrics(site: Site, record: Record) -> tuple[dict[str, dict[str, Any]], Any]:
+    """Return what the run was ranked by and some more metrics, each by strategy; and why there are none, if so."""
+    names = [name for name in dict.fromkeys([record.rank_by or "", *LEADING]) if name in record.metrics]
+    try:
+        table = site.data.reader.metrics([record], names[:_MOST_METRICS], history=True)
+    except ArchiverError as error:
+        return {}, parts.failed(error)
+    of = table["strategy_name"].to_pylist()
+    return {name: dict(zip(of, table[name].to_pylist(), strict=True)) for name in names[:_MOST_METRICS]}, None
 
 
 def _ranges(record: Record) -> Any:
@@ -145,8 +167,21 @@ def _ranges(record: Record) -> Any:
         [parts.metric_name(name), fmt.number(least), fmt.number(greatest)]
         for name, (least, greatest) in list(record.metrics.items())[:500]
     ]
-    return parts.table(
-        ["Metric", "Least", "Greatest"], rows, right=[1, 2], caption="Ranges of metrics", dense=True
+    if not rows:
+        return parts.empty("No numbers", "No metric of this run holds finite numbers.")
+    each = -(-len(rows) // _SIDE_BY_SIDE)
+    return html.Div(
+        [
+            parts.table(
+                ["Metric", "Least", "Greatest"],
+                rows[start : start + each],
+                right=[1, 2],
+                caption="Ranges of metrics",
+                dense=True,
+            )
+            for start in range(0, len(rows), each)
+        ],
+        className="thirds",
     )
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from dash import html
 
-from archiver.format.model import Run
 from archiver.web import format as fmt
 from archiver.web import links, parts
+from archiver.web.cards import runs as runs_card
 from archiver.web.data import growth
 from archiver.web.parts import Page
 
@@ -43,7 +43,7 @@ def page(site: Site, query: links.Query) -> Page:
         chips.insert(0, parts.link(f"{universe} ×", links.href("/runs", tag=tag), kind="chip on"))
     shown = runs[start : start + _PAGE]
     body = (
-        table(shown, "Runs, newest first")
+        runs_card.table(shown, site.data.records(), "Runs, newest first")
         if shown
         else parts.empty("No runs", "None matches." if all_ else "`archiver demo` makes some.")
     )
@@ -57,31 +57,6 @@ def page(site: Site, query: links.Query) -> Page:
 
 def connect(app: Any, site: Site) -> None:
     """Nothing moves here."""
-
-
-def table(runs: list[Run], caption: str) -> Any:
-    """Show runs: when, of what and how large come first, so that a phone shows them."""
-    most = max(run.bytes for run in runs) or 1
-    noted = any(run.note for run in runs)
-    rows = [
-        [
-            parts.named(
-                parts.link(fmt.moment(run.created), links.run(run.id), title=run.id),
-                f"{fmt.age(run.created)} · {run.id[-8:]}",
-            ),
-            parts.link(
-                run.universe, links.href("/runs", universe=run.universe), kind="line", title=run.universe
-            ),
-            fmt.count(run.strategies),
-            fmt.count(run.detailed),
-            parts.bar(run.bytes / most, fmt.size(run.bytes)),
-            parts.tags(run.tags),
-            *([html.Span(run.note or "", className="muted line", title=run.note)] if noted else []),
-        ]
-        for run in runs
-    ]
-    head = ["Saved", "Universe", "Strategies", "Detailed", "Bytes", "Tags", *(["Note"] if noted else [])]
-    return parts.table(head, rows, right=[2, 3, 4], caption=caption)
 
 
 def _pager(universe: str, tag: str, start: int, total: int) -> Any:

@@ -12,10 +12,10 @@ from archiver.errors import NotFoundError
 from archiver.query.selection import LEADING
 from archiver.web import format as fmt
 from archiver.web import links, parts
-from archiver.web.data import Metrics, plain_value
-from archiver.web.pages import columns, scatter
+from archiver.web.cards import columns, scatter
+from archiver.web.data import NEWEST, Metrics, checked_newest, newest_runs, plain_value
 from archiver.web.parts import Page
-from archiver.web.rows import ask_of, numeric_columns
+from archiver.web.rows import ask_of, numeric_columns, well_filled
 
 if TYPE_CHECKING:
     from archiver.web.site import Site
@@ -30,25 +30,25 @@ def page(site: Site, query: links.Query) -> Page:
     universe = links.first(query, "universe")
     if universe and universe not in site.data.universes():
         raise NotFoundError(f"there is no universe {universe!r}: the overview shows those there are")
-    metrics = site.data.metrics(run or None)
+    newest = checked_newest(links.first(query, "newest"))
+    metrics = site.data.metrics(run or None, newest)
     names = metrics.table.column_names
     score = site.data.score(names)
     sort = links.first(query, "sort") or (f"-{score}" if score else "")
     chosen = [name for name in links.first(query, "columns").split(",") if name in names]
-    shown = (
-        chosen or [name for name in dict.fromkeys([score or "", *LEADING]) if name in names] or names[3:13]
-    )
+    shown = chosen or _usual(metrics, score)
     ask = {
         "universe": links.first(query, "universe"),
         "search": links.first(query, "search"),
         "where": links.first(query, "where"),
         "run": run,
+        "newest": newest,
         "columns": shown,
         "chosen": bool(chosen),
         "damaged": bool(metrics.damaged),
     }
     numeric = numeric_columns(metrics.table)
-    x, y = scatter.axes(query, numeric, score)
+    x, y = scatter.axes(query, well_filled(metrics.table, numeric), numeric, score)
     over = ["Run ", parts.link(fmt.short_run(run), links.run(run))] if run else None
     content = [
         parts.heading(
@@ -56,7 +56,7 @@ def page(site: Site, query: links.Query) -> Page:
             html.Span(id="strategies-status", role="status"),
             over=over,
             actions=_actions(
-                _chooser(names, shown), sorted(metrics.damaged), is_open=links.first(query, "scatter") == "1"
+                _chooser(names, shown), sorted(metrics.damaged), is_open=bool(scatter.size(query))
             ),
         ),
         _filters(site, ask),
@@ -64,7 +64,7 @@ def page(site: Site, query: links.Query) -> Page:
         html.Div(
             [
                 _grid(site, metrics, ask, sort),
-                scatter.panel(numeric, x, y, is_open=links.first(query, "scatter") == "1"),
+                scatter.panel(numeric, x, y, scatter.size(query)),
             ],
             className="strategies-body",
         ),
@@ -73,6 +73,14 @@ def page(site: Site, query: links.Query) -> Page:
         dcc.Store(id="synced"),
     ]
     return Page("Strategies", content)
+
+
+def _usual(metrics: Metrics, score: str | None) -> list[str]:
+    """Choose the columns to begin with: what most people look at first, of that what most rows have."""
+    names = metrics.table.column_names
+    usual = [name for name in dict.fromkeys([score or "", *LEADING]) if name in names]
+    filled = well_filled(metrics.table, usual)
+    return sorted(usual, key=lambda name: name not in (*filled, score)) or names[3:13]
 
 
 def connect(app: Any, site: Site) -> None:
@@ -105,6 +113,7 @@ def _connect_browser(app: Any, site: Site) -> None:
         Output("ask", "data"),
         Input("filter-search", "value"),
         Input("filter-universe", "value"),
+        Input("filter-newest", "value"),
         Input("filter-where", "value"),
         Input("chooser", "value"),
         State("ask", "data"),
@@ -140,11 +149,15 @@ def _connect_browser(app: Any, site: Site) -> None:
     scatter.connect(app, site)
 
 
+def _metrics(site: Site, ask: dict[str, Any]) -> Metrics:
+    return site.data.metrics(ask.get("run") or None, ask.get("newest") or "")
+
+
 def _rows(site: Site, request: dict[str, Any] | None, ask: dict[str, Any]) -> dict[str, Any]:
     if not request:
         return {"rowData": [], "rowCount": 0}
     try:
-        metrics = site.data.metrics(ask.get("run") or None)
+        metrics = _metrics(site, ask)
         names = metrics.table.column_names
         sort = tuple((str(key["colId"]), key["sort"] == "desc") for key in request.get("sortModel") or ())
         asked = ask_of(ask, tuple(key for key in sort if key[0] in names)[:8])
@@ -155,30 +168,39 @@ def _rows(site: Site, request: dict[str, Any] | None, ask: dict[str, Any]) -> di
         count = site.views.count(metrics, asked)
     except Exception:  # noqa: BLE001 - the line above the table says why
         return {"rowData": [], "rowCount": 0}
-    return {"rowData": [_row(row, ask.get("run")) for row in rows], "rowCount": count}
-
-
-def _row(row: dict[str, Any], run: str | None) -> dict[str, Any]:
-    choice = links.Choice(row["universe"], row["strategy_name"], row["run"])
-    values = {name: plain_value(value) for name, value in row.items()}
-    return {
-        "_id": links.choice_text(choice),
-        "_href": links.strategy(row["universe"], row["strategy_name"], row["run"] if run else None),
-        **values,
-    }
+    is_newest = not ask.get("run") and ask.get("newest") != "all"
+    records = site.data.records()
+    created = {record.run: record.created for record in records}
+    newest = newest_runs(records)
+    shown = []
+    for row in rows:
+        universe, name, run = (row[key] for key in ("universe", "strategy_name", "run"))
+        shown.append(
+            {
+                "_id": links.choice_text(links.Choice(universe, name, run)),
+                "_href": links.strategy(universe, name, None if is_newest else run),
+                "_run_href": links.run(run),
+                "_age": fmt.age(created[run]) if run in created else fmt.NONE,
+                "_older": newest.get(universe) != run,
+                **{key: plain_value(value) for key, value in row.items()},
+            }
+        )
+    return {"rowData": shown, "rowCount": count}
 
 
 def _status(site: Site, ask: dict[str, Any]) -> tuple[Any, Any]:
     try:
-        metrics = site.data.metrics(ask.get("run") or None)
+        metrics = _metrics(site, ask)
         count = site.views.count(metrics, ask_of(ask))
     except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
         return "", parts.failed(error)
     total = metrics.table.num_rows
     missing = parts.left_out(metrics.damaged)
+    # The same strategy stands there once for each run.
+    what = ("result", "results") if ask.get("newest") == "all" else ("strategy", "strategies")
     if count == total:
-        return fmt.counted(total, "strategy", "strategies"), missing
-    text = f"{count:,} of {fmt.counted(total, 'strategy', 'strategies')}"
+        return fmt.counted(total, *what), missing
+    text = f"{count:,} of {fmt.counted(total, *what)}"
     return text, missing if count or missing else parts.empty(
         "No strategy matches", "Loosen the filter, or clear the search."
     )
@@ -187,7 +209,7 @@ def _status(site: Site, ask: dict[str, Any]) -> tuple[Any, Any]:
 def _actions(chooser: Any, damaged: list[str], *, is_open: bool) -> list[Any]:
     formats = (("CSV", "csv"), ("Parquet", "parquet"), ("Arrow", "arrow"), ("JSON", "json"))
     exports = [
-        html.A(text, href="/api/metrics", id=f"export-{form}", className="menu-item", download="")
+        html.A(text, href=links.href("/api/metrics"), id=f"export-{form}", className="menu-item", download="")
         for text, form in formats
     ]
     return [
@@ -220,7 +242,7 @@ def _actions(chooser: Any, damaged: list[str], *, is_open: bool) -> list[Any]:
             *exports,
             name="export-menu",
         ),
-        html.A("Compare", href="/compare", id="compare-selected", className="button off"),
+        html.A("Compare", href=links.href("/compare"), id="compare-selected", className="button off"),
     ]
 
 
@@ -242,6 +264,13 @@ def _filters(site: Site, ask: dict[str, Any]) -> Any:
         searchable=len(universes) > 8,
         maxHeight=360,
     )
+    newest = dcc.Dropdown(
+        [{"label": text, "value": name} for name, text in NEWEST.items()],
+        ask["newest"],
+        id="filter-newest",
+        clearable=False,
+        searchable=False,
+    )
     where = dcc.Input(
         id="filter-where",
         type="text",
@@ -257,6 +286,11 @@ def _filters(site: Site, ask: dict[str, Any]) -> Any:
             html.Div(
                 [html.Label("Universe", className="label", htmlFor="filter-universe"), universe],
                 className="field",
+            ),
+            html.Div(
+                [html.Label("Rows", className="label", htmlFor="filter-newest"), newest],
+                className="field",
+                hidden=bool(ask["run"]),
             ),
             html.Label([html.Span("Filter", className="label"), where], className="field grow"),
             html.Button("Clear filters", id="filter-clear", type="button", className="button", hidden=True),
@@ -310,6 +344,7 @@ def _grid(site: Site, metrics: Metrics, ask: dict[str, Any], sort: str) -> Any:
                 "animateRows": False,
                 "enableCellTextSelection": True,
                 "tooltipShowDelay": 600,
+                "rowClassRules": {"older": "params.data ? params.data._older : false"},
             },
             className="grid-table",
             style={"height": None, "width": None},
@@ -321,10 +356,10 @@ def _grid(site: Site, metrics: Metrics, ask: dict[str, Any], sort: str) -> Any:
 def _new_columns(site: Site, ask: dict[str, Any], sort: str, now: list[dict[str, Any]]) -> Any:
     from dash import no_update
 
-    shown = {item["field"] for item in (now or ())[2:]}
+    shown = {item["field"] for item in now or ()} - set(columns.FIXED)
     # The browser itself moves columns: only others make a difference.
     if shown == set(ask.get("columns", ())):
         return no_update
-    metrics = site.data.metrics(ask.get("run") or None)
+    metrics = _metrics(site, ask)
     wanted = [name for name in ask["columns"] if name in metrics.table.column_names]
     return columns.defs(site, metrics, wanted, sort or "")

@@ -6,14 +6,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dash import dcc, html
-from dash.dependencies import Input, Output, State
+from dash.dependencies import Input, Output
 
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, NotKeptError, StorageError
 from archiver.format.model import Record
-from archiver.web import curves, figures, links, parts
+from archiver.web import figures, links, parts
 from archiver.web import format as fmt
-from archiver.web.detail import Strategy
-from archiver.web.pages import history, returns, trades
+from archiver.web.cards import equity, history, returns, trades
 from archiver.web.parts import Page
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ _HEADLINE = (
     ("n_trades",),
 )
 _MOST_HISTORY = 40
-_FEW = 8
 _ONLY_METRICS = (
     "Its curves and trades cannot be read. Its metrics are kept apart from them, and are shown below."
 )
@@ -52,7 +50,7 @@ def page(site: Site, query: links.Query) -> Page:
         _headline(found.metrics),
         html.Div(
             [
-                html.Div(_curves(found), className="span-2"),
+                html.Div(equity.card(found), className="span-2"),
                 parts.card("Metrics", html.Div(_metrics(found.metrics), className="tall")),
                 *returns.cards(found.trades.table),
                 html.Div(trades.card(found), className="span-3"),
@@ -70,13 +68,8 @@ def page(site: Site, query: links.Query) -> Page:
 
 
 def connect(app: Any, site: Site) -> None:
-    """Answer zooms, the trades table, clicks on a trade; fill in the history."""
-    app.callback(
-        Output("equity", "figure"),
-        Input("equity", "relayoutData"),
-        State("strategy-of", "data"),
-        prevent_initial_call=True,
-    )(lambda moved, of: _zoomed(site, moved, of))
+    """Let the cards answer; fill in the history."""
+    equity.connect(app, site)
     app.callback(Output("history", "children"), Input("strategy-of", "data"))(
         parts.safely(lambda of: _history(site, of))
     )
@@ -143,92 +136,6 @@ def _metrics(metrics: dict[str, Any]) -> Any:
         for name, value in list(metrics.items())[:400]
     ]
     return parts.table(["Metric", "Value"], rows, right=[1], caption="All metrics", dense=True)
-
-
-def _curves(found: Strategy) -> Any:
-    if not len(found.equity) and not len(found.drawdown):
-        return parts.card("Equity", parts.empty("No curve", "This strategy was saved without curves."))
-    note = fmt.counted(len(found.equity), "point")
-    if len(found.equity) > curves.MOST_POINTS:
-        note += ", thinned to the extremes; zoom in for more"
-    if not len(found.drawdown):
-        note += "; drawdown worked out from equity"
-    chart = figures.graph("equity", _curve_figure(found), "Equity and drawdown", height=420)
-    return parts.card("Equity and drawdown", chart, note=note)
-
-
-def _positions(found: Strategy) -> str:
-    """Tell what a curve runs over: trades where it has one value for each, else the days that the metrics name."""
-    count = found.trades.table.num_rows
-    if count and len(found.equity) - count in (0, 1):
-        return "Trade"
-    start, end = (curves.when(found.metrics.get(name)) for name in ("start", "end"))
-    return f"Points from {start:%Y-%m-%d} to {end:%Y-%m-%d}" if start and end else "Points, first to last"
-
-
-def _curve_figure(found: Strategy, start: int = 0, end: int | None = None) -> figures.Figure:
-    drawdown = found.drawdown if len(found.drawdown) else curves.below_peak(found.equity)
-    x, y = curves.thin(found.equity, start, end)
-    dx, dy = curves.thin(drawdown, start, end)
-    # Drawdowns hang from the top, whichever sign they were saved with.
-    down = [-abs(value) for value in dy.tolist()]
-    unit = curves.drawdown_unit(found.equity, drawdown)
-    written = {"%": "%{y:.2f} %", "share": "%{y:.2%}"}.get(unit, "%{y:,.4~g}")
-    axis: figures.Figure = {"%": {"ticksuffix": " %"}, "share": {"tickformat": ".0%"}}.get(unit, {})
-    if not any(down):
-        axis = {"range": [-1, 0]}
-    longest = max(len(found.equity), len(drawdown))
-    # Few points would get a line between them, named as one of them again.
-    steps: figures.Figure = {"dtick": 1} if longest <= _FEW else {"nticks": 7}
-    traces = [
-        figures.line(x.tolist(), y.tolist(), "Equity", hovertemplate="%{y:,.2f}<extra>Equity</extra>"),
-        figures.line(
-            dx.tolist(),
-            down,
-            "Drawdown",
-            figures.BAD,
-            yaxis="y2",
-            fill="tozeroy",
-            fillcolor="rgba(224,82,106,0.18)",
-            hovertemplate=f"{written}<extra>Drawdown</extra>",
-        ),
-    ]
-    return figures.figure(
-        traces,
-        x=_positions(found),
-        hovermode="x unified",
-        uirevision="curve",
-        xaxis={"anchor": "y2", "showgrid": False, "tickformat": ",d", **steps},
-        yaxis={"domain": [0.34, 1], "visible": bool(len(y)), "title": {"text": "Equity", "standoff": 8}},
-        yaxis2={
-            "domain": [0, 0.28 if len(y) else 1],
-            "title": {"text": "Drawdown", "standoff": 8},
-            "automargin": True,
-            "zeroline": False,
-            "nticks": 4,
-            **axis,
-        },
-    )
-
-
-def _zoomed(site: Site, moved: dict[str, Any] | None, of: dict[str, str]) -> Any:
-    """Thin the visible part anew, so that zooming in shows every point."""
-    from dash import no_update
-
-    try:
-        found = site.details.find(of["name"], of["universe"], of["run"])
-    except ArchiverError:
-        return no_update
-    if max(len(found.equity), len(found.drawdown)) <= curves.MOST_POINTS or not moved:
-        return no_update
-    if moved.get("xaxis.autorange"):
-        return _curve_figure(found)
-    try:
-        start, end = float(moved["xaxis.range[0]"]), float(moved["xaxis.range[1]"])
-        start, end = int(max(0.0, start)), int(min(end, 1e12)) + 2
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return no_update
-    return _curve_figure(found, start, end)
 
 
 def _history(site: Site, of: dict[str, str]) -> Any:

@@ -12,13 +12,21 @@ from archiver.errors import ConfigError
 from archiver.query.expression import known_column
 from archiver.web import figures, links, parts
 from archiver.web import format as fmt
-from archiver.web.pages import columns
+from archiver.web.cards import columns
 from archiver.web.rows import Cloud, ask_of, cloud
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from archiver.web.site import Site
+
+_BEST = 25
+_RING = {
+    "size": 9,
+    "color": figures.COLORS[1],
+    "opacity": 0.9,
+    "line": {"width": 1.5, "color": figures.ACCENT},
+}
 
 
 def connect(app: Any, site: Site) -> None:
@@ -49,7 +57,9 @@ def connect(app: Any, site: Site) -> None:
         Output("scatter-open", "data"),
         Output("scatter", "className"),
         Output("scatter-toggle", "aria-pressed"),
+        Output("scatter-size", "children"),
         Input("scatter-toggle", "n_clicks"),
+        Input("scatter-size", "n_clicks"),
         State("scatter-open", "data"),
         prevent_initial_call=True,
     )
@@ -69,10 +79,18 @@ def connect(app: Any, site: Site) -> None:
     )
 
 
-def axes(query: links.Query, numeric: list[str], score: str | None) -> tuple[str | None, str | None]:
-    """Return the two metrics to draw: those of the URL, else usual ones."""
+def size(query: links.Query) -> str:
+    """Return how the plot stands on the page: "" for not at all, "1" beside the table, "large"."""
+    asked = links.first(query, "scatter")
+    return asked if asked in ("1", "large") else ""
+
+
+def axes(
+    query: links.Query, filled: list[str], numeric: list[str], score: str | None
+) -> tuple[str | None, str | None]:
+    """Return the two metrics to draw, of the numeric ones: those of the URL, else usual ones that most rows have."""
     usual = [
-        name for name in ("max_drawdown", "max_drawdown_pct", "n_trades", "total_return") if name in numeric
+        name for name in ("max_drawdown", "max_drawdown_pct", "n_trades", "total_return") if name in filled
     ]
     x = links.first(query, "x") or next(iter([*usual, *numeric]), None)
     y = links.first(query, "y") or next(
@@ -81,7 +99,7 @@ def axes(query: links.Query, numeric: list[str], score: str | None) -> tuple[str
     return (x if x in numeric else None), (y if y in numeric else None)
 
 
-def panel(numeric: list[str], x: str | None, y: str | None, *, is_open: bool) -> Any:
+def panel(numeric: list[str], x: str | None, y: str | None, size: str) -> Any:
     """Show the plot and what it is of, or nothing while it is shut."""
     options = [{"label": fmt.title(name), "value": name} for name in numeric]
 
@@ -96,7 +114,19 @@ def panel(numeric: list[str], x: str | None, y: str | None, *, is_open: bool) ->
 
     return html.Section(
         [
-            html.Div([choice("cloud-y", "Up", y), choice("cloud-x", "Across", x)], className="axes"),
+            html.Div(
+                [
+                    choice("cloud-y", "Up", y),
+                    choice("cloud-x", "Across", x),
+                    html.Button(
+                        "Beside the table" if size == "large" else "Larger",
+                        id="scatter-size",
+                        type="button",
+                        className="button",
+                    ),
+                ],
+                className="axes",
+            ),
             html.Div(id="cloud-place"),
             html.Div(id="cloud-note", className="note"),
             html.Button(
@@ -104,10 +134,10 @@ def panel(numeric: list[str], x: str | None, y: str | None, *, is_open: bool) ->
             ),
             dcc.Store(id="cloud-ask"),
             dcc.Store(id="cloud-range"),
-            dcc.Store(id="scatter-open", data=is_open),
+            dcc.Store(id="scatter-open", data=size),
         ],
         id="scatter",
-        className="card scatter" + ("" if is_open else " shut"),
+        className=f"card scatter {size or 'shut'}",
         **{"aria-label": "Scatter plot"},
     )
 
@@ -117,7 +147,7 @@ def _graph(drawn: figures.Figure) -> Any:
         "cloud",
         drawn,
         "Two metrics against each other",
-        height=430,
+        height=None,
         config={
             "displayModeBar": True,
             "modeBarButtons": [["zoom2d", "pan2d", "select2d"], ["zoomIn2d", "zoomOut2d", "resetScale2d"]],
@@ -133,21 +163,27 @@ def _cloud(
     if not x or not y:
         return None, "Two columns of numbers are needed."
     try:
-        metrics = site.data.metrics(ask.get("run") or None)
+        metrics = site.data.metrics(ask.get("run") or None, ask.get("newest") or "")
         for name in (x, y):
             known_column(name, metrics.table.column_names)
         wanted = list(dict.fromkeys(["universe", "strategy_name", "run", x, y]))
-        table = site.views.rows(metrics, ask_of(ask), wanted).read()
-        drawn = cloud(table, x, y, within=_four(within))
+        score = site.data.score(metrics.table.column_names)
+        order = ((score, True),) if score else ()
+        table = site.views.rows(metrics, ask_of(ask, order), wanted).read()
+        drawn = cloud(table, x, y, best=_BEST if score else 0, within=_four(within))
     except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
         # What is wrong with the filter stands above the table.
         return None, None if isinstance(error, ConfigError) else parts.failed(error)
     if not drawn.rows and not drawn.outside:
         return None, "No strategy that matches has a finite number for both: choose other metrics."
     box = _four(ask.get("box"))
-    traces = [_points(drawn.points, x, y, of_one_run=bool(ask.get("run")))]
-    if drawn.rows > drawn.points.num_rows:
+    keeps_run = bool(ask.get("run")) or ask.get("newest") == "all"
+    looks = {"size": 5, "color": figures.ACCENT, "opacity": 0.55, "line": {"width": 0}}
+    traces = [_points(drawn.points, x, y, looks, keeps_run=keeps_run)]
+    if drawn.rows > drawn.points.num_rows + drawn.best.num_rows:
         traces.insert(0, _density(drawn))
+    if score and drawn.best.num_rows:
+        traces.append(_points(drawn.best, x, y, _RING, keeps_run=keeps_run, ranked=f"by {fmt.title(score)}"))
     shown = figures.figure(
         traces,
         x=columns.heading(x),
@@ -158,15 +194,20 @@ def _cloud(
         selectionrevision=str(box),
         selectdirection="any",
     )
-    return _graph(shown), _note(drawn, has_box=box is not None)
+    return _graph(shown), _note(drawn, score, has_box=box is not None)
 
 
-def _points(points: pa.Table, x: str, y: str, *, of_one_run: bool) -> figures.Figure:
+def _points(
+    points: pa.Table, x: str, y: str, looks: figures.Figure, *, keeps_run: bool, ranked: str = ""
+) -> figures.Figure:
+    keys = (points[key].to_pylist() for key in ("universe", "strategy_name", "run"))
     ids = [
-        [links.strategy(universe, name, run if of_one_run else None), name, universe]
-        for universe, name, run in zip(
-            *(points[key].to_pylist() for key in ("universe", "strategy_name", "run")), strict=True
-        )
+        [
+            links.strategy(universe, name, run if keeps_run else None),
+            name,
+            universe + (f" · number {at} {ranked}" if ranked else ""),
+        ]
+        for at, (universe, name, run) in enumerate(zip(*keys, strict=True), 1)
     ]
     return {
         "type": "scatter",
@@ -174,19 +215,21 @@ def _points(points: pa.Table, x: str, y: str, *, of_one_run: bool) -> figures.Fi
         "x": points[x].to_pylist() if ids else [],
         "y": points[y].to_pylist() if ids else [],
         "customdata": ids,
-        "marker": {"size": 5, "color": figures.ACCENT, "opacity": 0.55, "line": {"width": 0}},
+        "marker": looks,
         "hovertemplate": "%{customdata[1]}<br>%{customdata[2]}<br>"
         f"{fmt.title(x)} %{{x:.4~g}}<br>{fmt.title(y)} %{{y:.4~g}}<extra></extra>",
     }
 
 
-def _note(drawn: Cloud, *, has_box: bool) -> str:
-    count = drawn.points.num_rows
+def _note(drawn: Cloud, score: str | None, *, has_box: bool) -> str:
+    count, best = drawn.points.num_rows, drawn.best.num_rows
     note = f"{fmt.counted(drawn.rows, 'strategy', 'strategies')} with both"
     if drawn.outside:
         note += f", {drawn.outside:,} outside the axes"
-    if drawn.rows > count:
+    if drawn.rows > count + best:
         note += f"; the shading has all, points are the {count:,} farthest from others"
+    if score and best:
+        note += f"; ringed: the best {best} by {fmt.title(score)}"
     if has_box:
         return f"{note}. The box is part of the filter; drag another one to change it."
     return f"{note}. Drag a box to filter by it; click a point to open it."

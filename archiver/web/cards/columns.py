@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
     from archiver.web.site import Site
 
+FIXED = ("strategy_name", "universe", "run")
+"""The columns that every table has, before those of metrics."""
 MOST = 60
 """A table never has more columns of metrics."""
 
 
 def defs(site: Site, metrics: Metrics, columns: list[str], sort: str) -> list[dict[str, Any]]:
-    """Define the name, the universe and some columns, sorted as the text says."""
+    """Define the name, the universe, the run and some columns, sorted as the text says."""
     order = {name: (at, "desc" if down else "asc") for at, (name, down) in enumerate(parse_sort(sort))}
     universe = max(map(len, site.data.universes()), default=0)
     defs: list[dict[str, Any]] = [
@@ -38,6 +40,14 @@ def defs(site: Site, metrics: Metrics, columns: list[str], sort: str) -> list[di
             "initialWidth": _width(universe, 7.7, 100, 210),
             "cellClass": "muted",
             "tooltipField": "universe",
+        },
+        {
+            "field": "run",
+            "headerName": "Run",
+            "initialWidth": 124,
+            "cellRenderer": "RunLink",
+            "tooltipField": "run",
+            "sortingOrder": ["desc", "asc", None],
         },
     ]
     defs += [_column_def(site, metrics, name) for name in columns[:MOST]]

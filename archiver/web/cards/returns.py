@@ -21,14 +21,17 @@ def cards(trades: pa.Table) -> list[Any]:
     summed = curves.returns(trades)
     if summed is None:
         return []
-    unit = fmt.unit(summed.column)
+    made = fmt.title(summed.column)
+    unit = f" ({own})" if (own := fmt.unit(summed.column)) else ""
     note = f"mean {fmt.shown(summed.column, summed.mean)}, median {fmt.shown(summed.column, summed.median)}"
-    chart = figures.graph("distribution", _distribution(summed), "Distribution of returns", height=240)
-    distribution = html.Div(parts.card("Distribution of returns", chart, note=note))
+    title = f"{made} of each trade{unit}"
+    chart = figures.graph("distribution", _distribution(summed), title, height=240)
+    distribution = html.Div(parts.card(title, chart, note=note))
     if not summed.months:
         return [distribution]
-    note = fmt.title(summed.column) + (f" by month, {unit}" if unit else " by month")
-    return [distribution, html.Div(parts.card("Calendar", _calendar(summed), note=note), className="span-2")]
+    title = f"{made} by month{unit}"
+    calendar = parts.card(title, _calendar(summed, title), note="each trade in the month in which it ended")
+    return [distribution, html.Div(calendar, className="span-2")]
 
 
 def _distribution(summed: curves.Returns) -> figures.Figure:
@@ -73,7 +76,7 @@ def _distribution(summed: curves.Returns) -> figures.Figure:
     )
 
 
-def _calendar(summed: curves.Returns) -> Any:
+def _calendar(summed: curves.Returns, title: str) -> Any:
     amounts = [abs(value) for year in summed.months.values() for value in year if value is not None]
     most = max(amounts, default=1) or 1
 
@@ -105,13 +108,13 @@ def _calendar(summed: curves.Returns) -> Any:
         )
     return html.Div(
         html.Table(
-            [html.Caption("Returns by month", className="unseen"), head, html.Tbody(rows)],
+            [html.Caption(title, className="unseen"), head, html.Tbody(rows)],
             className="calendar",
         ),
         className="scroll",
         tabIndex="0",
         role="region",
-        **{"aria-label": "Returns by month"},
+        **{"aria-label": title},
     )
 
 

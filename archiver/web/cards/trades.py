@@ -12,9 +12,9 @@ from archiver.query.selection import OF_TRADES, Ask
 from archiver.web import figures, parts
 from archiver.web import format as fmt
 from archiver.web.bars import trade_figure
+from archiver.web.cards.columns import is_counted
 from archiver.web.data import Metrics, plain_value
 from archiver.web.detail import Strategy, cut_around
-from archiver.web.pages.columns import is_counted
 from archiver.web.rows import is_number
 
 if TYPE_CHECKING:

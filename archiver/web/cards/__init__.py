@@ -1,0 +1,1 @@
+"""What pages are put together from, one subject a file: a card knows no page."""
