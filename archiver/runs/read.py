@@ -26,6 +26,7 @@ from archiver.format.model import Detail, Record, Ref
 from archiver.format.parquet import ParquetObject
 from archiver.format.rows import free_name
 from archiver.format.tapes import Tape, cut_windows, decode_tape
+from archiver.runs.ranking import rank_order
 from archiver.store import Store
 
 if TYPE_CHECKING:
@@ -269,15 +270,18 @@ class Reader:
     def _rank(self, record: Record, strategy: str) -> tuple[float, str]:
         if record.rank_by is None:
             return math.inf, f"it was not ranked, and the run kept the top {record.top_n}"
-        table = self.metrics([record], [record.rank_by], history=True)
+        metric, greatest = rank_order(record.rank_by)
+        table = self.metrics([record], [metric], history=True)
         own = table["strategy_name"].to_pylist().index(strategy)
-        scores = table[record.rank_by].to_pylist()
+        scores = table[metric].to_pylist()
         score = scores[own]
         if score is None or score != score:
             better = sum(1 for other in scores if other is not None and other == other)
             better += sum(1 for other in scores[:own] if other is None or other != other)
         else:
-            better = sum(1 for other in scores if other is not None and other > score)
+            better = sum(
+                1 for other in scores if other is not None and (other > score if greatest else other < score)
+            )
             better += scores[:own].count(score)
         of = f"of {record.strategies} by {record.rank_by}"
         return better + 1, f"it ranks {better + 1} {of}, and the run's top_n is {record.top_n}"

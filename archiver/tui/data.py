@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, NotKeptError, StorageError
 from archiver.format.model import Record, Run
-from archiver.query.selection import score_of
+from archiver.query.selection import greatest_first, score_of
 from archiver.query.tree import Folder, Index, Preview, folder, index_of, preview
 from archiver.runs.graph import reachable
+from archiver.runs.ranking import rank_order
 from archiver.runs.read import Reader, records_of
 from archiver.runs.records import run_of
 
@@ -51,6 +52,7 @@ class Strategies:
 
     table: pa.Table
     metric: str | None
+    greatest_first: bool
     kept: frozenset[tuple[str, str]]
 
 
@@ -109,7 +111,8 @@ class Source:
         records = self._records(scope)
         table = self._reader.metrics(records, None, history=scope.run is not None)
         metric = score_of(records, table.column_names)
-        return Strategies(table, metric, frozenset(self._reader.detailed(records)))
+        greatest = metric is None or greatest_first(records, metric)
+        return Strategies(table, metric, greatest, frozenset(self._reader.detailed(records)))
 
     def strategy(self, name: str, universe: str, run: str) -> Strategy:
         """Return one strategy of a run, with its detail where it was kept and can be read."""
@@ -172,7 +175,8 @@ def explain(error: Exception) -> str:
 
 def _universe(name: str, records: Sequence[Record]) -> Universe:
     newest = records[0]
-    span = newest.metrics.get(newest.rank_by or "")
+    metric, greatest = rank_order(newest.rank_by or "")
+    span = newest.metrics.get(metric)
     # What several runs share is there once.
     held = {ref.key: ref.size for record in records for ref in reachable(record, code=False)}
     return Universe(
@@ -182,7 +186,7 @@ def _universe(name: str, records: Sequence[Record]) -> Universe:
         sum(held.values()) + sum(record.size for record in records),
         newest.created,
         newest.rank_by,
-        None if span is None else span[1],
+        None if span is None else span[greatest],
     )
 
 

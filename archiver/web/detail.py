@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from archiver.base.humanize import curve_values
 from archiver.errors import NotFoundError
 from archiver.format.detail import decode_detail
 from archiver.format.model import Detail, Record
@@ -30,6 +31,8 @@ class Strategy:
     equity: Any
     drawdown: Any
     trades: Metrics
+    not_drawn: list[str]
+    """Curves that were kept and are no lists of numbers."""
 
     @property
     def name(self) -> str:
@@ -121,9 +124,14 @@ class Details:
             record,
             detail,
             found["metrics"],
-            floats(found["equity_curve"]),
-            floats(found["drawdown_curve"]),
+            floats(curve_values(found["equity_curve"])),
+            floats(curve_values(found["drawdown_curve"])),
             Metrics(f"{record.run}/{record.size}/{detail.strategy}", trades),
+            [
+                name
+                for name in ("equity_curve", "drawdown_curve")
+                if found[name] and curve_values(found[name]) is None
+            ],
         )
 
 

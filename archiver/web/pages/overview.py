@@ -106,7 +106,8 @@ def _best(site: Site) -> Any:
             "Best strategies", parts.empty("Nothing to rank by", "No run has a score to rank by.")
         )
     score, *shown = columns
-    ask = Ask(sort=((score, True),))
+    greatest = site.data.greatest_first(score)
+    ask = Ask(sort=((score, greatest),))
     wanted = ["universe", "strategy_name", "run", *columns]
     rows = site.views.page(metrics, ask, 0, _BEST, wanted).to_pylist()
     finite = [
@@ -127,7 +128,7 @@ def _best(site: Site) -> Any:
         for at, row in enumerate(rows)
     ]
     headers = ["#", "Strategy", *(parts.metric_name(name) for name in (score, *shown))]
-    all_ = parts.link("All strategies →", links.href("/strategies", sort=f"-{score}"))
+    all_ = parts.link("All strategies →", links.href("/strategies", sort=f"-{score}" if greatest else score))
     numbers = range(2, 3 + len(shown))
     table = parts.table(headers, body, right=[0, *numbers], caption="The best strategies of all universes")
     return parts.card("Best strategies", parts.left_out(metrics.damaged), table, note=all_)

@@ -33,7 +33,8 @@ def page(site: Site, query: links.Query) -> Page:
     metrics = site.data.metrics(run or None)
     names = metrics.table.column_names
     score = site.data.score(names)
-    sort = links.first(query, "sort") or (f"-{score}" if score else "")
+    best_first = f"-{score}" if score and site.data.greatest_first(score) else score or ""
+    sort = links.first(query, "sort") or best_first
     chosen = [name for name in links.first(query, "columns").split(",") if name in names]
     shown = (
         chosen or [name for name in dict.fromkeys([score or "", *LEADING]) if name in names] or names[3:13]

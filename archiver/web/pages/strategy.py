@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dash import dcc, html
 from dash.dependencies import Input, Output, State
 
+from archiver.base.humanize import NOT_DRAWN
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, NotKeptError, StorageError
 from archiver.format.model import Record
 from archiver.web import curves, figures, links, parts
@@ -146,11 +147,16 @@ def _metrics(metrics: dict[str, Any]) -> Any:
 
 
 def _curves(found: Strategy) -> Any:
+    unknown = f"{' and '.join(found.not_drawn)}: {NOT_DRAWN}." if found.not_drawn else ""
+    if unknown and not len(found.equity):
+        return parts.card("Equity", parts.empty("No curve to draw", unknown))
     if not len(found.equity) and not len(found.drawdown):
         return parts.card("Equity", parts.empty("No curve", "This strategy was saved without curves."))
     note = fmt.counted(len(found.equity), "point")
     if len(found.equity) > curves.MOST_POINTS:
         note += ", thinned to the extremes; zoom in for more"
+    if unknown:
+        note += f"; {unknown}"
     if not len(found.drawdown):
         note += "; drawdown worked out from equity"
     chart = figures.graph("equity", _curve_figure(found), "Equity and drawdown", height=420)
