@@ -21,7 +21,7 @@ from archiver.format.model import Run
 from archiver.interop.importing.old import OldResults, old_results
 from archiver.runs.details import of_strategy
 from archiver.runs.newest import without_detail
-from archiver.runs.ranking import RANK_BY, results_of
+from archiver.runs.ranking import known_metrics, results_of
 from archiver.runs.read import Reader
 
 if TYPE_CHECKING:
@@ -236,7 +236,8 @@ def _best_first(results: Any) -> Iterable[Any]:
     """Return a list of results in order of their rank, in which they used to be kept; anything else as it comes."""
     if not isinstance(results, list) or not all(isinstance(result, Mapping) for result in results):
         return results_of(results)
-    by = next((name for name in RANK_BY if any(_is_number(result.get(name)) for result in results)), None)
+    names = known_metrics({name: None for result in results for name in result})
+    by = next((name for name in names if any(_is_number(result.get(name)) for result in results)), None)
     if by is None:
         return results
     return sorted(

@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from functools import partial
+from hashlib import sha256
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -154,3 +157,55 @@ def test_trades_show_the_bars_around_them(stats: pd.Series) -> None:
         assert {type(value) for value in window["volume"]} == {int}
     with pytest.raises(ConfigError, match="bars is -1"):
         from_backtesting(stats, bars=-1)
+
+
+def average(values: Any) -> Any:
+    return values
+
+
+class Lookup:
+    pass
+
+
+class Parametrised(Strategy):
+    weights: Any = None
+    series: Any = None
+    maker: Any = None
+    part: Any = None
+    shape: Any = None
+    lookup: Any = None
+
+    def init(self) -> None: ...
+
+    def next(self) -> None: ...
+
+
+def test_parameters_of_any_kind_give_a_name_that_is_the_same_in_every_process() -> None:
+    stats = run(
+        Parametrised,
+        weights=np.array([0.5, 0.25]),
+        series=pd.Series(range(100)),
+        maker=average,
+        part=partial(average, 30),
+        shape=Lookup,
+        lookup=Lookup(),
+    )
+    result = from_backtesting(stats)
+    digest = sha256(json.dumps(list(range(100)), separators=(",", ":")).encode()).hexdigest()[:8]
+    part = sha256(b"functools.partial(<function average>, 30)").hexdigest()[:8]
+    assert result["strategy_name"] == (
+        f"Parametrised_weights=[0.5,0.25]_series={digest}_maker=average_part={part}_shape=Lookup"
+        "_lookup=<tests.test_backtesting.Lookup object>"
+    )
+    assert result["param_weights"] == [0.5, 0.25]
+    assert result["param_series"] == list(range(100))
+    assert result["param_maker"] == "tests.test_backtesting.average"
+    assert result["param_part"] == "functools.partial(<function average>, 30)"
+    assert "0x" not in json.dumps(result)
+
+
+def test_an_index_of_a_parameter_is_not_lost_without_a_word() -> None:
+    days = pd.Series([1.0], index=pd.DatetimeIndex(["2025-01-01"]))
+    with pytest.warns(UserWarning, match=r"an index is not kept: param_series \(DatetimeIndex\)") as told:
+        from_backtesting(run(Parametrised, series=days))
+    assert told[0].filename == __file__

@@ -56,7 +56,12 @@ def test_ages_are_short(seconds: float, text: str) -> None:
         (12345.678, "12,345.7"),
         (1404, "1,404"),
         (1e-7, "1e-07"),
-        (2**70, "1.181e+21"),
+        (2**70, "1180591620717411303424"),
+        (9007199254740993, "9007199254740993"),
+        (-(2**63), "-9223372036854775808"),
+        (10**15 - 1, "999,999,999,999,999"),
+        (10**50, "1.000e+50"),
+        (9007199254740992.0, "9.01e+15"),
         (["a", NAN], '["a",null]'),
         ("two\nlines\x1b[31m", "two\\nlines\\x1b[31m"),
         ("größe 📈", "größe 📈"),
@@ -93,6 +98,15 @@ def test_sparkline_takes_any_curve(curve: list[float], width: int) -> None:
 def test_numbers_of_a_curve_are_those_that_can_be_drawn() -> None:
     assert humanize.numbers([1, NAN, 2.5, INF, None, "3", 10**400, -0.0]) == [1, 2.5, -0.0]
     assert humanize.numbers({"equity": [1.0]}) == []
+    assert humanize.numbers([1.0, True]) == [1.0]
+
+
+@pytest.mark.parametrize(
+    "curve", [None, "1.5", {"equity": [1.0]}, [[1, 2.0]], [1.0, [2, 3.0]], [{"equity": 1.0}]]
+)
+def test_what_is_no_list_of_single_values_is_no_curve(curve: object) -> None:
+    assert humanize.curve_values(curve) is None
+    assert humanize.numbers(curve) == []
 
 
 def test_json_takes_what_plain_json_lacks() -> None:

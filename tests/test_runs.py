@@ -249,8 +249,8 @@ BAD: dict[str, tuple[Any, dict[str, Any]]] = {
     "top_n below 0": ([{"strategy_name": "s"}], {"top_n": -1}),
     "top_n no number": ([{"strategy_name": "s"}], {"top_n": "5"}),
     "a rank metric nobody has": ([{"strategy_name": "s", "sharpe": 1.0}], {"rank_by": "sharp"}),
-    "a metric that cannot be kept": ([{"strategy_name": "s", "x": {1, 2}}], {}),
-    "a trade that cannot be kept": ([{"strategy_name": "s", "trades": [{"x": b"1"}]}], {}),
+    "a metric that cannot be kept": ([{"strategy_name": "s", "x": object()}], {}),
+    "a trade that cannot be kept": ([{"strategy_name": "s", "trades": [{"x": object()}]}], {}),
     "a key that is no text": ([{"strategy_name": "s", 3: 1}], {}),
     "params that cannot be kept": ([{"strategy_name": "s"}], {"params": {"x": object()}}),
     "a universe's rank metric that is no text": ([{"strategy_name": "s"}], {"rank_by": 5}),
@@ -279,3 +279,99 @@ def test_an_error_in_the_callers_generator_goes_through_and_writes_nothing(archi
     with pytest.raises(KeyError, match="mine"):
         archive.save_universe_results("u", stream(), code="none")
     assert not Path(archive.store.url.removeprefix("file://")).exists()
+
+
+@pytest.mark.parametrize("error", [KeyError("mine"), KeyboardInterrupt()])
+def test_what_ends_a_generator_says_how_many_results_are_lost(archive: Archive, error: BaseException) -> None:
+    def stream() -> Iterator[dict[str, Any]]:
+        yield from ({"strategy_name": f"s{at}"} for at in range(900))
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        archive.save_universe_results("u", stream(), code="none")
+    assert caught.value is error
+    assert error.__notes__ == ["900 results came before this; no run was written, none of them is kept"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"p": object()}, r"trades\[382\]\.p is a object: "),
+        ({"p": [1, {"x": object()}]}, r"trades\[382\]\.p\[1\]\.x is a object: "),
+        ({3: 1}, r"trades\[382\] has the key 3: "),
+        ({"p": 10**5000}, r"trades: a number is too long"),
+    ],
+)
+def test_an_error_names_universe_strategy_and_place(archive: Archive, wrong: Any, said: str) -> None:
+    results = [
+        {"strategy_name": "a", "sharpe": 1.0, "trades": [{"p": 1.0}] * 380},
+        {"strategy_name": "b", "sharpe": 2.0, "trades": [{"p": 1.0}] * 382 + [wrong]},
+    ]
+    with pytest.raises(archiver.ConfigError, match=f"^universe 'eurusd': strategy 'b': {said}"):
+        archive.save_universe_results("eurusd", results, code="none")
+
+
+@pytest.mark.parametrize("count", [3, 20, 9_000])
+def test_an_error_in_a_metric_names_strategy_and_metric(archive: Archive, count: int) -> None:
+    results = [{"strategy_name": f"s{at}", "x": object() if at == count - 2 else 1.0} for at in range(count)]
+    with pytest.raises(
+        archiver.ConfigError, match=rf"^universe 'u': strategy 's{count - 2}': x is a object: "
+    ):
+        archive.save_universe_results("u", results, code="none")
+
+
+def test_values_without_a_place_are_converted_by_default(archive: Archive) -> None:
+    class Money:
+        def __init__(self, cents: int) -> None:
+            self.cents = cents
+
+    results = [
+        {"strategy_name": f"s{at}", "sharpe": Money(at), "trades": [{"p": Money(at)}]} for at in range(3)
+    ]
+    archive.save_universe_results("u", results, 1, code="none", default=lambda money: money.cents)
+    assert archive.detailed_strategies() == [("u", "s2")]
+    found = archive.load_strategy("s2")
+    assert found["metrics"] == {"sharpe": 2}
+    assert found["trades"] == [{"p": 2}]
+
+
+def test_an_index_that_is_not_kept_is_told_once_with_its_place(archive: Archive) -> None:
+    days = pd.date_range("2025-01-01", periods=3, name="Date")
+    results = [
+        {
+            "strategy_name": f"s{at}",
+            "sharpe": 1.0,
+            "equity_curve": pd.Series([1.0, 2.0, 3.0], index=days),
+            "trades": pd.DataFrame({"p": [1.0, 2.0, 3.0]}, index=days),
+        }
+        for at in range(3)
+    ]
+    said = (
+        r"universe 'u': an index is not kept: strategy 's0': equity_curve \(DatetimeIndex Date\) and 2 more"
+    )
+    with pytest.warns(UserWarning, match=said) as told:
+        archive.save_universe_results("u", results, code="none")
+    assert [Path(one.filename).name for one in told] == [Path(__file__).name]
+    found = archive.load_strategy("s1")
+    assert found["equity_curve"] == [1.0, 2.0, 3.0]
+    assert found["trades"][0] == {"Date": "2025-01-01T00:00:00", "p": 1.0}
+
+
+def test_results_and_what_they_hold_are_not_changed(archive: Archive) -> None:
+    class Growing(dict[str, Any]):
+        def __missing__(self, key: str) -> Any:
+            value = self[key] = Growing()
+            return value
+
+        def __getattr__(self, name: str) -> Any:
+            return self[name]
+
+    def made() -> Any:
+        inner = Growing(total=Growing(open=1), won=Growing())
+        detail = {"strategy_name": "s", "trades": inner, "equity_curve": Growing(), "analysis": inner}
+        return Growing({**detail, "trades_detailed": [Growing(p=Growing())]})
+
+    result = made()
+    archive.save_universe_results("u", [result], code="none", params=Growing(a=Growing()))
+    assert result == made()
+    assert archive.load_strategy("s")["metrics"]["analysis"] == {"total": {"open": 1}, "won": {}}

@@ -227,3 +227,61 @@ def test_code_is_shown_where_its_environment_is_gone(store: Store) -> None:
     assert "+print('y')" in code.diff(again)
     with pytest.raises(IntegrityError, match="is gone"):
         code.diff(other)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            ".git/hooks/post-checkout",
+            ".GIT/config",
+            "sub/.Git/hooks/x",
+            ".git",
+            "a/.git",
+            ".git /config",
+            ".git./x",
+        ),
+        *(
+            "git~1/hooks/x",
+            "GIT~1",
+            ".git::$INDEX_ALLOCATION/x",
+            ".git:x",
+            ".g\u200cit/config",
+            "\ufeff.git/x",
+        ),
+        *("a\\.git\\hooks\\x", ".git ./hooks/x", ".git\\config"),
+    ],
+)
+def test_restore_never_writes_into_a_repository(store: Store, tmp_path: Path, name: str) -> None:
+    code = keep(store, {"good.py": b"", name: b"evil"})
+    with pytest.raises(
+        IntegrityError, match="which git would take for its own and run: nothing was restored"
+    ):
+        code.restore(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "name", [".gitignore", ".github/ci.yml", "a.git", "git/x", "legit~1.py", ".gitattributes"]
+)
+def test_restore_writes_what_is_only_called_alike(store: Store, tmp_path: Path, name: str) -> None:
+    keep(store, {name: b"x"}).restore(tmp_path / "out")
+    assert (tmp_path / "out" / name).read_bytes() == b"x"
+
+
+def test_restore_makes_no_repository_without_that_name(store: Store, tmp_path: Path) -> None:
+    code = keep(
+        store,
+        {"in/HEAD": b"ref: refs/heads/x", "in/objects/a": b"", "in/refs/heads/x": b"", "in/config": b""},
+    )
+    with pytest.raises(IntegrityError, match="is a repository of git's"):
+        code.restore(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", [".git", ".git/hooks", "x/.GIT/y"])
+def test_restore_into_a_repository_is_refused(store: Store, tmp_path: Path, place: str) -> None:
+    (tmp_path / place).mkdir(parents=True)
+    with pytest.raises(ConfigError, match="is git's own"):
+        keep(store, {"post-checkout": b"evil"}).restore(tmp_path / place)
+    assert not any((tmp_path / place).iterdir())

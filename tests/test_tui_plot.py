@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archiver.base.humanize import curve_values
 from archiver.tui.plot import draw, picture
 
 EMPTY = "\u2800"
@@ -52,12 +53,12 @@ def test_a_short_curve_fills_the_width() -> None:
 
 def test_what_is_not_finite_is_a_gap() -> None:
     curve: list[Any] = [1.0, 2.0, math.nan, None, math.inf, "x", True, 1.0]
-    assert {x for x, _ in dots(draw(curve, 4, 2))} == {0, 1, 7}
+    assert {x for x, _ in dots(draw(curve_values(curve) or [], 4, 2))} == {0, 1, 7}
 
 
 @pytest.mark.parametrize("curve", [[], [math.nan], [None, "x"], [math.inf, -math.inf], [10**400]])
 def test_without_finite_values_there_is_no_picture(curve: list[Any]) -> None:
-    assert draw(curve, 10, 3) == []
+    assert draw(curve_values(curve) or [], 10, 3) == []
 
 
 @given(
@@ -66,7 +67,7 @@ def test_without_finite_values_there_is_no_picture(curve: list[Any]) -> None:
     st.integers(0, 8),
 )
 def test_any_curve_fits_its_place(curve: list[Any], width: int, height: int) -> None:
-    lines = draw(curve, width, height)
+    lines = draw(curve_values(curve) or [], width, height)
     assert len(lines) in (0, height)
     assert {len(line) for line in lines} <= {width}
     for line in picture("equity", curve, width + 40, height + 2).plain.split("\n")[1:-1]:
@@ -81,6 +82,13 @@ def test_a_picture_says_its_ends_its_extremes_and_what_is_missing() -> None:
     assert last.endswith(" 5 points")
 
 
-@pytest.mark.parametrize("curve", [None, {}, "text", []])
+@pytest.mark.parametrize(
+    "curve", ["text", {"time": [1], "equity": [2.0]}, [[1704067200, 1.0]], [{"time": 1, "equity": 2.0}]]
+)
+def test_what_is_no_curve_is_not_drawn(curve: Any) -> None:
+    assert picture("equity", curve, 60, 8).plain == "equity: kept, but not drawn: it is no list of numbers"
+
+
+@pytest.mark.parametrize("curve", [None, {}, "", []])
 def test_a_curve_that_is_none_is_said_so(curve: Any) -> None:
     assert picture("equity", curve, 60, 8).plain == "equity: none was saved"

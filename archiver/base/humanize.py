@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
+from math import nan
 from sys import float_info
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from archiver.format.model import Run
 
 _BARS = "▁▂▃▄▅▆▇█"
+_MOST_DIGITS = 40
+"""Ints with more digits than the longest ids have are no ids."""
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d:\d\d|Z)?")
 
 
@@ -55,16 +58,25 @@ def shortened(text: str) -> str:
     return day if clock == "00:00" else f"{day} {clock}"
 
 
+def whole(value: int) -> str:
+    """Write an int in full: a count with grouped thousands, what is longer than any count, an id say, as it is."""
+    if abs(value) < 10**15:
+        return f"{value:,}"
+    if abs(value) < 10**_MOST_DIGITS:
+        return str(value)
+    from decimal import Decimal  # an integer may be longer than any float
+
+    return f"{Decimal(value):.3e}"
+
+
 def number(value: float) -> str:
     """Write a number with as many digits as a reader can use; thousands are grouped."""
     if value != value:
         return "nan"
-    if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1000):
-        if abs(value) < 1e15:
-            return f"{value:,.0f}"
-        from decimal import Decimal  # an integer may be longer than any float
-
-        return f"{Decimal(value):.3e}"
+    if isinstance(value, int):
+        return whole(value)
+    if value.is_integer() and 1000 <= abs(value) < 1e15:
+        return f"{value:,.0f}"
     if value == 0 or 0.0005 <= abs(value) < 1e15:
         return f"{value:,.3f}" if abs(value) < 1000 else f"{value:,.1f}"
     return f"{value:.3g}"
@@ -116,11 +128,30 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+NOT_DRAWN = "kept, but not drawn: it is no list of numbers"
+
+
+def curve_values(curve: Any) -> list[float] | None:
+    """Return a curve as floats, NaN for what is no number; None for what is no curve: here alone that is decided.
+
+    A curve is a list of single values. Of pairs of time and value, tables and their like nobody knows what to draw.
+    """
+    if type(curve) is not list:
+        return None
+    kinds = set(map(type, curve))
+    if kinds <= {float}:
+        return curve
+    return None if kinds & {list, dict} else [_double(value) for value in curve]
+
+
+def _double(value: Any) -> float:
+    number = type(value) is float or (type(value) is int and _is_finite(value))
+    return float(value) if number else nan
+
+
 def numbers(curve: Any) -> list[float]:
     """Return the finite numbers of a curve, whatever else stands in it; empty where it is none."""
-    if not isinstance(curve, list):
-        return []
-    return [value for value in curve if isinstance(value, int | float) and _is_finite(value)]
+    return [value for value in curve_values(curve) or () if _is_finite(value)]
 
 
 def _is_finite(value: float) -> bool:

@@ -90,6 +90,8 @@ def context_of(stack: Stack) -> str:
         return "frozen application"
     if stack.pytest:
         return "pytest"
+    if stack.generated is not None:
+        return "notebook" if "marimo" in sys.modules else "app"
     if stack.worker or workers() is not None:
         return "worker process"
     if stack.typed is not None:
@@ -110,7 +112,9 @@ def _started(stack: Stack, ip: object | None) -> Choice:
         return _from_shell(ip, sources)
     context = context_of(stack)
     choice = Choice(_root(sources, stack), "entry", context, sources)
-    choice.entry = stack.main or (sources[-1].path if sources else None)
+    choice.entry = stack.main or stack.generated or (sources[-1].path if sources else None)
+    if stack.generated is not None:
+        _add_unsaved(choice, stack.generated)
     if context == "frozen application":
         choice.sources, choice.reason = [], "a frozen application does not hold its sources"
     elif context == "prompt":
@@ -125,6 +129,17 @@ def _started(stack: Stack, ip: object | None) -> Choice:
     if not choice.sources and not choice.made and choice.reason is None:
         choice.reason = choice.notes.pop() if choice.notes else "no file of yours made the call"
     return choice
+
+
+def _add_unsaved(choice: Choice, path: Path) -> None:
+    """Keep the cells that marimo ran and that the notebook, as saved, lacks."""
+    kept = take(Source(path), choice.root)
+    cells = notebook.marimo_unsaved(kept.data) if kept.file is not None else []
+    if cells:
+        choice.made.append((f"{path.stem}.executed.py", notebook.as_script(cells)))
+        choice.notes.append(
+            f"{path.name} as saved lacks cells that ran: the executed cells are kept beside it"
+        )
 
 
 def _from_shell(ip: object, sources: list[Source]) -> Choice:

@@ -116,7 +116,7 @@ def _leave_out_ignored(
     Where git cannot tell, only what is known to run stays: the entry and the files on the way to the call.
     """
     unnamed = [name for name, (source, _) in kept.items() if not source.named]
-    ignored, unknown = provenance.ignored(choice.root, unnamed, repo, facts)
+    ignored, unknown, why = provenance.ignored(choice.root, unnamed, repo, facts)
     for name in sorted(ignored):
         del kept[name]
         note = f"{name} is ignored by git: list it in strategy.yaml if it must be kept"
@@ -126,7 +126,8 @@ def _leave_out_ignored(
         del kept[name]
     if doubtful:
         choice.problems.append(
-            f"git could not tell whether it ignores {few(doubtful)}: list in strategy.yaml what must be kept"
+            f"{why or 'git could not tell which files it ignores'}; so these are not kept: {few(doubtful)}: list in"
+            " strategy.yaml what must be"
         )
 
 

@@ -125,7 +125,7 @@ def _secret_name(path: Path, root: Path, name: str) -> bool:
 
 
 def _credential(name: str, data: bytes) -> str | None:
-    what = credential(data)
+    what = credential(data, name)
     if what is None and name.endswith(".ipynb"):
         # In its JSON, a line that begins after "\\n" or holds \\" may look like another.
         what = credential("\n".join(cell_texts(data)).encode(errors="replace"))

@@ -31,7 +31,11 @@ _DOES_MORE = rb"(?m)^[ \t]*(?:def|class|for|while|with)\b"
 _RUNNERS = f"{os.sep}helpers{os.sep}pycharm{os.sep}"
 _WORKERS = ("distributed.worker", "joblib.", "loky.", "concurrent.futures.process", "multiprocessing.pool")
 _BY_VALUE = "<dynamic-code>"  # what cloudpickle calls the file of a function that it sent to a worker
-_CELL = re.compile(r"[/\\]ipykernel_\d+[/\\]")  # the files that a Jupyter kernel names its cells after
+# The files that a Jupyter kernel and marimo name their cells after.
+_CELL = re.compile(r"[/\\]ipykernel_\d+[/\\]|[/\\]__marimo__cell_[^/\\]*$")
+_MARIMO = "__marimo__cell_"
+# They run a file of the user's as code that they have made of it: that is not what Python would make of it.
+_GENERATORS = ("marimo.", "streamlit.")
 
 _kinds: dict[str, str] = {}
 
@@ -55,8 +59,17 @@ class Stack:
         self.depth = 1
         self.typed: str | None = None
         """The name of a text that is no file and made the call: `<stdin>`, `<string>` (of -c), a cell."""
+        self.generated: Path | None = None
+        """The notebook or app whose file is run as code that its program has made of it."""
         self.pytest = False
         self.worker = False
+
+    def belongs_to_file(self, frame: FrameType) -> None:
+        """Take the file whose namespace a frame of generated code runs in, and nothing of how the code looks."""
+        name = frame.f_globals.get("__file__")
+        if isinstance(name, str) and kind(name) == "user":
+            self.files[name] = ([], None)
+            self.generated = self.generated or Path(name).absolute()
 
     def sources(self) -> list[Source]:
         """Return the user's files on the way from the started script to the call, that script among them."""
@@ -148,6 +161,8 @@ def walk() -> Stack:
             if name not in stack.files:
                 stack.files[name] = ([], _module_of(frame))
             stack.files[name][0].append(code)
+        elif whose == "text" and _MARIMO in name:
+            stack.belongs_to_file(frame)  # a function of a cell, too
         elif whose == "text" and no_file and nearest_is_ours and frame.f_globals is main_globals:
             stack.typed = stack.typed or code.co_filename
         elif whose == "library":
@@ -155,9 +170,18 @@ def walk() -> Stack:
             stack.pytest = stack.pytest or module.startswith("_pytest.")
             stack.worker = stack.worker or module.startswith(_WORKERS)
         nearest_is_ours = whose in ("own", "user")
-        if frame.f_globals is main_globals and code.co_name == "<module>":
+        if _is_generated(frame):
+            stack.belongs_to_file(frame)
+        elif frame.f_globals is main_globals and code.co_name == "<module>":
             break  # what is further out launched the script: a debugger, runpy
     return stack
+
+
+def _is_generated(frame: FrameType) -> bool:
+    outer = frame.f_back
+    return (
+        frame.f_code.co_name == "<module>" and outer is not None and _name_of(outer).startswith(_GENERATORS)
+    )
 
 
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:

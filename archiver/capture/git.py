@@ -17,14 +17,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from archiver.capture.project import TICK, too_wide
-from archiver.capture.secrets import credential, key_lines, secret_name
+from archiver.capture.diffs import applicable, dirty_modules, with_end_as_comment
+from archiver.capture.project import TICK, few, too_wide
+from archiver.capture.secrets import credential
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DIFF_LIMIT = 2**20
 """Bytes of a diff that are kept."""
+_SAID_LIMIT = 4096
+"""Bytes that are read of what git says of a failure."""
 _PATIENCE = 10.0
 """Seconds after which git, on a huge or far repository, is given up."""
 
@@ -160,68 +163,124 @@ def _packed(repo: Repo, ref: str) -> str | None:
 class Questions:
     """The two questions that need git itself: one process each, no shell."""
 
-    def __init__(self, repo: Repo, *, commit: bool) -> None:
-        """Take the repository, and whether it has a `commit` to compare with."""
+    def __init__(self, repo: Repo, *, commit: bool, inside: str = "") -> None:
+        """Take the repository, whether it has a `commit` to compare with, and where it lies `inside` of another."""
         self._repo = repo
         self._commit = commit
-        self._failed: str | None = None
+        self._inside = inside
+        self.failed: str | None = None
+        """Why git could not answer, as it says itself."""
         self._diff: subprocess.Popen[bytes] | None = None
 
     def start_diff(self) -> None:
         """Let git compare while there is something else to do."""
-        self._diff = self._diff or self._start(_diff_words(self._commit))
+        self._diff = self._diff or self._start(_diff_words(self._commit, self._inside))
 
     def _start(self, words: list[str], *, stdin: bool = False) -> subprocess.Popen[bytes] | None:
         try:
             return _popen(self._repo, words, stdin=stdin)
         except OSError as error:
-            what = "no diff, and ignored files are not known"
-            self._failed = f"git could not be started ({error.strerror}): {what}"
+            self.failed = self._of(f"git could not be started ({error.strerror or error})")
             return None
+
+    def _why(self, words: list[str]) -> str:
+        """Return what git says of a failure, asked once more, in one line; what to do, where it does not say."""
+        said = b""
+        with (
+            suppress(OSError),
+            _popen(self._repo, words, stdin=True, errors=True) as process,
+            _deadline(process),
+        ):
+            said = process.communicate()[1][:_SAID_LIMIT]
+        text = said.decode(errors="replace")
+        cause = re.search(r"(?m)^(?:fatal|error): (.*)$", text)
+        if cause is None or credential(said):
+            return "see what `git status` says in the project"
+        remedy = re.search(r"git config --global --add safe\.directory \S.*", text)
+        return f"{cause[1].strip()}{f' (`{remedy[0].strip()}` trusts it)' if remedy else ''}"
 
     def ignored(self, names: Iterable[str]) -> frozenset[str] | None:
         """Return those of the names (relative to the work tree) that git ignores; None where it cannot tell."""
-        process = self._start(["check-ignore", "-z", "--stdin"], stdin=True)
+        words = ["check-ignore", "-z", "--stdin"]
+        process = self._start(words, stdin=True)
         if process is None:
             return None
         with _deadline(process):
             answer, _ = process.communicate(b"".join(os.fsencode(name) + b"\0" for name in names))
         if process.returncode not in (0, 1):
-            what = "see what `git status` says in the project"
-            self._failed = f"git could not tell which files it ignores: {what}"
+            self.failed = self._of(f"git could not tell which files it ignores: {self._why(words)}")
             return None
         return frozenset(os.fsdecode(name) for name in answer.split(b"\0") if name)
 
     def diff(self) -> Diff:
-        """Return the changes of tracked files, without those that may hold a credential."""
+        """Return the changes of tracked files, those in submodules too, without those that may hold a credential."""
         self.start_diff()
         if self._diff is None:
-            return Diff(None, note=self._failed)
+            return Diff(None, note=f"{self.failed}: no diff")
         with self._diff, _deadline(self._diff) as late:
             text = self._diff.stdout.read(DIFF_LIMIT + 1) if self._diff.stdout else b""
             cut = len(text) > DIFF_LIMIT
             if cut:
                 _kill(self._diff)
         if late.is_set():
-            return Diff(None, note=f"git did not answer within {_PATIENCE:.0f} s: no diff")
+            return Diff(None, note=self._of(f"git did not answer within {_PATIENCE:.0f} s: no diff"))
         if not cut and self._diff.returncode not in (0, 1):
-            return Diff(None, note="git could not make a diff: see what `git status` says in the project")
+            return Diff(
+                None,
+                note=self._of(
+                    f"git could not make a diff: {self._why(_diff_words(self._commit, self._inside))}"
+                ),
+            )
         if not text:
-            return Diff(not self._commit, note=self._failed)
-        kept = _applicable(text[:DIFF_LIMIT])
-        kept = _with_end_as_comment(kept) if cut else kept
-        note = f"the diff of tracked files is cut at {DIFF_LIMIT:,} bytes" if cut else self._failed
-        return Diff(True, kept, cut, note)
+            return Diff(not self._commit, note=self.failed)
+        text, modules = dirty_modules(text)
+        kept = applicable(text[:DIFF_LIMIT])
+        notes = [self.failed]
+        for name in modules:
+            inner, note = self._module(os.fsdecode(name).removeprefix(self._inside))
+            kept += inner
+            notes.append(note)
+        cut = cut or len(kept) > DIFF_LIMIT
+        kept = with_end_as_comment(kept, DIFF_LIMIT) if cut else kept
+        if cut:
+            notes.insert(0, self._of(f"the diff of tracked files is cut at {DIFF_LIMIT:,} bytes"))
+        return Diff(True, kept, cut, "; ".join(filter(None, notes)) or None)
+
+    def _of(self, note: str) -> str:
+        """Say of which submodule a note is, where it is of one."""
+        return f"{self._inside.rstrip('/')}, a git submodule: {note}" if self._inside else note
+
+    def _module(self, name: str) -> tuple[bytes, str | None]:
+        """Return the changes in a submodule, and a note on those that are not in them."""
+        top = self._repo.top / name
+        repo = repo_of(top)
+        inside = f"{self._inside}{name}/"
+        questions = Questions(repo or self._repo, commit=bool(repo and head(repo)[0]), inside=inside)
+        if repo is None or repo.top != top:
+            return b"", questions._of("it has changes that are not known")
+        found = questions.diff()
+        untracked = questions.untracked()
+        notes = [found.note, questions._of(f"not tracked: {few(untracked)}") if untracked else None]
+        if not found.text and not any(notes):
+            notes.append(questions._of("it has changes that are not known"))
+        return found.text, "; ".join(filter(None, notes)) or None
+
+    def untracked(self) -> list[str]:
+        """Return the files and folders that git neither tracks nor ignores; none where it cannot tell."""
+        return self._names(["ls-files", "-z", "--others", "--exclude-standard", "--directory"])
 
     def tracked(self) -> list[str]:
-        """Return the tracked files; none where git cannot tell."""
-        process = self._start(["ls-files", "-z"])
+        """Return the tracked files, those of submodules too; none where git cannot tell."""
+        top = f"{self._repo.top}{os.sep}"
+        return [top + name for name in self._names(["ls-files", "-z", "--recurse-submodules"])]
+
+    def _names(self, words: list[str]) -> list[str]:
+        process = self._start(words)
         if process is None:
             return []
         with process, _deadline(process):
             answer = process.stdout.read() if process.stdout else b""
-        top = f"{self._repo.top}{os.sep}"
-        return [top + os.fsdecode(name) for name in answer.split(b"\0") if name]
+        return [os.fsdecode(name) for name in answer.split(b"\0") if name]
 
 
 class Tracked:
@@ -259,13 +318,29 @@ def _written(path: str | Path) -> int:
     return now.st_ctime_ns if os.name == "posix" else now.st_mtime_ns
 
 
-def _diff_words(commit: bool) -> list[str]:
-    words = ["-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false", "diff"]
-    words += ["--no-color", "--no-ext-diff", "--no-textconv", "--find-renames", "--ignore-submodules=dirty"]
+def _diff_words(commit: bool, inside: str) -> list[str]:
+    words = [
+        "-c",
+        "diff.noprefix=false",
+        "-c",
+        "diff.mnemonicPrefix=false",
+        "-c",
+        "diff.submodule=short",
+        "diff",
+    ]
+    words += ["--no-color", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none"]
+    # The lines that tell of a move have no prefix.
+    words += (
+        [f"--src-prefix=a/{inside}", f"--dst-prefix=b/{inside}", "--no-renames"]
+        if inside
+        else ["--find-renames"]
+    )
     return [*words, "HEAD", "--"] if commit else [*words, "--cached", "--"]
 
 
-def _popen(repo: Repo, words: Iterable[str], *, stdin: bool = False) -> subprocess.Popen[bytes]:
+def _popen(
+    repo: Repo, words: Iterable[str], *, stdin: bool = False, errors: bool = False
+) -> subprocess.Popen[bytes]:
     keep = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
     settings = {
         "GIT_OPTIONAL_LOCKS": "0",
@@ -279,7 +354,7 @@ def _popen(repo: Repo, words: Iterable[str], *, stdin: bool = False) -> subproce
         env={**keep, **settings},
         stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE if errors else subprocess.DEVNULL,
         start_new_session=True,  # where git is a script, what it starts must end with it
         close_fds=False,  # lets Python use vfork, whose cost does not grow with this process's memory
     )
@@ -317,43 +392,3 @@ def _run(repo: Repo, words: list[str]) -> str:
             return answer.decode(errors="replace").strip()
     except OSError:
         return ""
-
-
-def _with_end_as_comment(text: bytes) -> bytes:
-    """Return a diff that was cut such that `git apply` takes what is whole of it; the rest is for people."""
-    start = text.rfind(b"\ndiff --git ") + 1
-    hunk = text.rfind(b"\n@@ ") + 1
-    first = text.find(b"\n@@ ", start) + 1
-    whole = hunk if hunk > first > 0 else start
-    rest = re.sub(rb"(?m)^", b"# ", b"cut: what follows is not complete\n" + text[whole:])
-    return (text[:whole] + rest)[:DIFF_LIMIT].rpartition(b"\n")[0] + b"\n"
-
-
-def _applicable(text: bytes) -> bytes:
-    """Return the diff without what may hold a credential or is binary: `git apply` takes the rest."""
-    parts = text.split(b"\ndiff --git ")
-    for at, whole in enumerate(parts):
-        part = whole.removeprefix(b"diff --git ")
-        names = part.split(b"\n", 1)[0]
-        plain = re.sub(_SIGNS, b"", part)
-        if any(map(secret_name, _names_of(part))) or credential(plain) or key_lines(plain):
-            parts[at] = b"# left out: it may hold a credential: " + names
-        elif re.search(_BINARY, part.split(b"\n@@ ", 1)[0]):
-            parts[at] = b"# left out: it is binary: " + names
-        elif at:
-            parts[at] = b"diff --git " + part
-    return b"\n".join(parts)
-
-
-_SIGNS = rb"(?m)^[ +-]"
-_BINARY = rb"(?m)^Binary files .* differ$"
-_NAMED = rb"(?m)^(?:--- |\+\+\+ |rename from |rename to |copy from |copy to )\"?(?:[ab]/)?(.*?)\"?\t?$"
-
-
-def _names_of(part: bytes) -> set[str]:
-    """Return what a part of a diff calls its file, before and after a move."""
-    head = part.split(b"\n@@ ", 1)[0]
-    first = head.split(b"\n", 1)[0].decode(errors="replace")
-    old, _, new = first.replace('"', "").rpartition(" b/")
-    found = {name.decode(errors="replace") for name in re.findall(_NAMED, head)}
-    return found | {old.removeprefix("a/"), new}

@@ -155,6 +155,19 @@ def _sources(notebook: bytes) -> frozenset[str] | None:
         return None
 
 
+def marimo_unsaved(notebook: bytes) -> list[Cell]:
+    """Return the cells that marimo has compiled and that the saved notebook does not hold."""
+    cached = getattr(sys.modules.get("linecache"), "cache", {})
+    texts = ["".join(cached[name][2]) for name in list(cached) if "__marimo__cell_" in name]
+    saved = _unindented(notebook.decode(errors="replace"))
+    return [Cell(text, text) for text in texts if _unindented(text) not in saved]
+
+
+def _unindented(text: str) -> str:
+    # In the file a cell is the body of a function, but for what stands in texts of many lines.
+    return "\n".join(filter(None, map(str.strip, text.splitlines())))
+
+
 def cell_texts(notebook: bytes) -> list[str]:
     """Return what people read in a notebook: the sources of its cells and the texts of their outputs."""
     try:

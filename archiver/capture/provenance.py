@@ -18,7 +18,7 @@ from archiver.capture import git
 from archiver.capture.frames import kind
 from archiver.capture.secrets import masked
 from archiver.errors import ConfigError
-from archiver.format.text import plain
+from archiver.format.values import plain
 
 _ARGV_LIMIT = 4096
 _GIVEN_LIMIT = 16_384
@@ -143,7 +143,7 @@ def given(value: Any, what: str) -> tuple[Any, str | None]:
 def _keepable(value: Any, where: str, changed: list[str], depth: int = 0) -> Any:
     if depth > _GIVEN_LEVELS:
         raise ValueError(f"{where} is nested too deep")
-    if hasattr(value, "__len__") and len(value) > _GIVEN_LIMIT:
+    if hasattr(type(value), "__len__") and len(value) > _GIVEN_LIMIT:
         raise _TooMuchError  # before a table of millions of rows is turned into lists
     if isinstance(value, Mapping):
         if any(not isinstance(key, str) for key in value):
@@ -183,6 +183,7 @@ class _Known:
         self.state, self.commit, self.branch = state, commit, branch
         self.ignored: dict[str, tuple[git.State, bool]] = {}
         self.ask_again = 0.0
+        self.failed: str | None = None
         self.contents: dict[Path, str] | None = None
         self.diff = git.Diff(None)
         self.tracked: git.Tracked | None = None
@@ -235,9 +236,15 @@ class GitFacts:
             hits = self._questions.ignored(unknown)
             if hits is None:
                 self._known.ask_again = time.monotonic() + _GIVEN_UP
+                self._known.failed = self._questions.failed
             else:
                 answers.update({name: (rules[folders[name]], name in hits) for name in unknown})
         return {name: answers[name][1] for name in folders if name in answers}
+
+    @property
+    def failed(self) -> str | None:
+        """Why git could not tell what it ignores, when it was asked last and could not."""
+        return self._known.failed
 
     def diff(self, contents: Mapping[Path, str]) -> git.Diff:
         """Return the changes of tracked files; `contents`, the captured files and their hashes, tell of new ones."""
@@ -260,8 +267,10 @@ class GitFacts:
         return {**about, "diff_cut": True} if self._known.diff.cut else about
 
 
-def ignored(root: Path, names: Iterable[str], repo: git.Repo, facts: GitFacts) -> tuple[set[str], set[str]]:
-    """Return which files below the root git ignores, and of which it cannot tell.
+def ignored(
+    root: Path, names: Iterable[str], repo: git.Repo, facts: GitFacts
+) -> tuple[set[str], set[str], str]:
+    """Return which files below the root git ignores, of which it cannot tell, and why not.
 
     A file in a work tree within `repo` (a submodule, a clone) is that repository's to judge, and its folder is
     the outer one's.
@@ -270,10 +279,10 @@ def ignored(root: Path, names: Iterable[str], repo: git.Repo, facts: GitFacts) -
     wanted: dict[git.Repo, dict[str, None]] = {}
     for judge, path in (pair for pairs in asked.values() for pair in pairs):
         wanted.setdefault(judge, {})[path] = None
-    answers = {
-        judge: (facts if judge == repo else GitFacts(judge, diff=False)).ignored(paths)
-        for judge, paths in wanted.items()
-    }
+    asked_of = {judge: facts if judge == repo else GitFacts(judge, diff=False) for judge in wanted}
+    answers = {judge: asked_of[judge].ignored(paths) for judge, paths in wanted.items()}
     said = {name: [answers[judge].get(path) for judge, path in pairs] for name, pairs in asked.items()}
     hits = {name for name, told in said.items() if True in told}
-    return hits, {name for name, told in said.items() if None in told} - hits
+    unknown = {name for name, told in said.items() if None in told} - hits
+    why = dict.fromkeys(one.failed for one in asked_of.values() if one.failed) if unknown else ()
+    return hits, unknown, "; ".join(why)

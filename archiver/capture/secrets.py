@@ -6,6 +6,8 @@ import math
 import re
 from collections import Counter
 
+from archiver.capture.passwords import plain_password
+
 _NAMES = frozenset(
     {
         ".env",
@@ -58,6 +60,7 @@ _ENDS = (
     ".tfvars",
     ".tfstate",
 )
+_CODE = (".py", ".pyw", ".ipynb", ".pyx", ".pyi")
 _FOLDERS = frozenset({".ssh", ".aws", ".gnupg", ".azure", ".kube", ".docker"})
 
 
@@ -152,8 +155,8 @@ _NAMED = (
 )
 
 
-def credential(data: bytes) -> str | None:
-    """Find the first line that looks like a credential.
+def credential(data: bytes, name: str = "") -> str | None:
+    """Find the first line that looks like a credential; `name` tells whether it is a program's text.
 
     Returns what it looks like and the line's number (`AWS access key, line 3`), never the text itself; None
     where there is none.
@@ -171,7 +174,8 @@ def credential(data: bytes) -> str | None:
         for match in re.finditer(pattern, data) if hinted[hints] else ():
             if _random(match[1]) and not (of_code and _worded(match[1])):
                 return _place(what, data, match.start(1))
-    return None
+    at = plain_password(data, code=not name or name.endswith(_CODE))
+    return None if at is None else _place("plain password", data, at)
 
 
 def key_lines(data: bytes) -> bool:

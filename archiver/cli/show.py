@@ -95,15 +95,17 @@ def _details(archive: Archive, run: Run) -> str:
 def _best(call: Call, archive: Archive, run: Run, limit: int) -> list[dict[str, Any]]:
     """Return the best strategies of a run by what it was ranked by, with a few well-known metrics."""
     from archiver.query.selection import LEADING, Ask, take
+    from archiver.runs.ranking import rank_order
 
     if not run.rank_by or not limit:
         return []
     table = archive.load_metrics(universe=run.universe, run=run.id, errors=call.unread)
-    if run.rank_by not in table.column_names:
+    metric, greatest = rank_order(run.rank_by)
+    if metric not in table.column_names:
         return []
     columns = dict.fromkeys(
-        ["strategy_name", run.rank_by, *(name for name in LEADING if name in table.column_names)]
+        ["strategy_name", metric, *(name for name in LEADING if name in table.column_names)]
     )
-    found = take(table.select(list(columns)), Ask(sort=((run.rank_by, True),)))
+    found = take(table.select(list(columns)), Ask(sort=((metric, greatest),)))
     rows: list[dict[str, Any]] = found[:limit].to_pylist()
     return rows

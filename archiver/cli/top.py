@@ -80,7 +80,7 @@ def top(
 def _metric(records: Sequence[Record], by: str | None) -> tuple[str, bool]:
     """Return what to rank by, and whether the greatest comes first."""
     from archiver.errors import ConfigError
-    from archiver.query.selection import score_of
+    from archiver.query.selection import greatest_first, score_of
     from archiver.runs.ranking import RANK_BY
 
     if by and by.strip("-"):
@@ -88,7 +88,7 @@ def _metric(records: Sequence[Record], by: str | None) -> tuple[str, bool]:
     found = score_of(records, {name for record in records for name in record.metrics})
     if found is None and records:
         raise ConfigError("no run was ranked by a metric: name one, as in --by return_pct")
-    return found or RANK_BY[0], True
+    return (RANK_BY[0], True) if found is None else (found, greatest_first(records, found))
 
 
 def _columns(records: Sequence[Record], metric: str, where: str | None) -> list[str]:

@@ -113,7 +113,7 @@ def _leading(table: pa.Table) -> list[str]:
 
 def _print_summary(detail: dict[str, Any]) -> None:
     """Print who the strategy is, its leading metrics, and its equity as a line of blocks."""
-    from archiver.base.humanize import number, numbers, sparkline
+    from archiver.base.humanize import NOT_DRAWN, curve_values, number, numbers, sparkline
     from archiver.cli.output import console, print_pairs
     from archiver.query.selection import LEADING
 
@@ -129,6 +129,8 @@ def _print_summary(detail: dict[str, Any]) -> None:
         pairs.append(
             ("equity", f"{number(curve[0])} -> {number(curve[-1])}, least {number(min(curve))}"),
         )
+    elif detail["equity_curve"] and curve_values(detail["equity_curve"]) is None:
+        pairs.append(("equity", NOT_DRAWN))
     print_pairs(pairs)
     if curve:
         sys.stdout.write(sparkline(curve, min(console().width, 100)) + "\n")

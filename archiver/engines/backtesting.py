@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from hashlib import sha256
+from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
+from archiver.format.text import dumps
+from archiver.format.values import plain, saving
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_BRIEF = 40
+"""Characters of a parameter in a strategy's name; what is longer is there as a digest."""
 _UNITS = {"%": "_pct", "$": ""}
 # Columns of backtesting.py's trades that get a name and type of their own; all others are indicators.
 _TRADE_COLUMNS = frozenset(
@@ -35,12 +42,13 @@ def from_backtesting(
     Every metric is kept under a plain name: `Sharpe Ratio` is `sharpe_ratio`, `# Trades` is `n_trades`,
     `Max. Drawdown [%]` is `max_drawdown_pct`, in percent as given. Moments are ISO 8601 text, durations are
     numbers of days (`avg_trade_duration_days`), or of bars (`..._bars`) where the data has no dates.
-    Parameters are `param_<name>`. Trades have `duration_minutes` and `pnl_pct` in percent; `drawdown_curve`
-    is in percent of the highest equity so far.
+    Parameters are `param_<name>`, an array as list, a function as its name. Trades have `duration_minutes` and `pnl_pct` in percent; `drawdown_curve`
+    is in percent of the highest equity so far. The curves are numbers without their dates.
 
     Arguments:
         stats: the series that backtesting.py returned.
-        name: the strategy's name in the archive; None makes it of the class and its parameters.
+        name: the strategy's name in the archive; None makes it of the class and its parameters, the same in
+            every process: of a function its name, of what is long a digest.
         params: the strategy's parameters; None takes those the strategy was run with.
         bars: how many bars before its entry and after its exit each trade's `price_history` shows; None leaves
             it out. An archive stores the bars themselves once, however many trades show them.
@@ -53,6 +61,25 @@ def from_backtesting(
         raise ConfigError(
             "from_backtesting takes the series that Backtest.run() or Backtest.optimize() returned"
         ) from None
+    with saving(None) as seen:
+        result = _result(stats, strategy, equity, trades, name=name, params=params, bars=bars)
+    if seen.lost:
+        warnings.warn(
+            f"an index is not kept: {', '.join(seen.lost)}; give its values as a parameter", stacklevel=2
+        )
+    return result
+
+
+def _result(
+    stats: pd.Series,
+    strategy: Any,
+    equity: pd.DataFrame,
+    trades: pd.DataFrame,
+    *,
+    name: str | None,
+    params: Mapping[str, Any] | None,
+    bars: int | None,
+) -> dict[str, Any]:
     if params is None:
         params = dict(getattr(strategy, "_params", {}))
     kind = strategy if isinstance(strategy, type) else type(strategy)
@@ -62,7 +89,7 @@ def from_backtesting(
         if not str(label).startswith("_"):
             key, plain = _metric(str(label), value, dated=dated)
             result[key] = plain
-    result.update({f"param_{key}": _plain(value) for key, value in params.items()})
+    result.update({f"param_{key}": _plain(value, f"param_{key}") for key, value in params.items()})
     curve = [float(value) for value in equity["Equity"].tolist()]
     result["trades_detailed"] = _trades(trades)
     if bars is not None:
@@ -73,7 +100,16 @@ def from_backtesting(
 
 
 def _name(kind: str, params: Mapping[str, Any]) -> str:
-    return "_".join([kind, *(f"{key}={_plain(value)}" for key, value in params.items())])
+    return "_".join([kind, *(f"{key}={_brief(value, f'param_{key}')}" for key, value in params.items())])
+
+
+def _brief(value: Any, where: str) -> str:
+    """Write a parameter for a name: the same in every process, and short; what is long is its digest."""
+    if issubclass(type(value), FunctionType | BuiltinFunctionType | type):
+        return str(value.__name__)
+    kept = _plain(value, where)
+    text = dumps(kept) if isinstance(kept, list | dict) else str(kept)
+    return text if len(text) <= _BRIEF else sha256(text.encode()).hexdigest()[:8]
 
 
 def _metric(label: str, value: Any, *, dated: bool) -> tuple[str, Any]:
@@ -88,17 +124,17 @@ def _metric(label: str, value: Any, *, dated: bool) -> tuple[str, Any]:
     return name, _plain(value)
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as plain Python: no numpy, no pandas; durations in days."""
+def _plain(value: Any, where: str = "value") -> Any:
+    """Return a value as plain Python: no numpy, no pandas; durations in days, other objects as text."""
     if isinstance(value, timedelta):  # NaT is one
         return value / timedelta(days=1) if value == value else math.nan
     if isinstance(value, datetime):
         return value.isoformat() if value == value else None
-    if hasattr(value, "item"):  # a scalar of numpy
-        value = value.item()
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)
+    try:
+        return plain(value, where)
+    except ConfigError:
+        # Where an object lies in memory is another place in the next process.
+        return re.sub(r" at 0x[0-9a-fA-F]+", "", str(value))
 
 
 def _trades(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from archiver.format.text import PLAIN, dumps, loads, plain
+from archiver.format.text import PLAIN, dumps, loads
+from archiver.format.values import plain
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,7 +12,8 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from archiver.format.columns import EXACT, scalars
-from archiver.format.text import dumps, loads, plain
+from archiver.format.text import dumps, loads
+from archiver.format.values import plain
 
 if TYPE_CHECKING:
     import pyarrow as pa

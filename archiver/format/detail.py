@@ -19,7 +19,8 @@ from archiver.format.model import Detail, Ref
 from archiver.format.parquet import ParquetObject, write_parquet
 from archiver.format.rows import Encoded, decode_rows, encode_rows
 from archiver.format.tapes import Tape, window_column, window_keys
-from archiver.format.text import columns_to_lists, dumps, loads, plain
+from archiver.format.text import dumps, loads
+from archiver.format.values import columns_to_lists, place, placed, plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,6 +59,19 @@ def encode_details(kept: Sequence[Kept], known: Sequence[Tape] = ()) -> Details:
 
     Raises ConfigError, naming strategy and place, for a value that cannot be kept.
     """
+    with placed(lambda: _values(kept)):
+        return _encode(kept, known)
+
+
+def _values(kept: Sequence[Kept]) -> Iterator[tuple[str, Any]]:
+    """Yield all that is kept, with its place."""
+    for one in kept:
+        yield place(one.strategy), one.metrics
+        for name in ("trades", "equity_curve", "drawdown_curve"):
+            yield place(one.strategy, name), getattr(one, name)
+
+
+def _encode(kept: Sequence[Kept], known: Sequence[Tape]) -> Details:
     trades, texts = [], []
     for one in kept:
         rows, text = _trade_rows(one)
@@ -197,15 +211,16 @@ def _trade_rows(one: Kept) -> tuple[list[dict[str, Any]] | None, str | None]:
     rows = one.trades
     if rows is None:
         return None, None
-    listed = rows if type(rows) is list else columns_to_lists(rows)
+    listed = rows if type(rows) is list else columns_to_lists(rows, place(one.strategy, "trades"))
     if listed is None:
-        listed = list(rows) if isinstance(rows, list | tuple) else rows
+        listed = plain(rows, place(one.strategy, "trades"))
     if type(listed) is list:
         if set(map(type, listed)) <= {dict}:
             return listed, None
-        if all(isinstance(row, Mapping) for row in listed):
-            return [plain(row, f"{one.strategy}: trades[{at}]") for at, row in enumerate(listed)], None
-    return None, dumps(plain(listed, f"{one.strategy}: trades"))
+        listed = plain(listed, place(one.strategy, "trades"))
+        if set(map(type, listed)) <= {dict}:
+            return listed, None
+    return None, dumps(listed)
 
 
 def _encode_trades(flat: list[dict[str, Any]], known: Sequence[Tape]) -> tuple[Encoded | None, list[Tape]]:
@@ -230,7 +245,7 @@ def _table(
     columns: dict[str, pa.Array] = {
         "strategy_name": pa.array([one.strategy for one in kept], pa.string()),
         "rank": pa.array([one.rank for one in kept], pa.int64()),
-        "metrics": pa.array([dumps(plain(dict(one.metrics), one.strategy)) for one in kept], pa.string()),
+        "metrics": pa.array([dumps(plain(one.metrics, place(one.strategy))) for one in kept], pa.string()),
     }
     if encoded is not None:
         offsets = [0, *accumulate(len(rows) if rows else 0 for rows in trades)]
@@ -249,8 +264,8 @@ def _table(
 def _curves(kept: Sequence[Kept]) -> dict[str, pa.Array]:
     import pyarrow as pa
 
-    equity = [plain(one.equity_curve, f"{one.strategy}: equity_curve") for one in kept]
-    drawdown = [plain(one.drawdown_curve, f"{one.strategy}: drawdown_curve") for one in kept]
+    equity = [plain(one.equity_curve, place(one.strategy, "equity_curve")) for one in kept]
+    drawdown = [plain(one.drawdown_curve, place(one.strategy, "drawdown_curve")) for one in kept]
     rules = [drawdown_rule(e, d) for e, d in zip(equity, drawdown, strict=True)]
     stored = [None if rule else curve for rule, curve in zip(rules, drawdown, strict=True)]
     columns = encode_curves(equity, "equity_curve") | encode_curves(stored, "drawdown_curve")

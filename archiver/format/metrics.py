@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
@@ -12,7 +12,8 @@ from archiver.format.columns import EXACT
 from archiver.format.model import Ref
 from archiver.format.parquet import ParquetObject, write_parquet
 from archiver.format.rows import Encoded, RowsEncoder, decode_rows, encode_rows, free_name
-from archiver.format.text import dumps, loads, plain
+from archiver.format.text import dumps, loads
+from archiver.format.values import place, placed, plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,14 +70,20 @@ class MetricsEncoder:
     def _inline(self) -> str | None:
         if self._spilled or len(self._buffer) > _INLINE_ROWS:
             return None
-        text = dumps([plain(row, row["strategy_name"]) for row in self._buffer])
+        with placed(lambda: _values(self._buffer)):
+            text = dumps([plain(row, place(row["strategy_name"])) for row in self._buffer])
         return text if len(text) <= _INLINE_BYTES else None
 
     def _spill(self) -> None:
         if self._buffer:
-            self._encoder.add(self._buffer)
+            with placed(lambda: _values(self._buffer)):
+                self._encoder.add(self._buffer)
             self._buffer = []
             self._spilled = True
+
+
+def _values(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+    return ((place(row["strategy_name"]), row) for row in rows)
 
 
 def decode_metrics(source: ParquetObject) -> list[dict[str, Any]]:

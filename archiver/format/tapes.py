@@ -22,7 +22,7 @@ from archiver.errors import ConfigError
 from archiver.format.columns import Column, encode_column, encode_text, scalars
 from archiver.format.model import Ref
 from archiver.format.parquet import ParquetObject, write_parquet
-from archiver.format.text import columns_to_lists, plain
+from archiver.format.values import columns_to_lists, plain
 
 Window = dict[str, list[Any]]
 _LOOK = 100
@@ -339,7 +339,7 @@ def cut_windows(tapes: Sequence[Tape], places: Sequence[tuple[int, int] | None])
 
 def tape_of(bars: Any) -> Tape:
     """Return a bar series that was given as a dict of lists or as a table. Raises ConfigError for anything else."""
-    listed = columns_to_lists(bars)
+    listed = columns_to_lists(bars, "bars")
     if listed is not None and listed and type(listed[0]) is dict:
         bars = {key: [row[key] for row in listed] for key in listed[0]}
     columns = plain(bars, "bars")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from archiver.errors import ConfigError
 from archiver.query.expression import Expression, known_column
-from archiver.runs.ranking import RANK_BY
+from archiver.runs.ranking import known_metrics, rank_order
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,8 +62,13 @@ class Ask:
 
 def score_of(records: Sequence[Record], names: Collection[str]) -> str | None:
     """Return the metric to rank by among `names`: what the newest run (first) was ranked by, else the usual ones."""
-    ranked = [record.rank_by for record in records[:1] if record.rank_by]
-    return next((name for name in (*ranked, *RANK_BY) if name in names), None)
+    ranked = [rank_order(record.rank_by)[0] for record in records[:1] if record.rank_by]
+    return next((name for name in (*ranked, *known_metrics(names)) if name in names), None)
+
+
+def greatest_first(records: Sequence[Record], metric: str) -> bool:
+    """Tell whether the greatest of the metric is the best; not where the newest run (first) was ranked by the least."""
+    return (metric, False) not in [rank_order(record.rank_by) for record in records[:1] if record.rank_by]
 
 
 def parse_sort(text: str) -> tuple[tuple[str, bool], ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from archiver.base.humanize import curve_values
 from archiver.errors import ConfigError
 from archiver.format.curves import apply_rule, decode_curve
 from archiver.format.metrics import join_tables
@@ -227,9 +228,12 @@ def _points(row: pa.Table | None) -> pa.Table:
 
 
 def _numbers(curve: Any) -> list[float | None]:
-    if not isinstance(curve, list):
-        return []
-    return [float(value) if type(value) in (int, float) else None for value in curve]
+    values = curve_values(curve) or []
+    return (
+        [value if type(given) in (int, float) else None for given, value in zip(curve, values, strict=True)]
+        if values
+        else []
+    )
 
 
 def _runs(runs: Sequence[Run]) -> pa.Table:

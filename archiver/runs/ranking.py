@@ -9,25 +9,68 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import lru_cache
+from itertools import product
 from operator import index
 from typing import Any
 
 from archiver.errors import ConfigError
+from archiver.format.columnar import is_columnar
 from archiver.format.detail import Kept
+from archiver.format.values import columns_to_lists, plain
 
 RANK_BY = ("composite_score", "sharpe_ratio")
-"""Metrics that rank a run's strategies unless the caller names one: the first that any strategy has."""
+"""What ranks a run's strategies unless the caller names a metric, as the archive spells it: the first that is there."""
+
+_SPELT = ("compositescore", "sharperatio", "sharpe")
+_YEARLY = ("annualized", "annualised", "annual", "ann", "252days", "365days")
+_PERIODS = ("", *_YEARLY, "daily", "weekly", "monthly", "yearly")
+_SPELLINGS = {
+    text: at
+    for at, (period, name) in reversed(list(enumerate(product(_PERIODS, _SPELT))))
+    for text in (f"{period}{name}", f"{name}{period}")
+}
+"""How engines spell these metrics, in small letters and digits alone, and which counts first: `Sharpe Ratio`,
+`SharpeRatio`, `Sharpe Ratio (252 days)`, `sharpe`, `ann_sharpe`, `daily_sharpe`."""
+_SHOWN = 8
+"""Metrics that a warning names."""
 _DETAIL = ("trades", "equity_curve", "drawdown_curve")
+
+
+def known_metrics(names: Iterable[str]) -> list[str]:
+    """Return those of the names that rank strategies unless the caller names one, the first that counts first."""
+    found = {name: _preference(name) for name in names if isinstance(name, str)}
+    return sorted((name for name, at in found.items() if at is not None), key=lambda name: found[name] or ())
+
+
+@lru_cache(maxsize=4096)
+def _preference(name: str) -> tuple[int, bool, str] | None:
+    """Return what orders the metrics that rank: kind, the archive's own spelling first; None for any other metric."""
+    at = _SPELLINGS.get("".join(filter(str.isalnum, name.lower())))
+    if at is None:
+        return None
+    return (0 if _SPELT[at % len(_SPELT)] == _SPELT[0] else 1 + at), name not in RANK_BY, name
+
+
+def rank_order(rank_by: str) -> tuple[str, bool]:
+    """Return the metric of a `rank_by`, and whether the greatest is the best: with a `-` before it, the least is."""
+    return rank_by.removeprefix("-"), not rank_by.startswith("-")
 
 
 @dataclass(slots=True)
 class _Board:
-    """The best N seen so far by one metric."""
+    """The best N seen so far by one metric; by no metric (an empty `rank_by`), the first N."""
 
-    metric: str
+    rank_by: str
     scores: array[float] = field(default_factory=lambda: array("d"))
     best: list[tuple[tuple[bool, float, int], Kept]] = field(default_factory=list)
     used: bool = False
+
+    def score(self, row: Mapping[str, Any]) -> float:
+        """Return a result's number: the greatest is the best."""
+        metric, greatest = rank_order(self.rank_by)
+        score = _score(row.get(metric))
+        return score if greatest else -score
 
 
 class Ranking:
@@ -40,20 +83,22 @@ class Ranking:
             count = -1
         if count < 0:
             raise ConfigError(f"top_n is {top_n!r}: give a whole number, 0 or more")
-        if rank_by is not None and str(rank_by) != rank_by:
+        if rank_by is not None and (str(rank_by) != rank_by or not rank_by.strip("-")):
             raise ConfigError(f"rank_by is {rank_by!r}: give the name of a metric")
         self.top_n = count
         self.names: set[str] = set()
-        self._named = rank_by is not None
-        self._boards = [_Board(metric) for metric in ([rank_by] if rank_by is not None else RANK_BY)]
+        self._named = rank_by
+        self._first = _Board("")
+        self._boards = [] if rank_by is None else [_Board(rank_by)]
         self._with_detail = 0
-        self._metrics: set[str] = set()
-        self._lacking = True
+        self._metrics: dict[str, None] = {}
+        self._told = False
 
     def add(self, result: Any) -> dict[str, Any]:
         """Take one result; return its row: strategy_name first, then its metrics in their order.
 
-        Raises ConfigError for a result that is no dict, has no name, or has the name of an earlier one.
+        Warns before the first detail goes that nothing has ranked. Raises ConfigError for a result that is no dict,
+        has no name, or has the name of an earlier one.
         """
         row, detail = _split(result, len(self.names))
         name = row["strategy_name"]
@@ -61,14 +106,14 @@ class Ranking:
             raise ConfigError(
                 f"two results are called {name!r}: a strategy's name must be unique within a run"
             )
+        if not row.keys() <= self._metrics.keys():
+            self._know(row)
         self.names.add(name)
-        if self._named:
-            self._metrics.update(row)
-        else:
-            self._lacking = self._lacking and not any(metric in row for metric in RANK_BY)
         self._with_detail += bool(detail)
+        if detail and self.top_n:
+            self._keep(self._first, math.nan, row, detail)
         for board in self._boards:
-            score = _score(row.get(board.metric))
+            score = board.score(row)
             board.used = board.used or not math.isnan(score)
             board.scores.append(score)
             if detail and self.top_n:
@@ -76,41 +121,73 @@ class Ranking:
             if board.used:
                 # A later metric ranks only where no strategy has an earlier one.
                 del self._boards[self._boards.index(board) + 1 :]
+        if self._with_detail > self.top_n > 0 and not self._told:
+            self._tell()
         return row
 
     def finish(self) -> tuple[str | None, list[Kept]]:
-        """Return the metric that ranked, or None, and the details of the best N, best first, with their ranks.
+        """Return what ranked, or None, and the details of the best N, best first, with their ranks.
 
         Where no strategy has a number to rank by, they rank as they came. Raises ConfigError for a metric to rank
         by, named by the caller, that no strategy has.
         """
-        board = next((board for board in self._boards if board.used), self._boards[0])
-        if not board.used and self.names:
-            self._check_metric(board.metric)
-        order = sorted(range(len(board.scores)), key=lambda at: (*_order(board.scores[at]), at))
+        board = next((board for board in self._boards if board.used), self._first)
+        if not board.used and self.names and self._named is not None:
+            self._check_metric(self._named)
+        scores = board.scores if board.used else [math.nan] * len(self.names)
+        order = sorted(range(len(scores)), key=lambda at: (*_order(scores[at]), at))
         rank_of = {at: rank for rank, at in enumerate(order, 1)}
         kept = []
         for (_, _, place), one in sorted(board.best, key=lambda item: item[0], reverse=True):
             one.rank = rank_of[-place]
             kept.append(one)
-        return (board.metric if board.used else None), kept
+        return (board.rank_by if board.used else None), kept
 
-    def _check_metric(self, metric: str) -> None:
-        if self._named and metric not in self._metrics:
-            near = get_close_matches(metric, self._metrics - {"strategy_name"}, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"no result has the metric {metric!r} to rank by{hint}")
-        if self._named:
-            warnings.warn(
-                f"no result has a number in {metric!r} to rank by: they rank as they came", stacklevel=5
-            )
-        if not self._named and self._lacking and self._with_detail > self.top_n > 0:
-            looked = " or ".join(map(repr, RANK_BY))
-            warnings.warn(
-                f"no result has {looked} to rank by: the details of the first {self.top_n} of {self._with_detail}"
-                " are kept; give rank_by=",
-                stacklevel=5,
-            )
+    def _know(self, row: Mapping[str, Any]) -> None:
+        """Give each metric that ranks by itself and was not there before a board: all before it lack the metric."""
+        new = [name for name in row if name not in self._metrics]
+        self._metrics.update(dict.fromkeys(new))
+        if self._named is not None:
+            return
+        boards = {board.rank_by: board for board in self._boards}
+        used = next((board.rank_by for board in self._boards if board.used), None)
+        order = known_metrics([*boards, *new])
+        for name in order if used is None else order[: order.index(used)]:
+            if name not in boards:
+                before = array("d", [math.nan]) * len(self.names)
+                boards[name] = _Board(name, before, list(self._first.best))
+        self._boards = [boards[name] for name in order if name in boards]
+
+    def _tell(self) -> None:
+        """Say that details are about to go while nothing says which are the best."""
+        if self._named is None and not self._boards:
+            looked, remedy = " or ".join(map(repr, RANK_BY)), f"; give rank_by={self._candidates()}"
+        elif self._named is not None and rank_order(self._named)[0] not in self._metrics:
+            looked, remedy = repr(rank_order(self._named)[0]), self._near(rank_order(self._named)[0])
+        else:
+            return
+        self._told = True
+        warnings.warn(
+            f"no result has {looked} to rank by, of {len(self.names):,} so far: the details of the first"
+            f" {self.top_n} are kept{remedy}",
+            stacklevel=6,
+        )
+
+    def _candidates(self) -> str:
+        names = [name for name in self._metrics if name != "strategy_name"]
+        return f", one of {', '.join(names[:_SHOWN])}" if names else ""
+
+    def _near(self, metric: str) -> str:
+        near = get_close_matches(metric, self._metrics.keys() - {"strategy_name"}, 1)
+        return f"; did you mean {near[0]!r}?" if near and near[0] != metric else ""
+
+    def _check_metric(self, rank_by: str) -> None:
+        metric, _ = rank_order(rank_by)
+        if metric not in self._metrics:
+            raise ConfigError(f"no result has the metric {metric!r} to rank by{self._near(metric)}")
+        warnings.warn(
+            f"no result has a number in {metric!r} to rank by: they rank as they came", stacklevel=6
+        )
 
     def _keep(self, board: _Board, score: float, row: Mapping[str, Any], detail: Mapping[str, Any]) -> None:
         known = not math.isnan(score)
@@ -128,9 +205,7 @@ class Ranking:
 
 def results_of(results: Any) -> Iterable[Any]:
     """Return the results as an iterable of dicts. Raises ConfigError for what cannot be one."""
-    from archiver.format.text import columns_to_lists
-
-    listed = columns_to_lists(results)
+    listed = columns_to_lists(results, "results")
     if listed is not None:
         return listed
     if isinstance(results, str | bytes | Mapping) or not isinstance(results, Iterable):
@@ -140,18 +215,20 @@ def results_of(results: Any) -> Iterable[Any]:
 
 def _split(result: Any, at: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Part a result into its row of metrics and its detail."""
-    if not isinstance(result, Mapping):
+    if not issubclass(type(result), Mapping):
         raise ConfigError(
             f"result {at} is a {type(result).__name__}: give a dict with strategy_name and metrics"
         )
-    name = result.get("strategy_name")
+    # Through the class: where an object's keys are its attributes, one may be called `items`.
+    given: dict[str, Any] = result if type(result) is dict else dict(type(result).items(result))
+    name = given.get("strategy_name")
     if not isinstance(name, str) or not name:
         raise ConfigError(f"result {at} has no strategy_name: give it one, a text unique within the run")
     if not _is_unicode(name):
         raise ConfigError(f"the strategy_name {name!r} of result {at} is not valid Unicode: use another")
     row: dict[str, Any] = {"strategy_name": str.__str__(name)}
     detail: dict[str, Any] = {}
-    for key, value in result.items():
+    for key, value in given.items():
         if key == "strategy_name":
             continue
         if key == "trades_detailed" or (key == "trades" and _is_table(value)):
@@ -167,12 +244,13 @@ def _split(result: Any, at: int) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _held(value: Any) -> Any:
     """Return a detail that stays as it is although the caller fills the same list or buffer anew for the next result."""
-    if isinstance(value, list):
+    kind = type(value)
+    if issubclass(kind, list):
         return [dict(item) if type(item) is dict else item for item in value]
-    if isinstance(value, dict):
-        return {key: _held(item) for key, item in value.items()}
-    copy = getattr(value, "copy", None)
-    return copy() if _is_array(value) and callable(copy) else value
+    if issubclass(kind, dict):
+        return {key: _held(item) for key, item in kind.items(value)}
+    copy = getattr(kind, "copy", None)
+    return copy(value) if is_columnar(value) and callable(copy) else value
 
 
 def _is_unicode(text: str) -> bool:
@@ -185,31 +263,38 @@ def _is_unicode(text: str) -> bool:
 
 def _is_table(value: Any) -> bool:
     # `trades` is often the number of trades; only what has rows is detail.
-    if isinstance(value, dict):
-        return all(_is_column(item) for item in value.values())
-    return (isinstance(value, Sequence) and not isinstance(value, str)) or _is_array(value)
+    kind = type(value)
+    if issubclass(kind, dict):
+        return all(_is_column(item) for item in kind.values(value))
+    return (issubclass(kind, Sequence) and not issubclass(kind, str | bytes)) or is_columnar(value)
 
 
 def _is_column(value: Any) -> bool:
-    return isinstance(value, list | tuple) or _is_array(value)
-
-
-def _is_array(value: Any) -> bool:
-    """Tell whether a value is an array, series or table of numpy, pandas, polars or Arrow."""
-    module = type(value).__module__.partition(".")[0]
-    named = module in ("pandas", "polars", "pyarrow") and hasattr(value, "__len__")
-    return named or (hasattr(value, "dtype") and getattr(value, "shape", ()) != ())
+    return issubclass(type(value), list | tuple) or is_columnar(value)
 
 
 def _score(value: Any) -> float:
-    if isinstance(value, bool) or value is None or isinstance(value, str):
+    """Return a value as a number to rank by, NaN where it is none."""
+    kind = type(value)
+    if kind is float:
+        return float(value)
+    if kind is bool or value is None or issubclass(kind, str) or is_columnar(value):
         return math.nan
     try:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
     except (TypeError, ValueError):
+        return _score_kept(value)
+
+
+def _score_kept(value: Any) -> float:
+    """Return the number that is kept for a value of another kind."""
+    try:
+        kept = plain(value)
+    except ConfigError:
         return math.nan
+    return float(kept) if type(kept) in (int, float) else math.nan
 
 
 def _order(score: float) -> tuple[bool, float]:

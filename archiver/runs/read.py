@@ -25,6 +25,7 @@ from archiver.format.rows import free_name
 from archiver.format.tapes import Tape, cut_windows, decode_tape
 from archiver.runs.details import of_strategy, state_of
 from archiver.runs.newest import Part, counting, details_of, holders, parts, without_detail
+from archiver.runs.ranking import rank_order
 from archiver.store import Store
 
 if TYPE_CHECKING:
@@ -307,17 +308,20 @@ class Reader:
         return NotKeptError(text)
 
     def _rank(self, record: Record, strategy: str) -> tuple[float, str]:
-        if record.rank_by is None or record.rank_by not in self._metrics_of(record):
+        metric, greatest = rank_order(record.rank_by or "")
+        if metric not in self._metrics_of(record):
             return math.inf, f"it was not ranked, and the run kept the top {record.top_n}"
-        table = self.metrics([record], [record.rank_by], history=True)
+        table = self.metrics([record], [metric], history=True)
         own = table["strategy_name"].to_pylist().index(strategy)
-        scores = table[record.rank_by].to_pylist()
+        scores = table[metric].to_pylist()
         score = scores[own]
         if score is None or score != score:
             better = sum(1 for other in scores if other is not None and other == other)
             better += sum(1 for other in scores[:own] if other is None or other != other)
         else:
-            better = sum(1 for other in scores if other is not None and other > score)
+            better = sum(
+                1 for other in scores if other is not None and (other > score if greatest else other < score)
+            )
             better += scores[:own].count(score)
         of = f"of {record.strategies} by {record.rank_by}"
         return better + 1, f"it ranks {better + 1} {of}, and the run's top_n is {record.top_n}"

@@ -6,7 +6,9 @@ import difflib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -103,6 +105,10 @@ class Snapshot:
         target = Path(folder)
         if target.is_symlink() or (target.exists() and not target.is_dir()):
             raise ConfigError(f"{target} is no folder: restore code into a new or empty one")
+        if any(map(_is_repository, target.resolve().parts)):
+            raise ConfigError(
+                f"{target} is git's own, which runs what lies there: restore into another folder"
+            )
         if target.is_dir() and any(target.iterdir()):
             raise ConfigError(f"{target} is not empty: restore code into a new or empty folder")
         if not self.files:
@@ -113,6 +119,11 @@ class Snapshot:
         }
         if both:
             raise IntegrityError(f"the record holds {min(both)} as file and as folder: nothing was restored")
+        bare = _bare_repository([path for path, _, _ in contents])
+        if bare is not None:
+            raise IntegrityError(
+                f"{bare.relative_to(target)} is a repository of git's, which may run it: nothing was restored"
+            )
         for path, data, executable in contents:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -188,11 +199,37 @@ def _inside(folder: Path, name: str) -> Path:
     parts = PurePosixPath(name).parts
     foreign = any(char in name for char in ("\\", ":")) if os.name == "nt" else False
     reserved = os.name == "nt" and any(part.split(".")[0].lower() in _RESERVED for part in parts)
+    if any(map(_is_repository, parts)):
+        raise IntegrityError(
+            f"the record holds the path {name!r}, which git would take for its own and run: nothing was restored"
+        )
     if not parts or name.startswith("/") or ".." in parts or "\0" in name or foreign or reserved:
         raise IntegrityError(
             f"the record holds the path {name!r}, which leaves {folder}: nothing was restored"
         )
     return folder.joinpath(*parts)
+
+
+def _is_repository(part: str) -> bool:
+    """Tell whether a file system may take a name for `.git`, whose hooks and configuration git runs.
+
+    Case, ends and streams do not count for NTFS, nor do invisible letters for HFS+; both have other names for it.
+    """
+    visible = "".join(
+        char for char in unicodedata.normalize("NFKC", part) if unicodedata.category(char) != "Cf"
+    )
+    name = re.split(r"[:\\]", visible.lower())
+    return any(re.fullmatch(r"\.git|git~\d+|\.gi\d*~\d+", piece.rstrip(" .")) is not None for piece in name)
+
+
+def _bare_repository(paths: Sequence[Path]) -> Path | None:
+    """Return a folder that git takes for a repository without `.git`, as HEAD, objects and refs in it make one."""
+    lower = [Path(str(path).lower()) for path in paths]
+    folders = {folder for path in lower for folder in path.parents}
+    for path, low in zip(paths, lower, strict=True):
+        if low.name == "head" and {low.parent / "objects", low.parent / "refs"} <= folders:
+            return path
+    return None
 
 
 def _mode(file: CodeFile) -> str:

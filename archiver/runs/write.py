@@ -8,12 +8,14 @@ record leaves orphans, which `gc` removes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from archiver.base.collector import collector_paused
+from archiver.base.humanize import counted
 from archiver.errors import (
     ConfigError,
 )
@@ -23,7 +25,8 @@ from archiver.format.metrics import MetricsEncoder
 from archiver.format.model import Code, Record
 from archiver.format.records import compress, encode_record
 from archiver.format.tapes import Tape, tape_of
-from archiver.format.text import dumps, plain
+from archiver.format.text import dumps
+from archiver.format.values import Default, plain, saving
 from archiver.runs.ranking import Ranking, results_of
 from archiver.store import Store
 
@@ -71,19 +74,48 @@ def draft_run(
     kept: Sequence[Kept] | None = None,
     created: datetime | None = None,
     run: str | None = None,
+    default: Default | None = None,
 ) -> Draft:
     """Consume results and encode them as a run. Nothing is written.
 
     `kept` are details that were ranked elsewhere, best first; results are then metrics only. `created` and `run` are
-    those of a run that was made elsewhere. Raises ConfigError, naming the place, for results that cannot be kept.
+    those of a run that was made elsewhere; `default` makes plain data of values of other kinds. Raises ConfigError,
+    naming universe, strategy and place, for results that cannot be kept, and whatever an iterator of results raises.
     """
     layout.universe_part(universe)
-    if params is not None and not hasattr(params, "keys"):
+    with saving(default) as seen:
+        try:
+            draft = _draft(universe, results, top_n, rank_by, params, note, bars, kept, created, run)
+        except ConfigError as error:
+            raise ConfigError(f"universe {universe!r}: {error}") from error.__cause__
+    if seen.lost:
+        more = f" and {len(seen.lost) - 1:,} more" if len(seen.lost) > 1 else ""
+        warnings.warn(
+            f"universe {universe!r}: an index is not kept: {next(iter(seen.lost))}{more}; give it as values of"
+            " its own beside them, or drop it with reset_index(drop=True)",
+            stacklevel=3,
+        )
+    return draft
+
+
+def _draft(
+    universe: str,
+    results: Any,
+    top_n: int,
+    rank_by: str | None,
+    params: Mapping[str, Any] | None,
+    note: str | None,
+    bars: Sequence[Tape],
+    kept: Sequence[Kept] | None,
+    created: datetime | None,
+    run: str | None,
+) -> Draft:
+    if params is not None and not hasattr(type(params), "keys"):
         raise ConfigError(f"params is a {type(params).__name__}: give a dict")
     params_text = None if params is None else dumps(plain(dict(params), "params"))
     ranking = Ranking(top_n, rank_by)
     tier1 = MetricsEncoder()
-    for result in results_of(results):
+    for result in _each(results_of(results)):
         tier1.add(ranking.add(result))
     with collector_paused():
         ranked_by, best = ranking.finish()
@@ -115,6 +147,24 @@ def draft_run(
     if details is not None:
         _add_details(draft, details)
     return draft
+
+
+def _each(results: Iterable[Any]) -> Iterator[Any]:
+    """Yield the results; what their iterator raises says how far it came, and that no run was written."""
+    count = 0
+    iterator = iter(results)
+    while True:
+        try:
+            result = next(iterator)
+        except StopIteration:
+            return
+        except BaseException as error:
+            error.add_note(
+                f"{counted(count, 'result')} came before this; no run was written, none of them is kept"
+            )
+            raise
+        count += 1
+        yield result
 
 
 def add_code(draft: Draft, code: Code, blobs: Mapping[str, bytes]) -> None:

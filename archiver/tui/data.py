@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from archiver.base.unread import Tell, Unread, raise_it
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, NotKeptError, StorageError
 from archiver.format.model import Record, Run
-from archiver.query.selection import score_of
+from archiver.query.selection import greatest_first, score_of
 from archiver.query.tree import Folder, Index, Preview, folder, index_of, preview
 from archiver.runs.graph import reachable
+from archiver.runs.ranking import rank_order
 from archiver.runs.read import Reader, records_of
 from archiver.runs.records import run_of
 
@@ -55,6 +56,7 @@ class Strategies:
 
     table: pa.Table
     metric: str | None
+    greatest_first: bool
     kept: frozenset[tuple[str, str]]
     created: Mapping[str, datetime]
     unread: tuple[str, ...] = ()
@@ -121,9 +123,12 @@ class Source:
         table = reader.metrics(records, None, history=scope.run is not None)
         if unread and not table.num_rows:
             raise unread[0].error
+        metric = score_of(records, table.column_names)
+        greatest = metric is None or greatest_first(records, metric)
         return Strategies(
             table,
-            score_of(records, table.column_names),
+            metric,
+            greatest,
             frozenset(reader.detailed(records)),
             {record.run: record.created for record in records},
             tuple(str(one.error) for one in unread),
@@ -200,7 +205,8 @@ def explain(error: Exception) -> str:
 
 def _universe(name: str, records: Sequence[Record]) -> Universe:
     newest = records[0]
-    span = newest.metrics.get(newest.rank_by or "")
+    metric, greatest = rank_order(newest.rank_by or "")
+    span = newest.metrics.get(metric)
     # What several runs share is there once.
     held = {ref.key: ref.size for record in records for ref in reachable(record, code=False)}
     return Universe(
@@ -210,7 +216,7 @@ def _universe(name: str, records: Sequence[Record]) -> Universe:
         sum(held.values()) + sum(record.size for record in records),
         newest.created,
         newest.rank_by,
-        None if span is None else span[1],
+        None if span is None else span[greatest],
     )
 
 

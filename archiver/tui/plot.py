@@ -8,13 +8,13 @@ from typing import Any
 from rich.text import Text
 from textual.widgets import Static
 
-from archiver.base.humanize import number
+from archiver.base.humanize import NOT_DRAWN, curve_values, number
 
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 _AXIS = 8
 
 
-def draw(values: Sequence[Any], width: int, height: int) -> list[str]:
+def draw(values: Sequence[float], width: int, height: int) -> list[str]:
     """Draw a curve in lines of text, `height` lines of `width` letters; empty where nothing is finite.
 
     What is no finite number leaves a gap. Where several points share a column, the span between the least and the
@@ -48,7 +48,7 @@ def draw(values: Sequence[Any], width: int, height: int) -> list[str]:
     return ["".join(chr(0x2800 + bits) for bits in line) for line in cells]
 
 
-def _columns(values: Sequence[Any], count: int) -> list[tuple[float, float] | None]:
+def _columns(values: Sequence[float], count: int) -> list[tuple[float, float] | None]:
     """Return the least and greatest finite value of each column of dots."""
     total, count = len(values), max(1, count)
     spans: list[tuple[float, float] | None] = []
@@ -60,9 +60,7 @@ def _columns(values: Sequence[Any], count: int) -> list[tuple[float, float] | No
     return spans
 
 
-def _is_finite(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value - value != 0:
-        return False
+def _is_finite(value: float) -> bool:
     return -1e308 < value < 1e308
 
 
@@ -89,15 +87,18 @@ class Plot(Static):
 
 def picture(title: str, curve: Any, width: int, height: int) -> Text:
     """Return a curve with its title above, values at the left and positions below."""
-    if not isinstance(curve, list) or not curve:
+    values = curve_values(curve)
+    if values is None and curve:
+        return Text(f"{title}: {NOT_DRAWN}", "dim")
+    if not values:
         return Text(f"{title}: none was saved", "dim")
-    finite = [value for value in curve if _is_finite(value)]
+    finite = [value for value in values if _is_finite(value)]
     if not finite:
-        return Text(f"{title}: none of its {len(curve):,} values is a finite number", "dim")
+        return Text(f"{title}: none of its {len(values):,} values is a finite number", "dim")
     high, low = number(max(finite)), number(min(finite))
     axis = max(_AXIS, len(high), len(low))
-    lines = draw(curve, max(1, width - axis - 1), max(1, height - 2))
-    gaps = len(curve) - len(finite)
+    lines = draw(values, max(1, width - axis - 1), max(1, height - 2))
+    gaps = len(values) - len(finite)
     text = Text(f"{title}  ", "bold", no_wrap=True)
     text.append(
         f"{number(finite[0])} → {number(finite[-1])}   least {low}   greatest {high}"
@@ -108,6 +109,6 @@ def picture(title: str, curve: Any, width: int, height: int) -> Text:
     for at, line in enumerate(lines):
         text.append(f"\n{labels.get(at, ''):>{axis}} ", "not bold dim")
         text.append(line, "not bold red" if finite[-1] < finite[0] else "not bold green")
-    last = f"{len(curve):,} points"
+    last = f"{len(values):,} points"
     text.append(f"\n{last:>{max(0, width - 1)}}", "not bold dim")
     return text

@@ -64,7 +64,7 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
             self.tell("")
             return
         if not self._ask.sort and found.metric:
-            self._ask = replace(self._ask, sort=((found.metric, True),))
+            self._ask = replace(self._ask, sort=((found.metric, found.greatest_first),))
         self._list()
 
     def narrow(self) -> None:

@@ -11,7 +11,7 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Static
 
-from archiver.base.humanize import counted
+from archiver.base.humanize import counted, curve_values
 from archiver.query.selection import OF_TRADES
 from archiver.tui.cells import header, plain, shown
 from archiver.tui.data import Source, Strategy, numeric
@@ -142,6 +142,5 @@ class StrategyPage(Page[Strategy], inherit_bindings=False):
 
 def _hanging(curve: Any) -> Any:
     """Turn a drawdown curve so that it hangs from zero, whichever sign it was saved with."""
-    if not isinstance(curve, list):
-        return curve
-    return [0 - abs(value) if isinstance(value, int | float) else value for value in curve]
+    values = curve_values(curve)
+    return curve if values is None else [0 - abs(value) for value in values]

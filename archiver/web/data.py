@@ -15,11 +15,12 @@ from archiver.base.unread import Unread
 from archiver.errors import ArchiverError, ConfigError
 from archiver.format.model import Record, Run
 from archiver.health.usage import Usage
-from archiver.query.selection import LEADING, score_of
+from archiver.query.selection import LEADING, greatest_first, score_of
 from archiver.runs.graph import reachable
 from archiver.runs.read import FIRST, Reader
 from archiver.runs.records import run_of
 from archiver.runs.snapshot import Snapshot
+from archiver.web import format as fmt
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +37,7 @@ NEWEST = {
 _FRESH_LOCAL, _FRESH_REMOTE = 1.0, 5.0
 """Seconds for which a listing of records is taken for current."""
 _MOST_HEADLINES = 8
+_MOST_IN_BROWSER = 2**53 - 1
 _MEASURED_SECONDS = 60
 """For so long a measurement of the whole store is taken for current."""
 
@@ -256,6 +258,10 @@ class Data:
         """Return the metric to rank by: what the newest run was ranked by, else the usual ones, if there are any."""
         return score_of(self.records(), names)
 
+    def greatest_first(self, score: str) -> bool:
+        """Tell whether the greatest of what strategies are ranked by is the best."""
+        return greatest_first(self.records(), score)
+
     def _state(self) -> tuple[str, list[Record]]:
         now = time.monotonic()
         with self._lock:
@@ -307,7 +313,12 @@ def growth(records: Sequence[Record]) -> list[int]:
 
 
 def plain_value(value: Any) -> Any:
-    """Return a value that JSON can carry and people can read: NaN and infinities become text."""
+    """Return a value that a browser can hold and people can read.
+
+    NaN and infinities become text, and so do ints beyond what JavaScript's numbers tell apart.
+    """
+    if isinstance(value, int) and abs(value) > _MOST_IN_BROWSER:
+        return fmt.number(value)
     if isinstance(value, float):
         if value != value:
             return "NaN"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 from archiver.base.humanize import counted as counted
-from archiver.base.humanize import price
+from archiver.base.humanize import price, whole
 from archiver.base.humanize import shortened as shortened
 from archiver.base.humanize import size as size  # as a terminal shows them
 
@@ -71,7 +70,7 @@ def number(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return (f"{value:,}" if abs(value) < 1e15 else f"{Decimal(value):.3e}").replace("-", "−")
+        return whole(value).replace("-", "−")
     if not isinstance(value, float):
         return shortened(str(value))
     if value != value:

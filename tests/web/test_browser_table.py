@@ -280,12 +280,13 @@ def test_numbers_of_the_table_are_written_as_elsewhere(chromium, served):
         written = page.evaluate(
             "[186, 193.09, 1.08612, -0.5, 4689.2, 27189.9].map(dashAgGridFunctions.priceText)"
             ".concat([-1e-12, 1e300, 40, -1, 0].map(value => dashAgGridFunctions.metricText(value, false)))"
-            ".concat([40, 67.5].map(value => dashAgGridFunctions.metricText(value, true)))"
+            ".concat([40, 67.5, -9007199254740991].map(value => dashAgGridFunctions.metricText(value, true)))"
+            ".concat([dashAgGridFunctions.metricText('9007199254740993', true)])"
         )
     assert written == [
         "186.000", "193.090", "1.08612", "−0.50000", "4,689.2", "27,190",
         *(fmt.number(value) for value in (-1e-12, 1e300, 40.0, -1.0, 0.0)),
-        fmt.number(40), fmt.number(67.5),
+        fmt.number(40), fmt.number(67.5), fmt.number(-9007199254740991), fmt.number(9007199254740993),
     ]  # fmt: skip
 
 
@@ -303,3 +304,17 @@ def test_only_what_is_counted_stands_without_digits_behind_the_point(chromium, t
         cells = page.locator(CELL).all_inner_texts()
     server.close()
     assert sorted(cells) == sorted(["2.000", "40.00", "67", "5", "−∞", "40.74", "–", "7"])
+
+
+def test_an_id_is_shown_in_full(chromium, tmp_path):
+    archive = archiver.open(str(tmp_path / "backtests"))
+    results = [
+        {"strategy_name": f"s{at}", "sharpe": 1.0, "order_id": 9007199254740993 + at} for at in range(2)
+    ]
+    archive.save_universe_results("one", results, code="none")
+    server = Served(str(tmp_path / "backtests"))
+    with opened(chromium, server.address, "/strategies?columns=order_id") as page:
+        page.wait_for_selector(CELL)
+        shown = page.locator("[col-id=order_id].figure").all_inner_texts()
+    server.close()
+    assert sorted(shown) == ["9007199254740993", "9007199254740994"]

@@ -17,7 +17,8 @@ from archiver.errors import ArchiverError, ConfigError, FormatError, IntegrityEr
 from archiver.format import layout
 from archiver.format.detail import Kept
 from archiver.format.model import Record
-from archiver.format.text import dumps, plain
+from archiver.format.text import dumps
+from archiver.format.values import plain
 from archiver.interop.importing.batch import (
     DAMAGED,
     IMPORTED,

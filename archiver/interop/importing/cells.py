@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from archiver.errors import IntegrityError
-from archiver.format.text import plain
+from archiver.format.values import plain
 from archiver.interop.importing.batch import NAMES
 from archiver.interop.importing.source import Source
 

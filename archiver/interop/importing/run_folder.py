@@ -131,7 +131,7 @@ class _Folder:
             if "__pycache__/" in name or name.endswith(".pyc"):
                 continue
             data = self.source.read(entry.key, _MOST_CODE + 1)
-            secret = "its name" if secret_name(name) else credential(data)
+            secret = "its name" if secret_name(name) else credential(data, name)
             if secret or len(data) > _MOST_CODE:
                 warnings.append(f"{name}: " + (f"looks like a secret ({secret})" if secret else "too large"))
                 self.outcomes.append(Outcome(entry.key, SKIPPED, warnings[-1].partition(": ")[2]))

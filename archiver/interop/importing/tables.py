@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from archiver.errors import FormatError, IntegrityError
 from archiver.format.layout import is_run_id
-from archiver.format.text import loads, plain
+from archiver.format.text import loads
+from archiver.format.values import plain
 from archiver.interop.importing.batch import (
     DETAIL,
     Batch,

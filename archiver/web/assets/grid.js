@@ -33,9 +33,10 @@
     if (value === null || value === undefined) return "–";
     if (typeof value !== "number") return String(value);
     if (value === 0) return "0";
-    var size = Math.abs(value);
-    if (size >= 1e12 || size < 0.0005) return value.toExponential(2).replace(/-/g, "−");
-    var digits = counted && Number.isInteger(value) ? 0 : size >= 10000 ? 0 : size >= 1000 ? 1 : size >= 10 ? 2 : 3;
+    var size = Math.abs(value), whole = counted && Number.isInteger(value);
+    if (whole && size >= 1e15) return String(value).replace("-", "−");
+    if ((size >= 1e12 && !whole) || size < 0.0005) return value.toExponential(2).replace(/-/g, "−");
+    var digits = whole ? 0 : size >= 10000 ? 0 : size >= 1000 ? 1 : size >= 10 ? 2 : 3;
     return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
   };
 

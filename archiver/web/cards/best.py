@@ -43,11 +43,14 @@ def card(site: Site, newest: str) -> tuple[Any, str]:
         nothing = parts.empty("Nothing to rank by", "No run has a score to rank by.")
         return parts.card(title, switch(newest), nothing), count
     score = columns[0]
+    greatest = site.data.greatest_first(score)
     wanted = ["universe", "strategy_name", "run", *columns]
-    rows = site.views.page(metrics, Ask(sort=((score, True),)), 0, _BEST, wanted).to_pylist()
+    rows = site.views.page(metrics, Ask(sort=((score, greatest),)), 0, _BEST, wanted).to_pylist()
     # A column that none of these has tells nothing.
     shown = [name for name in columns if name == score or any(row[name] is not None for row in rows)]
-    all_ = parts.link("All strategies →", links.href("/strategies", sort=f"-{score}", newest=newest))
+    all_ = parts.link(
+        "All strategies →", links.href("/strategies", sort=f"-{score}" if greatest else score, newest=newest)
+    )
     table = _table(site, rows, score, shown[1:_MOST_METRICS], is_all=newest == "all")
     return parts.card(title, switch(newest), parts.left_out(metrics.damaged), table, note=all_), count
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 
+from archiver.base.humanize import NOT_DRAWN
 from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotFoundError, NotKeptError
 from archiver.format.model import Record
 from archiver.query.selection import Ask
@@ -116,6 +117,8 @@ def _strategy_side(site: Site, choice: links.Choice) -> Side:
     try:
         found = site.details.find(choice.strategy, choice.universe, choice.run or None)
         note = f"{found.record.universe} · {fmt.short_run(found.record.run)}"
+        if found.equity.unread:
+            note += f" · equity {NOT_DRAWN}"
         return Side(choice.strategy, note, address, found.record, found.metrics, found.equity)
     except (NotKeptError, IntegrityError) as error:
         row = site.data.row(choice.universe, choice.strategy, choice.run)
@@ -192,7 +195,7 @@ def _options(site: Site, text: str, kind: str) -> list[dict[str, str]]:
             ]
         metrics: Metrics = site.data.metrics()
         score = site.data.score(metrics.table.column_names)
-        ask = Ask(search=text, sort=((score, True),) if score else ())
+        ask = Ask(search=text, sort=((score, site.data.greatest_first(score)),) if score else ())
         rows = site.views.page(metrics, ask, 0, _OPTIONS, ["universe", "strategy_name"]).to_pylist()
     except ArchiverError:
         return []

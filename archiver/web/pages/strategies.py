@@ -34,7 +34,8 @@ def page(site: Site, query: links.Query) -> Page:
     metrics = site.data.metrics(run or None, newest)
     names = metrics.table.column_names
     score = site.data.score(names)
-    sort = links.first(query, "sort") or (f"-{score}" if score else "")
+    best_first = f"-{score}" if score and site.data.greatest_first(score) else score or ""
+    sort = links.first(query, "sort") or best_first
     chosen = [name for name in links.first(query, "columns").split(",") if name in names]
     shown = chosen or _usual(metrics, score)
     ask = {
