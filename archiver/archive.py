@@ -16,10 +16,13 @@ from archiver.errors import ArchiveNotFoundError, ConfigError, FormatError
 from archiver.format import layout
 from archiver.format.model import Record, Run
 from archiver.health.usage import Guard
+from archiver.retention.policy import PINNED
+from archiver.retention.trash import hold
 from archiver.runs.catalog import compact
 from archiver.runs.read import Reader, one_run, records_of
 from archiver.runs.records import run_of
 from archiver.runs.removal import remove
+from archiver.runs.tags import checked_tags, put_tag, read_tags
 from archiver.runs.write import Draft, KnownSeries, Writer, add_code, draft_run
 from archiver.store import Store, open_store
 from archiver.upkeep import FORMAT, Configured, Upkeep
@@ -142,7 +145,7 @@ class Archive(Upkeep):
 
         layout.universe_part(universe_name)
         captured = capture(code, configured=self._code, seed=seed, data=data)
-        labels = _tags(tags)
+        labels = checked_tags(tags)
         draft = draft_run(
             universe_name,
             results,
@@ -159,7 +162,7 @@ class Archive(Upkeep):
 
     def add(self, draft: Draft, tags: Iterable[str] = ()) -> Record:
         """Write a run that is drafted, from an import say. Raises what a save raises."""
-        labels = _tags(tags)
+        labels = checked_tags(tags)
         if self._guard is not None:
             self._guard.check(draft.bytes)
         self.create()
@@ -167,7 +170,7 @@ class Archive(Upkeep):
 
     def runs(self, universe: str | None = None, tag: str | None = None) -> list[Run]:
         """Return the runs, newest first, of one universe or with one tag. Raises ArchiveNotFoundError."""
-        tags = self._tags()
+        tags = read_tags(self.store)
         runs = [
             run_of(record, tags.get(record.run, ()))
             for record in records_of(self.records(), universe=universe)
@@ -177,7 +180,7 @@ class Archive(Upkeep):
     def run(self, run: str) -> Run:
         """Return one run by its id, or the beginning of it. Raises RunNotFoundError."""
         found = self.record(run)
-        return run_of(found, self._tags().get(found.run, ()))
+        return run_of(found, read_tags(self.store).get(found.run, ()))
 
     def load_metrics(
         self,
@@ -230,8 +233,13 @@ class Archive(Upkeep):
         return self._reader.detailed(self._chosen(universe, run))
 
     def tag(self, run: str, tag: str) -> None:
-        """Put a tag on a run. Raises RunNotFoundError."""
-        self.store.put(layout.tag_key(tag, self.record(run).run), b"")
+        """Put a tag on a run. Raises RunNotFoundError, also for a run that is removed at this very moment.
+
+        The tag `pinned` brings such a run back, if there is still a way.
+        """
+        record = self.record(run)
+        put_tag(self.store, record.run, tag)
+        hold(self.store, record, back=tag == PINNED)
 
     def untag(self, run: str, tag: str) -> None:
         """Take a tag off a run; one that it does not have is fine. Raises RunNotFoundError."""
@@ -306,7 +314,7 @@ class Archive(Upkeep):
         else:
             runs = sorted(record.run for record in records_of(self.records(), universe=universe))
         if tag is not None:
-            tags = self._tags()
+            tags = read_tags(self.store)
             runs = [run for run in runs if tag in tags.get(run, ())]
         return runs if since is None else later(runs, since_moment(since, datetime.now(UTC)))
 
@@ -380,15 +388,6 @@ class Archive(Upkeep):
 
 def _ignore(_amount: float) -> None:
     """Let progress pass: nobody watches."""
-
-
-def _tags(tags: Iterable[str]) -> tuple[str, ...]:
-    labels = (tags,) if isinstance(tags, str) else tuple(tags)
-    for label in labels:
-        if not isinstance(label, str):
-            raise ConfigError(f"the tag {label!r} is no text: give names")
-        layout.quote(label)
-    return tuple(sorted(set(labels)))
 
 
 def _rebuild(

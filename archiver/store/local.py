@@ -31,8 +31,18 @@ _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 class LocalStore(Store):
     """A folder on a disk that this machine mounts."""
 
-    def __init__(self, folder: Path, *, read_only: bool = False, executor: Executor | None = None) -> None:
-        """Open the folder, which need not exist yet; it is made by the first write."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        read_only: bool = False,
+        executor: Executor | None = None,
+        device: int | None = None,
+    ) -> None:
+        """Open the folder. One that was never there is made by the first write; one that was and is gone stays gone.
+
+        device: of the disk it was on, where it was open before.
+        """
         self.local = folder
         self.url = str(folder)
         self.workers = _WORKERS
@@ -41,10 +51,13 @@ class LocalStore(Store):
         self.executor = executor
         self._root = str(folder).rstrip("/") + "/"
         self._synced: set[str] = set()
-        self._device: int | None = None
+        self._device = device
+        if device is None:
+            with suppress(OSError, StorageError):  # whoever uses it is told
+                self._root_exists()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self.local, self.read_only)
+        return _reopen, (self.local, self.read_only, self._device)
 
     def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         check_key(key)
@@ -61,7 +74,7 @@ class LocalStore(Store):
             finally:
                 os.close(fd)
         except OSError as error:
-            raise self._error(error, "read", key) from error
+            raise self._unread(error, key) from error
 
     def put(self, key: str, data: bytes, *, create: bool = False) -> None:
         check_key(key)
@@ -88,7 +101,7 @@ class LocalStore(Store):
         try:
             return open(self._root + key, "rb")
         except OSError as error:
-            raise self._error(error, "read", key) from error
+            raise self._unread(error, key) from error
 
     @contextmanager
     def write(self, key: str, *, create: bool = False) -> Iterator[BinaryIO]:
@@ -127,6 +140,7 @@ class LocalStore(Store):
         try:
             found = os.stat(self._root + key)
         except (FileNotFoundError, NotADirectoryError):
+            self._root_exists()
             return None
         except OSError as error:
             raise self._error(error, "read", key) from error
@@ -134,6 +148,7 @@ class LocalStore(Store):
 
     def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
         self.refuse_when_read_only("delete")
+        self._root_exists()
         failed: dict[str, StorageError] = {}
         touched: set[str] = set()
         for key in keys:
@@ -149,6 +164,7 @@ class LocalStore(Store):
         return failed
 
     def now(self) -> datetime:
+        self._root_exists()
         if self.read_only:
             return datetime.fromtimestamp(time.time(), UTC)
         # On a network mount the clock is the server's: a file that is being written shows it.
@@ -166,6 +182,7 @@ class LocalStore(Store):
     # -- writing ---------------------------------------------------------------------------------------------
 
     def _temporary(self, key: str) -> tuple[str, int]:
+        self._root_exists()
         folder = os.path.dirname(self._root + key)
         temporary = f"{folder}/{TEMPORARY}{secrets.token_hex(8)}"
         for _ in range(_RACES):
@@ -181,6 +198,8 @@ class LocalStore(Store):
         """Make the folder and those above it; a new name is durable only once the folder above is synced."""
         if folder in self._synced:
             return
+        if len(folder) < len(self._root) and self._device is not None:
+            self._root_exists()  # never made anew
         above = os.path.dirname(folder)
         try:
             os.mkdir(folder)
@@ -196,6 +215,8 @@ class LocalStore(Store):
         with suppress(PermissionError):
             sync_folder(above)
         self._synced.add(folder)
+        if len(folder) < len(self._root):
+            self._root_exists()
 
     def _publish(self, temporary: str, key: str, *, create: bool = False) -> bool:
         """Give the finished file its name, durably. Return whether a create found the name taken."""
@@ -242,7 +263,7 @@ class LocalStore(Store):
         try:
             device = os.stat(self._root).st_dev
         except FileNotFoundError:
-            if self._device is None and not self._synced:
+            if self._device is None:
                 return False
             raise StorageError(
                 f"{self.url} was there and is gone: check the disk, or open the archive anew"
@@ -306,6 +327,12 @@ class LocalStore(Store):
             return NotFoundError(f"{key} is not in {self.url}")
         return self._failure(error, action, key)
 
+    def _unread(self, error: OSError, key: str) -> NotFoundError | StorageError:
+        """Return what a failed read means: what is not there may be so because the disk went."""
+        if isinstance(error, FileNotFoundError):
+            self._root_exists()
+        return self._error(error, "read", key)
+
     def _failure(self, error: OSError, action: str, key: str) -> StorageError:
         reason = error.strerror or type(error).__name__
         text = (
@@ -336,8 +363,8 @@ class _Sink(io.FileIO):
             return super().write(data) or 0
 
 
-def _reopen(folder: Path, read_only: bool) -> LocalStore:
-    return LocalStore(folder, read_only=read_only)
+def _reopen(folder: Path, read_only: bool, device: int | None) -> LocalStore:
+    return LocalStore(folder, read_only=read_only, device=device)
 
 
 def _entry(key: str, found: os.stat_result) -> Entry:
