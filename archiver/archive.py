@@ -17,10 +17,12 @@ from archiver.errors import ArchiveNotFoundError, ConfigError, FormatError
 from archiver.format import layout
 from archiver.format.model import Record, Run
 from archiver.health.usage import Guard
+from archiver.retention.trash import hold
 from archiver.runs.catalog import compact
 from archiver.runs.read import Reader, one_run, records_of
 from archiver.runs.records import run_of
 from archiver.runs.removal import remove
+from archiver.runs.tags import PINNED, checked_tags, put_tag, read_tags
 from archiver.runs.write import Draft, KnownSeries, Writer, add_code, draft_run
 from archiver.store import Store, open_store
 from archiver.upkeep import FORMAT, Configured, Upkeep
@@ -148,7 +150,7 @@ class Archive(Upkeep):
 
         layout.universe_part(universe_name)
         captured = capture(code, configured=self._code, seed=seed, data=data)
-        labels = _tags(tags)
+        labels = checked_tags(tags)
         draft = draft_run(
             universe_name,
             results,
@@ -166,7 +168,7 @@ class Archive(Upkeep):
 
     def add(self, draft: Draft, tags: Iterable[str] = ()) -> Record:
         """Write a run that is drafted, from an import say. Raises what a save raises."""
-        labels = _tags(tags)
+        labels = checked_tags(tags)
         if self._guard is not None:
             self._guard.check(draft.bytes)
         self.create()
@@ -179,7 +181,7 @@ class Archive(Upkeep):
 
         errors: about a run that cannot be read, see `load_metrics`.
         """
-        tags = self._tags()
+        tags = read_tags(self.store)
         runs = [
             run_of(record, tags.get(record.run, ()))
             for record in records_of(self.records(errors), universe=universe)
@@ -189,7 +191,7 @@ class Archive(Upkeep):
     def run(self, run: str) -> Run:
         """Return one run by its id, or the beginning of it. Raises RunNotFoundError."""
         found = self.record(run)
-        return run_of(found, self._tags().get(found.run, ()))
+        return run_of(found, read_tags(self.store).get(found.run, ()))
 
     def load_metrics(
         self,
@@ -263,8 +265,13 @@ class Archive(Upkeep):
         return self._reader.telling(errors).detailed(self._chosen(universe, run, errors))
 
     def tag(self, run: str, tag: str) -> None:
-        """Put a tag on a run. Raises RunNotFoundError."""
-        self.store.put(layout.tag_key(tag, self.record(run).run), b"")
+        """Put a tag on a run. Raises RunNotFoundError, also for a run that is removed at this very moment.
+
+        The tag `pinned` brings such a run back, if there is still a way.
+        """
+        record = self.record(run)
+        put_tag(self.store, record.run, tag)
+        hold(self.store, record, back=tag == PINNED)
 
     def untag(self, run: str, tag: str) -> None:
         """Take a tag off a run; one that it does not have is fine. Raises RunNotFoundError."""
@@ -345,7 +352,7 @@ class Archive(Upkeep):
         else:
             runs = sorted(record.run for record in records_of(self.records(errors), universe=universe))
         if tag is not None:
-            tags = self._tags()
+            tags = read_tags(self.store)
             runs = [run for run in runs if tag in tags.get(run, ())]
         return runs if since is None else later(runs, since_moment(since, datetime.now(UTC)))
 
@@ -419,15 +426,6 @@ class Archive(Upkeep):
 
 def _ignore(_amount: float) -> None:
     """Let progress pass: nobody watches."""
-
-
-def _tags(tags: Iterable[str]) -> tuple[str, ...]:
-    labels = (tags,) if isinstance(tags, str) else tuple(tags)
-    for label in labels:
-        if not isinstance(label, str):
-            raise ConfigError(f"the tag {label!r} is no text: give names")
-        layout.quote(label)
-    return tuple(sorted(set(labels)))
 
 
 def _rebuild(

@@ -26,11 +26,13 @@ from archiver.format.model import Record, Run
 from archiver.health.usage import Space, Usage, df, du
 from archiver.health.verify import Report, verify
 from archiver.retention.gc import GRACE, Collected, collect
-from archiver.retention.plan import Plan
+from archiver.retention.plan import MOST, Plan
 from archiver.retention.policy import Policy, parse_policies
-from archiver.retention.prune import MOST, Pruned, State, apply_plan, plan_prune, undelete
+from archiver.retention.prune import State, apply_plan, plan_prune, undelete
+from archiver.retention.trash import Removed
 from archiver.runs.catalog import Records
 from archiver.runs.records import look_at_clock, run_of
+from archiver.runs.tags import read_tags
 from archiver.store import Store
 from archiver.store.entry import Entry
 
@@ -142,7 +144,7 @@ class Upkeep:
 
     def apply(
         self, plan: Plan, *, max_remove: float = MOST, step: Callable[[int], object] = lambda _: None
-    ) -> Pruned:
+    ) -> Removed:
         """Do what a plan says: pruned runs go to the trash, from where `undelete` brings them back.
 
         max_remove: which part of all runs may lose something, 0 to 1; step: is told how many runs were dealt with.
@@ -154,7 +156,7 @@ class Upkeep:
         """Bring a pruned run, or the details that one lost, back. Raises RunNotFoundError once gc has taken it."""
         self._require()
         found = undelete(self.store, self.run_id(run, layout.TRASH))
-        return run_of(found, self._tags().get(found.run, ()))
+        return run_of(found, read_tags(self.store).get(found.run, ()))
 
     def trash(self, errors: Errors = "raise") -> list[Run]:
         """Return the pruned runs, and those that lost their details, that can be brought back, newest first.
@@ -162,7 +164,7 @@ class Upkeep:
         errors: about one that cannot be read, see `load_metrics`.
         """
         self._require()
-        tags = self._tags()
+        tags = read_tags(self.store)
         found = self._records.read(layout.TRASH, errors)
         return [run_of(record, tags.get(record.run, ())) for record in found]
 
@@ -269,18 +271,12 @@ class Upkeep:
 
     def _state(self) -> State:
         # Tags last: a pin that was put while the records were read counts.
-        return self.records(), self._tags()
-
-    def _tags(self) -> dict[str, list[str]]:
-        tags: dict[str, list[str]] = {}
-        for entry in self.store.list(layout.TAGS):
-            quoted, _, run = entry.key.removeprefix(layout.TAGS).rpartition("/")
-            tags.setdefault(run, []).append(layout.unquote_name(quoted))
-        return {run: sorted(labels) for run, labels in tags.items()}
+        return self.records(), read_tags(self.store)
 
     def _require(self) -> None:
         """Make sure that there is an archive and that it is of a format we know."""
         if self._checked:
+            self._refuse_gone()
             return
         try:
             data = self.store.get(layout.ARCHIVE, 0, _MOST_FACTS)
@@ -309,6 +305,14 @@ class Upkeep:
                 f"{layout.ARCHIVE} at {self.store.url} is damaged: its format is {version!r}"
             )
         self._checked = True
+
+    def _refuse_gone(self) -> None:
+        """Raise StorageError when an archive on a disk went while it was open: on a disk this costs next to nothing."""
+        if self.store.local is not None and self.store.stat(layout.ARCHIVE) is None:
+            raise StorageError(
+                f"{self.store.url} was an archive and is none any more: {layout.ARCHIVE} is gone; restore it, or open the"
+                " archive anew"
+            )
 
     def _old_format(self) -> str:
         folder = self.store.local

@@ -17,7 +17,7 @@ import archiver
 from archiver import capture, cli, errors
 from archiver.format import model
 from archiver.health import usage, verify
-from archiver.retention import gc, plan, prune
+from archiver.retention import gc, plan, trash
 from archiver.runs import snapshot
 from archiver.transfer import bundle
 from archiver.transfer import runs as transfer
@@ -28,7 +28,7 @@ RETURNED = (
     model.Record,
     plan.Plan,
     plan.Decision,
-    prune.Pruned,
+    trash.Removed,
     gc.Collected,
     gc.Tally,
     verify.Report,

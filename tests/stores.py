@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -124,6 +125,49 @@ class SharedStore(PassingStore):
         self.calls += 1
         if self.calls - 1 == self.at:
             self.other()
+
+
+def interleaved(
+    store: Store, first: Callable[[Store], object], second: Callable[[Store], object], at: int, until: int
+) -> tuple[bool, bool]:
+    """Run two pieces of work at once: the second from the first's call `at` to its own call `until`, then the first, then the rest.
+
+    Return whether the first made that many calls, and the second. What the second raises is raised at the end.
+    """
+    paused, go_on = threading.Event(), threading.Event()
+
+    def pause() -> None:
+        paused.set()
+        go_on.wait()
+
+    inner = SharedStore(store, until, pause)
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            second(inner)
+        except BaseException as error:  # noqa: BLE001 - raised where the test waits for it
+            failed.append(error)
+        finally:
+            paused.set()
+
+    thread = threading.Thread(target=work)
+
+    def start() -> None:
+        thread.start()
+        paused.wait()
+
+    outer = SharedStore(store, at, start)
+    try:
+        first(outer)
+    finally:
+        if outer.calls <= at:
+            start()
+        go_on.set()
+        thread.join()
+    if failed:
+        raise failed[0]
+    return outer.calls > at, inner.calls > until
 
 
 class StubbornStore(PassingStore):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import pickle
+import shutil
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 
 import archiver
 from archiver.archive import Archive
+from archiver.errors import StorageError
 from archiver.format import layout
 from tests.benchmarks.workload import universe
 from tests.conftest import Place
@@ -266,3 +269,42 @@ def test_nothing_configured_uses_a_folder_here_and_says_so(
     assert "archive" in capsys.readouterr().err
     archive.save_universe_results("u", [{"strategy_name": "s"}], code="none")
     assert (tmp_path / "archive" / "archive.json").exists()
+
+
+@pytest.mark.parametrize("how", ["folder", "content"])
+def test_an_archive_that_went_while_it_was_open_stays_gone(how: str, tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    rows = [{"strategy_name": "s", "sharpe_ratio": 1.0}]
+    made = archiver.open(root)
+    run = made.save_universe_results("u", rows, code="none").id
+    other = archiver.open(tmp_path / "other")
+    other.save_universe_results("u", rows, code="none")
+    plan = made.plan_prune(archiver.Policy(keep_last=0), allow_empty=True)
+    shutil.rmtree(root)
+    if how == "content":
+        root.mkdir()
+    acts: list[Callable[[], object]] = [
+        lambda: made.save_universe_results("u", rows, code="none"),
+        lambda: made.apply(plan, max_remove=1),
+        lambda: made.gc("0d", apply=True),
+        lambda: made.gc("0d"),
+        lambda: made.verify(repair=True),
+        lambda: made.tag(run, "pinned"),
+        lambda: made.untag(run, "t"),
+        lambda: made.undelete(run),
+        lambda: made.compact(),
+        lambda: made.bundle([run], "b"),
+        lambda: made.du(),
+        lambda: made.df(),
+        lambda: made.runs(),
+        lambda: made.trash(),
+        lambda: other.copy_to(made),
+        lambda: made.bundles.restore(str(tmp_path / "b.tar.zst"), home=other.bundles),
+    ]
+    other.bundle(other.run_ids(), str(tmp_path / "b.tar.zst"))
+    for act in acts:
+        with pytest.raises(StorageError, match=r"is gone|is none any more"):
+            act()
+    assert root.exists() is (how == "content")
+    assert list(root.glob("**/*")) == []
+    assert archiver.open(root).save_universe_results("u", rows, code="none").id

@@ -28,7 +28,8 @@ from archiver.retention.bucket_rules import (
     refuse_pins,
 )
 from archiver.retention.bucket_rules.document import EMPTY, Xml, element, rule
-from archiver.retention.policy import PINNED, Policy
+from archiver.retention.policy import Policy
+from archiver.runs.tags import PINNED
 
 ROOT = "some/prefix/"
 NOW = datetime(2026, 11, 21, 10, 30, tzinfo=UTC)

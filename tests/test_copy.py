@@ -23,7 +23,7 @@ from archiver.errors import (
     StorageError,
 )
 from archiver.format import layout
-from archiver.store import open_store
+from archiver.store import Store, open_store
 from archiver.store.entry import Entry
 from archiver.transfer.copy import apply_extras, plan_extras
 from archiver.transfer.runs import transfer
@@ -31,7 +31,7 @@ from tests.benchmarks import workload
 from tests.conftest import Place
 from tests.faults import FaultyStore, flip
 from tests.runs_made import everything, fill, many, opened, seen
-from tests.stores import PassingStore
+from tests.stores import PassingStore, interleaved
 from tests.wire import Wire
 
 from archiver.archive import Archive  # isort: skip
@@ -375,3 +375,87 @@ def test_each_damaged_run_is_named(tmp_path: Path) -> None:
         flip(archive.store, layout.tier2_key("u", run))
     with pytest.raises(IntegrityError, match=r"; and 1 more; 1 of 7 runs were copied"):
         archive.copy_to(archiver.open(tmp_path / "c"))
+
+
+def _small(folder: Path | str, runs: int = 1, strategies: int = 100) -> Archive:
+    """Make an archive of runs that have metrics and details of their own, a tape and code."""
+    from tests.stores import save
+
+    store = open_store(folder)
+    for at in range(runs):
+        save(store, f"u{at}", strategies=strategies, bars=40, code=b"x", tags=["t"])
+    return Archive(store)
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["copy first", "gc first"])
+@pytest.mark.parametrize("left", [False, True], ids=["empty", "interrupted"])
+@pytest.mark.parametrize("how", ["copy", "restore", "save"])
+def test_a_gc_without_any_grace_takes_nothing_from_what_arrives(
+    order: int, left: bool, how: str, tmp_path: Path
+) -> None:
+    from archiver.retention.gc import collect
+    from tests.stores import fresh_store, save, snapshot
+
+    source = _small(f"memory://source-{tmp_path.name}")
+    (run,) = source.run_ids()
+    source.bundle([run], str(tmp_path / "b.tar.zst"))
+    objects = snapshot(source.store)
+
+    def arrive(store: Store) -> None:
+        archive = Archive(store)
+        if how == "copy":
+            source.copy_to(archive)
+        elif how == "restore":
+            archive.bundles.restore(str(tmp_path / "b.tar.zst"))
+        else:
+            save(store, "u9", strategies=100, bars=40, code=b"x")
+
+    def free(store: Store) -> None:
+        collect(store, grace="0d", apply=True, allow_empty=True)
+
+    at = until = count = 0
+    while True:
+        store = fresh_store()
+        store.put(layout.ARCHIVE, objects[layout.ARCHIVE])
+        for key, data in objects.items() if left else ():  # of a copy that died before its record
+            if not key.startswith("runs/"):
+                store.put(key, data)
+        first, second = [arrive, free][::order]
+        reached = interleaved(store, first, second, at, until)
+        report = Archive(store).verify(read_data=True)
+        assert report.ok, (at, until, report.problems)
+        assert report.runs == 1
+        count += 1
+        if not reached[0]:
+            break
+        at, until = (at, until + 1) if reached[1] else (at + 1, 0)
+    assert count > 50
+
+
+@pytest.mark.parametrize("runs", [1, 12])
+def test_a_later_copy_gives_back_what_the_target_lost(runs: int, tmp_path: Path) -> None:
+    source, target = _small(tmp_path / "a", runs), opened(tmp_path / "b")
+    chosen = source.run_ids()[:1] if runs > 1 else None
+    source.copy_to(target)
+    whole = everything(target.store)
+    own = [key for key in whole if key.startswith(("tier1/", "tier2/")) and source.run_ids()[0] in key]
+    assert len(own) == 2
+    for key in own:
+        target.store.delete([key])
+        again = source.copy_to(opened(tmp_path / "b"), chosen)
+        assert (again.runs, again.objects) == ((source.run_ids()[0],), 1)
+        assert everything(target.store) == whole
+        assert source.copy_to(target, chosen).objects == 0
+
+
+def test_details_that_the_target_gave_up_stay_away_where_other_objects_are_given_back(tmp_path: Path) -> None:
+    source, target = _small(tmp_path / "a", 2), opened(tmp_path / "b")
+    source.copy_to(target)
+    target.apply(target.plan_prune(archiver.Policy(keep_last=0, tiers=2), allow_empty=True), max_remove=1)
+    run = source.run_ids()[0]
+    record = target.store.get(layout.record_key(run))
+    (lost,) = [entry.key for entry in target.store.list("tier1/") if run in entry.key]
+    target.store.delete([lost])
+    assert source.copy_to(target, [run]).objects == 1
+    assert target.store.get(layout.record_key(run)) == record
+    assert target.verify().ok

@@ -345,11 +345,14 @@ def test_superseded_segments_and_dead_probes_go(moved: MovedStore) -> None:
     save(moved)
     compact(moved)
     moved.put("trash/probe-0123", b"archiver")
-    moved.put("catalog/broken.jsonl.zst", b"broken")
+    run = Archive(moved).runs()[0].id
+    moved.put(f"catalog/{run}--{run}--0123abcd.jsonl.zst", b"broken")
+    moved.put("catalog/another.jsonl.zst", b"of somebody else")
     assert collect(moved, apply=True).objects == 0
     moved.move(hours=2)
     done = collect(moved, apply=True)
     assert (done.kinds["catalog"].objects, done.kinds["leftovers"].objects) == (2, 1)
+    moved.delete(["catalog/another.jsonl.zst"])
     assert len([key for key in keys(moved) if key.startswith("catalog/")]) == 1
     assert not keys(moved) & {key for key in first if key.startswith("catalog/")}
     assert len(Archive(moved).runs()) == 2
@@ -358,11 +361,11 @@ def test_superseded_segments_and_dead_probes_go(moved: MovedStore) -> None:
 def test_much_data_without_any_record_is_not_taken_for_garbage(moved: MovedStore) -> None:
     record = save(moved)
     for at in range(1_200):
-        moved.put(f"code/aa/{at:064x}.zst", b"x")
+        moved.put(layout.code_key(f"{at:064x}"), b"x")
     moved.delete([layout.record_key(record.run)])
     moved.move(days=8)
     assert collect(moved).objects == 1_201
-    with pytest.raises(PolicyError, match=r"no record at all.*--allow-empty"):
+    with pytest.raises(PolicyError, match=r"no run at all.*--allow-empty"):
         collect(moved, apply=True)
     assert collect(moved, apply=True, allow_empty=True).objects == 1_201
 

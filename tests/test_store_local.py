@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -322,3 +325,53 @@ def test_a_local_store_needs_no_fsspec(tmp_path: Path) -> None:
     """
     done = run(code, str(tmp_path / "archive"))
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_root_that_went_is_gone_for_every_verb(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    once = open_store(root)
+    once.put("a/b", b"x")
+    opened = open_store(root)  # nothing was asked of it yet
+    used = open_store(root)
+    assert used.get("a/b") == b"x"
+    sent = pickle.loads(pickle.dumps(used))
+    shutil.move(root, tmp_path / "away")
+
+    def write(store: Store) -> None:
+        with store.write("a/c") as stream:
+            stream.write(b"x")
+
+    verbs: list[Callable[[Store], object]] = [
+        lambda store: store.get("a/b"),
+        lambda store: store.open("a/b"),
+        lambda store: store.stat("a/b"),
+        lambda store: list(store.list()),
+        lambda store: list(store.list("a/")),
+        lambda store: list(store.leftovers()),
+        lambda store: store.put("a/b", b"x"),
+        lambda store: store.put("new", b"x", create=True),
+        write,
+        lambda store: store.delete(["a/b"]),
+        lambda store: store.now(),
+    ]
+    for verb in verbs:
+        for store in (once, opened, used, sent, pickle.loads(pickle.dumps(opened))):
+            with pytest.raises(StorageError, match="was there and is gone"):
+                verb(store)
+            assert not root.exists()
+    new = open_store(root)
+    new.put("a/b", b"y")
+    assert new.get("a/b") == b"y"
+
+
+def test_a_root_that_was_never_there_is_made_by_the_first_write_alone(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "not" / "yet")
+    assert list(store.list()) == []
+    assert store.stat("a") is None
+    assert store.delete(["a"]) == {}
+    assert not (tmp_path / "not").exists()
+    store.put("a", b"x")
+    shutil.rmtree(tmp_path / "not")
+    with pytest.raises(StorageError, match="was there and is gone"):
+        store.put("a", b"x")
+    assert not (tmp_path / "not").exists()

@@ -36,8 +36,9 @@ def copy(
     ] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Do what --delete-extra plans.")] = False,
     max_remove: Annotated[
-        float, typer.Option("--max-remove", min=0, max=1, help="Which part of DST's runs may go at most.")
-    ] = 0.5,
+        str,
+        typer.Option("--max-remove", metavar="SHARE", help="Refuse to remove more of DST's runs than this."),
+    ] = "50%",
 ) -> None:
     """Copy runs that DST lacks, verified, data before records; repeat it after an interruption, or every night.
 
@@ -45,9 +46,11 @@ def copy(
     """
     import archiver
     from archiver.base.humanize import size
+    from archiver.cli.percent import share
     from archiver.errors import ConfigError
 
     call = Call.of(ctx)
+    most = share(max_remove, "--max-remove")
     if apply and not delete_extra:
         raise ConfigError("--apply needs --delete-extra: copying itself removes nothing")
     here, there = archiver.open(source, read_only=True), archiver.open(target)
@@ -71,7 +74,7 @@ def copy(
         )
     if delete_extra:
         candidates = there.run_ids(universe=universe, tag=tag, since=since, errors=call.unread)
-        document["extra"] = _delete_extra(call, (here, there), candidates, apply=apply, max_remove=max_remove)
+        document["extra"] = _delete_extra(call, (here, there), candidates, apply=apply, max_remove=most)
     if call.json:
         call.print_json(document)
 

@@ -11,7 +11,7 @@ from archiver.cli.call import Call
 if TYPE_CHECKING:
     from archiver.retention.plan import Plan
     from archiver.retention.policy import Policy
-    from archiver.retention.prune import Pruned
+    from archiver.retention.trash import Removed
 
 
 def prune(
@@ -141,7 +141,7 @@ def _show(plan: Plan, *, kept: bool) -> None:
         print_table(["what", "run", "universe", "age", "frees", "why"], rows, right=["age", "frees"])
 
 
-def _report(call: Call, plan: Plan, done: Pruned) -> None:
+def _report(call: Call, plan: Plan, done: Removed) -> None:
     from archiver.base.humanize import counted
 
     failed = {run: str(error) for run, error in done.failed.items()}

@@ -6,6 +6,7 @@ import re
 import secrets
 from datetime import UTC, datetime
 from hashlib import blake2b, sha256
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from archiver.errors import ConfigError
@@ -29,7 +30,20 @@ SEGMENT_SUFFIX = ".jsonl.zst"
 
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
-_RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+_RUN = r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}"
+_RUN_ID = re.compile(_RUN)
+_RECORD = re.compile(rf"(runs/|trash/|quarantine/runs/|quarantine/trash/)({_RUN})\.json\.zst")
+_OTHERS = re.compile(
+    rf"(?P<tier1>tier1/)(?P<u1>universe=[^/]+)/(?P<r1>{_RUN})\.parquet"
+    rf"|(?P<tier2>tier2/)(?P<u2>universe=[^/]+)/(?P<r2>{_RUN})/detail\.parquet"
+    r"|(?P<tapes>tapes/)(?P<t2>[0-9a-f]{2})/(?P<t64>(?P=t2)[0-9a-f]{62})\.parquet"
+    r"|(?P<code>code/)(?P<c2>[0-9a-f]{2})/(?P<c64>(?P=c2)[0-9a-f]{62})\.zst"
+    rf"|(?P<tags>tags/)(?P<tag>[^/]+)/(?P<rt>{_RUN})"
+    rf"|(?P<catalog>catalog/)(?P<span>{_RUN}--{_RUN}--[0-9a-f]{{8}})\.jsonl\.zst"
+    r"|(?P<bundles>bundles/)(?P<bundle>[^/]+)\.tar\.zst"
+    rf"|(?P<trash>trash/)(?P<claim>(?P<rc>{_RUN})\.claim|probe-[0-9a-f]+)"
+)
+_CUT = re.compile(r"[A-Za-z0-9_.%-]{200,213}~[0-9a-f]{16}")
 # File systems take 255 bytes a name; what we add to a name in a key (`universe=`, `.parquet`) must still fit.
 _MAX_QUOTED = 230
 
@@ -85,6 +99,67 @@ def unquote_name(quoted: str) -> str:
     return unquote(quoted, errors="strict")
 
 
+class Key(NamedTuple):
+    """What a key that archiver knows stands for; a part that it does not have is empty.
+
+    `area` is the prefix it lies below, `run` the run it belongs to, `name` the tag, the bundle, the quoted universe, the
+    sha256, the span of a segment, or `claim` and `probe` in the trash.
+    """
+
+    area: str
+    run: str = ""
+    name: str = ""
+
+
+def parse(key: str) -> Key | None:
+    """Read a key; None for one that archiver would not have made: the one reader of keys, for all who list them.
+
+    What it does not know is somebody else's, or of a later version: it is neither read nor deleted.
+    """
+    if (found := _RECORD.fullmatch(key)) is not None:
+        return Key(found[1], found[2])
+    if (found := _OTHERS.fullmatch(key)) is not None:
+        return _other(found)
+    if key in (ARCHIVE, VERIFIED):
+        return Key(key)
+    return None
+
+
+def _other(found: re.Match[str]) -> Key | None:
+    if found["tier1"]:
+        return Key(TIER1, found["r1"], found["u1"]) if _is_universe(found["u1"]) else None
+    if found["tier2"]:
+        return Key(TIER2, found["r2"], found["u2"]) if _is_universe(found["u2"]) else None
+    if found["tapes"]:
+        return Key(TAPES, name=found["t64"])
+    if found["code"]:
+        return Key(CODE, name=found["c64"])
+    if found["catalog"]:
+        return Key(CATALOG, name=found["span"])
+    if found["trash"]:
+        return Key(TRASH, found["rc"] or "", "claim" if found["rc"] else "probe")
+    name = _name(found["tag"] or found["bundle"])
+    if name is None:
+        return None
+    return Key(TAGS, found["rt"], name) if found["tags"] else Key(BUNDLES, name=name)
+
+
+def _name(quoted: str) -> str | None:
+    """Return the name that a part of a key stands for, None where `quote` makes no such part."""
+    if _PLAIN.fullmatch(quoted) is not None:
+        return quoted if len(quoted) <= _MAX_QUOTED else None
+    try:
+        name = unquote_name(quoted)
+        return name if quote(name) == quoted else None
+    except (UnicodeDecodeError, ConfigError):
+        return None
+
+
+def _is_universe(part: str) -> bool:
+    quoted = part.removeprefix("universe=")
+    return _name(quoted) is not None or _CUT.fullmatch(quoted) is not None
+
+
 def new_run_id(now: datetime | None = None) -> str:
     """Make a run id: UTC second and 32 random bits, so it sorts by time and needs no lock."""
     moment = (now or datetime.now(UTC)).astimezone(UTC)
@@ -106,11 +181,20 @@ def trash_key(run: str) -> str:
     return f"{TRASH}{run}{RECORD_SUFFIX}"
 
 
+def quarantine_key(key: str) -> str:
+    """Return the key that a record is set aside as, given the one it had."""
+    return f"{QUARANTINE}{key}"
+
+
+def claim_key(run: str) -> str:
+    """Return the key of the marker that says: somebody is at work on this run's record in the trash."""
+    return f"{TRASH}{run}.claim"
+
+
 def run_of_record(key: str) -> str | None:
-    """Return the run id of a key under `runs/` or `trash/`, or None when the key is no record's."""
-    name = key.rsplit("/", 1)[-1]
-    run = name.removesuffix(RECORD_SUFFIX)
-    return run if name.endswith(RECORD_SUFFIX) and is_run_id(run) else None
+    """Return the run id of a record's key (in `runs/`, `trash/` or set aside), or None when the key is no record's."""
+    found = _RECORD.fullmatch(key)
+    return None if found is None else found[2]
 
 
 def tier1_key(universe: str, run: str) -> str:

@@ -15,6 +15,9 @@ from archiver.errors import PolicyError
 from archiver.format.model import Record
 from archiver.retention.policy import KEEP, REMOVE, Decision, Policy
 
+MOST = 0.5
+"""Which part of the runs is removed at most, unless told otherwise."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -105,12 +108,7 @@ class Plan:
 
     def check_share(self, most: float) -> None:
         """Raise PolicyError when more than a share of all runs (0 to 1) would lose something."""
-        check_most(most)
-        if self.share > most:
-            raise PolicyError(
-                f"the plan removes {self.share:.0%} of the runs ({len(self.removals)} of {len(self.decisions)}), more than"
-                f" {most:.0%}: if that is meant, say max_remove ({max_remove_option(self.share)})"
-            )
+        check_share(len(self.removals), len(self.decisions), most)
 
     def check_url(self, url: str) -> None:
         """Raise PolicyError for another archive than the one that was planned for."""
@@ -150,6 +148,17 @@ def check_most(most: float) -> None:
     """Raise PolicyError for a limit that is no share: 80 would be none at all."""
     if isinstance(most, bool) or not isinstance(most, int | float) or not 0 <= most <= 1:
         raise PolicyError(f"max_remove is {most!r}: give a share of the runs, 0 to 1 (0.8 for 80%)")
+
+
+def check_share(removed: int, total: int, most: float) -> None:
+    """Raise PolicyError when more than a share (0 to 1) of so many runs would lose something."""
+    check_most(most)
+    if removed > most * total:
+        share = removed / total
+        raise PolicyError(
+            f"the plan removes {share:.0%} of the runs ({removed} of {total}), more than {most:.0%}: if that is meant, say"
+            f" max_remove ({max_remove_option(share)})"
+        )
 
 
 def max_remove_option(share: float) -> str:

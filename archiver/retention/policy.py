@@ -18,9 +18,8 @@ from typing import Any, Literal, NamedTuple
 
 from archiver.errors import PolicyError
 from archiver.format.model import Record
+from archiver.runs.tags import PINNED
 
-PINNED = "pinned"
-"""The tag that protects a run from every policy."""
 KEEP: Literal["keep"] = "keep"
 REMOVE: Literal["remove"] = "remove"
 REMOVE_DETAILS: Literal["remove details"] = "remove details"

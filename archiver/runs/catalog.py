@@ -145,7 +145,8 @@ def superseded(store: Store, entries: Iterable[Entry]) -> list[Entry]:
 
 def _segments(store: Store) -> list[Entry]:
     """List the segments, newest first."""
-    segments = [entry for entry in store.list(layout.CATALOG) if entry.key.endswith(layout.SEGMENT_SUFFIX)]
+    found = ((entry, layout.parse(entry.key)) for entry in store.list(layout.CATALOG))
+    segments = [entry for entry, key in found if key is not None and key.area == layout.CATALOG]
     return sorted(segments, key=lambda entry: (entry.modified, entry.key), reverse=True)
 
 

@@ -22,6 +22,11 @@ def without_details(record: Record, why: str) -> Record:
     return replace(record, tier2=None, tapes=(), detail_removed=why)
 
 
+def archived_in(record: Record, bundle: str) -> Record:
+    """Return the record without its details, which are in a bundle."""
+    return replace(record, tier2=None, tapes=(), archived=bundle)
+
+
 def encode_unlike(record: Record, size: int) -> bytes:
     """Encode a record to another size than the one it replaces: the catalog tells records apart by size and time."""
     data = encode_record(record)

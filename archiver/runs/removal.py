@@ -11,7 +11,7 @@ from archiver.errors import (
 from archiver.format import layout
 from archiver.store import Store
 
-_REMOVABLE = (
+_REMOVABLE = {
     layout.RUNS,
     layout.TRASH,
     layout.TIER1,
@@ -20,7 +20,7 @@ _REMOVABLE = (
     layout.CODE,
     layout.TAGS,
     layout.CATALOG,
-)
+}
 
 
 def remove(store: Store, keys: Sequence[str], *, leftovers: bool = False) -> dict[str, StorageError]:
@@ -30,6 +30,7 @@ def remove(store: Store, keys: Sequence[str], *, leftovers: bool = False) -> dic
     catalog: whatever else lies in the archive is not ours to delete.
     """
     for key in keys:
-        if not leftovers and not key.startswith(_REMOVABLE):
+        known = layout.parse(key)
+        if not leftovers and (known is None or known.area not in _REMOVABLE):
             raise ConfigError(f"{key} is not the archive's to delete")
     return store.delete(keys)

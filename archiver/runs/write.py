@@ -1,7 +1,7 @@
 """Runs: the order in which a run is written, how records are read, and what a record reaches.
 
 Order of a save: shared objects (tapes, code), the run's own objects and its tag markers, in any order; then the
-record, which is the commit; then a look whether the shared objects are still there. Whatever happens before the
+record, which is the commit; then a look whether all these objects are still there. Whatever happens before the
 record leaves orphans, which `gc` removes.
 """
 
@@ -191,7 +191,8 @@ class Writer:
         data = encode_record(record)
         store.put(layout.record_key(record.run), data, create=True)
         self._written.update(dict.fromkeys(stale, time.monotonic()))
-        self._each(lambda key: store.stat(key) or store.put(key, _bytes(draft, key)), shared)
+        # Whatever a gc with a short grace deleted until now; what it deletes later it puts back itself.
+        self._each(lambda key: store.stat(key) or store.put(key, _bytes(draft, key)), [*shared, *draft.own])
         return replace(record, size=len(data))
 
     def _fresh(self, key: str) -> bool:

@@ -7,17 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from archiver.errors import ConfigError, NotFoundError, PolicyError
+from archiver.errors import ConfigError, PolicyError
 from archiver.format import layout
-from archiver.retention.plan import check_most
-from archiver.retention.policy import PINNED, before
-from archiver.runs.records import read_record
-from archiver.runs.removal import remove
+from archiver.retention.plan import MOST, check_share
+from archiver.retention.policy import before
+from archiver.retention.trash import Move, put_away
+from archiver.runs.tags import pinned
 from archiver.store import Store
-
-MOST = 0.5
-"""Which part of the target's runs is removed at most, unless told otherwise."""
-_BATCH = 500
 
 
 class Extra(NamedTuple):
@@ -79,12 +75,9 @@ def plan_extras(source: Store, target: Store, candidates: Sequence[str]) -> Extr
     here = set(run_ids(source))
     if not here:
         raise PolicyError(f"{source.url} has no runs at all: nothing is deleted from {target.url}")
-    prefix = layout.tag_key(PINNED, "")
-    pinned = {entry.key.removeprefix(prefix) for entry in target.list(prefix)}
+    kept = pinned(target)
     items = tuple(
-        Extra(
-            run, run not in pinned, "it is pinned there" if run in pinned else "the source does not have it"
-        )
+        Extra(run, run not in kept, "it is pinned there" if run in kept else "the source does not have it")
         for run in sorted(candidates)
         if run not in here
     )
@@ -97,45 +90,17 @@ def apply_extras(
     plan: Extras,
     *,
     max_remove: float = MOST,
-    step: Callable[[float], None] = lambda _count: None,
+    step: Callable[[int], object] = lambda _: None,
 ) -> list[str]:
     """Move the planned runs to the target's trash, from where `undelete` brings them back until gc.
 
-    Returns their ids. Raises PolicyError for a stale plan, or one that removes more than a share of the runs.
+    Returns the ids of those that went; what was pinned meanwhile stays. Raises PolicyError for a stale plan, or one that
+    removes more than a share of the runs, StorageError for the first run that could not be moved.
     """
-    check_most(max_remove)
-    if len(plan.removed) > max_remove * plan.total:
-        raise PolicyError(
-            f"{len(plan.removed)} of {plan.total} runs of {target.url} would go, more than {max_remove:.0%}:"
-            " raise --max-remove if that is right"
-        )
+    check_share(len(plan.removed), plan.total, max_remove)
     again = plan_extras(source, target, [item.run for item in plan.items])
     if (again.source, again.target, again.items) != (plan.source, plan.target, plan.items):
         raise PolicyError("the archives have changed since this was planned: plan again")
-    gone: list[str] = []
-    for at in range(0, len(plan.removed), _BATCH):
-        gone += _to_trash(target, plan.removed[at : at + _BATCH])
-        step(len(plan.removed[at : at + _BATCH]))
-    return gone
-
-
-def _to_trash(store: Store, runs: Sequence[str]) -> list[str]:
-    """Move records: first a copy in the trash, then the original goes."""
-
-    def copy(run: str) -> str | None:
-        key = layout.record_key(run)
-        try:
-            data = store.get(key)
-        except NotFoundError:
-            return None
-        record = read_record(key, data)
-        if (record.detail_removed or record.archived) and store.stat(layout.trash_key(run)) is not None:
-            return run  # the trash has the whole record already
-        store.put(layout.trash_key(run), data)
-        return run
-
-    moved = [run for run in store.map(copy, runs) if run is not None]
-    failed = remove(store, [layout.record_key(run) for run in moved])
-    for error in failed.values():
-        raise error
-    return moved
+    done = put_away(target, [Move(run) for run in plan.removed], step=step)
+    done.check()
+    return done.removed

@@ -19,16 +19,20 @@ from archiver.format import layout
 from archiver.format.model import Record, Ref
 from archiver.runs.graph import reachable
 from archiver.runs.records import read_record
+from archiver.runs.tags import read_tags
 from archiver.store import Store
 from archiver.store.entry import Entry
 from archiver.store.whole import copy_bundle
 from archiver.transfer.checked import PIECE, is_shared, pieces, stored_bytes
+from archiver.transfer.lacking import judge_run, lacking, record_bytes
 
 _LARGE_BYTES, _LEAST_AT_ONCE = 32 << 20, 2
 """Of streamed objects so many bytes move at a time, for a store may hold all of one before it sends it."""
 _BATCH = 512
-_MANY = 64
-"""With more runs than this, listing what the target has costs less than asking for each object."""
+_MANY, _SHARE = 64, 8
+"""With more runs than this, or than this part of the source's, listing the target costs less than asking for each object."""
+_PAGE = 1_000
+"""Objects that a listing tells of for the price of one request."""
 
 _RECENT = timedelta(hours=1)
 _NAMED = 5
@@ -72,7 +76,7 @@ def transfer(
     restore: bool = False,
     step: Step = lambda _bytes: None,
 ) -> Moved:
-    """Copy runs that the target lacks, with their tags; what is there already is not moved.
+    """Copy runs that the target lacks, with their tags, and objects that its runs lack; what is there is not moved.
 
     Arguments:
         source, target: the stores; the target already holds an archive, if an empty one.
@@ -98,6 +102,8 @@ class _Transfer:
         self.objects = 0
         self.bytes = 0
         self._shared: set[str] = set()
+        self._incomplete: dict[str, tuple[Ref, ...]] = {}
+        """Runs that the target has, and the objects that they lack there."""
         self._recent: datetime | None = None
 
     def run(self, runs: Sequence[str]) -> Moved:
@@ -106,11 +112,12 @@ class _Transfer:
         own = self._listed() if len(missing) > _MANY else None
         for at in range(0, len(missing), _BATCH):
             self._move(missing[at : at + _BATCH], markers, own)
+        self._complete()
         if self.damage:
             named = list(dict.fromkeys(self.damage))
             more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
             raise IntegrityError(
-                f"{'; '.join(named[:_NAMED])}{more}; {len(self.done)} of {len(missing)} runs were copied, the damaged ones were not"
+                f"{'; '.join(named[:_NAMED])}{more}; {len(self.done)} of {len(missing) + len(self._incomplete)} runs were copied, the damaged ones were not"
             )
         others = self.gone.union(self.done)
         there = tuple(run for run in runs if run not in others)
@@ -121,9 +128,12 @@ class _Transfer:
     def _missing(self, runs: Sequence[str]) -> list[str]:
         """Return the runs to move. Where target records differ, both are read and must be of the same run."""
         here = {entry.key: entry.size for entry in self.source.list(layout.RUNS)}
-        there = {entry.key: entry.size for entry in self._records(runs)}
+        # Most of an archive is compared by listings, a few runs of it one by one.
+        most = len(runs) > _MANY or len(runs) * _SHARE > len(here)
+        there = {entry.key: entry.size for entry in self._records(runs, most=most)}
         missing = []
         doubtful = []
+        alike = []
         for run in runs:
             key = layout.record_key(run)
             if key not in here:
@@ -134,16 +144,26 @@ class _Transfer:
                 missing.append(run)
             elif self.restore or here[key] != there[key]:
                 doubtful.append(run)
-        judge = partial(_lacks, self.source, self.target, self.restore)
+            else:
+                alike.append(run)
+        closely = {*doubtful, *alike}
+        if most and not self.restore:
+            # Runs that were reduced lack details for good.
+            closely = lacking(self.source, self.target, layout.TIER2).intersection(alike)
+            closely |= lacking(self.source, self.target, layout.TIER1)
+        doubtful += [run for run in alike if run in closely]
+        judge = partial(judge_run, self.source, self.target, self.restore, closely)
         for run, lacks in zip(doubtful, self.pool.map(judge, doubtful), strict=True):
-            if isinstance(lacks, str):
-                self.damage.append(lacks)
-            elif lacks:
+            if lacks.damage:
+                self.damage.append(lacks.damage)
+            elif lacks.refs:
+                self._incomplete[run] = lacks.refs
+            elif lacks.again:
                 missing.append(run)
         return sorted(missing)
 
-    def _records(self, runs: Sequence[str]) -> Iterable[Entry]:
-        if len(runs) > _MANY:
+    def _records(self, runs: Sequence[str], *, most: bool) -> Iterable[Entry]:
+        if most:
             return self.target.list(layout.RUNS)
         return self._stat(map(layout.record_key, runs)).values()
 
@@ -153,10 +173,9 @@ class _Transfer:
     def _markers(self, runs: Sequence[str]) -> Mapping[str, list[str]]:
         wanted = set(runs)
         found: dict[str, list[str]] = {}
-        for entry in self.source.list(layout.TAGS) if wanted else ():
-            quoted, _, run = entry.key.removeprefix(layout.TAGS).rpartition("/")
-            if run in wanted and _is_quoted(quoted):
-                found.setdefault(run, []).append(entry.key)
+        for run, tags in read_tags(self.source).items() if wanted else ():
+            if run in wanted:
+                found[run] = [layout.tag_key(tag, run) for tag in tags]
         return found
 
     def _listed(self) -> dict[str, Entry]:
@@ -184,7 +203,7 @@ class _Transfer:
     def _move(
         self, runs: Sequence[str], markers: Mapping[str, list[str]], own: Mapping[str, Entry] | None
     ) -> None:
-        """Move some runs: their objects, then tags, then records, then a look whether the shared objects stayed."""
+        """Move some runs: their objects, then tags, then records, then a look whether all objects stayed."""
         texts, records = self._load(runs)
         refs = {ref.key: ref for record in records.values() for ref in reachable(record)}
         lone = [key for key in refs if not is_shared(key)]
@@ -199,16 +218,31 @@ class _Transfer:
             pass
         for _ in self.pool.map(put, ((layout.record_key(run), texts[run]) for run in sound)):
             pass
-        shared = [ref for key, ref in refs.items() if is_shared(key) and key not in damaged]
-        # As in a save: gc may have removed a shared object between our put and our record.
-        kept = self._stat(ref.key for ref in shared)
-        self._put_all([_Item(ref) for ref in shared if ref.key not in kept])
-        self._shared.update(ref.key for ref in shared)
+        self._look_again([ref for key, ref in refs.items() if key not in damaged], own)
+        self._shared.update(key for key in refs if is_shared(key) and key not in damaged)
         self.done += sound
         size = sum(len(texts[run]) for run in sound)
         self.objects += len(sound)
         self.bytes += size
         self.step(size)
+
+    def _complete(self) -> None:
+        """Put what runs lack that are there. Their records reach it, so gc leaves it alone."""
+        refs = {ref.key: ref for refs in self._incomplete.values() for ref in refs}
+        damaged = self._put_all([_Item(ref) for ref in refs.values()])
+        self.done += [
+            run for run, refs in self._incomplete.items() if not any(ref.key in damaged for ref in refs)
+        ]
+
+    def _look_again(self, refs: Sequence[Ref], own: Mapping[str, Entry] | None) -> None:
+        """Put what is gone: as in a save, gc may have removed an object between our put and our record."""
+        lone = [ref.key for ref in refs if not is_shared(ref.key)]
+        shared = [ref.key for ref in refs if is_shared(ref.key)]
+        if own is not None and len(own) + self.objects < _PAGE * len(lone):
+            kept = self._listed() | self._stat(shared)
+        else:
+            kept = self._stat([*lone, *shared])
+        self._put_all([_Item(ref) for ref in refs if ref.key not in kept])
 
     def _move_bundles(self, records: Sequence[Record]) -> set[str | None]:
         """Move the bundles that hold archived details: a record without its bundle would point nowhere.
@@ -234,7 +268,7 @@ class _Transfer:
 
     def _load(self, runs: Sequence[str]) -> tuple[dict[str, bytes], dict[str, Record]]:
         """Read records; those that cannot be true are damage, and those that were pruned meanwhile are left out."""
-        read = self.pool.map(partial(_record, self.source), runs)
+        read = self.pool.map(partial(record_bytes, self.source), runs)
         texts = {run: text for run, text in zip(runs, read, strict=True) if text is not None}
         self.gone.update(run for run in runs if run not in texts)
         records = {}
@@ -264,58 +298,11 @@ class _Transfer:
         return damaged
 
 
-def _is_quoted(name: str) -> bool:
-    """Tell whether a part of a key is one that `quote` makes: other stores may hold anything."""
-    try:
-        return layout.quote(layout.unquote_name(name)) == name
-    except ValueError:
-        return False
-
-
 def _is_small(ref: Ref) -> bool:
     return ref.plain or ref.size <= PIECE
 
 
 # What follows may run in other threads or on other machines: functions of values that pickle.
-
-
-def _record(source: Store, run: str) -> bytes | None:
-    try:
-        return source.get(layout.record_key(run))
-    except NotFoundError:
-        return None
-
-
-def _lacks(source: Store, target: Store, restore: bool, run: str) -> bool | str:
-    """Tell whether a run that the target has is to be completed, or what is wrong with the source's record.
-
-    Raises IntegrityError where the target has another run of that id.
-    """
-    key = layout.record_key(run)
-    ours, theirs = _record(source, run), _record(target, run)
-    if ours is None or theirs is None:  # pruned meanwhile
-        return ours is not None
-    try:
-        record = read_record(key, ours)
-    except IntegrityError as error:
-        return str(error)
-    try:
-        other = read_record(key, theirs)
-    except IntegrityError as error:
-        raise IntegrityError(f"in {target.url}, {error}") from None
-    if ours != theirs and _identity(record) != _identity(other):
-        raise IntegrityError(f"{target.url} has another run {run}: nothing is replaced")
-    if not restore:
-        return False
-    if ours != theirs:
-        if other.archived is not None:  # what a policy took before it was bundled brings no details back
-            return record.detail_removed is None
-        return other.tier2 is None and record.tier2 is not None
-    return any(target.stat(ref.key) is None for ref in reachable(record))
-
-
-def _identity(record: Record) -> tuple[object, ...]:
-    return record.universe, record.created, record.strategies, record.names, record.inline, record.tier1
 
 
 def _put_item(target: Store, item: tuple[str, bytes]) -> None:
@@ -350,9 +337,13 @@ def _is_there(target: Store, ref: Ref, *, read: bool) -> bool:
     if entry is None:
         return False
     digest = hashlib.sha256()
-    if entry.size == ref.size and read:
-        for piece in pieces(target, ref.key, ref.size):
+    try:
+        for piece in pieces(target, ref.key, ref.size) if entry.size == ref.size and read else ():
             digest.update(piece)
+    except IntegrityError:
+        if target.stat(ref.key) is None:
+            return False  # gc took it at this very moment: no record reaches it yet
+        raise
     if entry.size == ref.size and (not read or digest.hexdigest() == ref.sha256):
         return True
     raise IntegrityError(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+from hashlib import sha256
+
 from archiver.errors import AccessError, FormatError, IntegrityError, NotFoundError
 from archiver.format import layout
 from archiver.format.model import Record
 from archiver.health.verify.report import Report
+from archiver.retention.trash import Move, put_away, set_aside
 from archiver.runs.records import whole_record
-from archiver.runs.reduced import BUCKET_RULE, LOST, encode_unlike, without_details
-from archiver.runs.removal import remove
+from archiver.runs.reduced import BUCKET_RULE, LOST, without_details
 from archiver.store import Store
 
 RECORDS = (layout.RUNS, layout.TRASH)
@@ -34,17 +37,18 @@ def _repair(store: Store, report: Report, key: str, *, expired: bool) -> None:
     except IntegrityError:
         pass
     if record is None or _points_to_nothing(store, record):
-        store.put(f"{layout.QUARANTINE}{key}", data)
-        for error in remove(store, [key]).values():
-            raise error
-        report.quarantined.append(key)
+        if set_aside(store, key, data):
+            report.quarantined.append(key)
     elif key.startswith(layout.RUNS) and record.tier2 is not None and store.stat(record.tier2.key) is None:
         # As a prune does, for a rule is a policy too. Lost details may turn up in a backup: for these the whole
         # record, and so the tapes, are kept for as long as it takes.
-        whole = layout.trash_key(record.run) if expired else f"{layout.QUARANTINE}{key}"
-        store.put(whole, data)
-        store.put(key, encode_unlike(without_details(record, BUCKET_RULE if expired else LOST), len(data)))
-        report.reduced.append(record.run)
+        if expired:
+            less = partial(without_details, why=BUCKET_RULE)
+            done = put_away(store, [Move(record.run, less, sha256(data).hexdigest())], spare=False)
+            done.check()
+            report.reduced += done.reduced
+        elif set_aside(store, key, data, without_details(record, LOST)):
+            report.reduced.append(record.run)
 
 
 def _points_to_nothing(store: Store, record: Record) -> bool:

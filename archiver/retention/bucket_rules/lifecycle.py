@@ -39,7 +39,8 @@ from archiver.retention.bucket_rules import (
     refuse_pins,
 )
 from archiver.retention.bucket_rules import simulate as simulate_rules
-from archiver.retention.policy import PINNED, Policy
+from archiver.retention.policy import Policy
+from archiver.runs.tags import PINNED
 from archiver.store import BucketApi, RejectedError, RuleSet, Store, UnsupportedError
 
 _LOOKS = (0.0, 0.3, 1.0, 3.0)

@@ -2,10 +2,11 @@
 
 1. List the data objects that are older than the grace by the store's own clock. What is saved from here on is young.
 2. Read all records, in `runs/`, in `trash/`, and what was set aside; one that cannot be read ends the gc.
-3. Delete the records in the trash whose grace is over: parents go before children. Then see which records there are.
+3. Delete the records in the trash whose grace is over, unless they are held (see `trash`): parents go before children.
+   Put back what is held by then, and see which records there are.
 4. Delete the listed objects that no record reaches, if a fresh listing shows them unchanged.
-5. Look for records once more. A run that was committed meanwhile may reach a shared object that was deleted just after
-   its writer looked: what is named by content is kept in a file until here, and put back.
+5. Look for records once more. A run that was committed meanwhile may reach what was deleted just after its writer
+   looked: what is named by content, or young, is kept in a file until here, and put back.
 
 Memory does not grow with the archive's data: what is reached is a set of 64-bit digests, what is listed lies in a
 file. Two keys with one digest would keep an object too long, never delete one too many.
@@ -16,17 +17,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby, islice
 from typing import TypeVar
 
+from archiver.base.humanize import counted
 from archiver.errors import PolicyError, StorageError
 from archiver.format import layout
 from archiver.retention.gc.graph import Copies, Graph, Listing
 from archiver.retention.policy import before
+from archiver.retention.trash import held
 from archiver.runs.catalog import superseded
 from archiver.runs.records import look_at_clock
 from archiver.runs.removal import remove
+from archiver.runs.tags import markers_of_others
 from archiver.store import Store
 from archiver.store.entry import Entry
 
@@ -37,10 +41,11 @@ GRACE = "7d"
 _SHARED = (layout.TAPES, layout.CODE)
 _REST = timedelta(hours=1)
 """How long readers may still want what is merely derived."""
-_PROBE = f"{layout.TRASH}probe-"
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _BATCH = 1_000
-_SHARED_AT_A_TIME = 20_000
-_MANY = 1_000
+_AT_A_TIME, _BYTES_AT_A_TIME = 20_000, 512 << 20
+_UNSETTLED = timedelta(days=1)
+"""A run's own objects that are younger than this may be those of a save or a copy that has not come to its record."""
 _EXAMPLES = 5
 
 _Deleted = tuple[list[Entry], Mapping[str, StorageError]]
@@ -121,12 +126,9 @@ def collect(
     with closing(Listing()) as listing:
         listing.fill(store, done.before)
         graph = Graph(store)
-        _exhaust(graph.look(done.before))
-        if apply and not graph.seen and not graph.expired and listing.count > _MANY and not allow_empty:
-            raise PolicyError(
-                f"{store.url} holds {listing.count} data objects and no record at all: restore runs/, or say allow_empty"
-                " (--allow-empty)"
-            )
+        _exhaust(graph.look(done.before, held(store)))
+        if apply and not graph.runs and not allow_empty:
+            _refuse_without_records(store, listing.unaccounted(graph))
         if apply:
             _drop_trash(store, graph, done)
         else:
@@ -143,18 +145,34 @@ def collect(
     return done
 
 
+def _refuse_without_records(store: Store, objects: int) -> None:
+    if objects:
+        raise PolicyError(
+            f"{store.url} holds {counted(objects, 'data object')} that no record explains, and no run at all: restore runs/,"
+            " or say allow_empty (--allow-empty)"
+        )
+
+
 def _drop_trash(store: Store, graph: Graph, done: Collected) -> None:
     """Delete expired records from the trash, and take up what is in the archive now."""
+    if not graph.expired:
+        return
     fresh = {entry.key: entry for entry in store.list(layout.TRASH)}
-    wanted = [entry for entry in graph.expired.values() if fresh.get(entry.key) == entry]
-    deleted = _count(_delete(store, wanted), done)
-    _exhaust(graph.look())
-    for run, data in graph.twins.items():
-        key = layout.trash_key(run)
-        if key in deleted and store.stat(key) is None and store.stat(layout.record_key(run)) is None:
-            # A prune took the run's record away, counting on the copy that we deleted.
-            store.put(key, data)
-            done.restored.append(key)
+    wanted = (entry for entry in graph.expired.values() if fresh.get(entry.key) == entry)
+    deleted: set[str] = set()
+    with closing(Copies(store)) as copies:
+        for batch in _batches(wanted, _BATCH):
+            copies.take(batch)
+            deleted |= _count(_delete(store, batch), done)
+        _exhaust(graph.look())
+        spared = held(store)
+        for run in graph.expired:
+            key = layout.trash_key(run)
+            # Somebody pinned the run, or is bringing it back; or a removal took the run's record away, counting on
+            # the copy that we deleted.
+            needed = run in spared or (run in graph.twins and store.stat(layout.record_key(run)) is None)
+            if key in deleted and needed and copies.give_back(key):
+                done.restored.append(key)
     _exhaust(graph.look())
 
 
@@ -169,19 +187,23 @@ def _sweep(
     """Delete orphans below a prefix, as far as a fresh listing shows them unchanged."""
     current = _unchanged(orphans, store.list(prefix))
     if prefix not in _SHARED:
-        for deleted in store.map(lambda batch: _delete(store, batch), _batches(current, _BATCH)):
+        young: list[Entry] = []
+        settled = _older(current, done.now - _UNSETTLED, young)
+        for deleted in store.map(lambda batch: _delete(store, batch), _batches(settled, _BATCH)):
             step(len(_count(deleted, done)))
-        return
-    for chunk in _batches(current, _SHARED_AT_A_TIME):
+        current = _unchanged(young, store.list(prefix)) if young else iter(())
+    for chunk in _chunks(current, _AT_A_TIME, _BYTES_AT_A_TIME):
         with closing(Copies(store)) as copies:
             try:
                 for batch in _batches(chunk, _BATCH):
                     copies.take(batch)
                     step(len(_count(_delete(store, batch), done)))
             finally:
-                for key in graph.look():
-                    if copies.give_back(key):
-                        done.restored.append(key)
+                # Also what a record reaches that an earlier look found: it was judged before that.
+                _exhaust(graph.look())
+                done.restored += [
+                    entry.key for entry in chunk if graph.reaches(entry.key) and copies.give_back(entry.key)
+                ]
 
 
 def _tidy(store: Store, done: Collected) -> None:
@@ -189,19 +211,17 @@ def _tidy(store: Store, done: Collected) -> None:
     rest = max(done.before, done.now - _REST)
     listed = {prefix: list(store.list(prefix)) for prefix in (layout.RUNS, layout.TRASH, layout.QUARANTINE)}
     segments = [entry for entry in superseded(store, listed[layout.RUNS]) if entry.modified <= rest]
+    claim_rest = min(done.before, done.now - _REST)
     # A dry run takes what it would have deleted from the trash for gone.
     kept = [entry for entry in listed[layout.TRASH] if done.applied or entry.modified > done.before]
     records = [*listed[layout.RUNS], *kept, *listed[layout.QUARANTINE]]
     runs = {layout.run_of_record(entry.key) for entry in records}
-    markers = (
-        entry
-        for entry in store.list(layout.TAGS)
-        if entry.modified <= done.before
-        and layout.is_run_id(run := entry.key.rpartition("/")[2])
-        and run not in runs
-    )
+    old = (entry for entry in store.list(layout.TAGS) if entry.modified <= done.before)
+    markers = markers_of_others(old, runs)
     probes = [
-        entry for entry in listed[layout.TRASH] if entry.key.startswith(_PROBE) and entry.modified <= rest
+        entry
+        for entry in listed[layout.TRASH]
+        if entry.modified <= {"probe": rest, "claim": claim_rest}.get(_name(entry.key), _NEVER)
     ]
     unfinished = [entry for entry in store.leftovers() if entry.modified <= done.before]
     _remove(store, "catalog", segments, done)
@@ -246,6 +266,29 @@ def _unchanged(wanted: Iterable[Entry], listing: Iterable[Entry]) -> Iterator[En
             yield entry
 
 
+def _older(entries: Iterable[Entry], moment: datetime, young: list[Entry]) -> Iterator[Entry]:
+    """Yield the entries of a moment or before it; the others are put into the list."""
+    for entry in entries:
+        if entry.modified <= moment:
+            yield entry
+        else:
+            young.append(entry)
+
+
+def _chunks(entries: Iterable[Entry], count: int, size: int) -> Iterator[list[Entry]]:
+    """Yield lists of at most so many entries, and of so many bytes, unless one alone has more."""
+    chunk: list[Entry] = []
+    total = 0
+    for entry in entries:
+        if chunk and (len(chunk) >= count or total + entry.size > size):
+            yield chunk
+            chunk, total = [], 0
+        chunk.append(entry)
+        total += entry.size
+    if chunk:
+        yield chunk
+
+
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     source = iter(items)
     while batch := list(islice(source, size)):
@@ -259,6 +302,11 @@ def _exhaust(items: Iterable[object]) -> None:
 
 def _prefix(key: str) -> str:
     return key[: key.index("/") + 1]
+
+
+def _name(key: str) -> str:
+    found = layout.parse(key)
+    return "" if found is None else found.name
 
 
 def _kind(key: str) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import IO
 
@@ -13,18 +12,12 @@ from archiver.format import layout
 from archiver.format.layout import digest
 from archiver.format.model import Record
 from archiver.runs.catalog import stream
-from archiver.runs.graph import reached
+from archiver.runs.graph import reachable, reached
 from archiver.runs.records import read_record
 from archiver.store import Store
 from archiver.store.entry import Entry
 
 _DATA = (layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE)
-_RUN_ID = r"\d{8}T\d{6}Z-[0-9a-f]{8}"
-# What looks otherwise was not put there by archiver, and is left alone.
-_OURS = re.compile(
-    rf"tier1/universe=[^/]+/{_RUN_ID}\.parquet|tier2/universe=[^/]+/{_RUN_ID}/[^/]+"
-    r"|tapes/[0-9a-f]{2}/[0-9a-f]{64}\.parquet|code/[0-9a-f]{2}/[0-9a-f]{64}\.zst"
-)
 _SPOOL = 16 << 20
 
 
@@ -39,17 +32,23 @@ class Listing:
         """List the objects that were there already at a moment."""
         for prefix in _DATA:
             for entry in store.list(prefix):
-                if entry.modified <= limit and _OURS.fullmatch(entry.key):
+                if entry.modified <= limit and layout.parse(entry.key) is not None:
                     self._file.write(f"{entry.key}\t{entry.size}\t{entry.modified.isoformat()}\n")
                     self.count += 1
 
     def unreached(self, graph: Graph) -> Iterator[Entry]:
         """Yield those that no record reaches."""
+        return (entry for entry in self._entries() if not graph.reaches(entry.key))
+
+    def unaccounted(self, graph: Graph) -> int:
+        """Count those that no record reaches, not even one in the trash whose grace is over."""
+        return sum(not graph.accounts_for(entry.key) for entry in self._entries())
+
+    def _entries(self) -> Iterator[Entry]:
         self._file.seek(0)
         for line in self._file:
             key, size, modified = line.rstrip("\n").split("\t")
-            if not graph.reaches(key):
-                yield Entry(key, int(size), datetime.fromisoformat(modified))
+            yield Entry(key, int(size), datetime.fromisoformat(modified))
 
     def close(self) -> None:
         """Forget them."""
@@ -67,8 +66,9 @@ class Graph:
         self.seen: set[int] = set()
         self.expired: dict[str, Entry] = {}
         """The records in the trash whose grace is over, by run."""
-        self.twins: dict[str, bytes] = {}
+        self.twins: set[str] = set()
         """Those of them whose run still has a record, without details, in `runs/`."""
+        self._expiring: set[int] = set()
 
     def reaches(self, key: str) -> bool:
         """Tell whether a record reaches an object."""
@@ -76,18 +76,30 @@ class Graph:
             return True
         return any(run in key for run in self._unreadable)
 
-    def look(self, expired_before: datetime | None = None) -> Iterator[str]:
+    @property
+    def runs(self) -> int:
+        """How many runs have a record in `runs/`."""
+        return len(self._runs)
+
+    def accounts_for(self, key: str) -> bool:
+        """Tell whether a record reaches an object, or one in the trash whose grace is over."""
+        return digest(key) in self._expiring or self.reaches(key)
+
+    def look(self, expired_before: datetime | None = None, spared: Collection[str] = ()) -> Iterator[str]:
         """Read the records not seen yet, and yield every key they reach.
 
-        expired_before: set records that lie in the trash since before this moment apart, as expired.
+        expired_before: set records that lie in the trash since before this moment apart, as expired; spared: but not
+        those of these runs.
         """
         # A prune moves records from runs/ to trash/, an undelete moves them back: in this order none slips through.
         for prefix in (layout.RUNS, layout.TRASH, layout.QUARANTINE, layout.RUNS):
-            for _, ref in reached(self._new_records(prefix, expired_before)):
+            for _, ref in reached(self._new_records(prefix, expired_before, spared)):
                 self._reached.add(digest(ref.key))
                 yield ref.key
 
-    def _new_records(self, prefix: str, expired_before: datetime | None) -> Iterator[Record]:
+    def _new_records(
+        self, prefix: str, expired_before: datetime | None, spared: Collection[str]
+    ) -> Iterator[Record]:
         entries = [
             entry
             for entry in self._store.list(prefix)
@@ -99,10 +111,12 @@ class Graph:
             record = self._read(entry, data)
             if record is None:
                 continue
-            if prefix == layout.TRASH and expired_before is not None and entry.modified <= expired_before:
+            old = expired_before is not None and entry.modified <= expired_before
+            if prefix == layout.TRASH and old and record.run not in spared:
                 self.expired[record.run] = entry
+                self._expiring.update(digest(ref.key) for ref in reachable(record))
                 if digest(record.run) in self._runs:
-                    self.twins[record.run] = data
+                    self.twins.add(record.run)
                 continue
             if prefix == layout.RUNS:
                 self._runs.add(digest(record.run))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from archiver.base.address import scheme_of
-from archiver.format.layout import BUNDLES, unquote_name
+from archiver.format.layout import BUNDLES, parse
 from archiver.runs.removal import remove
 from archiver.store import Store
 from archiver.store.bundled import BundleStore
@@ -17,7 +17,7 @@ from archiver.store.cold import change_class, keep_in_class, of_class
 from archiver.store.contract import TEMPORARY
 from archiver.transfer.bundle.check import Checked, verify
 from archiver.transfer.bundle.create import LEVEL, Bundle, create
-from archiver.transfer.bundle.place import SUFFIX, Place, locate, run_ids
+from archiver.transfer.bundle.place import Place, locate, run_ids
 from archiver.transfer.bundle.remove import Removal, apply_removal, plan_removal
 from archiver.transfer.bundle.thaw import DAYS, require_warm
 from archiver.transfer.runs import Moved, Step, transfer
@@ -39,8 +39,8 @@ class Bundles:
 
     def names(self) -> list[str]:
         """Return the plain names of the bundles under `bundles/`."""
-        keys = [entry.key.removeprefix(BUNDLES) for entry in self._store.list(BUNDLES)]
-        return [unquote_name(key.removesuffix(SUFFIX)) for key in keys if key.endswith(SUFFIX)]
+        keys = (parse(entry.key) for entry in self._store.list(BUNDLES))
+        return [key.name for key in keys if key is not None]
 
     def create(
         self,

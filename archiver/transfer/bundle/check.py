@@ -141,9 +141,10 @@ def _records(source: BundleStore) -> Iterator[str]:
     """Yield what is wrong between records and members: every run whole, nothing that no run reaches."""
     manifest = source.manifest
     known = {run["id"]: run for run in manifest.runs}
+    runs = set(known)
     needed = {layout.ARCHIVE}
     code: dict[str, Ref] = {}
-    for key in [key for key in manifest.members if key.startswith(layout.RUNS)]:
+    for key in [key for key in manifest.members if key.startswith(layout.RUNS) and layout.parse(key)]:
         try:
             record = read_record(key, source.get(key))
         except ArchiverError as error:
@@ -169,5 +170,6 @@ def _records(source: BundleStore) -> Iterator[str]:
         except ArchiverError as error:
             yield str(error)
     for key in manifest.members:
-        if key not in needed and not (key.startswith(layout.TAGS)):
+        found = layout.parse(key)
+        if key not in needed and (found is None or found.area != layout.TAGS or found.run not in runs):
             yield f"{key} belongs to no run of the bundle"

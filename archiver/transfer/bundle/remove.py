@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from archiver.errors import IntegrityError, NotFoundError, PolicyError
 from archiver.format import layout
-from archiver.format.model import Record
+from archiver.retention.trash import Move, bring_back, put_away
 from archiver.runs.records import read_record
-from archiver.runs.reduced import encode_unlike
+from archiver.runs.reduced import archived_in
+from archiver.runs.tags import pinned
 from archiver.store import Store
 from archiver.transfer.bundle.check import verify
 from archiver.transfer.bundle.place import Place, run_ids
-
-_PINNED = "pinned"
 
 
 class Item(NamedTuple):
@@ -51,17 +51,17 @@ def plan_removal(store: Store, place: Place) -> Removal:
     """Plan the removal of details that a bundle holds. Nothing is changed. Raises NotFoundError, IntegrityError."""
     source = place.open()
     manifest = source.manifest
-    pinned = _pinned(store)
+    kept = pinned(store)
 
     def judge(run: str) -> Item:
         sha256 = manifest.members[layout.record_key(run)].sha256
-        return _judge(store, run, sha256, place.name, pinned=run in pinned)
+        return _judge(store, run, sha256, place.name, pinned=run in kept)
 
     return Removal(store.url, place.name, tuple(store.map(judge, sorted(run_ids(source)))))
 
 
 def apply_removal(
-    store: Store, place: Place, plan: Removal, *, step: Callable[[float], None] = lambda _count: None
+    store: Store, place: Place, plan: Removal, *, step: Callable[[int], object] = lambda _: None
 ) -> tuple[str, ...]:
     """Read the bundle back, verify all of it, and only then do what the plan says.
 
@@ -76,22 +76,19 @@ def apply_removal(
         raise IntegrityError(f"{place.url} is damaged, so nothing was removed: {checked.damage[0]}")
     if plan.url != store.url or plan.bundle != place.name or plan_removal(store, place) != plan:
         raise PolicyError("the archive has changed since this was planned: plan again")
-    done = []
-    for item in plan.removed:
-        member = held.members.get(layout.record_key(item.run))
-        if member is not None and _archive(store, item.run, member.sha256, place.name):
-            done.append(item.run)
-        step(1)
-    # Someone may have pinned a run meanwhile: that one keeps its details. Or an upload that had begun before this
-    # bundle was there has taken its place.
-    pinned = _pinned(store)
-    replaced = _manifest_text(place) != held.text
-    spared = [run for run in done if replaced or run in pinned]
-    for run in spared:
-        store.put(layout.record_key(run), store.get(layout.trash_key(run)))
-    if replaced:
+    wanted = [
+        Move(item.run, partial(archived_in, bundle=place.name), member.sha256)
+        for item in plan.removed
+        if (member := held.members.get(layout.record_key(item.run))) is not None
+    ]
+    done = put_away(store, wanted, step=step)
+    if _manifest_text(place) != held.text:
+        # An upload that had begun before this bundle was there has taken its place.
+        for run in done.reduced:
+            bring_back(store, run)
         raise PolicyError(f"{place.url} was replaced meanwhile, so nothing was removed: plan again")
-    return tuple(run for run in done if run not in spared)
+    done.check()
+    return tuple(done.reduced)
 
 
 def _manifest_text(place: Place) -> bytes | None:
@@ -99,11 +96,6 @@ def _manifest_text(place: Place) -> bytes | None:
         return place.open().manifest.text
     except (NotFoundError, IntegrityError):
         return None
-
-
-def _pinned(store: Store) -> set[str]:
-    prefix = layout.tag_key(_PINNED, "")
-    return {entry.key.removeprefix(prefix) for entry in store.list(prefix)}
 
 
 def _judge(store: Store, run: str, sha256: str, bundle: str, *, pinned: bool) -> Item:
@@ -123,21 +115,3 @@ def _judge(store: Store, run: str, sha256: str, bundle: str, *, pinned: bool) ->
         return Item(run, record.universe, False, f"its details went before: {record.detail_removed}")
     size = record.tier2.size if record.tier2 else 0
     return Item(run, record.universe, True, f"whole in {bundle}", size)
-
-
-def _archive(store: Store, run: str, sha256: str, bundle: str) -> bool:
-    """Replace a run's record by one that names the bundle, if it is still the record that the bundle holds."""
-    key = layout.record_key(run)
-    try:
-        data = store.get(key)
-    except NotFoundError:
-        return False
-    if hashlib.sha256(data).hexdigest() != sha256:
-        return False
-    store.put(layout.trash_key(run), data)
-    store.put(key, encode_unlike(_reduced(read_record(key, data), bundle), len(data)))
-    return True
-
-
-def _reduced(record: Record, bundle: str) -> Record:
-    return replace(record, tier2=None, tapes=(), archived=bundle)

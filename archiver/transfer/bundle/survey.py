@@ -23,6 +23,7 @@ from archiver.format.model import Record, Ref
 from archiver.format.records import FORMAT as RECORDS
 from archiver.runs.graph import reachable
 from archiver.runs.records import read_record, run_of
+from archiver.runs.tags import read_tags
 from archiver.store import Store
 from archiver.store.bundled import FORMAT, MANIFEST
 from archiver.store.seekable import MOST_FIRST
@@ -202,12 +203,8 @@ def _read(store: Store, run: str) -> tuple[bytes, Record]:
 
 
 def _labels(store: Store, runs: Sequence[str]) -> Mapping[str, list[str]]:
-    wanted = dict[str, list[str]]((run, []) for run in runs)
-    for entry in store.list(layout.TAGS):
-        quoted, _, run = entry.key.removeprefix(layout.TAGS).rpartition("/")
-        if run in wanted:
-            wanted[run].append(layout.unquote_name(quoted))
-    return {run: sorted(tags) for run, tags in wanted.items()}
+    found = read_tags(store)
+    return {run: found.get(run, []) for run in runs}
 
 
 def _shared_items(store: Store, shared: Mapping[str, Ref], keeper: _Keeper) -> Iterator[Item]:
