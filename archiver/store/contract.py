@@ -10,19 +10,21 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self, TypeVar
 
 from archiver.errors import AccessError, ConfigError, StorageError
 from archiver.store.entry import Entry
 
 if TYPE_CHECKING:
     from archiver.store.bucket import BucketApi
+    from archiver.store.s3_classes import StorageClasses
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -82,22 +84,29 @@ def _while_quick(fn: Callable[[T], R], source: Iterator[T]) -> Iterator[R]:
             return
 
 
-def _in_order(executor: Executor, fn: Callable[[T], R], source: Iterator[T], ahead: int) -> Iterator[R]:
-    """Yield results in the order of the items, of which so many are in flight."""
+def _in_order(
+    executor: Executor, fn: Callable[[T], R], source: Iterator[T], ahead: int, *, own: bool = False
+) -> Iterator[R]:
+    """Yield results in the order of the items, of which so many are in flight.
+
+    own: nobody else's work is in the executor: who waits for an item that has not begun does it, and at the end
+    nothing of this work goes on.
+    """
     # A pool whose threads all wait for calls like this one would wait for ever: one of its own threads helps.
-    inside = threading.current_thread() in getattr(executor, "_threads", ())
+    helps = own or threading.current_thread() in getattr(executor, "_threads", ())
     pending: deque[tuple[T, Future[R]]] = deque()
     try:
         for item in islice(source, ahead):
             pending.append((item, executor.submit(fn, item)))
         while pending:
             item, future = pending.popleft()
-            yield fn(item) if inside and future.cancel() else future.result()
+            yield fn(item) if helps and future.cancel() else future.result()
             for item in islice(source, 1):
                 pending.append((item, executor.submit(fn, item)))
     finally:
-        for _, future in pending:
-            future.cancel()
+        running = [future for _, future in pending if not future.cancel()]
+        if own:
+            wait(running)
 
 
 def _batches(source: Iterator[T], size: int) -> Iterator[list[T]]:
@@ -141,6 +150,18 @@ def check_prefix(prefix: str) -> None:
         check_key(prefix.removesuffix("/"))
 
 
+class _Threads(ThreadPoolExecutor):
+    """Threads of one store; they end when it is closed or forgotten."""
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(workers, thread_name_prefix="archiver-store")
+        self.process = os.getpid()
+
+
+_threads_lock = threading.Lock()
+os.register_at_fork(after_in_child=_threads_lock._at_fork_reinit)  # type: ignore[attr-defined] # not in typeshed
+
+
 class Store(ABC):
     """Bytes by key: everything an archive asks of the place it lives in.
 
@@ -170,6 +191,7 @@ class Store(ABC):
     """Whether the store itself refuses a create that would replace other bytes; None: not known (yet)."""
     executor: Executor | None = None
     """Where `map` runs; None: its own threads."""
+    _threads: _Threads | None = None
     look_ahead: ClassVar[int] = 2
     """`map` keeps at most this many times `workers` items in flight."""
 
@@ -230,6 +252,36 @@ class Store(ABC):
         """Say what the place does not do that keeps the last writes through a loss of power; nothing where it does."""
         return ()
 
+    def storage_classes(self) -> StorageClasses | None:
+        """Return the storage classes of the store's objects, or None for what is no bucket of S3."""
+        return None
+
+    def written_as(self, storage_class: str) -> Store:
+        """Return the same store, writing objects of another storage class. Raises ConfigError where there are none."""
+        raise ConfigError(f"{self.url} has no storage classes, so not {storage_class}: only buckets of S3 do")
+
+    def close(self) -> None:
+        """Close connections and end threads, when no call runs any more; a later call opens new ones."""
+        with _threads_lock:
+            pool, self._threads = self._threads, None
+        if pool is not None and pool.process == os.getpid():
+            pool.shutdown(wait=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _pool(self) -> _Threads:
+        """Return the threads of `map`; those of a process that was forked stayed with its parent."""
+        with _threads_lock:
+            if self._threads is None or self._threads.process != os.getpid():
+                self._threads = _Threads(self.workers)
+            return self._threads
+
     def leftovers(self) -> Iterator[Entry]:
         """Yield what writers that died left behind and `list` does not show; `delete` takes these keys."""
         return iter(())
@@ -254,11 +306,8 @@ class Store(ABC):
         if small and self.local is not None and executor is None:
             yield from _while_quick(fn, source)
         if executor is None:
-            with ThreadPoolExecutor(workers, thread_name_prefix="archiver-store") as own:
-                try:
-                    yield from _in_order(own, fn, source, ahead)
-                finally:
-                    own.shutdown(wait=True, cancel_futures=True)
+            ahead = ahead if at_once is None else workers
+            yield from _in_order(self._pool(), fn, source, ahead, own=True)
         elif isinstance(executor, ThreadPoolExecutor) or at_once is not None:
             yield from _in_order(executor, fn, source, ahead)
         else:

@@ -90,6 +90,19 @@ class TruncatedError(Exception):
     """A body ended before the length that was announced."""
 
 
+class S3Error(Exception):
+    """An S3 server refused a request. response: why, as botocore would say it."""
+
+    def __init__(self, response: dict[str, Any]) -> None:
+        super().__init__(f"the store answered {response['Error']['Code']}")
+        self.response = response
+
+    @property
+    def status(self) -> int:
+        """Return the HTTP status."""
+        return int(self.response["ResponseMetadata"]["HTTPStatusCode"])
+
+
 class Failure(NamedTuple):
     """What an exception means: the error to raise, and whether another attempt may succeed."""
 

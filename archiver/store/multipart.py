@@ -7,15 +7,12 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from archiver.errors import ArchiverError, StorageError
-from archiver.store.contract import taken_error
+from archiver.store.contract import Store, taken_error
 from archiver.store.failures import NO_CONDITION, code_of, status_of
-from archiver.store.request import digest
-
-if TYPE_CHECKING:
-    from archiver.store.s3 import S3Store
+from archiver.store.s3_client import S3Client
 
 _AT_ONCE = 3
 _GROW_AFTER = 5000
@@ -23,9 +20,14 @@ _GROW_AFTER = 5000
 
 
 @contextmanager
-def upload(store: S3Store, key: str, part: int, *, create: bool) -> Iterator[BinaryIO]:
-    """Stream an object in parts of so many bytes; what fits into two goes in one request. create: replace nothing."""
-    stream = _Parts(store, key, part, create)
+def upload(
+    store: Store, client: S3Client, key: str, name: str, part: int, *, create: bool
+) -> Iterator[BinaryIO]:
+    """Stream an object in parts of so many bytes; what fits into two goes in one request.
+
+    name: of the object in the client's bucket; create: replace nothing.
+    """
+    stream = _Parts(store, client, key, name, part, create)
     try:
         yield cast(BinaryIO, stream)
         stream.finish()
@@ -35,9 +37,9 @@ def upload(store: S3Store, key: str, part: int, *, create: bool) -> Iterator[Bin
 
 
 class _Parts(io.RawIOBase):
-    def __init__(self, store: S3Store, key: str, part: int, create: bool) -> None:
-        self._store, self._key, self._part, self._create = store, key, part, create
-        self._name = store.object_name(key)
+    def __init__(self, store: Store, client: S3Client, key: str, name: str, part: int, create: bool) -> None:
+        self._store, self._client, self._key, self._name = store, client, key, name
+        self._part, self._create = part, create
         self._buffer = bytearray()
         self._size = 0
         self._upload = ""
@@ -100,10 +102,8 @@ class _Parts(io.RawIOBase):
         self._pending.append(self._threads.submit(self._send_part, self._number, data))
 
     def _send_part(self, number: int, data: bytes) -> dict[str, Any]:
-        answer = self._request(
-            "upload_part", body=data, UploadId=self._upload, PartNumber=number, ContentMD5=digest(data)
-        )
-        return {"PartNumber": number, "ETag": answer["ETag"]}
+        tag = self._client.put_part(self._name, self._upload, number, data, f"write {self._key}")
+        return {"PartNumber": number, "ETag": tag}
 
     def _collect(self, leave: int) -> None:
         while len(self._pending) > leave:
@@ -140,5 +140,5 @@ class _Parts(io.RawIOBase):
         if self._threads is not None:
             self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _request(self, method: str, body: bytes | None = None, **arguments: Any) -> Any:
-        return self._store.request(method, f"write {self._key}", body=body, Key=self._name, **arguments)
+    def _request(self, method: str, **arguments: Any) -> Any:
+        return self._client.call(method, f"write {self._key}", Key=self._name, **arguments)

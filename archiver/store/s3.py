@@ -1,44 +1,32 @@
-"""S3 and what speaks its language: one request a verb, through the client of s3fs but around its traps."""
+"""S3 and what speaks its language: the verbs of a store, one request each."""
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
-from archiver.errors import ConfigError, NotFoundError, StorageError
-from archiver.store.bucket import BucketApi, pass_rules_through
+from archiver.errors import AccessError, NotFoundError, StorageError
+from archiver.store.bucket import BucketApi
 from archiver.store.contract import Store, check_key, check_prefix, reopened, taken_error
 from archiver.store.entry import Entry
 from archiver.store.failures import NO_CONDITION, code_of, judge_response, response_of, status_of
+from archiver.store.multipart import upload
 from archiver.store.ranges import check_range, open_ranges, probe_clock
-from archiver.store.request import (
-    WORKERS,
-    Client,
-    add_digest,
-    complete,
-    digest,
-    forget_dead_loop,
-    s3_options,
-    send_at_once,
-)
-from archiver.store.retry import DEADLINE, Retry
+from archiver.store.retry import DEADLINE
+from archiver.store.s3_classes import StorageClasses
+from archiver.store.s3_client import S3Client
+from archiver.store.s3_xml import Page, can_be_written
 from archiver.store.unfinished import abort, is_upload, uploads
-
-T = TypeVar("T")
 
 PART = 8 << 20
 """Bytes of one part of a multipart upload; what fits into two is put in one request."""
 
 _PAGE = 1000
-_SLOW_LINK = 256 * 1024
-"""Bytes a second that a link carries at least: what a large body adds to the budget."""
 _NO_BULK = {"NotImplemented", "MethodNotAllowed", "501", "405"}
 _ROUNDS = 4
 
@@ -65,25 +53,16 @@ class S3Store(Store):
         self._root = prefix + "/" if prefix else ""
         self.options = dict(options)
         self.deadline = deadline
-        self._retry = Retry(self.url, deadline=deadline)
+        self.client = S3Client(bucket, options, shown=self.url, deadline=deadline)
+        self.workers = self.client.workers
         self._bucket_seen = False
-        self._lock = threading.Lock()
-        self._connect()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return reopened, (_reopen, self.bucket, self.prefix, self.options, self.read_only, self.deadline)
 
-    def _connect(self) -> None:
-        import s3fs
-
-        try:
-            options = s3_options(self.options)
-            self.workers = max(1, min(WORKERS, int(options["config_kwargs"]["max_pool_connections"])))
-            self._fs = s3fs.S3FileSystem(**options)
-        except (TypeError, KeyError, ValueError) as error:
-            raise ConfigError(f"{self.url}: storage options do not fit s3: {error}") from error
-        self._process = os.getpid()
-        self._ready = False
+    def close(self) -> None:
+        super().close()
+        self.client.close()
 
     # -- the verbs -------------------------------------------------------------------------------------------
 
@@ -94,25 +73,15 @@ class S3Store(Store):
             if self.stat(key) is None:
                 raise NotFoundError(f"{key} is not in {self.url}")
             return b""
-        ranged = start > 0 or end is not None
-        header = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if ranged else {}
-
-        async def read(client: Client) -> bytes:
-            try:
-                response = await client("get_object", Key=self._root + key, **header)
-            except Exception as error:
-                if status_of(error) == 416:
-                    return b""  # begins at or beyond the end
-                raise
-            async with response["Body"] as body:
-                data: bytes = await body.read()
-            return complete(response, data, start, end)
-
         try:
-            return self._run(read, f"read {key}", extra=0 if end is None else (end - start) / _SLOW_LINK)
+            return self.client.get(self._root + key, f"read {key}", start, end)
         except NotFoundError as error:
             if code_of(error) != "NoSuchKey":
                 self._require_bucket()
+            raise
+        except AccessError as error:
+            if self._is_absent(key, error):
+                raise NotFoundError(f"{key} is not in {self.url}") from error
             raise
 
     def put(self, key: str, data: bytes, *, create: bool = False) -> None:
@@ -131,11 +100,9 @@ class S3Store(Store):
         return open_ranges(self, key)
 
     def write(self, key: str, *, create: bool = False) -> AbstractContextManager[BinaryIO]:
-        from archiver.store.multipart import upload
-
         check_key(key)
         self.refuse_when_read_only(f"write {key}")
-        return upload(self, key, PART, create=create)
+        return upload(self, self.client, key, self.object_name(key), PART, create=create)
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         check_prefix(prefix)
@@ -143,24 +110,20 @@ class S3Store(Store):
 
     def stat(self, key: str) -> Entry | None:
         check_key(key)
-
-        async def head(client: Client) -> Any:
-            try:
-                return await client("head_object", Key=self._root + key)
-            except Exception as error:
-                # An answer to HEAD has no body, so it does not say why it was refused: a GET does.
-                if status_of(error) in (400, 403):
-                    await client("get_object", Key=self._root + key, Range="bytes=0-0")
-                raise
-
         try:
-            found = self._run(head, f"read {key}")
+            found = self.client.head(self._root + key, f"read {key}")
         except NotFoundError:
             self._require_bucket()
             return None
-        if "LastModified" not in found:
-            raise StorageError(f"{self.url} does not answer as S3 does: check the endpoint")
-        return Entry(key, int(found["ContentLength"]), _second(found["LastModified"]))
+        except AccessError as error:
+            if self._is_absent(key, error):
+                return None
+            raise
+        try:
+            modified = parsedate_to_datetime(found["last-modified"])
+            return Entry(key, int(found["content-length"]), modified)
+        except (KeyError, ValueError):
+            raise StorageError(f"{self.url} does not answer as S3 does: check the endpoint") from None
 
     def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
         self.refuse_when_read_only("delete")
@@ -169,7 +132,7 @@ class S3Store(Store):
         wanted = [key for key in wanted if not is_upload(key)]
         for key in wanted:
             check_key(key)
-        aborted = zip(unfinished, self.map(partial(abort, self), unfinished), strict=True)
+        aborted = zip(unfinished, self.map(partial(abort, self.client, self._root), unfinished), strict=True)
         failed = {key: error for key, error in aborted if error is not None}
         for at in range(0, len(wanted), _PAGE):
             try:
@@ -181,21 +144,33 @@ class S3Store(Store):
         return failed
 
     def leftovers(self) -> Iterator[Entry]:
-        return uploads(self)
+        return uploads(self.client, self._root)
 
     def now(self) -> datetime:
-        return self._date() if self.read_only else probe_clock(self)
+        return self.client.clock("read the clock") if self.read_only else probe_clock(self)
 
     def bucket_api(self) -> BucketApi:
-        return BucketApi(self)
+        return BucketApi(self.client, self.url, self._root, self.refuse_when_read_only)
+
+    def storage_classes(self) -> StorageClasses:
+        return StorageClasses(self.client, self.url, self._root, self.refuse_when_read_only)
+
+    def written_as(self, storage_class: str) -> S3Store:
+        extra = {**(self.options.get("s3_additional_kwargs") or {}), "StorageClass": storage_class}
+        return S3Store(
+            self.bucket,
+            self.prefix,
+            {**self.options, "s3_additional_kwargs": extra},
+            read_only=self.read_only,
+            executor=self.executor,
+            deadline=self.deadline,
+        )
 
     # -- writing ---------------------------------------------------------------------------------------------
 
     def put_whole(self, key: str, data: bytes, *, only_new: bool = False) -> None:
         """Write an object in one request, checked by its digest on arrival."""
-        name = self.object_name(key)
-        condition: dict[str, Any] = {"IfNoneMatch": "*"} if only_new else {}
-        self.request("put_object", f"write {key}", body=data, Key=name, ContentMD5=digest(data), **condition)
+        self.client.put(self.object_name(key), data, f"write {key}", only_new=only_new)
 
     def _put_condition(self, key: str, data: bytes) -> bool:
         """Create with If-None-Match; return False when the server refused the condition and wrote nothing."""
@@ -229,41 +204,47 @@ class S3Store(Store):
     # -- listing and deleting --------------------------------------------------------------------------------
 
     def _pages(self, prefix: str) -> Iterator[Entry]:
-        token: dict[str, Any] = {}
+        token: str | None = None
         last = ""
+        cut = len(self._root)
         while True:
-            page = self._page(f"list {prefix or 'objects'}", prefix, _PAGE, **token)
-            for item in page.get("Contents", ()):
-                key = item["Key"].removeprefix(self._root)
-                if key.endswith("/") or not key:
+            page = self._page(f"list {prefix or 'objects'}", prefix, _PAGE, token)
+            for name, size, modified in page.objects:
+                key = name[cut:]
+                if not key or key.endswith("/"):
                     continue  # consoles make such empty objects to show a folder
                 if key <= last:
                     raise StorageError(
                         f"{self.url} lists its objects out of order: it cannot hold an archive"
                     )
                 last = key
-                yield Entry(key, int(item["Size"]), _second(item["LastModified"]))
-            if not page.get("IsTruncated"):
+                yield Entry(key, size, modified)
+            if page.following is None:
                 return
-            following = page.get("NextContinuationToken")
-            if not following or token.get("ContinuationToken") == following:
+            if page.following in ("", token):
                 raise StorageError(f"{self.url} broke off its listing: try again")
-            token = {"ContinuationToken": following}
+            token = page.following
 
-    def _page(self, action: str, prefix: str = "", size: int = 1, **token: Any) -> Mapping[str, Any]:
+    def _page(self, action: str, prefix: str = "", size: int = 1, token: str | None = None) -> Page:
         """Ask for one page of a listing; an answer of something else than S3 must not look empty."""
         try:
-            page: Mapping[str, Any] = self.request(
-                "list_objects_v2", action, Prefix=self._root + prefix, MaxKeys=size, **token
-            )
+            page = self.client.page(self._root + prefix, action, size=size, token=token)
         except NotFoundError as error:
             raise StorageError(
                 f"{self.url} answers {code_of(error)} to a listing: check the endpoint"
             ) from error
-        if "IsTruncated" not in page:
-            raise StorageError(f"{self.url} does not answer a listing as S3 does: check the endpoint")
         self._bucket_seen = True
         return page
+
+    def _is_absent(self, key: str, refusal: AccessError) -> bool:
+        """Tell whether an object is missing to whom may list only below a prefix: some servers refuse to say so."""
+        if code_of(refusal) not in ("AccessDenied", "403"):
+            return False
+        try:
+            page = self._page(f"read {key}", key)
+        except StorageError:
+            return False  # the refusal says more
+        return not any(found.name == self._root + key for found in page.objects)
 
     def _delete_page(self, keys: Sequence[str]) -> dict[str, StorageError]:
         """Delete up to 1,000 objects; what the server says was only overloaded is asked again a few times."""
@@ -283,20 +264,22 @@ class S3Store(Store):
         return failed
 
     def _delete_objects(self, keys: Sequence[str]) -> Iterable[Mapping[str, Any]]:
-        names = [{"Key": self._root + key} for key in keys]
+        names = [self._root + key for key in keys]
         try:
-            answer = self.request(
-                "delete_objects", f"delete {len(keys)} objects", Delete={"Objects": names, "Quiet": True}
-            )
+            if not all(map(can_be_written, names)):
+                return self._delete_each(keys)
+            return self.client.delete_many(names, f"delete {len(keys)} objects")
         except StorageError as error:
             if error.__cause__ is None or code_of(error.__cause__) not in _NO_BULK:
                 raise
-            return [failed for failed in self.map(self._delete_one, keys) if failed]
-        return list(answer.get("Errors", ()))
+            return self._delete_each(keys)
+
+    def _delete_each(self, keys: Sequence[str]) -> Iterable[Mapping[str, Any]]:
+        return [failed for failed in self.map(self._delete_one, keys) if failed]
 
     def _delete_one(self, key: str) -> Mapping[str, Any]:
         try:
-            self.request("delete_object", f"delete {key}", Key=self._root + key)
+            self.client.delete(self._root + key, f"delete {key}")
         except StorageError as error:
             response = response_of(error)
             if response is None:
@@ -309,10 +292,6 @@ class S3Store(Store):
         if not self._bucket_seen:
             self._page("find the bucket")
 
-    def _date(self) -> datetime:
-        answer = self._page("read the clock")
-        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).astimezone(UTC)
-
     # -- requests --------------------------------------------------------------------------------------------
 
     def object_name(self, key: str) -> str:
@@ -320,62 +299,8 @@ class S3Store(Store):
         return self._root + key
 
     def request(self, method: str, action: str, *, body: bytes | None = None, **arguments: Any) -> Any:
-        """Send one request of the S3 API to the bucket, under the retry layer, and return the parsed answer.
-
-        method: the client's name of it, such as `put_object`; action: for the error text; body: bytes to
-        send, which add to the budget what a slow link needs for them; arguments: of that API call, without
-        Bucket.
-
-        Raises the ArchiverError that the failure means; its __cause__ is the client's own exception.
-        """
-        if body is not None:
-            arguments["Body"] = body
-        extra = len(body or b"") / _SLOW_LINK
-
-        async def send(client: Client) -> Any:
-            return await client(method, **arguments)
-
-        return self._run(send, action, extra=extra)
-
-    def _run(self, work: Callable[[Client], Awaitable[T]], action: str, *, extra: float = 0.0) -> T:
-        from fsspec.asyn import sync
-
-        if os.getpid() != self._process:
-            with self._lock:
-                if os.getpid() != self._process:
-                    forget_dead_loop()
-                    self._connect()
-
-        async def attempt(left: float) -> T:
-            return await work(Client(self._fs, self.bucket, left))
-
-        def once(left: float) -> T:
-            self._prepare()
-            result: T = sync(self._fs.loop, attempt, left)
-            return result
-
-        return self._retry(once, action, extra=extra)
-
-    def _prepare(self) -> None:
-        """Make the client, which may fetch credentials; what is wrong with the options shows here."""
-        if self._ready:
-            return
-        with self._lock:
-            try:
-                client = self._fs.connect()
-            except (TypeError, ValueError) as error:
-                raise ConfigError(f"{self.url}: storage options do not fit s3: {error}") from error
-            pass_rules_through(client.meta.events)
-            client.meta.events.register("before-sign.s3.PutObject", send_at_once, "archiver-send")
-            host = client.meta.endpoint_url.partition("://")[2].partition("/")[0].partition(":")[0]
-            if not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
-                client.meta.events.register("before-sign.s3.DeleteObjects", add_digest, "archiver-digest")
-            self._ready = True
-
-
-def _second(moment: datetime) -> datetime:
-    """Cut a time to the second: HEAD tells no more, LIST of some servers does, and they must agree."""
-    return moment.astimezone(UTC).replace(microsecond=0)
+        """Send any request of the S3 API to the bucket; see `S3Client.call`."""
+        return self.client.call(method, action, body=body, **arguments)
 
 
 def _reopen(bucket: str, prefix: str, options: dict[str, Any], read_only: bool, deadline: float) -> S3Store:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from archiver.errors import AccessError, NotFoundError, StorageError
 from archiver.store.entry import Entry
 from archiver.store.failures import status_of
-
-if TYPE_CHECKING:
-    from archiver.store.s3 import S3Store
+from archiver.store.s3_client import S3Client
 
 _MARK = "//upload="
 """Between the key and the id of an upload: no object can have such a key."""
@@ -22,11 +20,11 @@ _UNKNOWN = (400, 404, 405, 501)
 """How servers answer that do not list uploads; rclone does only while there are some."""
 
 
-def uploads(store: S3Store) -> Iterator[Entry]:
+def uploads(client: S3Client, root: str) -> Iterator[Entry]:
     """Yield the unfinished uploads below archiver's own prefixes, of size 0; none where the server does not list them."""
     try:
         for place in _PLACES:
-            yield from _below(store, place)
+            yield from _below(client, root, root + place)
     except (AccessError, NotFoundError):
         return  # listing these is a right of its own, which gc does not need otherwise
     except StorageError as error:
@@ -39,16 +37,11 @@ def is_upload(key: str) -> bool:
     return _MARK in key
 
 
-def abort(store: S3Store, key: str) -> StorageError | None:
+def abort(client: S3Client, root: str, key: str) -> StorageError | None:
     """Abort an upload; one that is gone already is fine. Return what failed."""
     name, _, upload = key.partition(_MARK)
     try:
-        store.request(
-            "abort_multipart_upload",
-            f"abort the upload of {name}",
-            Key=store.object_name(name),
-            UploadId=upload,
-        )
+        client.call("abort_multipart_upload", f"abort the upload of {name}", Key=root + name, UploadId=upload)
     except NotFoundError:
         pass
     except StorageError as error:
@@ -57,21 +50,16 @@ def abort(store: S3Store, key: str) -> StorageError | None:
     return None
 
 
-def _below(store: S3Store, place: str) -> Iterator[Entry]:
-    root = store.object_name("")
+def _below(client: S3Client, root: str, place: str) -> Iterator[Entry]:
     token: dict[str, Any] = {}
     while True:
-        page = store.request(
-            "list_multipart_uploads",
-            "list unfinished uploads",
-            Prefix=root + place,
-            MaxUploads=_PAGE,
-            **token,
+        page = client.call(
+            "list_multipart_uploads", "list unfinished uploads", Prefix=place, MaxUploads=_PAGE, **token
         )
         for item in page.get("Uploads", ()):
             name = str(item["Key"])
             # Some servers do not heed the prefix.
-            if name.startswith(root + place):
+            if name.startswith(place):
                 key = f"{name.removeprefix(root)}{_MARK}{item['UploadId']}"
                 yield Entry(key, 0, item["Initiated"].astimezone(UTC).replace(microsecond=0))
         following = {

@@ -1,0 +1,209 @@
+"""What binds a process to a bucket: botocore's client, the credentials it found, and the connections."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from archiver.store.connections import Answer
+from archiver.store.request import digest
+from archiver.store.s3_form import (
+    Form,
+    Request,
+    knows,
+    learn,
+    read_request,
+    signed_again,
+    signed_for,
+    signs_alike,
+    without_checksums,
+)
+from archiver.store.s3_settings import Settings, make_session
+from archiver.store.s3_transport import Transports, make_transport, verification
+from archiver.store.sigv4 import Identity, Scope
+
+_ASK_SECONDS = 15.0
+
+
+class Link:
+    """One botocore client and what was learned from it."""
+
+    def __init__(self, bucket: str, settings: Settings, transports: Transports, skew: timedelta) -> None:
+        """Make the client. Raises TypeError, ValueError and what botocore raises."""
+        from botocore.config import Config
+
+        self.bucket = bucket
+        self.skew = skew
+        """How far the server's clock is ahead."""
+        self._settings = settings
+        self._transports = transports
+        self._forms: dict[str, Form | None] = {}
+        self._lock = threading.RLock()
+        self._turn = _Turn()
+        self._session, self._provider = make_session(settings)
+        self._client = self._session.create_client("s3", config=Config(**settings.config), **settings.client)
+        self._verify = verification(self._session, settings.client.get("verify"))
+        events = self._client.meta.events
+        events.register("before-call.s3", self._put_bytes, "archiver-bytes")
+        events.register("before-send.s3", self._send_made, "archiver-send")
+
+    def identity(self) -> Identity | None:
+        """Return who signs now; credentials that end soon are fetched anew."""
+        if self._provider is None:
+            return None
+        found = self._provider.get_frozen_credentials()
+        return Identity(found.access_key, found.secret_key, found.token)
+
+    def send(self, method: str, arguments: Mapping[str, Any], left: float) -> Answer:
+        """Send one of the calls that are asked often and return the answer as it came."""
+        form = self._form(method) if knows(method, arguments) else None
+        if form is not None:
+            request = form.fill(arguments, self.identity(), self._now())
+        else:
+            request = self._finished(self._made(method, arguments))
+        return self._pass(request, left)
+
+    def call(
+        self, method: str, arguments: Mapping[str, Any], xml: bytes | None, left: float
+    ) -> tuple[Any, bytes]:
+        """Let botocore make a request and read the answer; return also the answer's bytes."""
+        self._turn.begin(left=left, xml=xml)
+        answer = getattr(self._client, method)(**self._complete(method, arguments))
+        return answer, self._turn.received
+
+    def moved(self) -> bool:
+        """Let botocore ask where the bucket is; tell whether that is elsewhere than was known."""
+        from botocore.exceptions import ClientError
+
+        with self._lock:
+            before = self._place()
+            # It learns the region from the refusal, too.
+            with suppress(ClientError):
+                self.call("head_bucket", {}, None, _ASK_SECONDS)
+            self._forms.clear()
+            return self._place() != before
+
+    def _place(self) -> tuple[str, Scope | None]:
+        made = self._made("head_bucket", {})
+        return made.origin, signed_for(made)
+
+    # -- how requests are made -------------------------------------------------------------------------------
+
+    def _form(self, method: str) -> Form | None:
+        try:
+            return self._forms[method]
+        except KeyError:
+            pass
+        with self._lock:
+            if method not in self._forms:
+                self._forms[method] = learn(
+                    method, self._made, self.identity(), portable=self._settings.portable
+                )
+            return self._forms[method]
+
+    def _made(self, method: str, arguments: Mapping[str, Any]) -> Request:
+        """Have botocore make and sign a request, and send nothing."""
+        self._turn.begin(caught=True)
+        try:
+            getattr(self._client, method)(**self._complete(method, arguments))
+        except _MadeError as made:
+            return made.request
+        raise TypeError(f"botocore makes no request of {method}")
+
+    def _complete(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Add what the user asked for on every request that takes it: encryption, requester pays."""
+        meta = self._client.meta
+        takes = meta.service_model.operation_model(meta.method_to_api_mapping[method]).input_shape.members
+        always = {name: value for name, value in self._settings.always.items() if name in takes}
+        return {**always, "Bucket": self.bucket, **arguments}
+
+    def _finished(self, made: Request) -> Request:
+        """Return a request of botocore's with our rules for headers, if we can sign it."""
+        wanted = without_checksums(made) if self._settings.portable else made
+        if "authorization" not in made.headers:
+            return wanted
+        identity = self.identity()
+        borrowed = self._settings.borrowed is not None
+        if identity is None or not (borrowed or signs_alike(made, identity)):
+            return made  # what we could not sign as botocore does is sent as it is
+        changed = borrowed or self.skew or wanted != made
+        return signed_again(wanted, identity, self._now()) if changed else made
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + self.skew
+
+    # -- how they are sent -----------------------------------------------------------------------------------
+
+    def _put_bytes(self, params: dict[str, Any], **_: Any) -> None:
+        if self._turn.xml is not None:
+            params["body"] = self._turn.xml
+            params["headers"]["Content-MD5"] = digest(self._turn.xml)
+
+    def _send_made(self, request: Any, **_: Any) -> Any:
+        """Take the place of botocore's own way to the wire."""
+        from botocore.awsrequest import AWSResponse
+
+        made = _read(request)
+        if self._turn.caught:
+            raise _MadeError(made)
+        answer = self._pass(self._finished(made), self._turn.until - time.monotonic())
+        self._turn.received = answer.body
+        return AWSResponse(request.url, answer.status, answer.headers, _Body(answer.body))
+
+    def _pass(self, request: Request, left: float) -> Answer:
+        transport = self._transports.get(request.origin)
+        if transport is None:
+            with self._lock:
+                transport = self._transports.get(request.origin)
+                if transport is None:
+                    transport = make_transport(
+                        request.origin, self._client.meta.config, self._verify, self._settings.workers
+                    )
+                    self._transports[request.origin] = transport
+        return transport.send(request.method, request.target, request.headers, request.body, left)
+
+
+class _Turn(threading.local):
+    """What this thread's call through botocore is for."""
+
+    caught = False
+    xml: bytes | None = None
+    until = 0.0
+    received = b""
+
+    def begin(self, *, caught: bool = False, xml: bytes | None = None, left: float = 0.0) -> None:
+        self.caught, self.xml, self.until, self.received = caught, xml, time.monotonic() + left, b""
+
+
+class _MadeError(BaseException):
+    """Carries a request out of botocore, which catches every Exception on the way."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__()
+        self.request = request
+
+
+class _Body(io.BytesIO):
+    """The body of an answer, as botocore reads it."""
+
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        yield self.read()
+
+
+def _read(request: Any) -> Request:
+    """Read a request that botocore has prepared."""
+    body = request.body or b""
+    if hasattr(body, "read"):
+        body = body.read()
+    headers = {
+        str(name).lower(): value.decode() if isinstance(value, bytes) else str(value)
+        for name, value in request.headers.items()
+    }
+    return read_request(
+        request.method, request.url, headers, body.encode() if isinstance(body, str) else bytes(body)
+    )
