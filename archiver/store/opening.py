@@ -163,8 +163,20 @@ def open_remote(url: str, options: Mapping[str, Any], manner: Manner) -> Store:
     from archiver.store.remote import RemoteStore
 
     shown = shown_url(url)
+
+    def connect() -> tuple[Any, str]:
+        opened: tuple[Any, str] = fsspec.core.url_to_fs(url, **_completed(url, options))
+        return opened
+
     try:
-        fs, root = fsspec.core.url_to_fs(url, **_completed(url, options))
+        return RemoteStore(
+            connect,
+            shown,
+            reopen=(_reopen, url, dict(options), manner.read_only, manner.seconds()),
+            read_only=manner.read_only,
+            executor=manner.executor,
+            deadline=manner.seconds(),
+        )
     except ImportError as error:
         raise ConfigError(f"{shown} needs a package that is not installed: {_install(url, error)}") from error
     except (ValueError, TypeError, KeyError) as error:
@@ -172,15 +184,6 @@ def open_remote(url: str, options: Mapping[str, Any], manner: Manner) -> Store:
     except Exception as error:
         # Some filesystems look for credentials, or connect, when they are made.
         raise judge(error, shown, "open the store").error from error
-    return RemoteStore(
-        fs,
-        root,
-        shown,
-        reopen=(_reopen, url, dict(options), manner.read_only, manner.seconds()),
-        read_only=manner.read_only,
-        executor=manner.executor,
-        deadline=manner.seconds(),
-    )
 
 
 def _reopen(url: str, options: Mapping[str, Any], read_only: bool, deadline: float) -> Store:
@@ -188,15 +191,25 @@ def _reopen(url: str, options: Mapping[str, Any], read_only: bool, deadline: flo
 
 
 def _completed(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Give an S3 link of a chain the options that a store of its own would have."""
-    completed = {"use_listings_cache": False, **options}
-    for link in url.split("::"):
-        if (scheme := scheme_of(link)) in _S3:
+    """Return the options of each link of a chain: what a store of its own would have.
+
+    Each gets a filesystem of its own: fsspec shares those that are opened alike, and their connections with them.
+    """
+    links = url.split("::")
+    completed = dict(options)
+    for at, link in enumerate(links):
+        scheme = scheme_of(link) or scheme_of(f"{link}::")
+        own = dict(options.get(scheme) or {})
+        if scheme in _S3:
             from archiver.store.request import s3_options
 
             _refuse_credentials(link)
-            completed[scheme] = s3_options(options.get(scheme) or {})
-    return completed
+            own = s3_options(own)
+        if at and scheme:
+            completed[scheme] = {**own, "skip_instance_cache": True}
+        elif own:
+            completed[scheme] = own
+    return {**completed, "skip_instance_cache": True}
 
 
 def _install(url: str, error: ImportError) -> str:

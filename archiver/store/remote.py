@@ -15,14 +15,18 @@ from typing import Any, BinaryIO, TypeVar, cast
 from archiver.errors import NotFoundError, StorageError
 from archiver.store.contract import TEMPORARY, Store, check_key, check_prefix, reopened, taken_error
 from archiver.store.entry import Entry
+from archiver.store.failures import TruncatedError
+from archiver.store.place import Place
 from archiver.store.ranges import check_range, open_ranges, probe_clock
 from archiver.store.request import WORKERS
-from archiver.store.retry import DEADLINE, Retry
+from archiver.store.retry import DEADLINE, FIRST_CONTACT, Retry
 
 T = TypeVar("T")
 
 _SPOOL = 64 << 20
 _SLOW_LINK = 256 * 1024
+_TOLD = (FileNotFoundError, PermissionError, ConnectionError, TimeoutError, EOFError)
+"""What needs no second look."""
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
 
 
@@ -35,8 +39,7 @@ class RemoteStore(Store):
 
     def __init__(
         self,
-        fs: Any,
-        root: str,
+        connect: Callable[[], tuple[Any, str]],
         shown: str,
         *,
         reopen: tuple[Any, ...],
@@ -44,23 +47,28 @@ class RemoteStore(Store):
         executor: Executor | None = None,
         deadline: float = DEADLINE,
     ) -> None:
-        """Take the filesystem, the path of the root in it, and the URL as shown to people."""
+        """Open the place. connect: returns its filesystem and the root's path there; shown: the URL as people see it."""
         self.url = shown
-        self.workers = WORKERS
         self.read_only = read_only
         self.executor = executor
-        self._reader, self._cache = fs, _is_cache(fs)
-        self._fs = fs.fs if self._cache else fs
+        self._place = Place(connect, min(deadline, FIRST_CONTACT))
+        self.workers = 1 if self._place.alone else WORKERS
         self._flat = _lists_flat(self._fs)
         # A cache fills its files in place, and a second reader would find them half full.
-        self._reading = threading.Lock() if self._cache else nullcontext()
+        self._reading = threading.Lock() if self._place.cached else nullcontext()
         self._used = False
+        self._honest: bool | None = None
+        root = self._place.root
         self._root = root.rstrip("/") + "/" if root else ""
         self._reopen = reopen
         self._retry = Retry(shown, deadline=deadline)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return reopened, self._reopen
+
+    @property
+    def _fs(self) -> Any:
+        return self._place.fs
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -71,9 +79,57 @@ class RemoteStore(Store):
             if self.stat(key) is None:
                 raise NotFoundError(f"{key} is not in {self.url}")
             return b""
-        part = {} if start == 0 and end is None else {"start": start, "end": end}
         with self._reading:
-            return self._try(lambda: bytes(self._reader.cat_file(self._root + key, **part)), f"read {key}")
+            if start == 0 and end is None:
+                return self._try(lambda: self._whole(key), f"read {key}")
+            return self._try(lambda: self._part(key, start, end), f"read {key}")
+
+    def _whole(self, key: str) -> bytes:
+        path = self._root + key
+        try:
+            return bytes(self._place.reader.cat_file(path))
+        except _TOLD:
+            raise
+        except Exception:
+            self._size(path)  # of a folder some only say that reading failed
+            raise
+
+    def _size(self, path: str) -> int:
+        info = self._fs.info(path)
+        if info.get("type") == "directory":
+            raise FileNotFoundError(path)
+        return int(info.get("size") or 0)
+
+    def _part(self, key: str, start: int, end: int | None) -> bytes:
+        """Read a range of a filesystem that may give the whole file for it, or an error at the end of a file."""
+        path = self._root + key
+        data, failure = b"", None
+        if self._honest is not False:
+            try:
+                data = bytes(self._place.reader.cat_file(path, start=start, end=end))
+            except _TOLD:
+                raise
+            except Exception as error:  # noqa: BLE001 - some say of a range beyond the end that it is invalid
+                failure = error
+            if self._honest and failure is None and end is not None and len(data) == end - start:
+                return data
+        size = self._size(path)
+        stop = size if end is None else min(end, size)
+        if start >= stop:
+            return b""
+        if failure is not None:
+            raise failure
+        if self._honest is not False and len(data) == stop - start:
+            self._honest = True
+            return data
+        # It gave the whole file, or cut the answer: what it opens as a file it may read by parts.
+        self._honest = False
+        with self._place.reader.open(path, "rb") as file:
+            file.seek(start)
+            data = bytes(file.read(stop - start))
+        if len(data) != stop - start:
+            raise TruncatedError(f"{len(data)} of {stop - start} bytes came")
+        return data
 
     def open(self, key: str) -> BinaryIO:
         check_key(key)
@@ -171,9 +227,10 @@ class RemoteStore(Store):
 
     def _forget(self, path: str) -> None:
         """Drop the copy that a cache in front may hold."""
-        if self._cache:
+        reader = self._place.reader
+        if self._place.cached:
             with suppress(FileNotFoundError):
-                held = self._reader._check_file(self._reader._strip_protocol(path))
+                held = reader._check_file(reader._strip_protocol(path))
                 if held:
                     os.remove(held if isinstance(held, str) else held[1])  # noqa: PTH107 - a path as text
 
@@ -213,9 +270,15 @@ class RemoteStore(Store):
                     raise
                 continue
             for info in inside:
-                if info.get("type") == "directory":
+                kind = info.get("type")
+                if kind == "directory":
                     folders.append(info["name"])
-                else:
+                elif kind == "link":
+                    name = str(info["name"]).removeprefix(self._root)
+                    raise StorageError(
+                        f"{name} in {self.url} is a symbolic link: an archive holds none, remove it"
+                    )
+                elif kind == "file":
                     found[info["name"]] = info
                     self._used = True
         return found
@@ -235,7 +298,7 @@ class RemoteStore(Store):
         return _aware(self._try(lambda: _time_of(self._fs, path), f"read the time of {path}"))
 
     def _try(self, call: Callable[[], T], action: str, extra: float = 0.0) -> T:
-        return self._retry(lambda _left: call(), action, extra=extra)
+        return self._retry(lambda left: self._place.call(call, left), action, extra=extra)
 
 
 def _time_of(fs: Any, path: str) -> Any:
@@ -243,12 +306,6 @@ def _time_of(fs: Any, path: str) -> Any:
         return fs.modified(path)
     except NotImplementedError:  # of a web server; what has no time must not look old
         return datetime.now(UTC)
-
-
-def _is_cache(fs: Any) -> bool:
-    from fsspec.implementations.cached import CachingFileSystem
-
-    return isinstance(fs, CachingFileSystem)
 
 
 def _lists_flat(fs: Any) -> bool:
