@@ -19,11 +19,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
-from archiver.format.columns import Column, decode_column, encode_column, join_columns
+from archiver.format.columns import Column, Values, decode_values, encode_text, encode_values, plain_values
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_MOST_LEVELS = 8
+"""Dicts in dicts are columns down to here, and text below: readers of Parquet have limits."""
 _MOST_SHAPES = 256
 """With more shapes than this, each row lists its own."""
 _MOST_KEYS = 1_000
@@ -226,3 +228,81 @@ def _encodable(key: str) -> bool:
     except UnicodeEncodeError:
         return False
     return "\0" not in key
+
+
+def encode_column(values: Values, where: str, depth: int = 0) -> Column:
+    """Encode the values of one key; None stands for None and for a missing value.
+
+    Raises ConfigError, naming `where`, for a value that cannot be kept.
+    """
+    values, kinds = plain_values(values, where)
+    if kinds == {dict} and depth < _MOST_LEVELS:
+        return _encode_dicts(values, where, depth)
+    return encode_values(values, kinds, where)
+
+
+def decode_column(array: pa.Array, *, text: bool, layout: dict[str, Any]) -> list[Any]:
+    """Return the values that `encode_column` was given, but for ints among floats, which rows put back."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(array.type) and not text:
+        return _decode_dicts(array, layout)
+    return decode_values(array, text=text)
+
+
+def join_columns(pieces: Sequence[tuple[Column | None, int]], where: str) -> Column:
+    """Join one key's columns of successive chunks, each with its number of rows; None where no row has the key."""
+    import pyarrow as pa
+
+    if len(pieces) == 1 and pieces[0][0] is not None:
+        return pieces[0][0]
+    real = [
+        column for column, _ in pieces if column is not None and column.array.null_count < len(column.array)
+    ]
+    alike = len({(str(column.array.type), column.text) for column in real}) <= 1
+    if not alike or any(column.layout for column in real):
+        return encode_column([value for column, rows in pieces for value in _values(column, rows)], where)
+    kind = real[0].array.type if real else pa.string()
+    arrays, ints, at = [], [], 0
+    for column, rows in pieces:
+        arrays.append(column.array if column is not None and column in real else pa.nulls(rows, kind))
+        ints += [at + row for row in column.ints] if column else []
+        at += rows
+    return Column(pa.concat_arrays(arrays), text=not real or real[0].text, ints=ints)
+
+
+def _values(column: Column | None, rows: int) -> list[Any]:
+    return [None] * rows if column is None else column_values(column)
+
+
+def column_values(column: Column) -> list[Any]:
+    """Return the values that a column was encoded from."""
+    values = decode_column(column.array, text=column.text, layout=column.layout)
+    for row in column.ints:
+        values[row] = int(values[row])
+    return values
+
+
+def _encode_dicts(values: Values, where: str, depth: int) -> Column:
+    import pyarrow as pa
+
+    present = [value for value in values if value is not None]
+    encoded = encode_rows(present, where, depth=depth + 1)
+    if encoded is None:
+        return encode_text(values, where)
+    arrays, mask = encoded.arrays, None
+    if len(present) < len(values):
+        places = iter(range(len(present)))
+        take = pa.array([None if value is None else next(places) for value in values], pa.int64())
+        arrays = [array.take(take) for array in arrays]
+        mask = take.is_null()
+    return Column(pa.StructArray.from_arrays(arrays, encoded.names, mask=mask), layout=encoded.layout)
+
+
+def _decode_dicts(array: pa.StructArray, layout: dict[str, Any]) -> list[dict[str, Any] | None]:
+    names = [array.type.field(at).name for at in range(array.type.num_fields)]
+    rows: list[dict[str, Any] | None] = []
+    rows.extend(decode_rows(names, array.flatten(), layout))
+    if array.null_count:
+        rows = [row if there else None for row, there in zip(rows, array.is_valid().to_pylist(), strict=True)]
+    return rows

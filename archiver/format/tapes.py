@@ -19,9 +19,10 @@ from itertools import accumulate, chain, pairwise
 from typing import Any
 
 from archiver.errors import ConfigError
-from archiver.format.columns import Column, encode_column, encode_text, scalars
+from archiver.format.columns import Column, encode_text, scalars
 from archiver.format.model import Ref
 from archiver.format.parquet import ParquetObject, write_parquet
+from archiver.format.rows import encode_column
 from archiver.format.values import columns_to_lists, plain
 
 Window = dict[str, list[Any]]
