@@ -20,7 +20,6 @@ from archiver.errors import ArchiveNotFoundError, ConfigError, NotFoundError
 from archiver.format.model import Run
 from archiver.interop.importing.old import OldResults, old_results
 from archiver.runs.ranking import RANK_BY, results_of
-from archiver.runs.read import Reader
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +113,7 @@ class _Results:
 
     def __init__(self, place: str | os.PathLike[str] | None) -> None:
         self.archive: Archive = open_archive(place)
-        self._reader = Reader(self.archive.store)
+        self._reader = self.archive.reader
         self._old: OldResults | None = old_results(self.archive.store)
 
     @property

@@ -18,6 +18,7 @@ from typer.main import get_command
 
 from archiver import __version__
 from archiver.cli.call import Call
+from archiver.cli.output import put, tell
 from archiver.errors import ArchiverError
 
 # The commands in the order of `archiver --help`. To add one: write `archiver/cli/<name>.py`, add a line here.
@@ -141,7 +142,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        sys.stdout.write(f"archiver {__version__}\n")
+        put(f"archiver {__version__}")
         raise typer.Exit
 
 
@@ -218,8 +219,7 @@ def _discard_output() -> None:
 
 
 def _say(text: str) -> None:
-    sys.stdout.flush()
-    sys.stderr.write(" ".join(text.split()) + "\n")
+    tell(" ".join(text.split()))
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_where: Any) -> None:

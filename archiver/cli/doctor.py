@@ -15,21 +15,22 @@ def doctor(ctx: typer.Context) -> None:
     Ends with 14 when something that an archive needs is missing. Nothing but the scratch prefix doctor/ is touched.
     """
     from archiver.cli.output import print_table
-    from archiver.health.doctor import SCRATCH, examine
+    from archiver.health.doctor import SCRATCH
 
     call = Call.of(ctx)
-    store = call.archive().store
-    findings = []
+    archive = call.archive()
     if not call.json:
-        call.say(f"trying {store.url} with objects below {SCRATCH}")
+        call.say(f"trying {archive.store.url} with objects below {SCRATCH}")
     with call.progress("probes") as step:
-        for finding in examine(store):
-            findings.append(finding)
-            step()
+        findings = archive.doctor(step=step)
     sound = all(finding.sound for finding in findings)
     if call.json:
         call.print_json(
-            {"url": store.url, "ok": sound, "findings": [dataclasses.asdict(finding) for finding in findings]}
+            {
+                "url": archive.store.url,
+                "ok": sound,
+                "findings": [dataclasses.asdict(finding) for finding in findings],
+            }
         )
     else:
         rows = [

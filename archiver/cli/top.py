@@ -49,6 +49,7 @@ def top(
 
     call = Call.of(ctx)
     archive = call.archive()
+    call.require_universe(archive, universe)
     metric, descending = _metric(archive, by)
     table = _load(archive, metric, universe, where)
     chosen = choose(table, Ask(where=where or "", sort=((metric, descending),)))
@@ -65,17 +66,23 @@ def top(
     if best.num_rows:
         _print(best, metric)
     without = f"; {len(found) - ranked:,} have no {metric}" if len(found) > ranked else ""
-    call.say(f"{len(best):,} of {ranked:,} strategies by {metric}{without}{_spread(found[metric])}")
+    call.say(f"{len(best):,} of {ranked:,} strategies by {metric}{without}")
+    if spread := _spread(found[metric]):
+        call.say(spread)
 
 
 def _metric(archive: Archive, by: str | None) -> tuple[str, bool]:
     """Return what to rank by, and whether the greatest comes first."""
     from archiver.errors import ConfigError
-    from archiver.query.selection import score_of
+    from archiver.query.selection import parse_sort, score_of
     from archiver.runs.ranking import RANK_BY
 
-    if by and by.strip("-"):
-        return by.removeprefix("-"), not by.startswith("-")
+    if asked := parse_sort(by):
+        if len(asked) > 1:
+            raise ConfigError(
+                f"rank by one metric, not by {len(asked)}: `archiver metrics --sort` takes several"
+            )
+        return asked[0]
     records = archive.records()
     found = score_of(records, {name for record in records for name in record.metrics})
     if found is None and records:
@@ -163,4 +170,4 @@ def _spread(column: pa.ChunkedArray) -> str:
     counts = [0] * bins
     for value in values:
         counts[min(bins - 1, int((value - low) / (high - low) * bins))] += 1
-    return f"\n{number(low)} {sparkline(counts, bins)} {number(high)}"
+    return f"{number(low)} {sparkline(counts, bins)} {number(high)}"

@@ -23,6 +23,7 @@ from archiver.format.metrics import (
     table_metrics,
 )
 from archiver.format.model import Detail, Record, Ref
+from archiver.format.params import asked
 from archiver.format.parquet import ParquetObject
 from archiver.format.rows import free_name
 from archiver.format.tapes import Tape, cut_windows, decode_tape
@@ -60,10 +61,17 @@ class Reader:
         self._tapes: dict[str, Tape] = {}
         self._names: dict[str, frozenset[str]] = {}
 
-    def metrics(self, records: Sequence[Record], columns: Sequence[str] | None, *, history: bool) -> pa.Table:
+    def metrics(
+        self,
+        records: Sequence[Record],
+        columns: Sequence[str] | None,
+        *,
+        history: bool,
+        params: bool = True,
+    ) -> pa.Table:
         """Return one row a strategy and universe, the newest run's, or every run's.
 
-        records: newest first; columns: metrics to read, None for all. Rows are in order of universe, then newest
+        records: newest first; columns: metrics to read, None for all; params: as columns, not as dicts. Rows are in order of universe, then newest
         run first, then as they were saved. Raises ConfigError for a column that no run has.
         """
         columns = _names(columns)
@@ -71,7 +79,9 @@ class Reader:
         chosen = sorted(records, key=lambda record: record.universe)
         if not history:
             chosen = _without_repeats(chosen)
-        read = iter(self._store.map(lambda r: self._large(r, wanted), [r for r in chosen if r.tier1]))
+        read = iter(
+            self._store.map(lambda r: self._large(r, wanted, params=params), [r for r in chosen if r.tier1])
+        )
         tables: list[pa.Table] = []
         small: list[Record] = []
         for record in chosen:
@@ -79,11 +89,11 @@ class Reader:
                 small.append(record)
                 continue
             if small:
-                tables.append(_small(small, wanted))
+                tables.append(_small(small, wanted, params=params))
                 small = []
             tables.append(next(read))
         if small or not tables:
-            tables.append(_small(small, wanted))
+            tables.append(_small(small, wanted, params=params))
         table = join_tables(tables)
         if not history and len({record.universe for record in chosen}) < len(chosen):
             table = _newest(table)
@@ -226,11 +236,11 @@ class Reader:
                 f"{ref.key} is gone although a record needs it; run `archiver verify`"
             ) from None
 
-    def _large(self, record: Record, columns: Sequence[str] | None) -> pa.Table:
+    def _large(self, record: Record, columns: Sequence[str] | None, *, params: bool = True) -> pa.Table:
         import pyarrow as pa
 
         assert record.tier1 is not None  # noqa: S101 - callers ask only for larger runs
-        table = metrics_table(self.parquet(record.tier1, whole=columns is None), columns)
+        table = metrics_table(self.parquet(record.tier1, whole=columns is None), columns, params=params)
         rows = table.num_rows
         return _first_columns(table, pa.repeat(record.universe, rows), pa.repeat(record.run, rows))
 
@@ -294,7 +304,7 @@ def _without_repeats(records: Sequence[Record]) -> list[Record]:
     return chosen
 
 
-def _small(records: Sequence[Record], columns: Sequence[str] | None) -> pa.Table:
+def _small(records: Sequence[Record], columns: Sequence[str] | None, *, params: bool) -> pa.Table:
     import pyarrow as pa
 
     rows: list[dict[str, Any]] = []
@@ -306,7 +316,9 @@ def _small(records: Sequence[Record], columns: Sequence[str] | None) -> pa.Table
         universes += [record.universe] * len(own)
         runs += [record.run] * len(own)
     return _first_columns(
-        inline_table(rows, columns), pa.array(universes, pa.string()), pa.array(runs, pa.string())
+        inline_table(rows, columns, params=params),
+        pa.array(universes, pa.string()),
+        pa.array(runs, pa.string()),
     )
 
 
@@ -347,6 +359,7 @@ def _newest(table: pa.Table) -> pa.Table:
 def _select(table: pa.Table, wanted: Sequence[str], records: Sequence[Record]) -> pa.Table:
     import pyarrow as pa
 
+    wanted = asked(wanted, table.column_names)
     missing = [name for name in wanted if name not in table.column_names]
     if missing and table.num_rows:
         known = sorted({name for record in records for name in record.metrics} | set(table.column_names))
@@ -356,7 +369,7 @@ def _select(table: pa.Table, wanted: Sequence[str], records: Sequence[Record]) -
             f"no run{where} has a metric {missing[0]!r}" + (f"; did you mean {near[0]!r}?" if near else "")
         )
     for name in missing:
-        table = table.append_column(name, pa.nulls(0, pa.string()))
+        table = table.append_column(name, pa.nulls(0))
     return table.select([*FIRST, *wanted])
 
 

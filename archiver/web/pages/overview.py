@@ -11,7 +11,7 @@ from dash.dependencies import Input, Output
 from archiver.errors import IntegrityError
 from archiver.format.model import Run
 from archiver.health.verify import Verified, last_verified
-from archiver.query.selection import Ask
+from archiver.query.selection import Ask, sort_text
 from archiver.web import figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.pages import history, storage
@@ -127,7 +127,7 @@ def _best(site: Site) -> Any:
         for at, row in enumerate(rows)
     ]
     headers = ["#", "Strategy", *(parts.metric_name(name) for name in (score, *shown))]
-    all_ = parts.link("All strategies →", links.href("/strategies", sort=f"-{score}"))
+    all_ = parts.link("All strategies →", links.href("/strategies", sort=sort_text([(score, True)])))
     numbers = range(2, 3 + len(shown))
     table = parts.table(headers, body, right=[0, *numbers], caption="The best strategies of all universes")
     return parts.card("Best strategies", parts.left_out(metrics.damaged), table, note=all_)

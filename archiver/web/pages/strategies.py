@@ -9,7 +9,7 @@ from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 
 from archiver.errors import NotFoundError
-from archiver.query.selection import LEADING
+from archiver.query.selection import LEADING, sort_text
 from archiver.web import format as fmt
 from archiver.web import links, parts
 from archiver.web.data import Metrics, plain_value
@@ -33,7 +33,7 @@ def page(site: Site, query: links.Query) -> Page:
     metrics = site.data.metrics(run or None)
     names = metrics.table.column_names
     score = site.data.score(names)
-    sort = links.first(query, "sort") or (f"-{score}" if score else "")
+    sort = links.first(query, "sort") or (sort_text([(score, True)]) if score else "")
     chosen = [name for name in links.first(query, "columns").split(",") if name in names]
     shown = (
         chosen or [name for name in dict.fromkeys([score or "", *LEADING]) if name in names] or names[3:13]
