@@ -22,7 +22,6 @@ from archiver.interop.importing.old import OldResults, old_results
 from archiver.runs.details import of_strategy
 from archiver.runs.newest import without_detail
 from archiver.runs.ranking import known_metrics, results_of
-from archiver.runs.read import Reader
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +115,7 @@ class _Results:
 
     def __init__(self, place: str | os.PathLike[str] | None) -> None:
         self.archive: Archive = open_archive(place)
-        self._reader = Reader(self.archive.store)
+        self._reader = self.archive.reader
         self._old: OldResults | None = old_results(self.archive.store)
 
     @property

@@ -15,11 +15,14 @@ import typer.main
 
 import archiver
 from archiver import capture, cli, errors
+from archiver.archive import bucket_rules
 from archiver.format import model
-from archiver.health import usage, verify
+from archiver.health import doctor, usage, verify
+from archiver.interop import export_to, importing
 from archiver.retention import gc, plan, trash
 from archiver.runs import snapshot
 from archiver.transfer import bundle
+from archiver.transfer import copy as copying
 from archiver.transfer import runs as transfer
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -42,9 +45,50 @@ RETURNED = (
     bundle.Bundles,
     bundle.Bundle,
     transfer.Moved,
+    copying.Extras,
+    bucket_rules.Lifecycle,
+    export_to.Exported,
+    importing.Report,
+    doctor.Finding,
     capture.Capture,
 )
 NOTE = "<!-- Written by docs/generate.py: change the docstrings, not this file. -->\n"
+
+
+NOTHING = {
+    "ls, metrics, top, trades, sql": (
+        "no row matches a filter, a tag or a query",
+        "0: an empty answer is an answer. A universe, run or strategy that is named and not there: 10",
+    ),
+    "tree, show, code": ("what is named is not there", "10"),
+    "tag": ("the run has the tag", "0, and says so"),
+    "untag": ("the run has no such tag", "10"),
+    "prune": (
+        "no run falls to the policies",
+        "0: what they ask for is so. None of their patterns matches a universe: 10",
+    ),
+    "undelete": ("the run is not in the trash", "10. Without RUN it lists, and an empty list is 0"),
+    "gc, compact, verify, lifecycle": (
+        "nothing to free, pack, mend or change",
+        "0: they looked at everything",
+    ),
+    "copy": (
+        "all runs are there already",
+        "0, and says so. No run in SRC, or none that matches: 10 (with --delete-extra: 0)",
+    ),
+    "bundle": (
+        "the bundle, or all of its runs, are there already",
+        "0, and says so. No run matches, or no such bundle: 10. Neither RUN nor filter: 2",
+    ),
+    "import": (
+        "all results are there already",
+        "0, and says so. Nothing there, or nothing in a known format: 2. Something damaged: 3",
+    ),
+    "export": ("no run, universe or row to write", "10, and no file"),
+    "du, df, doctor, config": ("", "0, but for what they find: see each"),
+    "demo, browse, serve": ("", "0"),
+}
+"""What each command ends with when there is nothing to do: never 0 unless what was asked for is so."""
 
 
 def cli_page() -> str:
@@ -126,6 +170,15 @@ def errors_page() -> str:
         "",
         "Wrong usage of a command is exit code 2, as a `ConfigError` is. `ConfigError` is also a",
         "`ValueError`, and `NotFoundError` a `LookupError`.",
+        "",
+        "## When there is nothing to do",
+        "",
+        "0 means that something was done, or that what was asked for is so already; then a line on standard",
+        "error says which. Where a name or a filter meets nothing to act on, the exit code is not 0.",
+        "",
+        "| command | when | exit code |",
+        "|---|---|---|",
+        *(f"| {names} | {when} | {code} |" for names, (when, code) in NOTHING.items()),
     ]
     return "\n".join(lines) + "\n"
 

@@ -137,3 +137,26 @@ def test_any_text_is_a_filter_or_a_config_error(text: str) -> None:
     except ConfigError:
         return
     assert len(mask) == len(TABLE)
+
+
+def test_names_may_have_dots_and_are_columns_not_members() -> None:
+    table = pa.table({"params.fast": [10, 30, None], "params.ma.kind": ["ema", "ema", "sma"], "x": [1, 2, 3]})
+    expression = Expression("params.fast > 27 and params.ma.kind == 'ema' or x.real > 0")
+    assert expression.columns == {"params.fast", "params.ma.kind", "x.real"}
+    with pytest.raises(ConfigError, match=r"no column 'x\.real'"):
+        expression.mask(table)
+    assert Expression("params.fast > 27 and params.ma.kind == 'ema'").mask(table).to_pylist() == [
+        False,
+        True,
+        False,
+    ]
+    for text in ("'a'.upper == 1", "(x + 1).real > 0", "x.fast() > 1", "x.__class__ == 1 and y()"):
+        with pytest.raises(ConfigError):
+            Expression(text).mask(table)
+
+
+def test_a_column_without_any_value_satisfies_nothing() -> None:
+    table = pa.table({"a": pa.nulls(2)})
+    for text in ("a > 1", "a == 'x'", "a in ('x', 'y')", "a in (1, 2)", "a"):
+        assert Expression(text).mask(table).to_pylist() == [False, False]
+    assert Expression("a == None").mask(table).to_pylist() == [True, True]

@@ -40,7 +40,7 @@ def test_every_result_of_the_frozen_archive_is_what_was_saved(frozen: Archive) -
             assert same(loaded["drawdown_curve"], result.get("drawdown_curve"))
         (record,) = [record for record in frozen.records() if record.universe == universe]
         rows = [{k: v for k, v in result.items() if k not in DETAIL} for result in results]
-        assert same(frozen._reader.rows(record), rows)
+        assert same(frozen.reader.rows(record), rows)
 
 
 def test_runs_tags_code_and_notes_of_the_frozen_archive(frozen: Archive) -> None:

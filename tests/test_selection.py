@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from archiver.errors import ConfigError
-from archiver.query.selection import Ask, take
+from archiver.query.selection import Ask, parse_sort, select, sort_text, take
 
 TABLE = pa.table(
     {
@@ -73,3 +73,34 @@ def test_what_cannot_be_is_refused_in_one_line(ask: Ask) -> None:
     with pytest.raises(ConfigError) as caught:
         take(TABLE, ask)
     assert "\n" not in str(caught.value)
+
+
+def test_a_sort_key_is_greatest_first_and_a_minus_turns_it() -> None:
+    assert parse_sort("score,-count") == (("score", True), ("count", False))
+    assert parse_sort(" - count , ") == (("count", False),)
+    assert parse_sort("") == parse_sort(None) == parse_sort("-") == ()
+    with pytest.raises(ConfigError, match="at most 8"):
+        parse_sort(",".join("abcdefghi"))
+
+
+@pytest.mark.parametrize(
+    "keys", [(("a", True), ("b c", False)), (("a,b", False), ("-x", True), ("-y", False))]
+)
+def test_what_is_written_of_sort_keys_is_read_again(keys: tuple[tuple[str, bool], ...]) -> None:
+    assert parse_sort(sort_text(keys)) == keys
+
+
+def test_only_what_is_needed_is_read_and_only_what_is_wanted_is_given() -> None:
+    asked: list[list[str] | None] = []
+
+    def load(names: list[str] | None) -> pa.Table:
+        asked.append(names)
+        return TABLE if names is None else TABLE.select(["universe", "strategy_name", "run", *names])
+
+    found = select(load, ["count"], "score >= 1", "-odd name,count", 2)
+    assert asked == [["count", "odd name", "score"]]
+    assert found.to_pylist() == [
+        {"universe": "a", "strategy_name": "Fast_L5", "run": "1", "count": 5},
+        {"universe": "b", "strategy_name": "x", "run": "1", "count": 2},
+    ]
+    assert select(load, sort="count")["count"].to_pylist() == [5, 4, 3, 2, 1]

@@ -170,3 +170,90 @@ def test_an_archive_without_details_has_empty_views(tmp_path: Any) -> None:
     archive.save_universe_results("u", [{"strategy_name": "s", "sharpe_ratio": 1.0}], code="none")
     assert ask(archive, "select * from trades") == []
     assert ask(archive, "select max(equity) e from curves") == [{"e": None}]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("select * from metrics join trades using (universe, strategy_name, run)", None),
+        ("with best as (select * from metrics) select * from best natural join trades", None),
+        ("from metrics", 303),
+        ("table runs", 4),
+        ("describe metrics", None),
+        ("summarize runs", 10),
+        ("select columns('sharpe.*') from metrics", 303),
+        ("select m from metrics m limit 3", 3),
+        (
+            "select strategy_name from metrics m where exists (select 1 from trades t where t.strategy_name = m.strategy_name)",
+            None,
+        ),
+        ("select strategy_name, twice from metrics, lateral (select 2 * sharpe_ratio twice) limit 2", 2),
+        (
+            "select strategy_name from metrics qualify row_number() over (partition by universe order by sharpe_ratio) = 1",
+            3,
+        ),
+        ("create view best as select * from metrics; select * from best limit 1", 1),
+        ("select unnest(tags) from runs", 2),
+        ('select "Metrics".sharpe_ratio from "METRICS" limit 1', 1),
+        ("pivot metrics on universe using count(*) group by run", None),
+        ("select 'trades' as metrics -- runs", 1),
+        ("select * from metrics positional join runs limit 1", 1),
+    ],
+)
+def test_whatever_the_engine_takes_is_answered(archive: Archive, text: str, count: int | None) -> None:
+    found = ask(archive, text)
+    assert found
+    assert count is None or len(found) == count
+
+
+def test_a_natural_join_and_a_row_as_a_whole_see_every_column(archive: Archive) -> None:
+    (row,) = ask(archive, "select m from metrics m where strategy_name = 'nan'")
+    assert row["m"]["profit_factor"] == INF
+    joined = ask(archive, "select count(*) n from metrics natural join trades")
+    assert joined == ask(archive, "select count(*) n from trades")
+
+
+def test_what_the_engine_says_is_said_with_names_that_are_there(archive: Archive) -> None:
+    with pytest.raises(ConfigError, match=r'"sharpe_rati" not found.*"sharpe_ratio"'):
+        ask(archive, "select sharpe_rati from metrics")
+
+
+def test_columns_of_one_name_are_told_apart(archive: Archive) -> None:
+    text = "select m.run, t.run, t.run as run_1, m.RUN from metrics m, trades t limit 1"
+    found = query(archive.reader, archive.records(), archive.runs(), text)
+    assert found.column_names == ["run", "run_2", "run_1", "run_3"]
+    assert len(found.to_pylist()[0]) == 4
+
+
+def test_parameters_of_a_query(archive: Archive) -> None:
+    text = "select count(*) n from metrics where strategy_name = "
+    assert archive.sql(f"{text}?", ["odd"]).to_pylist() == [{"n": 1}]
+    assert archive.sql(f"{text}$name", {"name": "x' or 1 = 1"}).to_pylist() == [{"n": 0}]
+    with pytest.raises(ConfigError, match="DuckDB"):
+        archive.sql(f"{text}?", ["odd", 2])
+
+
+def test_parameters_of_strategies_whatever_other_universes_have(tmp_path: Any) -> None:
+    archive = archiver.open(tmp_path)
+    for universe, params in (
+        ("a", {"fast": 10, "ma": {"kind": "ema"}}),
+        ("b", {"length": 5, "ma": {"kind": "sma"}}),
+        ("c", "none"),
+    ):
+        archive.save_universe_results(
+            universe, [{"strategy_name": "s", "score": 1.0, "params": params}], code="none"
+        )
+    found = archive.sql(
+        "select universe, params.ma.kind k, params.length from metrics order by 1"
+    ).to_pylist()
+    assert found == [
+        {"universe": "a", "k": "ema", "length": None},
+        {"universe": "b", "k": "sma", "length": 5},
+        {"universe": "c", "k": None, "length": None},
+    ]
+    assert archive.sql('select max("params.fast") f from metrics where params.length is null')[
+        "f"
+    ].to_pylist() == [10]
+    assert "params" not in archive.sql("select * exclude (params) from metrics").column_names
+    with pytest.raises(ConfigError, match="nothing"):
+        archive.sql("select params.nothing from metrics")

@@ -109,6 +109,30 @@ def test_no_name_is_markup_and_no_number_breaks_a_page(archive: Archive) -> None
     walk(archive, steps)
 
 
+def test_enter_on_a_trade_opens_it_with_its_prices(tmp_path: Path) -> None:
+    bars = {"open": [1.0, 2.0], "close": [1.5, 2.5]}
+    trades = [
+        {"entry_price": 1.0, "note": "\x1b[31mfirst", "price_data": bars},
+        {"entry_price": 7.0, "pnl": -2.0},
+    ]
+    made = archiver.open(tmp_path / "archive")
+    made.save_universe_results("u", [result("s", 1.0, trades_detailed=trades)], code="none")
+
+    async def steps(at: Screens) -> None:
+        await at.press("enter", "enter", "enter", "enter")
+        assert at.told == "trade 1 of 2"
+        assert "close  1.500 → 2.500" in at.text()
+        assert dict(at.rows())["note"] == "\\x1b[31mfirst"
+        await at.press("n", "n")
+        assert at.told == "trade 2 of 2"
+        assert dict(at.rows())["pnl"] == "-2.000"
+        assert not at.page.query_one("#plot").display
+        await at.press("p", "escape")
+        assert at.told == "2 trades"
+
+    walk(made, steps)
+
+
 def test_a_strategy_without_detail_says_its_rank(archive: Archive) -> None:
     async def steps(at: Screens) -> None:
         await at.press("down", "enter", "enter", "down", "down", "down", "enter")

@@ -103,7 +103,7 @@ def cell(value: Any, column: str = "") -> str:
     if isinstance(value, datetime):
         return moment(value) if value.tzinfo else shortened(value.isoformat())
     if isinstance(value, list | dict):
-        return json_bytes(value, indent=False).decode().strip()
+        return printable(json_bytes(value, indent=False).decode().strip())
     return printable(shortened(str(value)))
 
 

@@ -18,6 +18,7 @@ from typer.main import get_command
 
 from archiver import __version__
 from archiver.cli.call import Call
+from archiver.cli.output import put, tell
 from archiver.cli.quick import spare_converters
 from archiver.errors import ArchiverError
 
@@ -149,7 +150,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        sys.stdout.write(f"archiver {__version__}\n")
+        put(f"archiver {__version__}")
         raise typer.Exit
 
 
@@ -226,8 +227,7 @@ def _discard_output() -> None:
 
 
 def _say(text: str) -> None:
-    sys.stdout.flush()
-    sys.stderr.write(" ".join(text.split()) + "\n")
+    tell(" ".join(text.split()))
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_where: Any) -> None:

@@ -78,7 +78,7 @@ def create(
     With --remove --apply the details go once the whole bundle was read back and compared; metrics, code and tags
     stay, and `archiver bundle restore` brings the details back.
     """
-    from archiver.errors import ConfigError
+    from archiver.errors import ConfigError, NotFoundError
 
     call = Call.of(ctx)
     if apply and not remove:
@@ -87,8 +87,9 @@ def create(
     chosen = [archive.run_id(run) for run in runs or ()]
     if tag or universe or since or where:
         found = _selected(call, archive, universe, tag, since, where)
-        if not found:
+        if not found and not chosen:
             call.require_universe(archive, universe)
+            raise NotFoundError(f"no runs that match in {archive.store.url}: no bundle was made")
         own = archive.bundles.place(name, to=to).name
         elsewhere = {
             run.id for run in archive.runs(errors=call.unread) if run.archived and run.archived != own

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
+from archiver.base.humanize import printable
+from archiver.cli.output import put, put_json, tell
+
 if TYPE_CHECKING:
     from archiver.archive import Archive
     from archiver.base.unread import Unread
@@ -61,7 +64,7 @@ class Call:
         return archiver.open(self.url)
 
     def require_universe(self, archive: Archive, universe: str | None) -> None:
-        """Refuse a universe without runs, before something is written for it. Raises NotFoundError."""
+        """Refuse a universe that is not there: more likely misspelt than a wish for nothing. Raises NotFoundError."""
         from archiver.errors import NotFoundError
 
         if universe is not None and not archive.run_ids(universe=universe, errors=self.unread):
@@ -71,17 +74,15 @@ class Call:
 
     def say(self, text: str) -> None:
         """Talk to the user: one line on standard error."""
-        sys.stderr.write(f"{text}\n")
+        tell(text)
 
     def print(self, text: str) -> None:
         """Write one line of data to standard output."""
-        sys.stdout.write(f"{text}\n")
+        put(text)
 
     def print_json(self, document: Any) -> None:
         """Write the one JSON document of `--json`; NaN and infinities, which JSON lacks, are null."""
-        from archiver.base.humanize import json_bytes
-
-        sys.stdout.write(json_bytes(document).decode())
+        put_json(document)
 
     @contextmanager
     def progress(self, title: str, total: float | None = None, *, unit: str = "") -> Iterator[Step]:
@@ -98,7 +99,7 @@ class Call:
 
         count = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
         bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             count,
             Remaining(),
@@ -106,5 +107,5 @@ class Call:
             transient=True,
         )
         with bar:
-            task = bar.add_task(title, total=total)
+            task = bar.add_task(printable(title), total=total)
             yield lambda amount=1: bar.advance(task, amount)

@@ -11,6 +11,7 @@ import typer
 
 from archiver.cli import complete
 from archiver.cli.call import Call
+from archiver.cli.output import data_out
 
 if TYPE_CHECKING:
     from archiver.runs.snapshot import Snapshot
@@ -100,19 +101,16 @@ def _print_file(call: Call, snapshot: Snapshot, name: str) -> None:
         else:
             _highlight(text, _language(name, text))
         return
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
+    data_out().write(data)
 
 
 def _restore(call: Call, snapshot: Snapshot, folder: Path) -> None:
-    from archiver.base.humanize import printable
-
     written = snapshot.restore(folder)
     if call.json:
         call.print_json({"restored": [str(path) for path in written]})
         return
     for path in written:
-        call.print(printable(str(path)))
+        call.print(str(path))
     call.say(f"{len(written)} files restored into {folder}")
 
 
@@ -122,7 +120,7 @@ def _print_text(call: Call, key: str, text: str, language: str) -> None:
     elif sys.stdout.isatty() and text:
         _highlight(text, language)
     else:
-        sys.stdout.write(text)
+        data_out().write(text.encode(errors="surrogateescape"))
 
 
 def _language(name: str, text: str) -> str:
@@ -134,9 +132,9 @@ def _language(name: str, text: str) -> str:
 def _highlight(text: str, language: str) -> None:
     from rich.syntax import Syntax
 
-    from archiver.cli.output import console
+    from archiver.cli.output import console, lines_of
 
-    # Whatever the file holds, nothing in it may steer the terminal.
-    safe = "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
-    syntax: Any = Syntax(safe, language, theme="ansi_dark", background_color="default", word_wrap=True)
+    syntax: Any = Syntax(
+        lines_of(text), language, theme="ansi_dark", background_color="default", word_wrap=True
+    )
     console().print(syntax)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from archiver.base.humanize import printable
+
 if TYPE_CHECKING:
     from archiver.archive import Archive
 
@@ -19,7 +21,8 @@ def _names(ctx: typer.Context, incomplete: str, read: Callable[[Archive], Iterab
 
     try:
         names = read(archiver.open(ctx.find_root().params.get("url")))
-        return sorted({name for name in names if name.startswith(incomplete)})[:_ENOUGH]
+        fit = {name for name in names if name.startswith(incomplete) and name == printable(name)}
+        return sorted(fit)[:_ENOUGH]
     except Exception:  # noqa: BLE001  # a shell that waits for names has no use for an error
         return []
 

@@ -47,7 +47,7 @@ def copy(
     import archiver
     from archiver.base.humanize import size
     from archiver.cli.percent import share
-    from archiver.errors import ConfigError
+    from archiver.errors import ConfigError, NotFoundError
 
     call = Call.of(ctx)
     most = share(max_remove, "--max-remove")
@@ -57,6 +57,8 @@ def copy(
     runs = here.run_ids(universe=universe, tag=tag, since=since, errors=call.unread)
     if not runs and not delete_extra:
         call.require_universe(here, universe)
+        matching = " that match" if universe or tag or since else ""
+        raise NotFoundError(f"no runs{matching} in {here.store.url}: nothing was copied")
     if not runs and (universe or tag or since):
         call.say(f"no runs that match in {here.store.url}")
     with call.progress("copy", unit="bytes") as step:
@@ -82,16 +84,14 @@ def copy(
 def _delete_extra(
     call: Call, archives: tuple[Archive, Archive], candidates: list[str], *, apply: bool, max_remove: float
 ) -> dict[str, Any]:
-    from archiver.transfer.copy import apply_extras, plan_extras
-
-    here, there = (archive.store for archive in archives)
-    plan = plan_extras(here, there, candidates)
+    here, there = archives
+    plan = there.extras(here, candidates)
     if not call.json:
         _show(call, plan, apply=apply)
     removed: list[str] = []
     if apply and plan.removed:
         with call.progress("delete extra runs", total=len(plan.removed)) as step:
-            removed = apply_extras(here, there, plan, max_remove=max_remove, step=step)
+            removed = there.apply_extras(here, plan, max_remove=max_remove, step=step)
         if not call.json:
             call.say(
                 f"{counted(len(removed), 'run')} moved to the trash; `archiver undelete` brings them back until gc"

@@ -64,11 +64,12 @@ def demo(ctx: typer.Context) -> None:
         )
         return
     print_table(_COLUMNS, [list(row.values()) for row in best], drop=True)
+    call.say(f"{total} backtests, {trades:,} trades in {seconds:.0f} s; read back: every value is the same")
     call.say(
-        f"{total} backtests, {trades:,} trades in {seconds:.0f} s; read back: every value is the same\n"
         f"{size(saved.bytes)} in the archive, code included; {size(saved.json_bytes)} as indented JSON "
-        f"({saved.json_bytes / saved.bytes:.0f} times as much)\n"
+        f"({saved.json_bytes / saved.bytes:.0f} times as much)"
     )
+    call.say("")
     _next_steps(call, saved.runs[0].id, best[0])
 
 

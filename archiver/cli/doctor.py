@@ -31,21 +31,22 @@ def doctor(
     again the next time.
     """
     from archiver.cli.output import print_table
-    from archiver.health.doctor import SCRATCH, examine, verdict
+    from archiver.health.doctor import SCRATCH, verdict
 
     call = Call.of(ctx)
-    store = call.archive().store
-    findings = []
+    archive = call.archive()
     if not call.json:
-        call.say(f"trying {store.url} with objects below {SCRATCH}")
+        call.say(f"trying {archive.store.url} with objects below {SCRATCH}")
     with call.progress("probes") as step:
-        for finding in examine(store, None if role is None else role.value):
-            findings.append(finding)
-            step()
+        findings = archive.doctor(None if role is None else role.value, step=step)
     sound = all(finding.sound for finding in findings)
     if call.json:
         call.print_json(
-            {"url": store.url, "ok": sound, "findings": [dataclasses.asdict(finding) for finding in findings]}
+            {
+                "url": archive.store.url,
+                "ok": sound,
+                "findings": [dataclasses.asdict(finding) for finding in findings],
+            }
         )
     else:
         rows = [

@@ -39,23 +39,10 @@ def import_(
     _metadata.json, merged metrics as Parquet, and folders YYYYMMDD_HHMMSS_mmm/{results,code,metadata}. What was imported
     before is not imported again. Damaged files are named, and the exit code is 3.
     """
-    from archiver.config.settings import load_settings
-    from archiver.interop.importing import find, import_results, known_imports, open_source
-
     call = Call.of(ctx)
     archive = call.archive()
-    source = open_source(path, load_settings(url=path).storage_options)
-    known = known_imports(archive.store)
-    findings = find(source)
-    with call.progress("import", findings.size, unit="bytes") as step:
-        report = import_results(
-            source,
-            lambda draft: archive.add(draft, tag or ()),
-            known,
-            top_n=top_n,
-            findings=findings,
-            step=step,
-        )
+    with call.progress("import", unit="bytes") as step:
+        report = archive.import_from(path, tags=tag or (), top_n=top_n, step=step)
     if call.json:
         call.print_json({"outcomes": [asdict(outcome) for outcome in report.outcomes]})
     else:

@@ -11,9 +11,6 @@ from archiver.cli.call import Call
 from archiver.cli.rules import document, print_plan, rule_document, totals, warn
 
 if TYPE_CHECKING:
-    from archiver.archive import Archive
-    from archiver.retention.bucket_rules import Wishes
-    from archiver.retention.bucket_rules.lifecycle import RulesPlan
     from archiver.retention.policy import Policy
 
 lifecycle = typer.Typer(
@@ -70,17 +67,13 @@ def show(
     ] = False,
 ) -> None:
     """Show the bucket's rules, whose they are, and which of them would harm the archive."""
-    from archiver.base.humanize import printable
-    from archiver.cli.output import print_table
-    from archiver.retention.bucket_rules.lifecycle import pins_at_risk, read
+    from archiver.cli.output import data_out, print_table
 
     call = Call.of(ctx)
-    archive = call.archive()
-    rules = read(archive.store)
+    rules = call.archive().lifecycle.show()
     if xml:
-        sys.stdout.buffer.write(rules.found.xml if rules.found else b"")
+        data_out().write(rules.found.xml if rules.found else b"")
         return
-    warnings = [*rules.warnings, *pins_at_risk(rules, archive.records(call.unread), _tags(call, archive))]
     if call.json:
         call.print_json(
             {
@@ -88,12 +81,12 @@ def show(
                 "prefix": rules.root,
                 "versioning": rules.versioning or "off",
                 "rules": [rule_document(rule, rules) for rule in rules.document.rules],
-                "warnings": warnings,
+                "warnings": rules.warnings,
             }
         )
         return
     rows = [
-        [printable(rule.id), "archiver" if rules.ours(rule) else "others", printable(rules.text(rule))]
+        [rule.id, "archiver" if rules.ours(rule) else "others", rules.text(rule)]
         for rule in rules.document.rules
     ]
     if rows:
@@ -102,7 +95,7 @@ def show(
         call.say(
             f"the bucket of {rules.url} has no rules: `archiver lifecycle plan` shows what it could have"
         )
-    warn(call, warnings)
+    warn(call, rules.warnings)
 
 
 @lifecycle.command()
@@ -119,10 +112,9 @@ def plan(
 ) -> None:
     """Show what `apply` would change, line by line, and what moves cost. Nothing is written."""
     call = Call.of(ctx)
-    archive = call.archive()
-    policies = _policies(call, keep_within, universe, keep_tag)
-    wishes = _wishes(call, tier2, bundles, abort_uploads, old_versions, min_size)
-    made = _plan(call, archive, policies, wishes)
+    rules = call.archive().lifecycle
+    policies = _policies(keep_within, universe, keep_tag)
+    made = rules.plan(policies, **_wishes(tier2, bundles, abort_uploads, old_versions, min_size))
     if call.json:
         call.print_json(document(made))
         return
@@ -147,17 +139,14 @@ def apply(
 
     Where the server does not keep them as they were sent, the former rules are put back.
     """
-    from archiver.retention.bucket_rules.lifecycle import apply as write
-
     call = Call.of(ctx)
-    archive = call.archive()
-    policies = _policies(call, keep_within, universe, keep_tag)
-    wishes = _wishes(call, tier2, bundles, abort_uploads, old_versions, min_size)
-    made = _plan(call, archive, policies, wishes)
+    rules = call.archive().lifecycle
+    policies = _policies(keep_within, universe, keep_tag)
+    made = rules.plan(policies, **_wishes(tier2, bundles, abort_uploads, old_versions, min_size))
     if not call.json:
         print_plan(call, made)
         sys.stdout.flush()
-    done = write(archive.store, made)
+    done = rules.apply(made)
     if call.json:
         call.print_json({**document(done or made), "applied": done is not None and not done.change.empty})
     elif done is not None:
@@ -184,23 +173,17 @@ def simulate(
     """Say which object meets which rule on which day: planned rules and those of others together."""
     from archiver.base.humanize import size
     from archiver.cli.output import print_table
-    from archiver.retention.bucket_rules.lifecycle import read
-    from archiver.retention.bucket_rules.lifecycle import simulate as events_of
 
     call = Call.of(ctx)
-    archive = call.archive()
-    if current:
-        before = read(archive.store)
-        rules = before.document.rules
-    else:
-        policies = _policies(call, keep_within, universe, keep_tag)
-        wishes = _wishes(call, tier2, bundles, abort_uploads, old_versions, min_size)
-        made = _plan(call, archive, policies, wishes)
-        before, rules = made.before, (*made.change.wanted, *made.change.others)
+    rules = call.archive().lifecycle
+    made = None
+    if not current:
+        policies = _policies(keep_within, universe, keep_tag)
+        made = rules.plan(policies, **_wishes(tier2, bundles, abort_uploads, old_versions, min_size))
         warn(call, made.warnings)
-    events = sorted(_until(events_of(archive.store, before, rules), days))
+    events = rules.simulate(made, days)
     if call.json:
-        call.print_json({"url": before.url, "events": [event._asdict() for event in events]})
+        call.print_json({"url": rules.url, "events": [event._asdict() for event in events]})
         return
     rows = [
         [event.day.isoformat(), event.action + (" if tagged" if event.if_tagged else ""), event.key,
@@ -212,21 +195,10 @@ def simulate(
     call.say(totals(events))
 
 
-def _until(events: Any, days: int | None) -> Any:
-    from datetime import UTC, datetime, timedelta
-
-    if days is None:
-        return events
-    last = datetime.now(UTC).date() + timedelta(days=days)
-    return (event for event in events if event.day <= last)
-
-
-def _policies(call: Call, within: str | None, universe: str, tags: list[str] | None) -> list[Policy]:
-    from archiver.base.address import shown_url
-    from archiver.config.settings import load_settings
+def _policies(within: str | None, universe: str, tags: list[str] | None) -> list[Policy] | None:
+    """Return the policy that the options make, none for `never`; None where the configured ones count."""
     from archiver.errors import ConfigError
     from archiver.retention.policy import Policy
-    from archiver.upkeep import Configured
 
     if within == "never":
         return []
@@ -234,67 +206,20 @@ def _policies(call: Call, within: str | None, universe: str, tags: list[str] | N
         return [Policy(keep_within=within, tiers=2, universe=universe, keep_tags=tags or ())]
     if tags or universe != "*":
         raise ConfigError("--keep-tag and --universe narrow --keep-within: give that too")
-    settings = load_settings(call.url)
-    return Configured.of(settings).read(shown_url(settings.url))
+    return None
 
 
 def _wishes(
-    call: Call,
     tier2: list[str] | None,
     bundles: list[str] | None,
     abort_uploads: str | None,
     old_versions: str | None,
     min_size: str | None,
-) -> Wishes:
-    from archiver.config.settings import load_settings
-    from archiver.errors import ConfigError
-    from archiver.retention.bucket_rules import Wishes
-
-    settings = load_settings(call.url)
-    other = settings.elsewhere("lifecycle")
-    if settings.lifecycle and other is not None:
-        raise ConfigError(
-            f"[lifecycle] in {settings.origins['lifecycle']} is for {other}: call this from another folder, or write it"
-            " without a url beside it"
-        )
-    return Wishes.of(settings.lifecycle).changed(
-        tier2=tier2 or None,
-        bundles=bundles or None,
-        abort_uploads=abort_uploads,
-        old_versions=old_versions,
-        min_size=min_size,
-    )
-
-
-def _plan(call: Call, archive: Archive, policies: list[Policy], wishes: Wishes) -> RulesPlan:
-    from archiver.retention.bucket_rules.lifecycle import plan
-
-    if archive.store.bucket_api() is None:
-        return plan(archive.store, (), {}, policies, wishes)  # says that there is no bucket
-    return plan(
-        archive.store,
-        archive.records(),
-        _tags(call, archive),
-        policies,
-        wishes,
-        lambda: _bundled(call, archive),
-    )
-
-
-def _tags(call: Call, archive: Archive) -> dict[str, tuple[str, ...]]:
-    return {run.id: run.tags for run in archive.runs(errors=call.unread)}
-
-
-def _bundled(call: Call, archive: Archive) -> dict[str, str]:
-    """Tell which runs lie with their details in which of the archive's bundles."""
-    from archiver.errors import ArchiverError
-
-    found: dict[str, str] = {}
-    for name in archive.bundles.names():
-        try:
-            runs = archive.bundles.open(name).manifest.runs
-        except ArchiverError as error:
-            call.say(f"bundle {name} cannot be read and does not count: {error}")
-            continue
-        found.update({run["id"]: f"bundle {name}" for run in runs if run["detailed"]})
-    return found
+) -> dict[str, Any]:
+    return {
+        "tier2": tier2 or None,
+        "bundles": bundles or None,
+        "abort_uploads": abort_uploads,
+        "old_versions": old_versions,
+        "min_size": min_size,
+    }

@@ -34,6 +34,8 @@ def ls(
     call = Call.of(ctx)
     archive = call.archive()
     runs = [run for run in archive.runs(universe, tag, errors=call.unread) if run.archived or not archived]
+    if not runs:
+        call.require_universe(archive, universe)
     shown = runs if limit is None else runs[:limit]
     if call.json:
         call.print_json(

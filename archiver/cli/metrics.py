@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from archiver.cli import complete
 from archiver.cli.call import Call
-from archiver.cli.rows import Format, Newest, Output, ages, format_of, give_rows, whose
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from archiver.cli.rows import (
+    SORT_HELP,
+    Format,
+    Newest,
+    Output,
+    SafeCsv,
+    ages,
+    format_of,
+    give_rows,
+    whose,
+)
 
 
 def metrics(
@@ -22,7 +29,7 @@ def metrics(
     ] = None,
     sort: Annotated[
         str | None,
-        typer.Option("--sort", "-s", metavar="[-]COLUMN", help="Best first; `-COLUMN` for least first."),
+        typer.Option("--sort", "-s", metavar="[-]COLUMN,...", help=SORT_HELP),
     ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", "-n", min=0, help="At most so many rows; a table shows 20.")
@@ -46,6 +53,7 @@ def metrics(
     ] = None,
     form: Format = None,
     output: Output = None,
+    safe_csv: SafeCsv = False,
 ) -> None:
     """Show the metrics of all strategies, one row per strategy and universe.
 
@@ -60,18 +68,18 @@ def metrics(
     call = Call.of(ctx)
     chosen = format_of(form, output, as_json=call.json)
     archive = call.archive()
+    call.require_universe(archive, universe)
     wanted = [name.strip() for name in columns.split(",") if name.strip()] if columns else None
-    table = archive.load_metrics(
-        universe=universe,
-        columns=_columns_to_read(wanted, sort, where),
-        run=archive.run(run).id if run else None,
-        history=history,
+    found = archive.load_metrics(
+        universe,
+        wanted,
+        archive.run(run).id if run else None,
+        history,
+        where=where,
+        sort=sort,
         newest=newest,
         errors=call.unread,
     )
-    found = _select(table, where, sort)
-    if wanted is not None:
-        found = found.select(list(dict.fromkeys([*KEYS, *wanted])))
     shown = found[: 20 if limit is None and chosen == "table" else limit]
     if chosen == "table":
         names = [*KEYS, *wanted] if wanted is not None else _leading(shown.column_names, sort)
@@ -89,39 +97,16 @@ def metrics(
         hidden = len(found.column_names) - len(narrow.column_names) + dropped
         call.say(
             f"{len(shown):,} of {counted(len(found), 'row')}, {whose(newest, history=history, run=run)}"
-            + (f"; {hidden} more columns: --columns, or --format csv" if hidden else "")
+            + (f"; {hidden} more columns: --columns, or --format csv" if hidden and len(found) else "")
         )
     else:
-        give_rows(call, shown, chosen, output, lambda: {"metrics": shown.to_pylist()})
-
-
-def _columns_to_read(wanted: list[str] | None, sort: str | None, where: str | None) -> list[str] | None:
-    if wanted is None:
-        return None
-    from archiver.query.expression import Expression
-    from archiver.query.selection import KEYS
-
-    names = [*wanted]
-    if sort:
-        names.append(sort.removeprefix("-"))
-    if where:
-        names += sorted(Expression(where).columns)
-    return [name for name in dict.fromkeys(names) if name not in KEYS]
-
-
-def _select(table: pa.Table, where: str | None, sort: str | None) -> pa.Table:
-    from archiver.query.selection import Ask, take
-
-    keys = ((sort.removeprefix("-"), not sort.startswith("-")),) if sort else ()
-    return take(table, Ask(where=where or "", sort=keys))
+        give_rows(call, shown, chosen, output, lambda: {"metrics": shown.to_pylist()}, safe_csv=safe_csv)
 
 
 def _leading(names: list[str], sort: str | None) -> list[str]:
-    from archiver.query.selection import KEYS, LEADING
+    from archiver.query.selection import KEYS, LEADING, parse_sort
 
-    first = ["strategy_name", "universe"]
-    if sort:
-        first.append(sort.removeprefix("-"))
+    first = ["strategy_name", "universe", *(name for name, _ in parse_sort(sort))]
     leading = [name for name in LEADING if name in names]
     leading = leading or [name for name in names if name not in KEYS][:8]
     return list(dict.fromkeys([*first, *leading, "run"]))

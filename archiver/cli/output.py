@@ -1,4 +1,9 @@
-"""What commands print: tables and pairs, through a pager where they are long."""
+"""What commands print: lines, tables and pairs, through a pager where they are long.
+
+Nothing else writes to standard output or error. Whatever an archive holds, and whatever an error quotes, passes
+`printable` here: no escape, no control of direction and no line break in a name reaches a terminal or breaks a line.
+JSON is left as it is, and so is data that is piped.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,10 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from io import StringIO
-from typing import TYPE_CHECKING, Any
+from io import RawIOBase, StringIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from archiver.base.humanize import cell
+from archiver.base.humanize import cell, json_bytes, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +23,44 @@ if TYPE_CHECKING:
 _LONGEST = 48
 _BETWEEN = "   "
 """What rich puts between two columns."""
+
+
+def tell(text: str) -> None:
+    """Talk to the user: one line on standard error, after what was printed before it."""
+    sys.stdout.flush()
+    sys.stderr.write(f"{printable(text)}\n")
+
+
+def put(text: str) -> None:
+    """Write one line of data to standard output."""
+    sys.stdout.write(f"{printable(text)}\n")
+
+
+def put_json(document: Any) -> None:
+    """Write one JSON document to standard output; NaN and infinities, which JSON lacks, are null."""
+    sys.stdout.write(json_bytes(document).decode())
+
+
+def lines_of(text: str) -> str:
+    """Return a text of many lines as a terminal may show it: only its own line breaks and tabs are left."""
+    return "".join(char if char in "\n\t" else printable(char) for char in text.replace("\r\n", "\n"))
+
+
+class _Shown(RawIOBase):
+    """Standard output for data, while a terminal shows it."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        sys.stdout.write(lines_of(bytes(data).decode(errors="backslashreplace")))
+        return len(data)
+
+
+def data_out(*, text: bool = True) -> BinaryIO:
+    """Return standard output for bytes. Piped, they pass as they are; `text` that a terminal shows cannot steer it."""
+    sys.stdout.flush()
+    return cast("BinaryIO", _Shown()) if text and sys.stdout.isatty() else sys.stdout.buffer
 
 
 def console() -> Console:
@@ -96,6 +139,10 @@ def print_table(
     Returns how many columns were left out.
     """
     kept = [list(row) for row in rows]
+    headers = [printable(header) for header in headers]
+    drop = drop if isinstance(drop, bool) else [printable(header) for header in drop]
+    crop, title = crop and printable(crop), title and printable(title)
+    styles = {printable(header): style for header, style in (styles or {}).items()}
     texts = [[cell(value, header) for header, value in zip(headers, row, strict=True)] for row in kept]
     if not sys.stdout.isatty():
         sys.stdout.write("".join("\t".join(row) + "\n" for row in [list(headers), *texts]))
@@ -120,7 +167,7 @@ def print_table(
             overflow="ellipsis" if header == crop else "fold",
             no_wrap=crop is not None and header != crop,  # so that rich takes the width from that one
         )
-    looks = [(styles or {}).get(header, "") for header in headers]
+    looks = [styles.get(header, "") for header in headers]
     for values, row in zip(kept, texts, strict=True):
         table.add_row(
             *(Text(row[at], _look(values[at], looks[at]), no_wrap=headers[at] == crop) for at in shown)
@@ -169,7 +216,7 @@ def _all_numbers(values: Iterable[Any]) -> bool:
 
 def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
     """Print `name  value` lines, names aligned."""
-    texts = [(name, cell(value)) for name, value in pairs]
+    texts = [(printable(name), cell(value)) for name, value in pairs]
     width = max((len(name) for name, _ in texts), default=0)
     if not sys.stdout.isatty():
         sys.stdout.write("".join(f"{name}\t{text}\n" for name, text in texts))

@@ -60,12 +60,17 @@ def prune(
     until `archiver gc` frees it after its grace.
     """
     from archiver.cli.percent import share
+    from archiver.errors import NotFoundError
 
     call = Call.of(ctx)
     most = share(max_remove, "--max-remove")
     given = _policy(keep_within, keep_last, keep_best, keep_tag, tiers, universe)
     archive = call.archive()
     plan = archive.plan_prune(*given, allow_empty=allow_empty)
+    if plan.decisions and set(plan.unmatched) == {policy.universe for policy in plan.policies}:
+        raise NotFoundError(
+            f"no universe matches {', '.join(map(repr, plan.unmatched))}: `archiver ls` shows those there are"
+        )
     if not given:
         call.say(f"policies of {archive.policies_from}")
     for pattern in plan.unmatched:

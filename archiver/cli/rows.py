@@ -11,6 +11,8 @@ import typer
 
 from archiver.base.humanize import json_bytes
 from archiver.cli.call import Call
+from archiver.cli.output import data_out
+from archiver.interop.csv_text import safe_cell
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,6 +20,16 @@ if TYPE_CHECKING:
     from archiver.archive import Archive
 
 FORMATS = ("table", "csv", "json", "jsonl", "parquet")
+
+SafeCsv = Annotated[
+    bool,
+    typer.Option(
+        "--safe-csv",
+        help="In csv, put a ' before text that a spreadsheet would take for a formula: it begins with = + - @, a tab or "
+        "a line break.",
+    ),
+]
+SORT_HELP = "Greatest first; `-COLUMN`: least first. Several, separated by commas, sort ties."
 
 Format = Annotated[
     str | None, typer.Option("--format", "-f", metavar="FORMAT", help="table, csv, json, jsonl or parquet.")
@@ -59,13 +71,19 @@ def ages(archive: Archive, call: Call, runs: Iterable[str]) -> list[str]:
 
 
 def give_rows(
-    call: Call, table: pa.Table, form: str, output: Path | None, document: Callable[[], dict[str, Any]]
+    call: Call,
+    table: pa.Table,
+    form: str,
+    output: Path | None,
+    document: Callable[[], dict[str, Any]],
+    *,
+    safe_csv: bool = False,
 ) -> None:
     """Give rows as what `format_of` chose, but for a table: with --json the document, else the rows alone."""
     if call.json and output is None and form == "json":
         call.print_json(document())
         return
-    write_rows(table, form, output)
+    write_rows(table, form, output, safe_csv=safe_csv)
     if output is not None:
         call.say(f"{len(table):,} rows -> {output}")
 
@@ -95,35 +113,40 @@ def format_of(wanted: str | None, output: Path | None, *, as_json: bool) -> str:
     return chosen
 
 
-def write_rows(table: pa.Table, form: str, output: Path | None) -> None:
+def write_rows(table: pa.Table, form: str, output: Path | None, *, safe_csv: bool = False) -> None:
     """Write an Arrow table as csv, json (one array), jsonl or parquet to a file, or to standard output.
 
     A file appears whole or not at all. In csv a missing value is empty, NaN is `nan`, an infinity `inf`,
     and a nested value JSON; in json and jsonl NaN and infinities are null. Parquet keeps every value.
     """
+    if safe_csv and form != "csv":
+        from archiver.errors import ConfigError
+
+        raise ConfigError(f"--safe-csv is for csv, not for {form}: add -f csv, or leave it out")
     if output is None:
-        _write(table, form, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+        out = data_out(text=form == "csv")
+        _write(table, form, out, safe_csv=safe_csv)
+        out.flush()
         return
     from archiver.errors import ConfigError
 
     part = output.with_name(f".{output.name}.part")
     try:
         with part.open("wb") as file:
-            _write(table, form, file)
+            _write(table, form, file, safe_csv=safe_csv)
         part.replace(output)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise ConfigError(f"cannot write {output}: {error.strerror}") from None
 
 
-def _write(table: pa.Table, form: str, file: BinaryIO) -> None:
+def _write(table: pa.Table, form: str, file: BinaryIO, *, safe_csv: bool) -> None:
     if form == "parquet":
         from pyarrow import parquet
 
         parquet.write_table(table, file, compression="zstd")
     elif form == "csv":
-        _write_csv(table, file)
+        _write_csv(table, file, safe_cell if safe_csv else lambda cell: cell)
     elif form == "jsonl":
         for batch in table.to_batches(max_chunksize=10_000):
             file.write(b"".join(json_bytes(row, indent=False) for row in batch.to_pylist()))
@@ -131,23 +154,23 @@ def _write(table: pa.Table, form: str, file: BinaryIO) -> None:
         file.write(json_bytes(table.to_pylist()))
 
 
-def _write_csv(table: pa.Table, file: BinaryIO) -> None:
+def _write_csv(table: pa.Table, file: BinaryIO, fit: Callable[[Any], Any]) -> None:
     import csv
     import io
 
     # No wrapper over the file: it would close standard output when a reader leaves early.
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.column_names)
+    writer.writerow(map(fit, table.column_names))
     for batch in table.to_batches(max_chunksize=10_000):
-        columns = [[_csv_value(value) for value in column.to_pylist()] for column in batch.columns]
+        columns = [[_csv_value(value, fit) for value in column.to_pylist()] for column in batch.columns]
         writer.writerows(zip(*columns, strict=True))
         file.write(text.getvalue().encode())
         text.seek(text.truncate(0))
     file.write(text.getvalue().encode())
 
 
-def _csv_value(value: Any) -> Any:
+def _csv_value(value: Any, fit: Callable[[Any], Any]) -> Any:
     if isinstance(value, dict | list):
         return json_bytes(value, indent=False).decode().strip()
-    return repr(value) if isinstance(value, float) else value
+    return repr(value) if isinstance(value, float) else fit(value)

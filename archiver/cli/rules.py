@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 def print_plan(call: Call, made: RulesPlan) -> None:
     """Print what changes rule by rule, and what moves cost."""
-    from archiver.base.humanize import printable
     from archiver.cli.output import print_table
 
     change, before = made.change, made.before
@@ -20,7 +19,7 @@ def print_plan(call: Call, made: RulesPlan) -> None:
     for sign, rules in marked:
         for rule in rules:
             whose = "  (not archiver's: stays as it is)" if sign == " " else ""
-            call.print(f"{sign} {printable(rule.id or '(no id)')}  {printable(before.text(rule))}{whose}")
+            call.print(f"{sign} {rule.id or '(no id)'}  {before.text(rule)}{whose}")
     if made.estimates:
         headers = [
             "move to",

@@ -25,14 +25,23 @@ def show(
     """Show one run: what it holds, what it takes, and its best strategies."""
     from archiver.base.humanize import age, moment, run_document, size
     from archiver.cli.output import print_pairs, print_table
+    from archiver.format.text import loads
 
     call = Call.of(ctx)
     archive = call.archive()
     found = archive.run(run)
     details = _details(archive, found)
+    text = archive.record(found.id).params
+    params = loads(text) if text is not None else None
     best = _best(call, archive, found, limit)
     if call.json:
-        more = {"top_n": found.top_n, "rank_by": found.rank_by, "note": found.note, "details": details}
+        more = {
+            "top_n": found.top_n,
+            "rank_by": found.rank_by,
+            "note": found.note,
+            "details": details,
+            "params": params,
+        }
         call.print_json({**run_document(found), **more, "best": best})
         return
     pairs: list[tuple[str, Any]] = [
@@ -46,6 +55,7 @@ def show(
         ("size", size(found.bytes)),
         ("tags", ", ".join(found.tags) or None),
         ("note", found.note),
+        *((f"params.{name}", value) for name, value in (params or {}).items()),
     ]
     print_pairs(pair for pair in pairs if pair[1] is not None)
     if best and sys.stdout.isatty():
@@ -69,9 +79,8 @@ def _equity(archive: Archive, run: Run, names: list[str]) -> list[str]:
     """Draw the equity of those strategies whose details were kept; a damaged one is left to `verify`."""
     from archiver.base.humanize import numbers, sparkline
     from archiver.errors import ArchiverError
-    from archiver.runs.read import Reader
 
-    record, reader = archive.record(run.id), Reader(archive.store)
+    record, reader = archive.record(run.id), archive.reader
     details = {detail.strategy: detail for detail in record.details}
     lines = []
     for name in names:
@@ -93,7 +102,7 @@ def _details(archive: Archive, run: Run) -> str:
 
 
 def _best(call: Call, archive: Archive, run: Run, limit: int) -> list[dict[str, Any]]:
-    """Return the best strategies of a run by what it was ranked by, with a few well-known metrics."""
+    """Return the best strategies of a run by what it was ranked by, with their parameters and a few known metrics."""
     from archiver.query.selection import LEADING, Ask, take
     from archiver.runs.ranking import rank_order
 
@@ -103,9 +112,9 @@ def _best(call: Call, archive: Archive, run: Run, limit: int) -> list[dict[str, 
     metric, greatest = rank_order(run.rank_by)
     if metric not in table.column_names:
         return []
-    columns = dict.fromkeys(
-        ["strategy_name", metric, *(name for name in LEADING if name in table.column_names)]
-    )
+    params = [name for name in table.column_names if name.startswith("params.")]
+    leading = [name for name in LEADING if name in table.column_names]
+    columns = dict.fromkeys(["strategy_name", metric, *params, *leading])
     found = take(table.select(list(columns)), Ask(sort=((metric, greatest),)))
     rows: list[dict[str, Any]] = found[:limit].to_pylist()
     return rows

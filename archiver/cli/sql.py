@@ -9,7 +9,7 @@ import typer
 
 from archiver.cli import complete
 from archiver.cli.call import Call
-from archiver.cli.rows import Format, Newest, Output, format_of, give_rows
+from archiver.cli.rows import Format, Newest, Output, SafeCsv, format_of, give_rows
 
 
 def sql(
@@ -30,32 +30,27 @@ def sql(
     ] = False,
     form: Format = None,
     output: Output = None,
+    safe_csv: SafeCsv = False,
 ) -> None:
     """Query metrics, trades, curves and runs in SQL (extra: sql).
 
     The views: metrics (universe, strategy_name, run, a column a metric), trades (universe, strategy_name, run, a column a
     key), curves (universe, strategy_name, run, point, equity, drawdown), runs (id, universe, created, strategies, detailed,
-    bytes, tags, top_n, rank_by, note). NaN is NULL. What cannot be read is named and left out; the exit code is then 3
+    bytes, tags, top_n, rank_by, note). Parameters of strategies are columns of metrics: params.fast. NaN is NULL. Result
+    columns that share a name become x, x_1, x_2. What cannot be read is named and left out; the exit code is then 3
     (damaged) or 14 (refused).
     """
     from archiver.cli.output import print_table
-    from archiver.query.sql import query
-    from archiver.runs.read import Reader, records_of
 
     call = Call.of(ctx)
     chosen = format_of(form, output, as_json=call.json)
-    archive = call.archive()
     asked = sys.stdin.read() if text == "-" else text
-    table = query(
-        Reader(archive.store, call.unread),
-        list(records_of(archive.records(call.unread), universe=universe)),
-        archive.runs(universe=universe, errors=call.unread),
-        asked,
-        newest=newest,
-        history=history,
-        keep_nan=keep_nan,
+    archive = call.archive()
+    call.require_universe(archive, universe)
+    table = archive.sql(
+        asked, universe=universe, history=history, keep_nan=keep_nan, newest=newest, errors=call.unread
     )
     if chosen == "table":
         print_table(table.column_names, [list(row.values()) for row in table.to_pylist()])
     else:
-        give_rows(call, table, chosen, output, lambda: {"rows": table.to_pylist()})
+        give_rows(call, table, chosen, output, lambda: {"rows": table.to_pylist()}, safe_csv=safe_csv)

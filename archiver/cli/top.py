@@ -55,6 +55,7 @@ def top(
 
     call = Call.of(ctx)
     archive = call.archive()
+    call.require_universe(archive, universe)
     records = archive.records(call.unread)
     metric, descending = _metric(records, by)
     columns = _columns(records, metric, where)
@@ -74,17 +75,23 @@ def top(
         _print(best, metric, ages(archive, call, best["run"].to_pylist()))
     without = f"; {len(found) - ranked:,} have no {metric}" if len(found) > ranked else ""
     strategies = counted(ranked, "strategy", "strategies")
-    call.say(f"{len(best):,} of {strategies} by {metric}, {whose(newest)}{without}{_spread(found[metric])}")
+    call.say(f"{len(best):,} of {strategies} by {metric}, {whose(newest)}{without}")
+    if spread := _spread(found[metric]):
+        call.say(spread)
 
 
 def _metric(records: Sequence[Record], by: str | None) -> tuple[str, bool]:
     """Return what to rank by, and whether the greatest comes first."""
     from archiver.errors import ConfigError
-    from archiver.query.selection import greatest_first, score_of
+    from archiver.query.selection import greatest_first, parse_sort, score_of
     from archiver.runs.ranking import RANK_BY
 
-    if by and by.strip("-"):
-        return by.removeprefix("-"), not by.startswith("-")
+    if asked := parse_sort(by):
+        if len(asked) > 1:
+            raise ConfigError(
+                f"rank by one metric, not by {len(asked)}: `archiver metrics --sort` takes several"
+            )
+        return asked[0]
     found = score_of(records, {name for record in records for name in record.metrics})
     if found is None and records:
         raise ConfigError("no run was ranked by a metric: name one, as in --by return_pct")
@@ -181,4 +188,4 @@ def _spread(column: pa.ChunkedArray) -> str:
     counts = [0] * bins
     for value in values:
         counts[min(bins - 1, int((value - low) / (high - low) * bins))] += 1
-    return f"\n{number(low)} {sparkline(counts, bins)} {number(high)}"
+    return f"{number(low)} {sparkline(counts, bins)} {number(high)}"

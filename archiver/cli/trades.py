@@ -9,7 +9,7 @@ import typer
 
 from archiver.cli import complete
 from archiver.cli.call import Call
-from archiver.cli.rows import Format, Output, format_of, give_rows
+from archiver.cli.rows import SORT_HELP, Format, Output, SafeCsv, format_of, give_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +34,7 @@ def trades(
     where: Annotated[
         str | None, typer.Option("--where", "-w", metavar="EXPR", help="Filter, as in 'pnl_pct < 0'.")
     ] = None,
+    sort: Annotated[str | None, typer.Option("--sort", "-s", metavar="[-]COLUMN,...", help=SORT_HELP)] = None,
     columns: Annotated[
         str | None, typer.Option("--columns", "-c", metavar="A,B,...", help="Only these columns.")
     ] = None,
@@ -42,6 +43,7 @@ def trades(
     ] = None,
     form: Format = None,
     output: Output = None,
+    safe_csv: SafeCsv = False,
 ) -> None:
     """Show the trades of a strategy whose details were kept, from the newest run that has it."""
     from archiver.cli.output import paged, print_table
@@ -49,8 +51,10 @@ def trades(
     call = Call.of(ctx)
     chosen = format_of(form, output, as_json=call.json)
     archive = call.archive()
+    call.require_universe(archive, universe)
     run_id = archive.run(run).id if run else None
-    table = _select(_trades(call, archive, strategy, universe, run_id), where, columns)
+    found = archive.load_trades(strategy, universe=universe, run=run_id, errors=call.unread)
+    table = _select(found, where, sort, columns)
     shown = table[: 20 if limit is None and chosen == "table" else limit]
     if chosen == "table":
         narrow = shown if columns else shown.select(_leading(shown))
@@ -68,32 +72,21 @@ def trades(
         summary = {key: detail[key] for key in ("strategy_name", "universe", "rank", "metrics")}
         return {**summary, "trades": shown.to_pylist()}
 
-    give_rows(call, shown, chosen, output, document)
-
-
-def _trades(call: Call, archive: Archive, strategy: str, universe: str | None, run: str | None) -> pa.Table:
-    return archive.load_trades(strategy, universe=universe, run=run, errors=call.unread)
+    give_rows(call, shown, chosen, output, document, safe_csv=safe_csv)
 
 
 def _outline(
     call: Call, archive: Archive, strategy: str, universe: str | None, run: str | None
 ) -> dict[str, Any]:
     """Read all of a strategy but its trades, which are at hand."""
-    from archiver.runs.read import Reader, one_run, records_of
-
-    reader = Reader(archive.store, call.unread)
-    if run:
-        records = one_run(archive.record(run), universe)
-    else:
-        records = list(records_of(archive.records(call.unread), universe=universe))
-    return reader.outline(*reader.find(records, strategy))
+    return archive.load_outline(strategy, universe=universe, run=run, errors=call.unread)
 
 
-def _select(table: pa.Table, where: str | None, columns: str | None) -> pa.Table:
-    from archiver.query.expression import Expression, known_column
+def _select(table: pa.Table, where: str | None, sort: str | None, columns: str | None) -> pa.Table:
+    from archiver.query.expression import known_column
+    from archiver.query.selection import Ask, parse_sort, take
 
-    if where:
-        table = table.filter(Expression(where).mask(table))
+    table = take(table, Ask(where=where or "", sort=parse_sort(sort)))
     if columns:
         names = [name.strip() for name in columns.split(",") if name.strip()]
         table = table.select([known_column(name, table.column_names) for name in dict.fromkeys(names)])
@@ -114,7 +107,7 @@ def _leading(table: pa.Table) -> list[str]:
 def _print_summary(detail: dict[str, Any]) -> None:
     """Print who the strategy is, its leading metrics, and its equity as a line of blocks."""
     from archiver.base.humanize import NOT_DRAWN, curve_values, number, numbers, sparkline
-    from archiver.cli.output import console, print_pairs
+    from archiver.cli.output import console, print_pairs, put
     from archiver.query.selection import LEADING
 
     metrics = detail["metrics"]
@@ -133,5 +126,5 @@ def _print_summary(detail: dict[str, Any]) -> None:
         pairs.append(("equity", NOT_DRAWN))
     print_pairs(pairs)
     if curve:
-        sys.stdout.write(sparkline(curve, min(console().width, 100)) + "\n")
-    sys.stdout.write("\n")
+        put(sparkline(curve, min(console().width, 100)))
+    put("")

@@ -47,7 +47,6 @@ def tree(
     """
     from archiver.cli.output import paged
     from archiver.errors import ConfigError
-    from archiver.query.tree import index_of
 
     call = Call.of(ctx)
     if sort not in SORTS:
@@ -55,7 +54,7 @@ def tree(
     if after and sort != "name":
         raise ConfigError("--after goes on in the order of names: leave --sort out")
     archive = call.archive()
-    index = index_of(archive.store, prefix)
+    index = archive.tree(prefix)
     _require(archive, index, prefix)
     root = _Node(_root(index, prefix))
     if root.item.is_folder or not root.item.key:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from archiver.errors import ConfigError
 from archiver.format.columns import EXACT
 from archiver.format.model import Ref
+from archiver.format.params import Shown, stored, with_params
 from archiver.format.parquet import ParquetObject, write_parquet
 from archiver.format.rows import Encoded, RowsEncoder, decode_rows, encode_rows, free_name
 from archiver.format.text import dumps, loads
@@ -100,32 +101,40 @@ def table_metrics(source: ParquetObject) -> set[str]:
     return {layout.get("keys", {}).get(name, name) for name in names}
 
 
-def metrics_table(source: ParquetObject, columns: Sequence[str] | None) -> pa.Table:
-    """Return strategy_name and metrics (all, or those of `columns` that it has) as a table; JSON columns are marked."""
+def metrics_table(source: ParquetObject, columns: Sequence[str] | None, *, params: bool = True) -> pa.Table:
+    """Return strategy_name and metrics (all, or those of `columns` that it has) as a table; JSON columns are marked.
+
+    params: show parameters as columns; else they are the dicts that they were saved as.
+    """
+    read = stored(columns)
     layout = source.facts["rows"]
     names = [name for name in source.file.schema_arrow.names if name != layout.get("shape")]
     keys = {name: layout.get("keys", {}).get(name, name) for name in names}
-    wanted = [n for n in names if columns is None or keys[n] in columns or n == "strategy_name"]
+    wanted = [n for n in names if read is None or keys[n] in read or n == "strategy_name"]
     table = source.read(
         columns=None if len(wanted) == len(keys) == len(source.file.schema_arrow.names) else wanted
     )
-    return _marked(table.select(wanted), [keys[name] for name in wanted], layout.get("text", ()))
+    return _marked([(keys[name], name, table[name]) for name in wanted], layout, params=params)
 
 
-def inline_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] | None) -> pa.Table:
+def inline_table(
+    rows: Sequence[dict[str, Any]], columns: Sequence[str] | None, *, params: bool = True
+) -> pa.Table:
     """Return rows of small runs as a table like `metrics_table`."""
     import pyarrow as pa
 
-    if columns is not None:
-        keep = {"strategy_name", *columns}
+    read = stored(columns)
+    if read is not None:
+        keep = {"strategy_name", *read}
         rows = [{key: value for key, value in row.items() if key in keep} for row in rows]
     encoded = encode_rows(rows, "results")
     if encoded is None:
         return pa.table({"strategy_name": pa.array([row["strategy_name"] for row in rows], pa.string())})
     layout = encoded.layout
-    names = [name for name in encoded.names if name != layout.get("shape")]
-    table = pa.Table.from_arrays(encoded.arrays, encoded.names).select(names)
-    return _marked(table, [layout.get("keys", {}).get(n, n) for n in names], layout.get("text", ()))
+    keys = layout.get("keys", {})
+    named = zip(encoded.names, encoded.arrays, strict=True)
+    columns_of = [(keys.get(name, name), name, array) for name, array in named if name != layout.get("shape")]
+    return _marked(columns_of, layout, params=params)
 
 
 def join_tables(tables: Sequence[pa.Table]) -> pa.Table:
@@ -198,19 +207,22 @@ def _ranges_of_rows(rows: Iterable[dict[str, Any]]) -> Ranges:
     return {key: (min(values), max(values)) for key, values in numbers.items()}
 
 
-def _marked(table: pa.Table, keys: Sequence[str], text: Iterable[str]) -> pa.Table:
+def _marked(columns: Iterable[tuple[str, str, Any]], layout: dict[str, Any], *, params: bool) -> pa.Table:
+    """Return columns, each given as its key, its physical name and its array, as a table of the keys."""
     import pyarrow as pa
 
-    marked = set(text)
+    texts = set(layout.get("text", ()))
+    shown = [Shown(key, array, name in texts) for key, name, array in columns]
+    shown = with_params(shown, layout) if params else shown
     fields = [
         pa.field(
-            key.encode("utf-8", "backslashreplace").decode(),
-            item.type,
-            metadata={_KIND: _JSON} if item.name in marked else None,
+            item.name.encode("utf-8", "backslashreplace").decode(),
+            item.array.type,
+            metadata={_KIND: _JSON} if item.text else None,
         )
-        for key, item in zip(keys, table.schema, strict=True)
+        for item in shown
     ]
-    table = pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
+    table = pa.Table.from_arrays([item.array for item in shown], schema=pa.schema(fields))
     return _numbers_apart(table, {item.name for item in fields if _is_json(item)})
 
 

@@ -19,6 +19,7 @@ from archiver.errors import ConfigError
 from archiver.format import layout
 from archiver.format.model import Detail, Record
 from archiver.format.rows import free_name
+from archiver.interop.csv_text import safe_cell
 from archiver.runs.newest import Part
 from archiver.runs.read import Reader
 from archiver.runs.records import origin
@@ -66,6 +67,7 @@ def export_metrics(
     *,
     newest: str = "strategy",
     history: bool = False,
+    safe_csv: bool = False,
 ) -> int:
     """Write the metrics of all strategies, one each, the newest run's. Returns how many.
 
@@ -76,6 +78,7 @@ def export_metrics(
         out: where the bytes go.
         newest: whose newest run counts, see `archiver.runs.newest`.
         history: every run's, with a column `run`.
+        safe_csv: in csv, no text is a formula to a spreadsheet.
 
     NaN and infinities are null in json and jsonl, `nan` and `inf` in csv; Parquet keeps every value.
     """
@@ -84,9 +87,8 @@ def export_metrics(
     parts = reader.parts(records, newest=newest, history=history)
     rows = _sorted_rows(reader, parts, history=history)
     if form == "csv":
-        return _write_csv(
-            rows, sorted(reader.metric_names(part.record for part in parts)), out, history=history
-        )
+        names = sorted(reader.metric_names(part.record for part in parts))
+        return _write_csv(rows, names, out, history=history, safe=safe_csv)
     if form == "jsonl":
         return _write_lines(rows, out)
     if form == "json":
@@ -313,15 +315,19 @@ def _write_lines(rows: Iterator[tuple[Row, Row]], out: BinaryIO) -> int:
     return count
 
 
-def _write_csv(rows: Iterator[tuple[Row, Row]], names: Sequence[str], out: BinaryIO, *, history: bool) -> int:
+def _write_csv(
+    rows: Iterator[tuple[Row, Row]], names: Sequence[str], out: BinaryIO, *, history: bool, safe: bool
+) -> int:
     # No wrapper over the file: it would close standard output when a reader leaves early.
     text = io.StringIO(newline="")
     writer = csv.writer(_Lines(text), lineterminator="\r\n")
     first = list(_FIRST if history else _FIRST[:2])
-    writer.writerow([*first, *(_column(name, names) for name in names)])
+    fit: Callable[[Any], Any] = safe_cell if safe else lambda cell: cell
+    writer.writerow([*first, *(fit(_column(name, names)) for name in names)])
     count = 0
     for keys, metrics in rows:
-        writer.writerow([*keys.values(), *(_cell(metrics.get(name)) for name in names)])
+        values = (metrics.get(name) for name in names)
+        writer.writerow([_cell(value, fit) for value in (*keys.values(), *values)])
         count += 1
         if count % _LINES == 0:
             _pour(text, out)
@@ -349,10 +355,10 @@ def _pour(text: io.StringIO, out: BinaryIO) -> None:
     text.seek(text.truncate(0))
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Any, fit: Callable[[Any], Any]) -> Any:
     if isinstance(value, dict | list):
         return json.dumps(_finite(value))
-    return repr(value) if isinstance(value, float) else value
+    return repr(value) if isinstance(value, float) else fit(value)
 
 
 def _finite(value: Any) -> Any:
@@ -369,7 +375,7 @@ def _write_parquet(
 ) -> int:
     from pyarrow import parquet
 
-    table = reader.metrics(records, None, newest=newest, history=history)
+    table = reader.metrics(records, None, newest=newest, history=history, params=False)
     first = list(_FIRST if history else _FIRST[:2])
     names = sorted(name for name in table.column_names if name not in _FIRST)
     table = table.sort_by([(name, "ascending") for name in first]).select([*first, *names])

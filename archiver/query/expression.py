@@ -2,8 +2,8 @@
 
 An expression is made of column names, numbers, strings, True, False, None; `< <= > >= == !=`, `in (...)`,
 `and or not`, `+ - * /`, parentheses, and chained comparisons (`0 < win_rate < 0.9`). None and NaN satisfy no
-comparison but `== None`, `== nan`, `!= None` and `!= nan`. A column whose name is no Python name is written
-in backticks: `` `Sharpe Ratio` > 1 ``.
+comparison but `== None`, `== nan`, `!= None` and `!= nan`. Names may have dots (`params.fast > 27`); a column whose
+name is otherwise no Python name is written in backticks: `` `Sharpe Ratio` > 1 ``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import ast
 import difflib
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from archiver.errors import ConfigError
 
@@ -98,6 +98,7 @@ class Expression:
             raise ConfigError(
                 f"cannot read {text!r}: write it like 'sharpe_ratio > 1 and n_trades >= 30'"
             ) from None
+        tree = cast("ast.expr", _Dotted().visit(tree))
         self._check(tree)
         return tree
 
@@ -165,6 +166,7 @@ class Expression:
                     left = right
                 return result
         value = self._value(node, table)
+        value = value.cast(pa.bool_()) if pa.types.is_null(value.type) else value
         if not pa.types.is_boolean(value.type):
             raise ConfigError(f"{ast.unparse(node)!r} is neither true nor false: compare it with a value")
         return pc.fill_null(value, False)
@@ -176,7 +178,9 @@ class Expression:
         value = self._value(left, table)
         if isinstance(op, ast.In | ast.NotIn):
             members = [ast.literal_eval(item) for item in right.elts]  # type: ignore[attr-defined]  # checked
-            found = pc.is_in(value, value_set=pa.array(members).cast(value.type))
+            known = pa.array(members)
+            value = value.cast(known.type) if pa.types.is_null(value.type) else value
+            found = pc.is_in(value, value_set=known.cast(value.type))
             return pc.invert(found) if isinstance(op, ast.NotIn) else found
         for one, other in ((right, value), (left, None)):
             if isinstance(op, ast.Eq | ast.NotEq) and _is_missing(one):
@@ -209,6 +213,14 @@ class Expression:
                 sides = [_as_float(self._value(side, table)) for side in (left, right)]
                 return pc.call_function(_ARITHMETIC[type(op)], sides)
         return self._truth(node, table)
+
+
+class _Dotted(ast.NodeTransformer):
+    """Makes `a.b.c` one name: the name of a column, never a part of something."""
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        inner = self.visit(node.value)
+        return ast.Name(f"{inner.id}.{node.attr}", ast.Load()) if isinstance(inner, ast.Name) else node
 
 
 def _is_constant(node: ast.expr) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ OF_TRADES = (
 )
 """What most people look at first of the columns of trades there are."""
 _MOST_KEYS = 8
+_KEY = re.compile(r"\s*(-?)\s*(?:`([^`]*)`|([^,`\s-][^,`]*))")
 _LONGEST_SEARCH = 400
 
 
@@ -71,17 +73,52 @@ def greatest_first(records: Sequence[Record], metric: str) -> bool:
     return (metric, False) not in [rank_order(record.rank_by) for record in records[:1] if record.rank_by]
 
 
-def parse_sort(text: str) -> tuple[tuple[str, bool], ...]:
-    """Read `-sharpe_ratio,n_trades`: a leading `-` is descending.
+def parse_sort(text: str | None) -> tuple[tuple[str, bool], ...]:
+    """Read `sharpe_ratio,-n_trades`: a column puts its greatest first, one with a leading `-` its least.
 
-    Raises ConfigError for too many columns.
+    Commands, Python, the API and the pages all read it here. A name that holds a comma, or begins with `-`, stands
+    in backticks, as in filters. Returns (column, descending) pairs. Raises ConfigError for too many columns.
     """
-    keys = tuple(
-        (part.removeprefix("-"), part.startswith("-")) for part in text.split(",") if part.strip("-")
-    )
+    keys = tuple((quoted or plain.strip(), not turned) for turned, quoted, plain in _KEY.findall(text or ""))
+    keys = tuple(key for key in keys if key[0])
     if len(keys) > _MOST_KEYS:
         raise ConfigError(f"sort by at most {_MOST_KEYS} columns")
     return keys
+
+
+def sort_text(keys: Iterable[tuple[str, bool]]) -> str:
+    """Write (column, descending) pairs as `parse_sort` reads them."""
+    texts = []
+    for name, descending in keys:
+        plain = not (set(name) & set(",`") or name.startswith("-"))
+        texts.append(("" if descending else "-") + (name if plain else f"`{name}`"))
+    return ",".join(texts)
+
+
+def select(
+    load: Callable[[list[str] | None], pa.Table],
+    columns: Sequence[str] | None = None,
+    where: str | None = None,
+    sort: str | None = None,
+    limit: int | None = None,
+) -> pa.Table:
+    """Return rows of a table of metrics, of which no more columns are read than are needed.
+
+    Arguments:
+        load: reads the named metrics, or with None all.
+        columns: the metrics wanted; None for all.
+        where, sort, limit: as `Archive.load_metrics` takes them.
+
+    Raises what `choose` raises.
+    """
+    ask = Ask(where=where or "", sort=parse_sort(sort))
+    if columns is None:
+        return take(load(None), ask)[:limit]
+    wanted = [columns] if isinstance(columns, str) else list(columns)
+    more = [*(name for name, _ in ask.sort), *(sorted(Expression(where).columns) if where else ())]
+    more = [name for name in dict.fromkeys(more) if name not in KEYS and name not in wanted]
+    table = take(load([*wanted, *more]), ask)[:limit]
+    return table.drop_columns([name for name in more if name in table.column_names]) if more else table
 
 
 def take(table: pa.Table, ask: Ask) -> pa.Table:

@@ -19,6 +19,7 @@ from archiver.format import layout
 from archiver.format.detail import decode_detail, decode_outline, trades_table
 from archiver.format.metrics import decode_metrics, inline_table, join_tables, metrics_table, table_metrics
 from archiver.format.model import Detail, Record, Ref
+from archiver.format.params import asked
 from archiver.format.parquet import ParquetObject, decoding
 from archiver.format.records import rows_of
 from archiver.format.rows import free_name
@@ -61,33 +62,35 @@ class Reader:
         *,
         newest: str = "strategy",
         history: bool = False,
+        params: bool = True,
     ) -> pa.Table:
         """Return the rows that count as one table.
 
         records: newest first; columns: metrics to read, None for all; newest, history: which rows count, see
-        `archiver.runs.newest`. Rows are in order of universe, then newest run first, then as they were saved. Raises
+        `archiver.runs.newest`; params: as columns, not as dicts. Rows
+        are in order of universe, then newest run first, then as they were saved. Raises
         ConfigError for a column that no run has.
         """
         columns = _names(columns)
         wanted = None if columns is None else [name for name in columns if name not in FIRST]
         chosen = counting(records, newest=newest, history=history)
         large = [record for record in chosen if record.tier1]
-        read = iter(self._store.map(lambda r: _attempt(lambda: self._large(r, wanted)), large))
+        read = iter(self._store.map(lambda r: _attempt(lambda: self._large(r, wanted, params=params)), large))
         tables: list[pa.Table] = []
         small: list[Record] = []
         for record in chosen:
             if record.tier1 is None:
                 small.append(record)
                 continue
-            tables += self._small(small, wanted)
+            tables += self._small(small, wanted, params=params)
             small = []
             found = next(read)
             if isinstance(found, ArchiverError):
                 self._left_out(record, found)
             else:
                 tables.append(found)
-        tables += self._small(small, wanted)
-        table = join_tables(tables or [_inline([], wanted)])
+        tables += self._small(small, wanted, params=params)
+        table = join_tables(tables or [_inline([], wanted, params=params)])
         if not history and len({record.universe for record in chosen}) < len(chosen):
             table = _newest(table)
         return table if wanted is None else _select(table, wanted, records)
@@ -273,21 +276,23 @@ class Reader:
         assert record.tier1 is not None  # noqa: S101 - callers ask only for larger runs
         return self.parquet(record.tier1, whole=whole, rows=record.strategies)
 
-    def _large(self, record: Record, columns: Sequence[str] | None) -> pa.Table:
+    def _large(self, record: Record, columns: Sequence[str] | None, *, params: bool = True) -> pa.Table:
         import pyarrow as pa
 
         assert record.tier1 is not None  # noqa: S101 - callers ask only for larger runs
         with decoding(record.tier1.key):
-            table = metrics_table(self._tier1(record, whole=columns is None), columns)
+            table = metrics_table(self._tier1(record, whole=columns is None), columns, params=params)
             if not pa.types.is_string(table["strategy_name"].type):
                 raise TypeError("names of strategies are no texts")
             rows = table.num_rows
             return _first_columns(table, pa.repeat(record.universe, rows), pa.repeat(record.run, rows))
 
-    def _small(self, records: Sequence[Record], columns: Sequence[str] | None) -> list[pa.Table]:
+    def _small(
+        self, records: Sequence[Record], columns: Sequence[str] | None, *, params: bool
+    ) -> list[pa.Table]:
         """Return the rows of small runs as one table, if there are any."""
         rows = [(record, self.rows(record)) for record in records]
-        return [_inline(rows, columns)] if rows else []
+        return [_inline(rows, columns, params=params)] if rows else []
 
     def _detail(self, record: Record, detail: Detail) -> ParquetObject:
         if record.tier2 is None:
@@ -336,7 +341,10 @@ def _attempt(read: Callable[[], T]) -> T | ArchiverError:
 
 
 def _inline(
-    rows_of_runs: Sequence[tuple[Record, list[dict[str, Any]]]], columns: Sequence[str] | None
+    rows_of_runs: Sequence[tuple[Record, list[dict[str, Any]]]],
+    columns: Sequence[str] | None,
+    *,
+    params: bool,
 ) -> pa.Table:
     import pyarrow as pa
 
@@ -348,7 +356,9 @@ def _inline(
         universes += [record.universe] * len(own)
         runs += [record.run] * len(own)
     return _first_columns(
-        inline_table(rows, columns), pa.array(universes, pa.string()), pa.array(runs, pa.string())
+        inline_table(rows, columns, params=params),
+        pa.array(universes, pa.string()),
+        pa.array(runs, pa.string()),
     )
 
 
@@ -389,6 +399,7 @@ def _newest(table: pa.Table) -> pa.Table:
 def _select(table: pa.Table, wanted: Sequence[str], records: Sequence[Record]) -> pa.Table:
     import pyarrow as pa
 
+    wanted = asked(wanted, table.column_names)
     missing = [name for name in wanted if name not in table.column_names]
     ranked = {name for record in records for name in record.metrics}
     for name in [name for name in missing if name in ranked]:  # of runs that cannot be read
@@ -402,7 +413,7 @@ def _select(table: pa.Table, wanted: Sequence[str], records: Sequence[Record]) -
             f"no run{where} has a metric {missing[0]!r}" + (f"; did you mean {near[0]!r}?" if near else "")
         )
     for name in missing:
-        table = table.append_column(name, pa.nulls(0, pa.string()))
+        table = table.append_column(name, pa.nulls(0))
     return table.select([*FIRST, *wanted])
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 KEYS = (
     ("↑ ↓ ← →", "move; also PgUp, PgDn, Home, End"),
-    ("enter", "open: universe → runs → strategies → one strategy; folder → object"),
+    ("enter", "open: universe → runs → strategies → one strategy → a trade; folder → object"),
     ("escape", "back"),
     ("/", "search by words; empty for all"),
     ("f", "filter strategies: sharpe_ratio > 1 and n_trades >= 30"),
@@ -30,6 +30,7 @@ KEYS = (
     ("a", "strategies of all runs: of a universe, or of the archive"),
     ("e", "equity or drawdown"),
     ("tab", "metrics or trades"),
+    ("n, p", "the next trade, the one before"),
     ("i", "about the run: its record, its code"),
     ("d", "what takes the space; there: s, n, o order by size, name, objects; backspace up"),
     ("r", "read again"),

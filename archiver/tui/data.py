@@ -12,10 +12,10 @@ from archiver.base.unread import Tell, Unread, raise_it
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, NotKeptError, StorageError
 from archiver.format.model import Record, Run
 from archiver.query.selection import greatest_first, score_of
-from archiver.query.tree import Folder, Index, Preview, folder, index_of, preview
+from archiver.query.tree import Folder, Index, Preview, folder, preview
 from archiver.runs.graph import reachable
 from archiver.runs.ranking import rank_order
-from archiver.runs.read import Reader, records_of
+from archiver.runs.read import records_of
 from archiver.runs.records import run_of
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Source:
         """Take an archive that was opened read-only."""
         self.archive = archive
         self.url = archive.store.url
-        self._reader = Reader(archive.store)
+        self._reader = archive.reader
         self._lock = threading.Lock()
         self._index: Index | None = None
         self.unread: tuple[str, ...] = ()
@@ -157,11 +157,16 @@ class Source:
             trades,
         )
 
+    def trades(self, name: str, universe: str, run: str) -> list[Any]:
+        """Return the trades of a strategy as they were saved, price windows among them."""
+        trades: list[Any] = self.archive.load_strategy(name, universe, run)["trades"]
+        return trades
+
     def folder(self, prefix: str, *, anew: bool = False) -> Folder:
         """Return all that lies directly below a prefix; the store is listed once, and again when asked to."""
         with self._lock:
             if anew or self._index is None:
-                self._index = index_of(self.archive.store)
+                self._index = self.archive.tree()
             index = self._index
         if not index.keys:
             self.archive.run_ids()  # an archive that is not there is said to be so

@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import DataTable, Static
 
 from archiver.base.humanize import counted, curve_values
 from archiver.query.selection import OF_TRADES
@@ -18,6 +18,7 @@ from archiver.tui.data import Source, Strategy, numeric
 from archiver.tui.page import COMMON, Page
 from archiver.tui.plot import Plot
 from archiver.tui.table import Table
+from archiver.tui.trade import TradePage
 
 _BOTH = 100
 """Columns of a terminal that has room for metrics and trades side by side."""
@@ -112,6 +113,12 @@ class StrategyPage(Page[Strategy], inherit_bindings=False):
                 else ("equity", self._found.equity)
             )
             self.query_one("#plot", Plot).set_curve(title, curve)
+
+    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+        """Open a trade."""
+        trades = self._found.trades if self._found else None
+        if event.data_table is self.table and trades is not None and trades.num_rows:
+            self.app.push_screen(TradePage(self.source, self._key, event.cursor_row))
 
     def on_resize(self) -> None:
         """Make room for what is in front."""

@@ -17,7 +17,7 @@ from archiver.format.model import Record, Run
 from archiver.health.usage import Usage
 from archiver.query.selection import LEADING, greatest_first, score_of
 from archiver.runs.graph import reachable
-from archiver.runs.read import FIRST, Reader
+from archiver.runs.read import FIRST
 from archiver.runs.records import run_of
 from archiver.runs.snapshot import Snapshot
 from archiver.web import format as fmt
@@ -111,7 +111,7 @@ class Data:
         """Take an archive that was opened read-only."""
         self.archive = archive
         self.store = archive.store
-        self.reader = Reader(archive.store)
+        self.reader = archive.reader
         self._fresh = _FRESH_LOCAL if archive.store.local is not None else _FRESH_REMOTE
         self._lock = threading.Lock()
         self.unread: tuple[Unread, ...] = ()

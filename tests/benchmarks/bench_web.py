@@ -117,7 +117,7 @@ def scrolled(server: Running) -> float:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 860})
-        page.goto(server.address + "/strategies?columns=sharpe_ratio,n_trades&sort=-sharpe_ratio")
+        page.goto(server.address + "/strategies?columns=sharpe_ratio,n_trades&sort=sharpe_ratio")
         cell = ".ag-center-cols-container [row-index='0'] [col-id=n_trades]"
         page.wait_for_selector(cell)
         page.wait_for_timeout(1500)

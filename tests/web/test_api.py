@@ -82,7 +82,7 @@ def test_csv_and_lines_hold_the_same_rows(client):
 
 def test_metrics_filter_sort_and_cut(client, plain: Made):
     shown = get(
-        client, "/api/metrics", universe=UNIVERSE, where="n_trades > 50", sort="-sharpe_ratio", limit="7", offset="2",
+        client, "/api/metrics", universe=UNIVERSE, where="n_trades > 50", sort="sharpe_ratio", limit="7", offset="2",
         columns="sharpe_ratio",
     ).json  # fmt: skip
     rows = [r for r in plain.results if r["n_trades"] > 50 and not math.isnan(r["sharpe_ratio"])]
@@ -102,7 +102,7 @@ def test_strategy_and_trades_are_what_went_in(client, plain: Made):
     shown = get(client, "/api/strategy", universe=UNIVERSE, name=name).json
     assert shown["trades"] == archive.load_strategy(name, UNIVERSE)["trades"]
     trades = get(
-        client, f"/api/trades/{UNIVERSE}/{name}", columns="pnl_usd,direction", sort="-pnl_usd", limit="3"
+        client, f"/api/trades/{UNIVERSE}/{name}", columns="pnl_usd,direction", sort="pnl_usd", limit="3"
     ).json
     assert trades["total"] == 60
     assert [row["pnl_usd"] for row in trades["trades"]] == sorted(

@@ -126,7 +126,7 @@ def test_sort_filter_and_search_stand_in_the_address(chromium, served, plain: Ma
         page.press("#filter-where", "Enter")
         page.wait_for_url("**where=n_trades**")
         page.locator(".ag-header-cell[col-id=n_trades]").click()
-        page.wait_for_url("**sort=-n_trades**")
+        page.wait_for_url("**sort=n_trades**")
         page.wait_for_timeout(500)
         status = page.locator("#strategies-status").inner_text()
         first = page.locator(".ag-center-cols-container [row-index='0'] [col-id=n_trades]").inner_text()
@@ -143,7 +143,7 @@ def test_sort_filter_and_search_stand_in_the_address(chromium, served, plain: Ma
         assert first.replace(",", "") == str(expected)
         export = page.locator("#export-csv").get_attribute("href")
         assert "where=n_trades" in export
-        assert "sort=-n_trades" in export
+        assert "sort=n_trades" in export
 
 
 def test_a_wrong_filter_is_told_beside_it_and_mended(chromium, served):

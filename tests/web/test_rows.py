@@ -27,7 +27,7 @@ def test_another_version_is_another_answer():
 
 
 def test_asks_are_read_from_texts():
-    sort = parse_sort("-sharpe_ratio,n_trades")
+    sort = parse_sort("sharpe_ratio,-n_trades")
     assert ask_of({"universe": None, "where": "x > 1"}, sort) == Ask(
         "", "", "x > 1", (("sharpe_ratio", True), ("n_trades", False))
     )

@@ -269,7 +269,7 @@ def test_many_visitors_at_once_get_the_same(plain: Made):
 
     def visit() -> None:
         client = Client(app)
-        path = "/api/metrics?sort=-sharpe_ratio&limit=20"
+        path = "/api/metrics?sort=sharpe_ratio&limit=20"
         answers.extend(client.get(path, headers={"Host": "localhost"}).data for _ in range(5))
 
     threads = [threading.Thread(target=visit) for _ in range(6)]

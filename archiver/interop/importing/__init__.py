@@ -7,6 +7,7 @@ for empty; nothing of a damaged file is saved.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -41,7 +42,17 @@ from archiver.runs.records import origin
 from archiver.runs.write import Draft, add_code, draft_run
 from archiver.store import Store
 
-__all__ = ["Known", "Outcome", "Report", "Source", "find", "import_results", "known_imports", "open_source"]
+__all__ = [
+    "Known",
+    "Outcome",
+    "Report",
+    "Source",
+    "find",
+    "import_into",
+    "import_results",
+    "known_imports",
+    "open_source",
+]
 
 
 @dataclass(slots=True)
@@ -90,6 +101,26 @@ def import_results(
         if step is not None:
             step(group.size)
     report.outcomes += [Outcome(key, SKIPPED, why) for key, why in findings.left]
+    return report
+
+
+def import_into(
+    store: Store,
+    path: str | os.PathLike[str],
+    save: Callable[[Draft], Record],
+    *,
+    top_n: int = 50,
+    step: Callable[[float], None] | None = None,
+) -> Report:
+    """Import what is at a path or URL into the archive of a store. See `Archive.import_from`."""
+    from archiver.config.settings import load_settings
+
+    source = open_source(path, load_settings(url=os.fspath(path)).storage_options)
+    report = import_results(source, save, known_imports(store), top_n=top_n, step=step)
+    if all(outcome.status == SKIPPED for outcome in report.outcomes):
+        first = report.outcomes[0]
+        why = first.why if first.why.startswith(first.source) else f"{first.source}: {first.why}"
+        raise ConfigError(f"nothing to import at {source.url}: {why}")
     return report
 
 

@@ -80,7 +80,7 @@
       if (window.archiverPage(location.href) !== "strategies" || !ask) return none();
       var sort = sorted;
       if (request && request.sortModel) {
-        sort = request.sortModel.map(function (key) { return (key.sort === "desc" ? "-" : "") + key.colId; }).join(",");
+        sort = request.sortModel.map(function (key) { return (key.sort === "desc" ? "" : "-") + (/^-|,/.test(key.colId) ? "`" + key.colId + "`" : key.colId); }).join(",");
       }
       api(function (grid) { window.archiverRemember.watch(grid, moved); });
       asked = ask;

@@ -9,7 +9,7 @@ from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 
 from archiver.errors import NotFoundError
-from archiver.query.selection import LEADING
+from archiver.query.selection import LEADING, sort_text
 from archiver.web import format as fmt
 from archiver.web import links, parts
 from archiver.web.cards import columns, scatter
@@ -34,7 +34,7 @@ def page(site: Site, query: links.Query) -> Page:
     metrics = site.data.metrics(run or None, newest)
     names = metrics.table.column_names
     score = site.data.score(names)
-    best_first = f"-{score}" if score and site.data.greatest_first(score) else score or ""
+    best_first = sort_text([(score, site.data.greatest_first(score))]) if score else ""
     sort = links.first(query, "sort") or best_first
     chosen = [name for name in links.first(query, "columns").split(",") if name in names]
     shown = chosen or _usual(metrics, score)

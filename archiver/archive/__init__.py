@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial, update_wrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from archiver.archive.bucket_rules import Lifecycle
+from archiver.archive.configured import Configured
+from archiver.archive.health import Checkup
+from archiver.archive.listing import Listing
+from archiver.archive.retention import Keeping
+from archiver.archive.root import Root
+from archiver.archive.transfer import Exchange
+from archiver.base.humanize import printable
 from archiver.base.unread import Errors
-from archiver.errors import ArchiveNotFoundError, ConfigError, FormatError
 from archiver.format import layout
-from archiver.format.model import Record, Run
+from archiver.format.model import Detail, Record, Run
 from archiver.health.usage import Guard
+from archiver.query.selection import select
 from archiver.retention.trash import hold
-from archiver.runs.catalog import compact
-from archiver.runs.read import Reader, one_run, records_of
+from archiver.runs import catalog
+from archiver.runs.read import Reader
 from archiver.runs.records import run_of
 from archiver.runs.removal import remove
-from archiver.runs.tags import PINNED, checked_tags, put_tag, read_tags
+from archiver.runs.tags import PINNED, checked_tags, put_tag
 from archiver.runs.write import Draft, KnownSeries, Writer, add_code, draft_run
 from archiver.store import Store, open_store
-from archiver.upkeep import FORMAT, Configured, Upkeep
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from archiver.runs.snapshot import Snapshot
-    from archiver.transfer.bundle import Bundle, Bundles
-    from archiver.transfer.runs import Moved
+    from archiver.transfer.bundle import Bundles
 
 _said: set[str] = set()
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Part = TypeVar("Part")
 
 
 def open_archive(
@@ -61,7 +70,7 @@ def open_archive(
     )
     if settings.url_is_default and settings.url not in _said:
         _said.add(settings.url)
-        sys.stderr.write(f"archiver: no URL is configured, using {settings.url}\n")
+        sys.stderr.write(f"archiver: no URL is configured, using {printable(settings.url)}\n")
     store = open_store(
         settings.url,
         storage_options=settings.storage_options,
@@ -80,7 +89,20 @@ def open_archive(
     )
 
 
-class Archive(Upkeep):
+def _by(
+    part: Callable[[Archive], Part], method: Callable[Concatenate[Part, P], R]
+) -> Callable[Concatenate[Archive, P], R]:
+    """Return a part's method as one of the archive: one signature, one text, one room for what it does."""
+
+    def call(archive: Archive, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return method(part(archive), *args, **kwargs)
+
+    update_wrapper(call, method)
+    call.__qualname__ = f"Archive.{method.__name__}"
+    return call
+
+
+class Archive:
     """Everything under one URL. Safe to use from many threads, and from many processes at once."""
 
     def __init__(
@@ -93,11 +115,13 @@ class Archive(Upkeep):
         budget: int | None = None,
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(store, policies, budget)
-        self._code = code
-        self._guard = guard
+        self.store = store
+        self.reader = Reader(store)
+        self._code, self._guard, self._budget = code, guard, budget
+        self._configured = policies if isinstance(policies, Configured) else Configured(policies)
         self._options = dict(storage_options or {})
-        self._reader = Reader(store)
+        self._root = Root(store)
+        self._listing = Listing(store, self._root)
         self._series = KnownSeries()
         self._writer = Writer(store)
 
@@ -105,7 +129,7 @@ class Archive(Upkeep):
         return f"Archive({self.store.url!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self.store, self._code, self._guard, self._policies, self._budget, self._options)
+        return _rebuild, (self.store, self._code, self._guard, self._configured, self._budget, self._options)
 
     def save_universe_results(
         self,
@@ -121,7 +145,6 @@ class Archive(Upkeep):
         seed: Any = None,
         data: Any = None,
         bars: Any = None,
-        default: Callable[[Any], Any] | None = None,
     ) -> Run:
         """Save a universe's results as a new run: metrics of all strategies, full detail of the best.
 
@@ -130,8 +153,7 @@ class Archive(Upkeep):
             results: any iterable of dicts, consumed once: `strategy_name`, metrics, and for some `trades_detailed`
                 (or `trades`), `equity_curve`, `drawdown_curve`, as lists, dicts, numpy, pandas, polars or Arrow.
             top_n: how many details to keep.
-            rank_by: the metric that ranks, greatest first, NaN last; with a `-` before it, least first. None:
-                composite_score, else sharpe_ratio, however they are spelled (`Sharpe Ratio`, `daily_sharpe`).
+            rank_by: the metric that ranks, greatest first, NaN last; None: composite_score, else sharpe_ratio.
             tags: labels; `pinned` protects the run from every policy.
             params: parameters of the run, any JSON-like data.
             note: a line for people.
@@ -139,12 +161,9 @@ class Archive(Upkeep):
             seed: the random seed of the run, kept with the code.
             data: a fingerprint of the data, kept with the code.
             bars: the bar series that price windows are cut from, if at hand: a dict of lists or a table.
-            default: called with each value that no conversion is known for (docs/reference/values.md); returns one that
-                can be kept in its place, as in `json.dumps`.
 
         Returns the run. Raises ConfigError for results that cannot be kept, CaptureError in strict modes,
-        StorageError when the store fails, and whatever an iterator of results raises; after any of these, no run
-        is there.
+        StorageError when the store fails; after any of these, no run is there.
         """
         from archiver.capture import capture
 
@@ -159,7 +178,6 @@ class Archive(Upkeep):
             params=params,
             note=note,
             bars=self._series.of(universe_name, bars),
-            default=default,
         )
         add_code(draft, captured.code, captured.blobs)
         record = self.add(draft, labels)
@@ -174,6 +192,13 @@ class Archive(Upkeep):
         self.create()
         return self._writer.commit(draft, labels)
 
+    def create(self, *, beside: bool = False) -> None:
+        """Make the archive unless it is there; every save does.
+
+        beside: also in a folder that holds something else, which is a FormatError otherwise.
+        """
+        self._root.create(beside=beside)
+
     def runs(
         self, universe: str | None = None, tag: str | None = None, *, errors: Errors = "raise"
     ) -> list[Run]:
@@ -181,17 +206,44 @@ class Archive(Upkeep):
 
         errors: about a run that cannot be read, see `load_metrics`.
         """
-        tags = read_tags(self.store)
-        runs = [
-            run_of(record, tags.get(record.run, ()))
-            for record in records_of(self.records(errors), universe=universe)
-        ]
-        return runs if tag is None else [run for run in runs if tag in run.tags]
+        return self._listing.runs(universe, tag, errors)
 
-    def run(self, run: str) -> Run:
+    def run(self, run: str | Run) -> Run:
         """Return one run by its id, or the beginning of it. Raises RunNotFoundError."""
-        found = self.record(run)
-        return run_of(found, read_tags(self.store).get(found.run, ()))
+        return self._listing.run(run)
+
+    def record(self, run: str | Run) -> Record:
+        """Return one run's record by its id, or the beginning of it. Raises RunNotFoundError."""
+        return self._listing.record(run)
+
+    def records(self, errors: Errors = "raise") -> list[Record]:
+        """Return the records of all runs, newest first. Raises ArchiveNotFoundError.
+
+        errors: about one that cannot be read, see `load_metrics`.
+        """
+        return self._listing.records(errors=errors)
+
+    def run_id(self, run: str | Run, prefix: str = layout.RUNS) -> str:
+        """Return the whole id of a run (in the trash: `trash/`) from its beginning, while that is unique.
+
+        Raises RunNotFoundError, which names the runs that may be meant.
+        """
+        return self._listing.run_id(run, prefix)
+
+    def run_ids(
+        self,
+        universe: str | None = None,
+        tag: str | None = None,
+        since: str | datetime | None = None,
+        *,
+        errors: Errors = "raise",
+    ) -> list[str]:
+        """Return the ids of runs, oldest first: of one universe, with one tag, since a moment.
+
+        since: a datetime, a date such as 2025-01-21, or an age such as 30d. Records are read only for a universe;
+        errors: about one that cannot be read, see `load_metrics`. Raises ArchiveNotFoundError, ConfigError for a text that is no moment.
+        """
+        return self._listing.ids(universe, tag, since, errors)
 
     def load_metrics(
         self,
@@ -200,6 +252,9 @@ class Archive(Upkeep):
         run: str | None = None,
         history: bool = False,
         *,
+        where: str | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
         newest: str = "strategy",
         errors: Errors = "raise",
     ) -> pa.Table:
@@ -207,9 +262,13 @@ class Archive(Upkeep):
 
         Arguments:
             universe: only this one.
-            columns: only these metrics; `universe`, `strategy_name` and `run` always come first.
+            columns: only these metrics; `universe`, `strategy_name` and `run` always come first. Parameters are
+                `params.<name>`, `params` is all of them.
             run: only this run.
             history: every run's rows.
+            where: a filter, as in `sharpe_ratio > 1 and params.fast > 27`.
+            sort: columns separated by commas: greatest first, with `-` before one least first.
+            limit: at most so many rows.
             newest: which row counts where several runs of a universe have a strategy. `strategy`: that of the newest
                 run which has it, so that rows of several runs stand side by side; `universe`: only rows of the
                 universe's newest run.
@@ -221,8 +280,9 @@ class Archive(Upkeep):
         Raises ConfigError for a metric that no run has, NotFoundError for a run of another universe, IntegrityError
         for damaged objects.
         """
-        reader = self._reader.telling(errors)
-        return reader.metrics(self._chosen(universe, run, errors), columns, newest=newest, history=history)
+        records = self._listing.chosen(universe, run, errors)
+        read = partial(self.reader.telling(errors).metrics, records, newest=newest, history=history)
+        return select(read, columns, where, sort, limit)
 
     def load_strategy(
         self, name: str, universe: str | None = None, run: str | None = None, *, errors: Errors = "raise"
@@ -236,8 +296,13 @@ class Archive(Upkeep):
         was saved. Raises NotKeptError where the detail was not kept or is no longer there, NotFoundError for an
         unknown strategy.
         """
-        reader = self._reader.telling(errors)
-        return reader.strategy(*reader.find(self._chosen(universe, run, errors), name))
+        return self.reader.strategy(*self._find(name, universe, run, errors))
+
+    def load_outline(
+        self, name: str, universe: str | None = None, run: str | None = None, *, errors: Errors = "raise"
+    ) -> dict[str, Any]:
+        """Load what `load_strategy` does but the trades, which take most of its time. Raises the same."""
+        return self.reader.outline(*self._find(name, universe, run, errors))
 
     def load_trades(
         self,
@@ -252,8 +317,7 @@ class Archive(Upkeep):
 
         Raises what `load_strategy` raises, and ConfigError for a column that the trades do not have.
         """
-        reader = self._reader.telling(errors)
-        return reader.trades(*reader.find(self._chosen(universe, run, errors), name), columns)
+        return self.reader.trades(*self._find(name, universe, run, errors), columns)
 
     def detailed_strategies(
         self, universe: str | None = None, run: str | None = None, *, errors: Errors = "raise"
@@ -262,7 +326,48 @@ class Archive(Upkeep):
 
         errors: about runs that cannot be read, see `load_metrics`.
         """
-        return self._reader.telling(errors).detailed(self._chosen(universe, run, errors))
+        return self.reader.telling(errors).detailed(self._listing.chosen(universe, run, errors))
+
+    def _find(
+        self, name: str, universe: str | None, run: str | None, errors: Errors
+    ) -> tuple[Record, Detail]:
+        return self.reader.telling(errors).find(self._listing.chosen(universe, run, errors), name)
+
+    def sql(
+        self,
+        query: str,
+        values: Sequence[Any] | Mapping[str, Any] = (),
+        *,
+        universe: str | None = None,
+        history: bool = False,
+        keep_nan: bool = False,
+        newest: str = "strategy",
+        errors: Errors = "raise",
+    ) -> pa.Table:
+        """Run a query of DuckDB's SQL over the views metrics, trades, curves and runs (extra: sql).
+
+        Arguments:
+            query: of the views, only the columns that it names are read.
+            values: of its parameters: a list for `?`, a dict for `$name`.
+            universe: only this one.
+            history: every run's rows, not only the newest of each strategy.
+            keep_nan: leave NaN as it is; else it is NULL.
+            newest, errors: as `load_metrics` takes them.
+
+        Returns its result; columns that share a name become `x`, `x_1`. Raises ConfigError with what DuckDB says.
+        """
+        from archiver.query.sql import query as run
+
+        return run(
+            self.reader.telling(errors),
+            self._listing.chosen(universe, None, errors),
+            self._listing.runs(universe, errors=errors),
+            query,
+            values=values,
+            newest=newest,
+            history=history,
+            keep_nan=keep_nan,
+        )
 
     def tag(self, run: str, tag: str) -> None:
         """Put a tag on a run. Raises RunNotFoundError, also for a run that is removed at this very moment.
@@ -275,8 +380,7 @@ class Archive(Upkeep):
 
     def untag(self, run: str, tag: str) -> None:
         """Take a tag off a run; one that it does not have is fine. Raises RunNotFoundError."""
-        failed = remove(self.store, [layout.tag_key(tag, self.record(run).run)])
-        for error in failed.values():
+        for error in remove(self.store, [layout.tag_key(tag, self.record(run).run)]).values():
             raise error
 
     def code(self, run: str) -> Snapshot:
@@ -293,139 +397,48 @@ class Archive(Upkeep):
 
         return Bundles(self.store, self._options, make=self.create)
 
-    def bundle(
-        self,
-        runs: Iterable[str],
-        name: str,
-        *,
-        to: str | None = None,
-        level: int = -1,
-        storage_class: str | None = None,
-        storage_options: Mapping[str, Any] | None = None,
-        step: Callable[[float], None] | None = None,
-    ) -> Bundle:
-        """Write runs and all that they need as one tar.zst, by default to `bundles/<name>.tar.zst`.
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """The rules that the archive's bucket carries out by itself: `.show()`, `.plan()`, `.apply(plan)`, `.remove()`."""
+        return Lifecycle(self.store, self._listing, self.bundles, self._configured)
 
-        Arguments:
-            runs: ids, or the beginnings of some; the same runs give the same bytes.
-            name: a plain name, a path or a URL.
-            to: another folder or URL for a plain name.
-            level: of zstd, -7 to 22; what goes in is compressed already.
-            storage_class: of S3, such as GLACIER.
-            storage_options: what the filesystem of another URL takes; default: this archive's own, where they fit.
-            step: told the bytes of each object that is packed.
-
-        Returns the bundle: `.name`, `.url`, `.runs`, `.objects`, `.bytes`, `.sha256`. Raises RunNotFoundError,
-        IntegrityError for damage (then there is no bundle), ConfigError where another bundle has the name.
-        """
-        self._require()
-        ids = [self.run_id(run) for run in ((runs,) if isinstance(runs, str) else runs)]
-        return self.bundles.create(
-            ids,
-            name,
-            to=to,
-            level=level,
-            storage_class=storage_class,
-            storage_options=storage_options,
-            step=step or _ignore,
-        )
-
-    def run_ids(
-        self,
-        universe: str | None = None,
-        tag: str | None = None,
-        since: str | datetime | None = None,
-        *,
-        errors: Errors = "raise",
-    ) -> list[str]:
-        """Return the ids of runs, oldest first: of one universe, with one tag, since a moment.
-
-        since: a datetime, a date such as 2025-01-21, or an age such as 30d. Records are read only for a universe;
-        errors: about one that cannot be read, see `load_metrics`.
-        Raises ArchiveNotFoundError, ConfigError for a text that is no moment.
-        """
-        from archiver.transfer.copy import later, run_ids, since_moment
-
-        self._require()
-        if universe is None:
-            runs = run_ids(self.store)
-        else:
-            runs = sorted(record.run for record in records_of(self.records(errors), universe=universe))
-        if tag is not None:
-            tags = read_tags(self.store)
-            runs = [run for run in runs if tag in tags.get(run, ())]
-        return runs if since is None else later(runs, since_moment(since, datetime.now(UTC)))
-
-    def copy_to(
-        self,
-        target: Archive,
-        runs: Iterable[str] | None = None,
-        *,
-        step: Callable[[float], None] | None = None,
-    ) -> Moved:
-        """Copy runs, with their tags, to another archive: only what it lacks, verified, data before records.
-
-        Arguments:
-            target: the other archive, made where there is none.
-            runs: ids, or the beginnings of some; None for all. `run_ids` selects some.
-            step: told the bytes of each object that is done.
-
-        Work runs on the executor that an archive was opened with. Whatever interrupts it, the target is sound, and
-        the next copy goes on. Returns what moved. Raises IntegrityError for damage, after all sound runs were
-        copied, and where the target has another run of the same id.
-        """
-        from archiver.transfer.runs import transfer
-
-        self._require()
-        chosen = self.run_ids() if runs is None else [self.run_id(run) for run in runs]
-        target.create()
-        return transfer(self.store, target.store, chosen, step=step or _ignore)
+    @property
+    def policies_from(self) -> str:
+        """Where the configured policies stand: a file, or a variable."""
+        return self._configured.place
 
     def compact(self) -> int:
         """Write the catalog anew, so that reading many runs takes few requests. Returns the number of runs in it."""
-        self._require()
-        return compact(self.store)
+        self._root.require()
+        return catalog.compact(self.store)
 
-    def _chosen(self, universe: str | None, run: str | None, errors: Errors) -> list[Record]:
-        if run is None:
-            return list(records_of(self.records(errors), universe=universe))
-        return one_run(self.record(run), universe)
+    def _keeping(self) -> Keeping:
+        return Keeping(self.store, self._root, self._listing, self._configured)
 
-    def create(self, *, beside: bool = False) -> None:
-        """Make the archive unless it is there; every save does.
+    plan_prune = _by(_keeping, Keeping.plan_prune)
+    apply = _by(_keeping, Keeping.apply)
+    undelete = _by(_keeping, Keeping.undelete)
+    trash = _by(_keeping, Keeping.trash)
+    gc = _by(_keeping, Keeping.gc)
 
-        beside: also in a folder that holds something else, which is a FormatError otherwise.
-        """
-        try:
-            self._require()
-            return
-        except ArchiveNotFoundError:
-            if not beside:
-                self._refuse_foreign_folder()
-        facts = {"format": FORMAT, "id": secrets.token_hex(16), "created": datetime.now(UTC).isoformat()}
-        try:
-            self.store.put(layout.ARCHIVE, json.dumps(facts).encode(), create=True)
-        except ConfigError:
-            # Another process has just created the archive.
-            self._require()
-        self._checked = True
+    def _checkup(self) -> Checkup:
+        return Checkup(self.store, self._root, self.lifecycle, self._budget)
 
-    def _refuse_foreign_folder(self) -> None:
-        if self.store.local is None or not self.store.local.is_dir():
-            return
-        own = {layout.ARCHIVE} | {
-            prefix.rstrip("/")
-            for prefix in (layout.RUNS, layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE, layout.TAGS)
-        }
-        others = sorted(path.name for path in self.store.local.iterdir() if not path.name.startswith("."))
-        if others and not own & set(others):
-            raise FormatError(
-                f"{self.store.url} is no archive and holds {others[0]!r}: choose an empty folder{self._old_format()}"
-            )
+    verify = _by(_checkup, Checkup.verify)
+    du = _by(_checkup, Checkup.du)
+    df = _by(_checkup, Checkup.df)
+    tree = _by(_checkup, Checkup.tree)
+    doctor = _by(_checkup, Checkup.doctor)
 
+    def _exchange(self) -> Exchange:
+        return Exchange(self.store, self._root, self._listing, self.reader, self.bundles, self.add)
 
-def _ignore(_amount: float) -> None:
-    """Let progress pass: nobody watches."""
+    bundle = _by(_exchange, Exchange.bundle)
+    copy_to = _by(_exchange, Exchange.copy_to)
+    extras = _by(_exchange, Exchange.extras)
+    apply_extras = _by(_exchange, Exchange.apply_extras)
+    export = _by(_exchange, Exchange.export)
+    import_from = _by(_exchange, Exchange.import_from)
 
 
 def _rebuild(

@@ -1,0 +1,94 @@
+"""What stays and what goes, as an archive gives it: plans of policies, the trash and its undo, gc."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from archiver.archive.configured import Configured
+from archiver.archive.listing import Listing
+from archiver.archive.root import Root
+from archiver.base.unread import Errors
+from archiver.errors import PolicyError
+from archiver.format import layout
+from archiver.format.model import Run
+from archiver.retention.gc import GRACE, Collected, collect
+from archiver.retention.plan import MOST, Plan
+from archiver.retention.policy import Policy
+from archiver.retention.prune import apply_plan, plan_prune, undelete
+from archiver.retention.trash import Removed
+from archiver.runs.records import look_at_clock
+from archiver.store import Store
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Plans, removes and brings back."""
+
+    store: Store
+    root: Root
+    listing: Listing
+    configured: Configured
+
+    def plan_prune(self, *policies: Policy, allow_empty: bool = False) -> Plan:
+        """Plan what policies remove, the configured ones if none is given; nothing is changed.
+
+        allow_empty: let a policy keep nothing. Returns the plan: `print(plan)` shows what goes and why. Raises
+        PolicyError for a policy that cannot be meant.
+        """
+        for policy in policies:
+            if not isinstance(policy, Policy):
+                raise PolicyError(
+                    f"{policy!r} is no policy: give archiver.Policy(...), several one after the other"
+                )
+        chosen = policies or self.configured.policies(self.store.url)
+        if not chosen:
+            raise PolicyError("no policy: give one, or write [[policy]] tables into archiver.toml")
+        return plan_prune(
+            self.store, self.listing.state(), chosen, look_at_clock(self.store), allow_empty=allow_empty
+        )
+
+    def apply(
+        self, plan: Plan, *, max_remove: float = MOST, step: Callable[[int], object] = lambda _: None
+    ) -> Removed:
+        """Do what a plan says: pruned runs go to the trash, from where `undelete` brings them back.
+
+        max_remove: which part of all runs may lose something, 0 to 1; step: is told how many runs were dealt with.
+        Returns what was done. Raises PolicyError for a plan that a re-read finds stale, or that removes too much.
+        """
+        return apply_plan(self.store, plan, self.listing.state, max_remove=max_remove, step=step)
+
+    def undelete(self, run: str) -> Run:
+        """Bring a pruned run, or the details that one lost, back. Raises RunNotFoundError once gc has taken it."""
+        self.root.require()
+        found = undelete(self.store, self.listing.run_id(run, layout.TRASH))
+        return self.listing.run(found.run)
+
+    def trash(self, errors: Errors = "raise") -> list[Run]:
+        """Return the pruned runs, and those that lost their details, that can be brought back, newest first.
+
+        errors: about one that cannot be read, see `load_metrics`.
+        """
+        return self.listing.trash(errors)
+
+    def gc(
+        self,
+        grace: str = GRACE,
+        *,
+        apply: bool = False,
+        allow_empty: bool = False,
+        step: Callable[[int], object] = lambda _: None,
+    ) -> Collected:
+        """Free what no run and no trash within the grace needs; without `apply` only count it.
+
+        Arguments:
+            grace: how long what nothing needs is kept, by the store's clock: `7d`, `12h`.
+            apply: delete.
+            allow_empty: go on although no record is left of many data objects.
+            step: is told how many objects were deleted or counted, again and again.
+
+        Returns what was found; what could not be deleted is in `.failed`. Raises IntegrityError or FormatError for a
+        record that cannot be read, StorageError when a listing fails: nothing has been deleted then.
+        """
+        self.root.require()
+        return collect(self.store, grace=grace, apply=apply, allow_empty=allow_empty, step=step)
