@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from archiver.archive.configured import Configured
 from archiver.errors import ArchiverError, ConfigError, PolicyError, StorageError
 from archiver.format.model import Record
-from archiver.retention.bucket_rules import Event, Rule, lifecycle, simulate
-from archiver.retention.policy import Policy
 from archiver.store import Store
 from archiver.store.entry import Entry
 
 if TYPE_CHECKING:
     from archiver.archive.listing import Listing
+    from archiver.retention.bucket_rules import Event, Rule
     from archiver.retention.bucket_rules.lifecycle import BucketRules, RulesPlan
+    from archiver.retention.policy import Policy
     from archiver.transfer.bundle import Bundles
 
 _NOTHING: dict[str, Any] = {"tier2": (), "bundles": (), "abort_uploads": "never", "old_versions": "never"}
@@ -42,6 +42,8 @@ class Lifecycle:
 
         Raises ConfigError where the store has no such rules.
         """
+        from archiver.retention.bucket_rules import lifecycle
+
         rules = lifecycle.read(self._store)
         at_risk = lifecycle.pins_at_risk(rules, *self._listing.state())
         return replace(rules, warnings=(*rules.warnings, *at_risk))
@@ -56,6 +58,8 @@ class Lifecycle:
 
         Raises PolicyError for rules that must not be, ConfigError where the store has no such rules.
         """
+        from archiver.retention.bucket_rules import lifecycle
+
         if policies is None:
             policies = self._configured.policies(self._store.url)
         wanted = self._configured.wishes().changed(**wishes)
@@ -75,6 +79,8 @@ class Lifecycle:
         Raises PolicyError when the rules have changed since the plan; StorageError when the server does not keep
         what it was sent: then the former rules are back.
         """
+        from archiver.retention.bucket_rules import lifecycle
+
         return lifecycle.apply(self._store, plan)
 
     def remove(self) -> RulesPlan | None:
@@ -86,6 +92,8 @@ class Lifecycle:
 
         plan: by the rules that it would leave; None: by those that are there. days: only the next so many.
         """
+        from archiver.retention.bucket_rules import lifecycle
+
         before = lifecycle.read(self._store) if plan is None else plan.before
         rules: Iterable[Rule] = before.document.rules
         if plan is not None:
@@ -96,6 +104,7 @@ class Lifecycle:
 
     def expires(self) -> Callable[[Record], bool]:
         """Return what tells whether a rule of the bucket removes a run's details; it asks the bucket when first used."""
+        from archiver.retention.bucket_rules import lifecycle, simulate
 
         @cache
         def rules() -> BucketRules | StorageError | None:

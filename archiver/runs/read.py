@@ -17,22 +17,27 @@ from archiver.base.unread import ONE_OBJECT, Errors, Unread, teller
 from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotFoundError, NotKeptError
 from archiver.format import layout
 from archiver.format.detail import decode_detail, decode_outline, trades_table
-from archiver.format.metrics import decode_metrics, inline_table, join_tables, metrics_table, table_metrics
+from archiver.format.metrics import decode_metrics, join_tables, metrics_table, table_metrics
 from archiver.format.model import Detail, Record, Ref
-from archiver.format.params import asked
 from archiver.format.parquet import ParquetObject, decoding
 from archiver.format.records import rows_of
-from archiver.format.rows import free_name
 from archiver.format.tapes import Tape, cut_windows, decode_tape
 from archiver.runs.details import of_strategy, state_of
 from archiver.runs.newest import Part, counting, details_of, holders, parts, without_detail
 from archiver.runs.ranking import rank_order
+from archiver.runs.tables import (
+    FIRST,
+    column_names,
+    inline_table_of,
+    newest_rows,
+    selected,
+    with_first_columns,
+)
 from archiver.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FIRST = ("universe", "strategy_name", "run")
 _MOST_TAPES = 4
 
 
@@ -71,7 +76,7 @@ class Reader:
         are in order of universe, then newest run first, then as they were saved. Raises
         ConfigError for a column that no run has.
         """
-        columns = _names(columns)
+        columns = column_names(columns)
         wanted = None if columns is None else [name for name in columns if name not in FIRST]
         chosen = counting(records, newest=newest, history=history)
         large = [record for record in chosen if record.tier1]
@@ -90,10 +95,10 @@ class Reader:
             else:
                 tables.append(found)
         tables += self._small(small, wanted, params=params)
-        table = join_tables(tables or [_inline([], wanted, params=params)])
+        table = join_tables(tables or [inline_table_of([], wanted, params=params)])
         if not history and len({record.universe for record in chosen}) < len(chosen):
-            table = _newest(table)
-        return table if wanted is None else _select(table, wanted, records)
+            table = newest_rows(table)
+        return table if wanted is None else selected(table, wanted, records)
 
     def find(self, records: Sequence[Record], strategy: str) -> tuple[Record, Detail]:
         """Return the run that counts for the strategy, and where its detail is. records: newest first.
@@ -150,7 +155,7 @@ class Reader:
             return trades_table(
                 source,
                 detail,
-                _names(columns),
+                column_names(columns),
                 lambda _, places: cut_windows(self.tapes(record), places),
             )
 
@@ -285,14 +290,14 @@ class Reader:
             if not pa.types.is_string(table["strategy_name"].type):
                 raise TypeError("names of strategies are no texts")
             rows = table.num_rows
-            return _first_columns(table, pa.repeat(record.universe, rows), pa.repeat(record.run, rows))
+            return with_first_columns(table, pa.repeat(record.universe, rows), pa.repeat(record.run, rows))
 
     def _small(
         self, records: Sequence[Record], columns: Sequence[str] | None, *, params: bool
     ) -> list[pa.Table]:
         """Return the rows of small runs as one table, if there are any."""
         rows = [(record, self.rows(record)) for record in records]
-        return [_inline(rows, columns, params=params)] if rows else []
+        return [inline_table_of(rows, columns, params=params)] if rows else []
 
     def _detail(self, record: Record, detail: Detail) -> ParquetObject:
         if record.tier2 is None:
@@ -338,83 +343,6 @@ def _attempt(read: Callable[[], T]) -> T | ArchiverError:
         return read()
     except ONE_OBJECT as error:
         return error
-
-
-def _inline(
-    rows_of_runs: Sequence[tuple[Record, list[dict[str, Any]]]],
-    columns: Sequence[str] | None,
-    *,
-    params: bool,
-) -> pa.Table:
-    import pyarrow as pa
-
-    rows: list[dict[str, Any]] = []
-    universes: list[str] = []
-    runs: list[str] = []
-    for record, own in rows_of_runs:
-        rows += own
-        universes += [record.universe] * len(own)
-        runs += [record.run] * len(own)
-    return _first_columns(
-        inline_table(rows, columns, params=params),
-        pa.array(universes, pa.string()),
-        pa.array(runs, pa.string()),
-    )
-
-
-def _names(columns: Sequence[str] | None) -> Sequence[str] | None:
-    """Take one name for a list of it, not for its letters, and the same name once."""
-    names = [columns] if isinstance(columns, str) else columns
-    if names is not None and (wrong := [name for name in names if not isinstance(name, str)]):
-        raise ConfigError(f"{wrong[0]!r} is no name of a column: give texts")
-    return None if names is None else list(dict.fromkeys(names))
-
-
-def _first_columns(table: pa.Table, universes: pa.Array, runs: pa.Array) -> pa.Table:
-    there = table.column_names
-    names = [free_name(f"metrics.{name}", there) if name in ("universe", "run") else name for name in there]
-    table = table.rename_columns(names)
-    table = table.add_column(0, "universe", universes)
-    return table.add_column(2, "run", runs)
-
-
-def _newest(table: pa.Table) -> pa.Table:
-    """Keep the first row of each universe and strategy: rows come newest run first."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    places = pa.table(
-        {
-            "universe": table["universe"],
-            "strategy_name": table["strategy_name"],
-            "at": pa.array(range(table.num_rows), pa.int64()),
-        }
-    )
-    first = places.group_by(["universe", "strategy_name"]).aggregate([("at", "min")])
-    if first.num_rows == table.num_rows:
-        return table
-    return table.take(first["at_min"].take(pc.array_sort_indices(first["at_min"])))
-
-
-def _select(table: pa.Table, wanted: Sequence[str], records: Sequence[Record]) -> pa.Table:
-    import pyarrow as pa
-
-    wanted = asked(wanted, table.column_names)
-    missing = [name for name in wanted if name not in table.column_names]
-    ranked = {name for record in records for name in record.metrics}
-    for name in [name for name in missing if name in ranked]:  # of runs that cannot be read
-        table = table.append_column(name, pa.nulls(table.num_rows, pa.float64()))
-        missing.remove(name)
-    if missing and table.num_rows:
-        known = sorted(ranked | set(table.column_names))
-        near = get_close_matches(missing[0], known, 1)
-        where = f" of {records[0].universe!r}" if len({record.universe for record in records}) == 1 else ""
-        raise ConfigError(
-            f"no run{where} has a metric {missing[0]!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-        )
-    for name in missing:
-        table = table.append_column(name, pa.nulls(0))
-    return table.select([*FIRST, *wanted])
 
 
 def records_of(records: Sequence[Record], *, universe: str | None) -> Iterator[Record]:

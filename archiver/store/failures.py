@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import re
 from collections.abc import Iterator, Mapping
@@ -135,7 +134,7 @@ def judge(error: BaseException, shown: str, action: str) -> Failure:
         return Failure(AccessError(f"{what}: access denied; {_CREDENTIALS}"), False)
     if isinstance(error, OSError) and error.errno in _FULL_NUMBERS:
         return Failure(StorageFullError(f"{what}: no space is left; free some"), False)
-    if isinstance(error, (TimeoutError, asyncio.TimeoutError)) or "FSTimeoutError" in names:
+    if isinstance(error, TimeoutError) or "FSTimeoutError" in names:
         return Failure(StorageError(f"{what}: no answer in time; check the network and the endpoint"), True)
     if isinstance(error, (TruncatedError, ConnectionError)) or names & _TRANSIENT_CLASSES:
         return Failure(StorageError(f"{what}: {reason}; check the network and the endpoint"), True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import threading
 from collections.abc import Mapping
@@ -141,6 +140,8 @@ def _waited(result: Any) -> Any:
     """Return what an awaitable gives; it gets a loop of its own, for this thread may have one that runs."""
     if not inspect.isawaitable(result):
         return result
+    import asyncio
+
     done: list[Any] = []
 
     async def wait() -> None:

@@ -28,7 +28,7 @@ from archiver.query import tree
 from archiver.query.expression import known_column
 from archiver.query.selection import Ask, parse_sort
 from archiver.runs.graph import reachable
-from archiver.runs.read import FIRST
+from archiver.runs.tables import FIRST
 from archiver.web.export import PIECE, TYPES, apart, stream
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from archiver.format.model import Record, Run
 from archiver.health.usage import Usage
 from archiver.query.selection import LEADING, greatest_first, score_of
 from archiver.runs.graph import reachable
-from archiver.runs.read import FIRST
 from archiver.runs.records import run_of
 from archiver.runs.snapshot import Snapshot
+from archiver.runs.tables import FIRST
 from archiver.web import format as fmt
 
 if TYPE_CHECKING:

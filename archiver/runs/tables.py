@@ -1,0 +1,98 @@
+"""Rows of several runs as one table: whose they are, which of them count, which columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from archiver.errors import ConfigError
+from archiver.format.metrics import inline_table
+from archiver.format.model import Record
+from archiver.format.params import asked
+from archiver.format.rows import free_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FIRST = ("universe", "strategy_name", "run")
+
+
+def inline_table_of(
+    rows_of_runs: Sequence[tuple[Record, list[dict[str, Any]]]],
+    columns: Sequence[str] | None,
+    *,
+    params: bool,
+) -> pa.Table:
+    """Return the rows of small runs as one table; params: as columns, not as dicts."""
+    import pyarrow as pa
+
+    rows: list[dict[str, Any]] = []
+    universes: list[str] = []
+    runs: list[str] = []
+    for record, own in rows_of_runs:
+        rows += own
+        universes += [record.universe] * len(own)
+        runs += [record.run] * len(own)
+    return with_first_columns(
+        inline_table(rows, columns, params=params),
+        pa.array(universes, pa.string()),
+        pa.array(runs, pa.string()),
+    )
+
+
+def column_names(columns: Sequence[str] | None) -> Sequence[str] | None:
+    """Take one name for a list of it, not for its letters, and the same name once."""
+    names = [columns] if isinstance(columns, str) else columns
+    if names is not None and (wrong := [name for name in names if not isinstance(name, str)]):
+        raise ConfigError(f"{wrong[0]!r} is no name of a column: give texts")
+    return None if names is None else list(dict.fromkeys(names))
+
+
+def with_first_columns(table: pa.Table, universes: pa.Array, runs: pa.Array) -> pa.Table:
+    """Put the columns that say whose a row is before the others."""
+    there = table.column_names
+    names = [free_name(f"metrics.{name}", there) if name in ("universe", "run") else name for name in there]
+    table = table.rename_columns(names)
+    table = table.add_column(0, "universe", universes)
+    return table.add_column(2, "run", runs)
+
+
+def newest_rows(table: pa.Table) -> pa.Table:
+    """Keep the first row of each universe and strategy: rows come newest run first."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    places = pa.table(
+        {
+            "universe": table["universe"],
+            "strategy_name": table["strategy_name"],
+            "at": pa.array(range(table.num_rows), pa.int64()),
+        }
+    )
+    first = places.group_by(["universe", "strategy_name"]).aggregate([("at", "min")])
+    if first.num_rows == table.num_rows:
+        return table
+    return table.take(first["at_min"].take(pc.array_sort_indices(first["at_min"])))
+
+
+def selected(table: pa.Table, wanted: Sequence[str], records: Sequence[Record]) -> pa.Table:
+    """Return the columns asked for; one that no run has is a ConfigError."""
+    import pyarrow as pa
+
+    wanted = asked(wanted, table.column_names)
+    missing = [name for name in wanted if name not in table.column_names]
+    ranked = {name for record in records for name in record.metrics}
+    for name in [name for name in missing if name in ranked]:  # of runs that cannot be read
+        table = table.append_column(name, pa.nulls(table.num_rows, pa.float64()))
+        missing.remove(name)
+    if missing and table.num_rows:
+        known = sorted(ranked | set(table.column_names))
+        near = get_close_matches(missing[0], known, 1)
+        where = f" of {records[0].universe!r}" if len({record.universe for record in records}) == 1 else ""
+        raise ConfigError(
+            f"no run{where} has a metric {missing[0]!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        )
+    for name in missing:
+        table = table.append_column(name, pa.nulls(0))
+    return table.select([*FIRST, *wanted])
