@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -13,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archiver.base.unread import Errors
-from archiver.errors import ArchiveNotFoundError, ConfigError, FormatError
+from archiver.errors import ConfigError
 from archiver.format import layout
 from archiver.format.model import Record, Run
 from archiver.health.usage import Guard
@@ -23,7 +21,7 @@ from archiver.runs.records import run_of
 from archiver.runs.removal import remove
 from archiver.runs.write import Draft, KnownSeries, Writer, add_code, draft_run
 from archiver.store import Store, open_store
-from archiver.upkeep import FORMAT, Configured, Upkeep
+from archiver.upkeep import Configured, Upkeep
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -377,38 +375,6 @@ class Archive(Upkeep):
         if run is None:
             return list(records_of(self.records(errors), universe=universe))
         return one_run(self.record(run), universe)
-
-    def create(self, *, beside: bool = False) -> None:
-        """Make the archive unless it is there; every save does.
-
-        beside: also in a folder that holds something else, which is a FormatError otherwise.
-        """
-        try:
-            self._require()
-            return
-        except ArchiveNotFoundError:
-            if not beside:
-                self._refuse_foreign_folder()
-        facts = {"format": FORMAT, "id": secrets.token_hex(16), "created": datetime.now(UTC).isoformat()}
-        try:
-            self.store.put(layout.ARCHIVE, json.dumps(facts).encode(), create=True)
-        except ConfigError:
-            # Another process has just created the archive.
-            self._require()
-        self._checked = True
-
-    def _refuse_foreign_folder(self) -> None:
-        if self.store.local is None or not self.store.local.is_dir():
-            return
-        own = {layout.ARCHIVE} | {
-            prefix.rstrip("/")
-            for prefix in (layout.RUNS, layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE, layout.TAGS)
-        }
-        others = sorted(path.name for path in self.store.local.iterdir() if not path.name.startswith("."))
-        if others and not own & set(others):
-            raise FormatError(
-                f"{self.store.url} is no archive and holds {others[0]!r}: choose an empty folder{self._old_format()}"
-            )
 
 
 def _ignore(_amount: float) -> None:

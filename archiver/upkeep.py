@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -277,6 +279,38 @@ class Upkeep:
             quoted, _, run = entry.key.removeprefix(layout.TAGS).rpartition("/")
             tags.setdefault(run, []).append(layout.unquote_name(quoted))
         return {run: sorted(labels) for run, labels in tags.items()}
+
+    def create(self, *, beside: bool = False) -> None:
+        """Make the archive unless it is there; every save does.
+
+        beside: also in a folder that holds something else, which is a FormatError otherwise.
+        """
+        try:
+            self._require()
+            return
+        except ArchiveNotFoundError:
+            if not beside:
+                self._refuse_foreign_folder()
+        facts = {"format": FORMAT, "id": secrets.token_hex(16), "created": datetime.now(UTC).isoformat()}
+        try:
+            self.store.put(layout.ARCHIVE, json.dumps(facts).encode(), create=True)
+        except ConfigError:
+            # Another process has just created the archive.
+            self._require()
+        self._checked = True
+
+    def _refuse_foreign_folder(self) -> None:
+        if self.store.local is None or not self.store.local.is_dir():
+            return
+        own = {layout.ARCHIVE} | {
+            prefix.rstrip("/")
+            for prefix in (layout.RUNS, layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE, layout.TAGS)
+        }
+        others = sorted(path.name for path in self.store.local.iterdir() if not path.name.startswith("."))
+        if others and not own & set(others):
+            raise FormatError(
+                f"{self.store.url} is no archive and holds {others[0]!r}: choose an empty folder{self._old_format()}"
+            )
 
     def _require(self) -> None:
         """Make sure that there is an archive and that it is of a format we know."""

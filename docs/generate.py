@@ -15,6 +15,7 @@ import typer.main
 
 import archiver
 from archiver import capture, cli, errors
+from archiver.base import unread
 from archiver.format import model
 from archiver.health import usage, verify
 from archiver.retention import gc, plan, prune
@@ -43,6 +44,7 @@ RETURNED = (
     bundle.Bundle,
     transfer.Moved,
     capture.Capture,
+    unread.Unread,
 )
 NOTE = "<!-- Written by docs/generate.py: change the docstrings, not this file. -->\n"
 

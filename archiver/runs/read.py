@@ -17,14 +17,20 @@ from archiver.base.unread import ONE_OBJECT, Errors, Unread, teller
 from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotFoundError, NotKeptError
 from archiver.format import layout
 from archiver.format.detail import decode_detail, decode_outline, trades_table
-from archiver.format.metrics import decode_metrics, inline_table, join_tables, metrics_table, table_metrics
+from archiver.format.metrics import (
+    decode_metrics,
+    inline_table,
+    join_tables,
+    metrics_table,
+    table_metrics,
+    with_keys,
+)
 from archiver.format.model import Detail, Record, Ref
 from archiver.format.parquet import ParquetObject, decoding
 from archiver.format.records import rows_of
-from archiver.format.rows import free_name
 from archiver.format.tapes import Tape, cut_windows, decode_tape
 from archiver.runs.details import of_strategy, state_of
-from archiver.runs.newest import Part, counting, details_of, holders, parts, without_detail
+from archiver.runs.newest import Part, counting, details_of, first_rows, holders, parts, without_detail
 from archiver.store import Store
 
 if TYPE_CHECKING:
@@ -88,7 +94,7 @@ class Reader:
         tables += self._small(small, wanted)
         table = join_tables(tables or [_inline([], wanted)])
         if not history and len({record.universe for record in chosen}) < len(chosen):
-            table = _newest(table)
+            table = first_rows(table)
         return table if wanted is None else _select(table, wanted, records)
 
     def find(self, records: Sequence[Record], strategy: str) -> tuple[Record, Detail]:
@@ -281,7 +287,7 @@ class Reader:
             if not pa.types.is_string(table["strategy_name"].type):
                 raise TypeError("names of strategies are no texts")
             rows = table.num_rows
-            return _first_columns(table, pa.repeat(record.universe, rows), pa.repeat(record.run, rows))
+            return with_keys(table, pa.repeat(record.universe, rows), pa.repeat(record.run, rows))
 
     def _small(self, records: Sequence[Record], columns: Sequence[str] | None) -> list[pa.Table]:
         """Return the rows of small runs as one table, if there are any."""
@@ -343,7 +349,7 @@ def _inline(
         rows += own
         universes += [record.universe] * len(own)
         runs += [record.run] * len(own)
-    return _first_columns(
+    return with_keys(
         inline_table(rows, columns), pa.array(universes, pa.string()), pa.array(runs, pa.string())
     )
 
@@ -354,32 +360,6 @@ def _names(columns: Sequence[str] | None) -> Sequence[str] | None:
     if names is not None and (wrong := [name for name in names if not isinstance(name, str)]):
         raise ConfigError(f"{wrong[0]!r} is no name of a column: give texts")
     return None if names is None else list(dict.fromkeys(names))
-
-
-def _first_columns(table: pa.Table, universes: pa.Array, runs: pa.Array) -> pa.Table:
-    there = table.column_names
-    names = [free_name(f"metrics.{name}", there) if name in ("universe", "run") else name for name in there]
-    table = table.rename_columns(names)
-    table = table.add_column(0, "universe", universes)
-    return table.add_column(2, "run", runs)
-
-
-def _newest(table: pa.Table) -> pa.Table:
-    """Keep the first row of each universe and strategy: rows come newest run first."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    places = pa.table(
-        {
-            "universe": table["universe"],
-            "strategy_name": table["strategy_name"],
-            "at": pa.array(range(table.num_rows), pa.int64()),
-        }
-    )
-    first = places.group_by(["universe", "strategy_name"]).aggregate([("at", "min")])
-    if first.num_rows == table.num_rows:
-        return table
-    return table.take(first["at_min"].take(pc.array_sort_indices(first["at_min"])))
 
 
 def _select(table: pa.Table, wanted: Sequence[str], records: Sequence[Record]) -> pa.Table:
