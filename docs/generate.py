@@ -16,6 +16,7 @@ import typer.main
 import archiver
 from archiver import capture, cli, errors
 from archiver.archive import bucket_rules
+from archiver.base import unread
 from archiver.format import model
 from archiver.health import doctor, usage, verify
 from archiver.interop import export_to, importing
@@ -51,6 +52,7 @@ RETURNED = (
     importing.Report,
     doctor.Finding,
     capture.Capture,
+    unread.Unread,
 )
 NOTE = "<!-- Written by docs/generate.py: change the docstrings, not this file. -->\n"
 

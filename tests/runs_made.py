@@ -9,10 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 import archiver
 from archiver.archive import Archive
 from archiver.format import layout
-from archiver.format.parquet import ref_of
+from archiver.format.model import Detail
+from archiver.format.parquet import write_parquet
 from archiver.format.records import encode_record
 from archiver.runs.write import draft_run
 from archiver.store import Store
@@ -68,8 +71,11 @@ def many(store: Store, count: int, size: int = 25_000) -> list[str]:
     for at in range(count):
         run = layout.new_run_id(draft.record.created + timedelta(seconds=at))
         key = layout.tier2_key("u", run)
-        data = random.Random(at).randbytes(size)
-        record = replace(draft.record, run=run, tier2=ref_of(key, data))
+        text = random.Random(at).randbytes(size).hex()  # which zstd packs to its bytes again
+        data, ref = write_parquet(
+            [pa.table({"strategy_name": ["s"], "trades_text": [text]})], {}, parts="group"
+        )
+        record = replace(draft.record, run=run, tier2=replace(ref, key=key), details=(Detail("s", 1, 0),))
         store.put(key, data)
         store.put(layout.record_key(run), encode_record(record))
         made.append(run)

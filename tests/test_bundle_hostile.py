@@ -49,6 +49,44 @@ def sound(archive: Archive) -> bytes:
     return archive.store.get("bundles/sound.tar.zst")
 
 
+@pytest.mark.parametrize("name", ["README.txt", "SHA256SUMS"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"},
+        {"type": tarfile.LNKTYPE, "linkname": "archive.json"},
+        {"type": tarfile.CHRTYPE},
+        {"type": tarfile.DIRTYPE},
+        {"mode": 0o4755},
+        {"uid": 7},
+        {"uname": "root"},
+        {"mtime": 1},
+    ],
+)
+def test_the_first_texts_are_plain_files_as_all_members_are(
+    sound: bytes, tmp_path: Path, name: str, change: dict[str, Any]
+) -> None:
+    with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(sound), read_across_frames=True) as reader:
+        plain = bytearray(reader.read())
+    first = zstandard.frame_content_size(sound)
+    with tarfile.open(fileobj=io.BytesIO(plain)) as tar:
+        info = tar.getmember(name)
+    offset = info.offset
+    for field, value in change.items():
+        setattr(info, field, value)
+    head = info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+    size = plain[offset + 124 : offset + 136]
+    plain[offset : offset + 512] = head
+    plain[offset + 124 : offset + 136] = size  # a link that has bytes, as an attacker would write it
+    plain[offset + 148 : offset + 156] = b" " * 8
+    plain[offset + 148 : offset + 156] = b"%06o\0 " % sum(plain[offset : offset + 512])
+    path = tmp_path / "b.tar.zst"
+    path.write_bytes(seekable([bytes(plain[:first]), bytes(plain[first:])]))
+    found = opened(tmp_path / "archive").bundles.verify(str(path))
+    assert not found.ok
+    assert f"{name} is no plain file" in found.damage[0]
+
+
 def unpacked(data: bytes) -> tuple[Manifest, Files]:
     """Return a bundle's manifest and members."""
     with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True) as reader:

@@ -85,7 +85,7 @@ def test_universes_lead_to_runs_to_strategies_to_one(archive: Archive) -> None:
         await at.press("e")
         assert "drawdown  0.000 → -4.000" in at.text()
         await at.press("escape", "escape", "escape", "escape", "escape")
-        assert at.told == "3 universes, 4 runs"
+        assert at.told == "3 universes, 4 runs; strategies and best are of the newest run of each"
 
     walk(archive, steps)
 

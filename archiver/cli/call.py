@@ -36,8 +36,10 @@ class Call:
 
     def unread(self, unread: Unread) -> None:
         """Name what cannot be read and is left out (`errors=call.unread`); `end` gives the exit code for it."""
-        if unread in self._left_out:
-            return
+        if (unread.run, str(unread.error)) in {
+            (one.run, str(one.error)) for one in self._left_out[:_MOST_NAMED]
+        }:
+            return  # a command may read the same things twice
         self._left_out.append(unread)
         if len(self._left_out) <= _MOST_NAMED:
             self.say(f"archiver: left out: {unread.error}")

@@ -78,7 +78,7 @@ def _show(call: Call, run: str, snapshot: Snapshot) -> None:
             git.get("dirty"), ""
         )
         facts["git"] = f"{git.get('commit') or 'no commit'} ({git.get('branch') or 'detached'}){state}"
-    facts["argv"] = " ".join(facts.get("argv", ())) or None
+    facts["argv"] = " ".join(facts.get("argv") or ()) or None
     print_pairs((name, value) for name, value in facts.items() if value is not None)
     for warning in snapshot.warnings:
         call.say(f"warning: {warning}")

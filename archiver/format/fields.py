@@ -62,12 +62,12 @@ def sha256(value: Any, field: str) -> str:
 def moment(value: Any, field: str) -> datetime:
     """Return an aware moment in UTC, within the years that calendars of all readers can add to."""
     try:
-        found = datetime.fromisoformat(value).astimezone(UTC) if type(value) is str else None
+        found = datetime.fromisoformat(text(value, field))
+        if found.tzinfo is not None and _FIRST <= found < _LAST:
+            return found.astimezone(UTC)
     except (ValueError, OverflowError):
-        found = None
-    if found is None or not _FIRST <= found < _LAST or datetime.fromisoformat(value).tzinfo is None:
-        raise FieldError(field, "an ISO 8601 moment with its offset, of 1970 to 2999", value)
-    return found
+        pass
+    raise FieldError(field, "an ISO 8601 moment with its offset, of 1970 to 2999", value)
 
 
 def items(value: Any, field: str) -> list[Any]:

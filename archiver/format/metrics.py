@@ -164,6 +164,15 @@ def join_tables(tables: Sequence[pa.Table]) -> pa.Table:
     return joined
 
 
+def with_keys(table: pa.Table, universes: pa.Array, runs: pa.Array) -> pa.Table:
+    """Put universe and run beside the name of each row's strategy; a metric that is called so steps aside."""
+    there = table.column_names
+    names = [free_name(f"metrics.{name}", there) if name in ("universe", "run") else name for name in there]
+    table = table.rename_columns(names)
+    table = table.add_column(0, "universe", universes)
+    return table.add_column(2, "run", runs)
+
+
 def inline_rows(text: str) -> list[dict[str, Any]]:
     """Read the rows that a record holds as text."""
     rows: list[dict[str, Any]] = loads(text)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from archiver.errors import ArchiverError, FormatError, IntegrityError
+from archiver.errors import ArchiverError, ConfigError, FormatError, IntegrityError
 from archiver.format.model import Ref
 from archiver.format.text import dumps, loads
 
@@ -27,9 +27,10 @@ _LEVEL = 6
 _WHOLE = 256 * 1024
 """Objects up to this size are read in one request: a second one costs more than the bytes."""
 _FEW_ROWS = 2_000
-_FEW_VALUES, _VALUES_A_BYTE = 8_000_000, 128
-_FEW_PLAIN, _RATIO = 64 << 20, 1_024
-"""What real tables do not reach, as constant as their columns may be: names of strategies and clocks always differ."""
+_FEW_ROWS_HELD, _ROWS_A_BYTE = 1_000_000, 64
+"""Rows that so many bytes can hold. Consecutive names alone, which differ in every row, take 0.07 each."""
+_FEW_HELD, _HELD_A_BYTE = 64 << 20, 1_024
+"""Values in all columns and lists, and unpacked bytes of these."""
 
 _BROKEN = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, OSError)
 """What decoders raise for bytes that are none of ours."""
@@ -47,7 +48,9 @@ def write_parquet(tables: Iterable[pa.Table], facts: dict[str, Any], *, parts: s
 
     out = io.BytesIO()
     writer = None
+    held = 0
     for table in tables:
+        held += table.nbytes
         if writer is None:
             dictionary, encodings = _encodings(table)
             writer = pq.ParquetWriter(
@@ -67,7 +70,23 @@ def write_parquet(tables: Iterable[pa.Table], facts: dict[str, Any], *, parts: s
     writer.add_key_value_metadata({_KEY: dumps({"format": FORMAT, **facts}).encode()})
     writer.close()
     data = out.getvalue()
+    if held > _FEW_HELD:
+        _check_readable(data)
     return data, ref_of("", data, _boundaries(data, parts))
+
+
+def _check_readable(data: bytes) -> None:
+    """Refuse what readers would take for a bomb. Raises ConfigError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        check_bounds(pq.read_metadata(pa.BufferReader(data)), "a table", len(data))
+    except IntegrityError:
+        raise ConfigError(
+            f"results repeat the same values so often that {len(data):,} bytes hold them all, which no reader would"
+            " believe: leave out curves and metrics that never change"
+        ) from None
 
 
 def ref_of(key: str, data: bytes, ends: Sequence[int] = ()) -> Ref:
@@ -115,11 +134,12 @@ def check_bounds(metadata: pq.FileMetaData, key: str, size: int, rows: int | Non
     if rows is not None and held != rows:
         raise IntegrityError(f"{key} is damaged: it has {held:,} rows, and its record says {rows:,}")
     chunks = [group.column(at) for group in groups for at in range(group.num_columns)]
-    values = max(held, sum(chunk.num_values for chunk in chunks))
+    values = sum(chunk.num_values for chunk in chunks)
     plain = sum(chunk.total_uncompressed_size for chunk in chunks)
-    if values > _FEW_VALUES + _VALUES_A_BYTE * size or plain > _FEW_PLAIN + _RATIO * size:
+    if held > _FEW_ROWS_HELD + _ROWS_A_BYTE * size or max(values, plain) > _FEW_HELD + _HELD_A_BYTE * size:
         raise IntegrityError(
-            f"{key} is damaged: it claims {values:,} values in {plain:,} bytes, more than {size:,} bytes can hold"
+            f"{key} is damaged: it claims {held:,} rows with {values:,} values in {plain:,} bytes, more than"
+            f" {size:,} bytes can hold"
         )
 
 

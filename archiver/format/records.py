@@ -26,6 +26,7 @@ MOST_STORED = 64 << 20
 _LEVEL = 9
 _contexts = threading.local()
 _PIECE = 1 << 20
+_NUMBERS = (float, int)
 _OF_DETAILS = ("strategy", "rank", "group")
 _MOST_PLAIN, _FEW_PLAIN, _RATIO = 256 << 20, 4 << 20, 64
 # Verifying alone would only say again what reading has said.
@@ -272,10 +273,15 @@ def _to_details(fields: dict[str, Any]) -> tuple[Detail, ...]:
 
 
 def _to_ranges(fields: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    ranges: dict[str, tuple[float, float]] = {}
     for name, bounds in fields.items():
-        if type(bounds) is not list or len(bounds) != 2 or set(map(type, bounds)) - {int, float}:
-            raise check.FieldError(f"metrics.{name[:80]}", "the least and the greatest value", bounds)
-    return {name: (low, high) for name, (low, high) in fields.items()}
+        if type(bounds) is list and len(bounds) == 2:
+            low, high = bounds
+            if type(low) in _NUMBERS and type(high) in _NUMBERS:
+                ranges[name] = (low, high)
+                continue
+        raise check.FieldError(f"metrics.{name[:80]}", "the least and the greatest value", bounds)
+    return ranges
 
 
 def _details(details: tuple[Detail, ...]) -> dict[str, Any] | None:
@@ -314,14 +320,24 @@ def _to_code(value: Any) -> Code | None:
         how=check.text(fields.get("how"), "code.how"),
         files=check.each(check.items(fields.get("files"), "code.files"), "code.files", _to_file),
         texts=check.each(check.items(fields.get("texts"), "code.texts"), "code.texts", _to_file),
-        provenance=check.shallow(
-            check.members(fields.get("provenance"), "code.provenance"), "code.provenance"
-        ),
+        provenance=_to_provenance(check.members(fields.get("provenance"), "code.provenance")),
         warnings=tuple(
             check.all_of(str, check.items(fields.get("warnings"), "code.warnings"), "code.warnings")
         ),
         reason=check.maybe_text(fields.get("reason"), "code.reason"),
     )
+
+
+def _to_provenance(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return plain data of any kind, but for the members that pages and commands know."""
+    check.all_of(str, check.items(fields.get("argv"), "code.provenance.argv"), "code.provenance.argv")
+    git = check.members(fields.get("git"), "code.provenance.git")
+    for name in ("commit", "branch"):
+        check.maybe_text(git.get(name), f"code.provenance.git.{name}")
+    if type(git.get("dirty")) not in (bool, type(None)):
+        raise check.FieldError("code.provenance.git.dirty", "true or false", git["dirty"])
+    found: dict[str, Any] = check.shallow(fields, "code.provenance")
+    return found
 
 
 def _to_file(value: Any, field: str) -> CodeFile:

@@ -14,9 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from archiver.errors import ConfigError
 from archiver.format.model import Detail, Record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 NEWEST = ("strategy", "universe")
 """Whose newest run counts."""
@@ -140,3 +144,21 @@ def _counting_with(
         newer = (other for other in records[:number] if other.universe == record.universe)
         if not any(strategy in names(other) for other in newer):
             yield record, detail
+
+
+def first_rows(table: pa.Table) -> pa.Table:
+    """Keep the first row of each universe and strategy: rows come newest run first."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    places = pa.table(
+        {
+            "universe": table["universe"],
+            "strategy_name": table["strategy_name"],
+            "at": pa.array(range(table.num_rows), pa.int64()),
+        }
+    )
+    first = places.group_by(["universe", "strategy_name"]).aggregate([("at", "min")])
+    if first.num_rows == table.num_rows:
+        return table
+    return table.take(first["at_min"].take(pc.array_sort_indices(first["at_min"])))

@@ -17,22 +17,15 @@ from archiver.base.unread import ONE_OBJECT, Errors, Unread, teller
 from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotFoundError, NotKeptError
 from archiver.format import layout
 from archiver.format.detail import decode_detail, decode_outline, trades_table
-from archiver.format.metrics import decode_metrics, join_tables, metrics_table, table_metrics
+from archiver.format.metrics import decode_metrics, join_tables, metrics_table, table_metrics, with_keys
 from archiver.format.model import Detail, Record, Ref
 from archiver.format.parquet import ParquetObject, decoding
 from archiver.format.records import rows_of
 from archiver.format.tapes import Tape, cut_windows, decode_tape
 from archiver.runs.details import of_strategy, state_of
-from archiver.runs.newest import Part, counting, details_of, holders, parts, without_detail
+from archiver.runs.newest import Part, counting, details_of, first_rows, holders, parts, without_detail
 from archiver.runs.ranking import rank_order
-from archiver.runs.tables import (
-    FIRST,
-    column_names,
-    inline_table_of,
-    newest_rows,
-    selected,
-    with_first_columns,
-)
+from archiver.runs.tables import FIRST, column_names, inline_table_of, selected
 from archiver.store import Store
 
 if TYPE_CHECKING:
@@ -97,7 +90,7 @@ class Reader:
         tables += self._small(small, wanted, params=params)
         table = join_tables(tables or [inline_table_of([], wanted, params=params)])
         if not history and len({record.universe for record in chosen}) < len(chosen):
-            table = newest_rows(table)
+            table = first_rows(table)
         return table if wanted is None else selected(table, wanted, records)
 
     def find(self, records: Sequence[Record], strategy: str) -> tuple[Record, Detail]:
@@ -290,7 +283,7 @@ class Reader:
             if not pa.types.is_string(table["strategy_name"].type):
                 raise TypeError("names of strategies are no texts")
             rows = table.num_rows
-            return with_first_columns(table, pa.repeat(record.universe, rows), pa.repeat(record.run, rows))
+            return with_keys(table, pa.repeat(record.universe, rows), pa.repeat(record.run, rows))
 
     def _small(
         self, records: Sequence[Record], columns: Sequence[str] | None, *, params: bool

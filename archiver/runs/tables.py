@@ -7,10 +7,9 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
-from archiver.format.metrics import inline_table
+from archiver.format.metrics import inline_table, with_keys
 from archiver.format.model import Record
 from archiver.format.params import asked
-from archiver.format.rows import free_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +33,7 @@ def inline_table_of(
         rows += own
         universes += [record.universe] * len(own)
         runs += [record.run] * len(own)
-    return with_first_columns(
+    return with_keys(
         inline_table(rows, columns, params=params),
         pa.array(universes, pa.string()),
         pa.array(runs, pa.string()),
@@ -47,33 +46,6 @@ def column_names(columns: Sequence[str] | None) -> Sequence[str] | None:
     if names is not None and (wrong := [name for name in names if not isinstance(name, str)]):
         raise ConfigError(f"{wrong[0]!r} is no name of a column: give texts")
     return None if names is None else list(dict.fromkeys(names))
-
-
-def with_first_columns(table: pa.Table, universes: pa.Array, runs: pa.Array) -> pa.Table:
-    """Put the columns that say whose a row is before the others."""
-    there = table.column_names
-    names = [free_name(f"metrics.{name}", there) if name in ("universe", "run") else name for name in there]
-    table = table.rename_columns(names)
-    table = table.add_column(0, "universe", universes)
-    return table.add_column(2, "run", runs)
-
-
-def newest_rows(table: pa.Table) -> pa.Table:
-    """Keep the first row of each universe and strategy: rows come newest run first."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    places = pa.table(
-        {
-            "universe": table["universe"],
-            "strategy_name": table["strategy_name"],
-            "at": pa.array(range(table.num_rows), pa.int64()),
-        }
-    )
-    first = places.group_by(["universe", "strategy_name"]).aggregate([("at", "min")])
-    if first.num_rows == table.num_rows:
-        return table
-    return table.take(first["at_min"].take(pc.array_sort_indices(first["at_min"])))
 
 
 def selected(table: pa.Table, wanted: Sequence[str], records: Sequence[Record]) -> pa.Table:

@@ -288,7 +288,7 @@ def compare(store: Store, ref: Ref, rows: int | None = None) -> tuple[int, str |
         return 0, "is missing"
     except AccessError as error:
         return 0, f"cannot be read: {error}"
-    except IntegrityError as error:
+    except (IntegrityError, FormatError) as error:
         return 0, str(error).removeprefix(f"{ref.key} ")
     return ref.size, None
 
