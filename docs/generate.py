@@ -1,4 +1,7 @@
-"""Write docs/reference/{cli,api,errors}.md from the program; `--check` only says what is out of date."""
+"""Write what the documentation says of the code from the code; `--check` only says what is out of date.
+
+The pages docs/reference/{cli,api,errors}.md, the table of rooms in CONTRIBUTING.md and the floors in design.md.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import dataclasses
 import inspect
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +31,8 @@ from archiver.transfer import bundle
 from archiver.transfer import copy as copying
 from archiver.transfer import runs as transfer
 
-REFERENCE = Path(__file__).parent / "reference"
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs" / "reference"
 COMPLETION = ("install_completion", "show_completion")  # their wording is typer's, and changes
 RETURNED = (
     model.Record,
@@ -288,10 +294,76 @@ def _doc(thing: Any) -> str:
     return "\n".join(lines).strip()
 
 
+def floors() -> list[list[str]]:
+    """Return the rooms of each floor, the highest first: modules and packages of archiver, as import-linter holds them."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (one["layers"] for one in contracts if one.get("containers") == ["archiver"])
+    return [re.findall(r"\w+", layer) for layer in layers]
+
+
+def rooms_table() -> str:
+    """Return what each room is for, by the first line of its docstring."""
+    lines = ["| where | what |", "|---|---|"]
+    for room in (room for floor in floors() for room in floor):
+        path = ROOT / "archiver" / f"{room}.py"
+        shown = f"archiver/{room}.py" if path.exists() else f"archiver/{room}/"
+        source = path if path.exists() else ROOT / "archiver" / room / "__init__.py"
+        first = (ast.get_docstring(ast.parse(source.read_text())) or "").partition("\n")[0]
+        lines.append(f"| [`{shown}`]({shown}) | {_one_line(first)} |")
+    return "\n".join(lines)
+
+
+def floors_picture(width: int = 100) -> str:
+    """Return the floors as a house drawn in text; a floor with many rooms takes several lines."""
+    stories = [_story(floor, width) for floor in floors()]
+    lines = [_ceiling("", stories[0][0], width)]
+    for story, below in zip(stories, [*stories[1:], [""]], strict=True):
+        lines += [*story, _ceiling(story[-1], below[0], width)]
+    return "```text\n" + "\n".join(lines) + "\n```"
+
+
+def _story(rooms: list[str], width: int) -> list[str]:
+    """Return the lines of one floor: its rooms side by side, as many as fit."""
+    fit = min(len(rooms), (width - 1) // (max(map(len, rooms)) + 3))
+    rows = -(-len(rooms) // fit)
+    a_row = -(-len(rooms) // rows)
+    return [_walls(rooms[at : at + a_row], a_row, width) for at in range(0, len(rooms), a_row)]
+
+
+def _walls(rooms: list[str], a_row: int, width: int) -> str:
+    edges = pairwise(at * (width - 1) // a_row for at in range(a_row + 1))
+    cells = [*rooms, *[""] * (a_row - len(rooms))]
+    drawn = [f"│ {room}".ljust(end - begin) for room, (begin, end) in zip(cells, edges, strict=True)]
+    return "".join(drawn) + "│"
+
+
+def _ceiling(above: str, below: str, width: int) -> str:
+    """Return the line between two lines of rooms, joined to the walls above and below it."""
+    joints = {(False, False): "─", (True, False): "┴", (False, True): "┬", (True, True): "┼"}
+    drawn = [
+        joints[row_above == "│", row_below == "│"]
+        for row_above, row_below in zip(above.ljust(width), below.ljust(width), strict=True)
+    ]
+    drawn[0], drawn[-1] = {"": "┌┐"}.get(above, "├┤" if below else "└┘")
+    return "".join(drawn)
+
+
+def _filled(page: Path, name: str, text: str) -> str:
+    """Return a page with new text between its marks of a name."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    head, _, rest = page.read_text().partition(begin)
+    return f"{head}{begin}\n\n{text}\n\n{end}{rest.partition(end)[2]}"
+
+
 def pages() -> dict[Path, str]:
-    """Return the text of every generated page."""
+    """Return the text of every page that is generated, or holds something that is."""
     made = {"cli.md": cli_page(), "errors.md": errors_page(), "api.md": api_page()}
-    return {REFERENCE / name: text for name, text in made.items()}
+    contributing, design = ROOT / "CONTRIBUTING.md", ROOT / "docs" / "explanation" / "design.md"
+    return {
+        **{REFERENCE / name: text for name, text in made.items()},
+        contributing: _filled(contributing, "rooms", rooms_table()),
+        design: _filled(design, "floors", floors_picture()),
+    }
 
 
 def main() -> None:

@@ -188,15 +188,20 @@ def fresh_store(objects: Mapping[str, bytes] | None = None) -> Store:
 
     What an earlier call gave is forgotten, for every listing walks all of them.
     """
-    from fsspec.implementations.memory import MemoryFileSystem
-
-    for path in [path for path in MemoryFileSystem.store if path.startswith("/fresh-")]:
-        del MemoryFileSystem.store[path]
-    MemoryFileSystem.pseudo_dirs[:] = [""]
+    forget_memory("fresh-")
     store = open_store(f"memory://fresh-{secrets.token_hex(8)}/archive")
     for key, data in (objects or {}).items():
         store.put(key, data)
     return store
+
+
+def forget_memory(beginning: str = "") -> None:
+    """Empty fsspec's one filesystem in memory, or what lies there below names that begin so."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    for path in [path for path in MemoryFileSystem.store if path.startswith(f"/{beginning}")]:
+        del MemoryFileSystem.store[path]
+    MemoryFileSystem.pseudo_dirs[:] = [""]
 
 
 def snapshot(store: Store) -> dict[str, bytes]:

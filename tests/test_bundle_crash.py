@@ -15,8 +15,14 @@ from archiver.store import Store, open_store
 from tests.benchmarks import workload
 from tests.faults import DiedError, FaultyStore
 from tests.runs_made import everything, seen
+from tests.stores import forget_memory
 
 WHEN = ["before", "after", "midway"]
+EVERY = [
+    pytest.param(3, id="a way for each call"),
+    pytest.param(1, id="each way for each call", marks=pytest.mark.slow),
+]
+"""One of three calls at a time: in all three ways together, every call dies in one of them."""
 
 
 @pytest.fixture(scope="module")
@@ -39,19 +45,23 @@ def memory(objects: dict[str, bytes] | None = None) -> Store:
     return store
 
 
-def die_everywhere(run: Callable[[FaultyStore], Any], new: Callable[[], Store], when: str) -> Iterator[Store]:
-    """Let a piece of work die at every one of its calls in turn, and yield the store each time."""
+def die_everywhere(
+    run: Callable[[FaultyStore], Any], new: Callable[[], Store], when: str, every: int
+) -> Iterator[Store]:
+    """Let a piece of work die at every n-th of its calls in turn, and yield the store each time."""
     whole = FaultyStore(new())
     run(whole)
-    for at in range(len(whole.calls)):
+    for at in range(WHEN.index(when) % every, len(whole.calls), every):
         store = new()
         with suppress(DiedError):
             run(FaultyStore(store, at, die=True, when=when))
         yield store
+        forget_memory(store.url.removeprefix("memory://"))
 
 
+@pytest.mark.parametrize("every", EVERY)
 @pytest.mark.parametrize("when", WHEN)
-def test_bundling_with_removal(when: str, objects: dict[str, bytes]) -> None:
+def test_bundling_with_removal(when: str, every: int, objects: dict[str, bytes]) -> None:
     runs = Archive(memory(objects)).run_ids()
     before = seen(Archive(memory(objects)), runs)
 
@@ -60,7 +70,7 @@ def test_bundling_with_removal(when: str, objects: dict[str, bytes]) -> None:
         archive.bundle(runs, "all")
         archive.bundles.apply_removal(archive.bundles.plan_removal("all"))
 
-    for store in die_everywhere(work, lambda: memory(objects), when):
+    for store in die_everywhere(work, lambda: memory(objects), when, every):
         archive = Archive(store)
         assert archive.verify(read_data=True).ok
         gone = [run.id for run in archive.runs() if run.archived]
@@ -76,8 +86,9 @@ def test_bundling_with_removal(when: str, objects: dict[str, bytes]) -> None:
         assert Archive(store).verify(read_data=True).ok
 
 
+@pytest.mark.parametrize("every", EVERY)
 @pytest.mark.parametrize("when", WHEN)
-def test_restoring(when: str, objects: dict[str, bytes]) -> None:
+def test_restoring(when: str, every: int, objects: dict[str, bytes]) -> None:
     home = Archive(memory(objects))
     runs = home.run_ids()
     before = seen(home, runs)
@@ -86,14 +97,15 @@ def test_restoring(when: str, objects: dict[str, bytes]) -> None:
     def work(store: Store) -> None:
         Archive(store).bundles.restore("all", home=home.bundles)
 
-    for store in die_everywhere(work, memory, when):
+    for store in die_everywhere(work, memory, when, every):
         sound(store, before)
         work(store)
         assert seen(Archive(store), runs) == before
 
 
+@pytest.mark.parametrize("every", EVERY)
 @pytest.mark.parametrize("when", WHEN)
-def test_copy(when: str, objects: dict[str, bytes]) -> None:
+def test_copy(when: str, every: int, objects: dict[str, bytes]) -> None:
     source = Archive(memory(objects))
     runs = source.run_ids()
     before = seen(source, runs)
@@ -101,7 +113,7 @@ def test_copy(when: str, objects: dict[str, bytes]) -> None:
     def work(store: Store) -> None:
         source.copy_to(Archive(store))
 
-    for store in die_everywhere(work, memory, when):
+    for store in die_everywhere(work, memory, when, every):
         sound(store, before)
         work(store)
         assert seen(Archive(store), runs) == before

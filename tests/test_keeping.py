@@ -249,7 +249,12 @@ class Lifecycle(RuleBasedStateMachine):
 
 
 TestLifecycle = Lifecycle.TestCase
-TestLifecycle.settings = settings(max_examples=60, stateful_step_count=30)
+TestLifecycle.settings = settings(max_examples=15, stateful_step_count=30)
+
+
+@pytest.mark.slow
+class TestManyLifecycles(Lifecycle.TestCase):
+    settings = settings(max_examples=100, stateful_step_count=40)
 
 
 def test_the_contract_over_any_store(place: Place) -> None:

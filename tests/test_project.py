@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -25,17 +27,64 @@ ELSEWHERE = {
 }
 
 
-def test_the_design_shows_the_floors_that_the_linter_holds() -> None:
+def room_names() -> set[str]:
+    """Return the modules and packages that lie directly in archiver."""
+    found = [*(ROOT / "archiver").glob("*.py"), *(ROOT / "archiver").glob("*/__init__.py")]
+    return {path.stem if path.stem != "__init__" else path.parent.name for path in found} - {"archiver"}
+
+
+def between_marks(page: Path, name: str) -> str:
+    """Return what docs/generate.py wrote into a page; test_docs finds it out when it is out of date."""
+    return page.read_text().partition(f"<!-- {name}:begin -->")[2].partition(f"<!-- {name}:end -->")[0]
+
+
+def test_the_design_shows_every_room_on_the_floor_that_the_linter_holds() -> None:
+    picture = between_marks(ROOT / "docs/explanation/design.md", "floors")
+    drawn = re.split(r"[├└]─.*", picture.replace("```text", "").replace("```", ""))
+    stories = [rooms for story in drawn if (rooms := re.findall(r"\w+", story))]
     (layers,) = (
         contract["layers"]
         for contract in PROJECT["tool"]["importlinter"]["contracts"]
-        if "layers" in contract
+        if contract.get("containers") == ["archiver"]
     )
-    page = (ROOT / "docs/explanation/design.md").read_text()
-    block = re.search(r"## Floors.*?```text\n(.*?)```", page, re.DOTALL)
-    assert block is not None
-    shown = [line.split("   ")[0] for line in block[1].splitlines() if line[0] != " "]
-    assert shown == layers
+    assert stories == [re.findall(r"\w+", layer) for layer in layers]
+    assert {room for rooms in stories for room in rooms} == room_names()
+
+
+def test_contributors_find_every_room_by_what_it_is_for() -> None:
+    rows = re.findall(
+        r"^\| \[`archiver/(\w+)(?:\.py|/)`\]\(\S+\) \| (.+) \|$",
+        between_marks(ROOT / "CONTRIBUTING.md", "rooms"),
+        re.MULTILINE,
+    )
+    assert len(rows) == len(room_names())
+    assert {room for room, _ in rows} == room_names()
+    assert len({what for _, what in rows}) == len(rows)
+
+
+def test_one_line_tells_what_several_test_runs_came_to(tmp_path: Path) -> None:
+    logs = {
+        "quick": "...s\n12 passed, 3 skipped, 5 deselected in 303.45s (0:05:03)\n",
+        "slow": "F.\nFAILED tests/test_x.py::y - in 1.0s\n1 failed, 2 passed, 1 error in 3.50s\n",
+        "broken": "no such option\n",
+    }
+    for name, text in logs.items():
+        (tmp_path / name).write_text(text)
+    told = [
+        subprocess.run(
+            [sys.executable, ROOT / ".ci/total.py", *names],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for names in (["quick"], ["quick", "slow"], ["quick", "broken"])
+    ]
+    assert told == [
+        "12 passed, 3 skipped in 303.45s\n",
+        "1 failed, 14 passed, 3 skipped, 1 error in 306.95s\n",
+        "12 passed, 3 skipped, 1 error in 303.45s\n",
+    ]
 
 
 def test_every_library_has_a_reason() -> None:
