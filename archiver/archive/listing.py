@@ -26,7 +26,7 @@ class Listing:
         self._records = Records(store)
 
     def records(self, universe: str | None = None) -> list[Record]:
-        """Return the records of all runs, or of a universe's, newest first."""
+        """Return the records of all runs, or of a universe's, newest first. Raises ArchiveNotFoundError."""
         self._root.require()
         return list(records_of(self._records.read(), universe=universe))
 
@@ -77,11 +77,11 @@ class Listing:
         return runs if since is None else later(runs, since_moment(since, datetime.now(UTC)))
 
     def runs(self, universe: str | None = None, tag: str | None = None) -> list[Run]:
-        """Return runs, newest first."""
+        """Return the runs, newest first, of one universe or with one tag. Raises ArchiveNotFoundError."""
         return [run for run in self._told(self.records(universe)) if tag is None or tag in run.tags]
 
     def run(self, run: str | Run) -> Run:
-        """Return one run. Raises RunNotFoundError."""
+        """Return one run by its id, or the beginning of it. Raises RunNotFoundError."""
         return self._told([self.record(run)])[0]
 
     def trash(self) -> list[Run]:
