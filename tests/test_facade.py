@@ -70,7 +70,7 @@ def test_an_export_comes_back_as_an_import_once(archive: Archive, tmp_path: Path
     assert sorted(other.load_metrics()["score"].to_pylist()) == [0, 1]
 
 
-@pytest.mark.parametrize("text", ["{}", '{"a": 1}'])
+@pytest.mark.parametrize("text", ["{}", "[]", '{"a": 1}'])
 def test_an_import_that_finds_nothing_is_no_success(archive: Archive, tmp_path: Path, text: str) -> None:
     (tmp_path / "some.json").write_text(text)
     with pytest.raises(ConfigError, match=r"some\.json"):

@@ -103,4 +103,6 @@ def test_only_what_is_needed_is_read_and_only_what_is_wanted_is_given() -> None:
         {"universe": "a", "strategy_name": "Fast_L5", "run": "1", "count": 5},
         {"universe": "b", "strategy_name": "x", "run": "1", "count": 2},
     ]
+    with pytest.raises(ConfigError, match="give 0 or more"):
+        select(load, limit=-1)
     assert select(load, sort="count")["count"].to_pylist() == [5, 4, 3, 2, 1]

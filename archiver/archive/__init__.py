@@ -11,7 +11,6 @@ from functools import partial, update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from archiver.archive.bucket_rules import Lifecycle
 from archiver.archive.configured import Configured
 from archiver.archive.health import Checkup
 from archiver.archive.listing import Listing
@@ -36,6 +35,7 @@ from archiver.store import Store, open_store
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from archiver.archive.bucket_rules import Lifecycle
     from archiver.runs.snapshot import Snapshot
     from archiver.transfer.bundle import Bundles
 
@@ -199,36 +199,14 @@ class Archive:
         """
         self._root.create(beside=beside)
 
-    def runs(
-        self, universe: str | None = None, tag: str | None = None, *, errors: Errors = "raise"
-    ) -> list[Run]:
-        """Return the runs, newest first, of one universe or with one tag. Raises ArchiveNotFoundError.
+    def _runs(self) -> Listing:
+        return self._listing
 
-        errors: about a run that cannot be read, see `load_metrics`.
-        """
-        return self._listing.runs(universe, tag, errors)
-
-    def run(self, run: str | Run) -> Run:
-        """Return one run by its id, or the beginning of it. Raises RunNotFoundError."""
-        return self._listing.run(run)
-
-    def record(self, run: str | Run) -> Record:
-        """Return one run's record by its id, or the beginning of it. Raises RunNotFoundError."""
-        return self._listing.record(run)
-
-    def records(self, errors: Errors = "raise") -> list[Record]:
-        """Return the records of all runs, newest first. Raises ArchiveNotFoundError.
-
-        errors: about one that cannot be read, see `load_metrics`.
-        """
-        return self._listing.records(errors=errors)
-
-    def run_id(self, run: str | Run, prefix: str = layout.RUNS) -> str:
-        """Return the whole id of a run (in the trash: `trash/`) from its beginning, while that is unique.
-
-        Raises RunNotFoundError, which names the runs that may be meant.
-        """
-        return self._listing.run_id(run, prefix)
+    runs = _by(_runs, Listing.runs)
+    run = _by(_runs, Listing.run)
+    record = _by(_runs, Listing.record)
+    records = _by(_runs, Listing.records)
+    run_id = _by(_runs, Listing.run_id)
 
     def run_ids(
         self,
@@ -237,13 +215,20 @@ class Archive:
         since: str | datetime | None = None,
         *,
         errors: Errors = "raise",
+        where: str | None = None,
     ) -> list[str]:
-        """Return the ids of runs, oldest first: of one universe, with one tag, since a moment.
+        """Return the ids of runs, oldest first: of one universe, with one tag, since a moment, with such a strategy.
 
-        since: a datetime, a date such as 2025-01-21, or an age such as 30d. Records are read only for a universe;
-        errors: about one that cannot be read, see `load_metrics`. Raises ArchiveNotFoundError, ConfigError for a text that is no moment.
+        since: a datetime, a date such as 2025-01-21, or an age such as 30d; where: a filter that one of a run's
+        strategies satisfies. Records are read only for a universe or a filter; errors: about one that cannot be read,
+        see `load_metrics`. Raises ArchiveNotFoundError, ConfigError for a text that is no moment or no filter.
         """
-        return self._listing.ids(universe, tag, since, errors)
+        runs = self._listing.ids(universe, tag, since, errors)
+        if where is None:
+            return runs
+        table = self.load_metrics(universe, [], history=True, where=where, errors=errors)
+        matching = set(table["run"].to_pylist())
+        return [run for run in runs if run in matching]
 
     def load_metrics(
         self,
@@ -400,6 +385,8 @@ class Archive:
     @property
     def lifecycle(self) -> Lifecycle:
         """The rules that the archive's bucket carries out by itself: `.show()`, `.plan()`, `.apply(plan)`, `.remove()`."""
+        from archiver.archive.bucket_rules import Lifecycle
+
         return Lifecycle(self.store, self._listing, self.bundles, self._configured)
 
     @property
@@ -422,7 +409,7 @@ class Archive:
     gc = _by(_keeping, Keeping.gc)
 
     def _checkup(self) -> Checkup:
-        return Checkup(self.store, self._root, self.lifecycle, self._budget)
+        return Checkup(self.store, self._root, lambda: self.lifecycle, self._budget)
 
     verify = _by(_checkup, Checkup.verify)
     du = _by(_checkup, Checkup.du)

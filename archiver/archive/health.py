@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archiver.archive.bucket_rules import Lifecycle
 from archiver.archive.root import Root
 from archiver.health.usage import Space, Usage, df, du
 from archiver.health.verify import Report, verify
 from archiver.store import Store
 
 if TYPE_CHECKING:
+    from archiver.archive.bucket_rules import Lifecycle
     from archiver.health.doctor import Finding, Role
     from archiver.query.tree import Index
 
@@ -25,7 +25,7 @@ class Checkup:
 
     store: Store
     root: Root
-    lifecycle: Lifecycle
+    lifecycle: Callable[[], Lifecycle]
     budget: int | None = None
 
     def verify(
@@ -60,7 +60,7 @@ class Checkup:
             resume=None if resume is None else Path(resume),
             repair=repair,
             remember=remember,
-            expires=self.lifecycle.expires(),
+            expires=self.lifecycle().expires(),
             step=step,
         )
 

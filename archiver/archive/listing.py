@@ -27,8 +27,11 @@ class Listing:
         self._store, self._root = store, root
         self._records = Records(store)
 
-    def records(self, universe: str | None = None, errors: Errors = "raise") -> list[Record]:
-        """Return the records of all runs, or of a universe's, newest first; errors: about one that cannot be read."""
+    def records(self, errors: Errors = "raise", *, universe: str | None = None) -> list[Record]:
+        """Return the records of all runs, or of a universe's, newest first. Raises ArchiveNotFoundError.
+
+        errors: about one that cannot be read, see `load_metrics`.
+        """
         self._root.require()
         return list(records_of(self._records.read(errors=errors), universe=universe))
 
@@ -39,7 +42,7 @@ class Listing:
 
     def chosen(self, universe: str | None, run: str | None, errors: Errors = "raise") -> list[Record]:
         """Return the records of one run, of a universe, or all. Raises NotFoundError for a run of another universe."""
-        return self.records(universe, errors) if run is None else one_run(self.record(run), universe)
+        return self.records(errors, universe=universe) if run is None else one_run(self.record(run), universe)
 
     def run_id(self, run: str | Run, prefix: str = layout.RUNS) -> str:
         """Return the whole id of a run (in the trash: `trash/`) from its beginning, while that is unique.
@@ -75,7 +78,7 @@ class Listing:
         runs = (
             run_ids(self._store)
             if universe is None
-            else sorted(record.run for record in self.records(universe, errors))
+            else sorted(record.run for record in self.records(errors, universe=universe))
         )
         if tag is not None:
             tags = read_tags(self._store)
@@ -83,13 +86,17 @@ class Listing:
         return runs if since is None else later(runs, since_moment(since, datetime.now(UTC)))
 
     def runs(
-        self, universe: str | None = None, tag: str | None = None, errors: Errors = "raise"
+        self, universe: str | None = None, tag: str | None = None, *, errors: Errors = "raise"
     ) -> list[Run]:
-        """Return runs, newest first."""
-        return [run for run in self._told(self.records(universe, errors)) if tag is None or tag in run.tags]
+        """Return the runs, newest first, of one universe or with one tag. Raises ArchiveNotFoundError.
+
+        errors: about a run that cannot be read, see `load_metrics`.
+        """
+        records = self.records(errors, universe=universe)
+        return [run for run in self._told(records) if tag is None or tag in run.tags]
 
     def run(self, run: str | Run) -> Run:
-        """Return one run. Raises RunNotFoundError."""
+        """Return one run by its id, or the beginning of it. Raises RunNotFoundError."""
         return self._told([self.record(run)])[0]
 
     def trash(self, errors: Errors = "raise") -> list[Run]:

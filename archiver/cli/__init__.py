@@ -28,14 +28,17 @@ from archiver.errors import ArchiverError
 #   with subcommands (`bundle create`), a `typer.Typer()`. It is imported when the command is used.
 # * The function takes `ctx: typer.Context` first; `call = Call.of(ctx)` gives `call.archive()`, `call.json`,
 #   `call.say(text)` (stderr), `call.print_json(document)` and `call.progress(...)`; who reads many runs gives
-#   `errors=call.unread`, which names what is left out and sets the exit code; tables, sizes, ages and
-#   sparklines are in archiver.cli.output; completions of run ids and names in archiver.cli.complete.
+#   `errors=call.unread`, which names what is left out and sets the exit code; tables, sizes, ages and sparklines
+#   are in archiver.cli.output, which alone writes to the streams; completions of run ids and names in
+#   archiver.cli.complete.
 # * Its docstring is its help: one imperative line, then what a user must know. Keep the module's own imports
 #   to typer and archiver.cli: everything heavy is imported inside the function, so that `--version`, `--help`
 #   and completion stay quick.
 # * `--url` and `--json` are taken out of the arguments wherever they stand: declare neither. Raise
 #   archiver.errors for what may go wrong: one line and the exit code follow from the class.
 #   `raise typer.Exit(3)` ends with a code of your own.
+# * What it does is a method of the archive: a command parses, calls and prints. What it ends with when there is
+#   nothing to do stands in NOTHING of docs/generate.py.
 # * Then run `python docs/generate.py`, which writes the command into docs/reference/cli.md.
 COMMANDS: dict[str, str] = {
     "demo": "demo:demo",

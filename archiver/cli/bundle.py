@@ -86,7 +86,7 @@ def create(
     archive = call.archive()
     chosen = [archive.run_id(run) for run in runs or ()]
     if tag or universe or since or where:
-        found = _selected(call, archive, universe, tag, since, where)
+        found = archive.run_ids(universe, tag, since, where=where, errors=call.unread)
         if not found and not chosen:
             call.require_universe(archive, universe)
             raise NotFoundError(f"no runs that match in {archive.store.url}: no bundle was made")
@@ -240,26 +240,6 @@ def restore(
         call.print(run)
     there = f"; {len(moved.there)} were there already" if moved.there else ""
     call.say(f"{counted(len(moved.runs), 'run')} restored to {target.store.url}, {size(moved.bytes)}{there}")
-
-
-def _selected(
-    call: Call,
-    archive: Archive,
-    universe: str | None,
-    tag: str | None,
-    since: str | None,
-    where: str | None,
-) -> list[str]:
-    runs = archive.run_ids(universe=universe, tag=tag, since=since, errors=call.unread)
-    if where is None:
-        return runs
-    from archiver.query.expression import Expression
-
-    expression = Expression(where)
-    names = sorted(expression.columns - {"universe", "strategy_name", "run"})
-    table = archive.load_metrics(universe=universe, columns=names, history=True, errors=call.unread)
-    matching = set(table.filter(expression.mask(table))["run"].to_pylist())
-    return [run for run in runs if run in matching]
 
 
 def _frozen(storage_class: str | None) -> bool:

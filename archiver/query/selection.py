@@ -111,6 +111,8 @@ def select(
 
     Raises what `choose` raises.
     """
+    if limit is not None and limit < 0:
+        raise ConfigError(f"the limit is {limit}: give 0 or more")
     ask = Ask(where=where or "", sort=parse_sort(sort))
     if columns is None:
         return take(load(None), ask)[:limit]

@@ -35,6 +35,27 @@ def heads(page: Any) -> dict[str, int]:
     return {name: width for _, name, width in found if not name.startswith("ag-Grid-")}
 
 
+def test_parameters_are_columns_and_an_address_sorts_as_a_command_does(chromium, tmp_path):
+    made = archiver.open(tmp_path / "archive")
+    rows = [{"strategy_name": f"s{at}", "score": 1.0, "params": {"fast": at * 1.5}} for at in (2, 3, 1)]
+    made.save_universe_results("u", rows, code="none")
+    server = Served(made.store.url)
+    for sort, expected in (
+        ("params.fast", ["4.500", "3.000", "1.500"]),
+        ("-params.fast", ["1.500", "3.000", "4.500"]),
+    ):
+        with opened(chromium, server.address, f"/strategies?columns=params.fast&sort={sort}") as page:
+            page.wait_for_selector(CELL)
+            cells = page.locator(".ag-center-cols-container .ag-row [col-id='params.fast']").all()
+            shown = sorted((cell.bounding_box()["y"], cell.inner_text()) for cell in cells)
+            assert [text for _, text in shown] == expected
+    with opened(chromium, server.address, "/strategies?columns=params.fast&sort=params.fast") as page:
+        page.wait_for_selector(CELL)
+        page.locator(".ag-header-cell[col-id='params.fast']").click()
+        page.wait_for_url("**sort=-params.fast**")
+    server.close()
+
+
 def test_order_and_width_of_columns_survive_and_are_reset(chromium, served):
     with opened(chromium, served, "/strategies") as page:
         page.wait_for_selector(CELL)

@@ -221,6 +221,9 @@ class _Importer:
         told = len(self.outcomes)
         kept = None if batch.kept is None else batch.kept()
         first = self._draft(batch, kept, batch.fingerprint, waiting, layer=1)
+        if not first.record.strategies and len(self.outcomes) == told:
+            self.outcomes.append(Outcome(batch.key, SKIPPED, "it holds no strategies", batch.universe))
+            return
         facts = {f"its {key}" if key in _OWN_FACTS else key: value for key, value in batch.facts.items()}
         facts |= {"format": batch.form, "source": batch.key}
         left_out = [_to_tell_again(outcome, self.folder) for outcome in self.outcomes[told:]]

@@ -66,6 +66,7 @@ def card(found: Strategy) -> Any:
         getRowId="params.data._id",
         dashGridOptions={
             "theme": {"function": "archiverTheme(themeQuartz)"},
+            "suppressFieldDotNotation": True,  # a name with a dot is no member
             "cacheBlockSize": 100,
             "maxBlocksInCache": 30,
             "maxConcurrentDatasourceRequests": 1,

@@ -322,6 +322,7 @@ def _grid(site: Site, metrics: Metrics, ask: dict[str, Any], sort: str) -> Any:
             getRowId="params.data._id",
             dashGridOptions={
                 "theme": {"function": "archiverTheme(themeQuartz)"},
+                "suppressFieldDotNotation": True,  # params.fast is a name, no member
                 "rowSelection": {
                     "mode": "multiRow",
                     "headerCheckbox": False,
