@@ -1,0 +1,149 @@
+"""What is read back, as an archive gives it: metrics of many runs, one strategy's detail, its trades, SQL over all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from archiver.archive.listing import Listing
+from archiver.base.unread import Errors
+from archiver.format.model import Detail, Record
+from archiver.query.selection import select
+from archiver.runs.read import Reader
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Loading:
+    """Loads what was saved."""
+
+    reader: Reader
+    listing: Listing
+
+    def load_metrics(
+        self,
+        universe: str | None = None,
+        columns: Sequence[str] | None = None,
+        run: str | None = None,
+        history: bool = False,
+        *,
+        where: str | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+        newest: str = "strategy",
+        errors: Errors = "raise",
+    ) -> pa.Table:
+        """Load the metrics of all strategies, one row a universe and strategy.
+
+        Arguments:
+            universe: only this one.
+            columns: only these metrics; `universe`, `strategy_name` and `run` always come first. Parameters are
+                `params.<name>`, `params` is all of them.
+            run: only this run.
+            history: every run's rows.
+            where: a filter, as in `sharpe_ratio > 1 and params.fast > 27`.
+            sort: columns separated by commas: greatest first, with `-` before one least first.
+            limit: at most so many rows.
+            newest: which row counts where several runs of a universe have a strategy. `strategy`: that of the newest
+                run which has it, so that rows of several runs stand side by side; `universe`: only rows of the
+                universe's newest run.
+            errors: what to do about what cannot be read, be it damaged or refused. `raise`: raise that; `warn`: leave
+                it out, with an `archiver.UnreadWarning` that names it; or a function that is told of each as an
+                `archiver.Unread` (`.run`, `.universe` if known, `.error`), and may raise.
+
+        Returns an Arrow table; a metric that is JSON text is marked in its field's metadata.
+        Raises ConfigError for a metric that no run has, NotFoundError for a run of another universe, IntegrityError
+        for damaged objects.
+        """
+        records = self.listing.chosen(universe, run, errors)
+        read = partial(self.reader.telling(errors).metrics, records, newest=newest, history=history)
+        return select(read, columns, where, sort, limit)
+
+    def load_strategy(
+        self, name: str, universe: str | None = None, run: str | None = None, *, errors: Errors = "raise"
+    ) -> dict[str, Any]:
+        """Load a strategy's full detail: from its universe's newest run that has it, or from one run.
+
+        Where several universes have the strategy, the newest one whose detail is there counts: what
+        `detailed_strategies` lists can be loaded. errors: about other runs that cannot be read, see `load_metrics`.
+
+        Returns a dict of strategy_name, universe, rank, metrics, trades, equity_curve, drawdown_curve: exactly what
+        was saved. Raises NotKeptError where the detail was not kept or is no longer there, NotFoundError for an
+        unknown strategy.
+        """
+        return self.reader.strategy(*self._find(name, universe, run, errors))
+
+    def load_outline(
+        self, name: str, universe: str | None = None, run: str | None = None, *, errors: Errors = "raise"
+    ) -> dict[str, Any]:
+        """Load what `load_strategy` does but the trades, which take most of its time. Raises the same."""
+        return self.reader.outline(*self._find(name, universe, run, errors))
+
+    def load_trades(
+        self,
+        name: str,
+        universe: str | None = None,
+        run: str | None = None,
+        columns: Sequence[str] | None = None,
+        *,
+        errors: Errors = "raise",
+    ) -> pa.Table:
+        """Load a strategy's trades as an Arrow table; price windows only where `columns` names them.
+
+        Raises what `load_strategy` raises, and ConfigError for a column that the trades do not have.
+        """
+        return self.reader.trades(*self._find(name, universe, run, errors), columns)
+
+    def detailed_strategies(
+        self, universe: str | None = None, run: str | None = None, *, errors: Errors = "raise"
+    ) -> list[tuple[str, str]]:
+        """Return (universe, strategy) of every strategy whose detail can be loaded, best first in each universe.
+
+        errors: about runs that cannot be read, see `load_metrics`.
+        """
+        return self.reader.telling(errors).detailed(self.listing.chosen(universe, run, errors))
+
+    def _find(
+        self, name: str, universe: str | None, run: str | None, errors: Errors
+    ) -> tuple[Record, Detail]:
+        return self.reader.telling(errors).find(self.listing.chosen(universe, run, errors), name)
+
+    def sql(
+        self,
+        query: str,
+        values: Sequence[Any] | Mapping[str, Any] = (),
+        *,
+        universe: str | None = None,
+        history: bool = False,
+        keep_nan: bool = False,
+        newest: str = "strategy",
+        errors: Errors = "raise",
+    ) -> pa.Table:
+        """Run a query of DuckDB's SQL over the views metrics, trades, curves and runs (extra: sql).
+
+        Arguments:
+            query: of the views, only the columns that it names are read.
+            values: of its parameters: a list for `?`, a dict for `$name`.
+            universe: only this one.
+            history: every run's rows, not only the newest of each strategy.
+            keep_nan: leave NaN as it is; else it is NULL.
+            newest, errors: as `load_metrics` takes them.
+
+        Returns its result; columns that share a name become `x`, `x_1`. Raises ConfigError with what DuckDB says.
+        """
+        from archiver.query.sql import query as run
+
+        return run(
+            self.reader.telling(errors),
+            self.listing.chosen(universe, None, errors),
+            self.listing.runs(universe, errors=errors),
+            query,
+            values=values,
+            newest=newest,
+            history=history,
+            keep_nan=keep_nan,
+        )
