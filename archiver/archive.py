@@ -136,12 +136,10 @@ class Archive(Upkeep):
             seed: the random seed of the run, kept with the code.
             data: a fingerprint of the data, kept with the code.
             bars: the bar series that price windows are cut from, if at hand: a dict of lists or a table.
-            default: called with each value that no conversion is known for (docs/reference/values.md); returns one that
-                can be kept in its place, as in `json.dumps`.
+            default: makes of a value that docs/reference/values.md does not name one that can be kept, as in `json.dumps`.
 
         Returns the run. Raises ConfigError for results that cannot be kept, CaptureError in strict modes,
-        StorageError when the store fails, and whatever an iterator of results raises; after any of these, no run
-        is there.
+        StorageError when the store fails, and what an iterator of results raises; then no run is there.
         """
         from archiver.capture import capture
 

@@ -66,7 +66,7 @@ def dirty_modules(text: bytes) -> tuple[bytes, list[bytes]]:
     def clean(match: re.Match[bytes]) -> bytes:
         if match[5] is None:
             return match[0]
-        paths.append(escape_decode(match[2])[0] if match[1] else match[2])  # type: ignore[arg-type]  # bytes it is
+        paths.append(escape_decode(match[2])[0] if match[1] else match[2])
         moved = match[3] != match[4]
         return match[0].replace(b"-dirty\n", b"\n") if moved else b""
 
