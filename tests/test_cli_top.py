@@ -100,3 +100,14 @@ def test_an_archive_without_runs_and_none_at_all(tmp_path: Path, capsys: Any) ->
     assert cli.main(["--url", str(tmp_path / "empty"), "top"]) == 0
     assert capsys.readouterr().err.splitlines()[-1].startswith("0 of 0 strategies")
     assert cli.main(["--url", str(tmp_path / "empty"), "top", "--json"]) == 0
+
+
+def test_what_was_ranked_by_the_least_shows_it_first(tmp_path: Path, command: Cli) -> None:
+    archive = archiver.open(str(tmp_path / "here"))
+    rows = [{"strategy_name": name, "dd": dd} for name, dd in (("a", 0.3), ("b", 0.1), ("c", 0.2))]
+    run = archive.save_universe_results("u", rows, rank_by="-dd", code="none")
+    found = json.loads(command("--url", archive.store.url, "top", "--json")[1])
+    assert (found["by"], found["order"]) == ("dd", "least")
+    assert [one["strategy_name"] for one in found["top"]] == ["b", "c", "a"]
+    shown = command("--url", archive.store.url, "show", run.id)[1]
+    assert shown.index("\nb\t") < shown.index("\nc\t") < shown.index("\na\t")

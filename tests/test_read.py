@@ -199,3 +199,11 @@ def test_columns_are_asked_of_trades_that_are_no_dicts_too(archive: Archive) -> 
     assert archive.load_trades("s", columns=["trade"]).to_pydict() == {"trade": ["[1.0,2.0]"]}
     with pytest.raises(ConfigError, match="have no column 'pnl': there are trade"):
         archive.load_trades("s", columns=["pnl"])
+
+
+def test_a_rank_by_the_least_is_told_as_it_is(archive: Archive) -> None:
+    results = [{"strategy_name": f"s{at}", "dd": float(at), "equity_curve": [1.0]} for at in range(4)]
+    archive.save_universe_results("u", results, top_n=2, rank_by="-dd", code="none")
+    assert archive.detailed_strategies() == [("u", "s0"), ("u", "s1")]
+    with pytest.raises(archiver.NotKeptError, match=r"it ranks 4 of 4 by -dd, and the run's top_n is 2"):
+        archive.load_strategy("s3")

@@ -143,6 +143,7 @@ class Archive:
         seed: Any = None,
         data: Any = None,
         bars: Any = None,
+        default: Callable[[Any], Any] | None = None,
     ) -> Run:
         """Save a universe's results as a new run: metrics of all strategies, full detail of the best.
 
@@ -151,7 +152,8 @@ class Archive:
             results: any iterable of dicts, consumed once: `strategy_name`, metrics, and for some `trades_detailed`
                 (or `trades`), `equity_curve`, `drawdown_curve`, as lists, dicts, numpy, pandas, polars or Arrow.
             top_n: how many details to keep.
-            rank_by: the metric that ranks, greatest first, NaN last; None: composite_score, else sharpe_ratio.
+            rank_by: the metric that ranks, greatest first, NaN last; with a `-` before it, least first. None:
+                composite_score, else sharpe_ratio, however they are spelled (`Sharpe Ratio`, `daily_sharpe`).
             tags: labels; `pinned` protects the run from every policy.
             params: parameters of the run, any JSON-like data.
             note: a line for people.
@@ -159,9 +161,10 @@ class Archive:
             seed: the random seed of the run, kept with the code.
             data: a fingerprint of the data, kept with the code.
             bars: the bar series that price windows are cut from, if at hand: a dict of lists or a table.
+            default: makes of a value that docs/reference/values.md does not name one that can be kept, as in `json.dumps`.
 
         Returns the run. Raises ConfigError for results that cannot be kept, CaptureError in strict modes,
-        StorageError when the store fails; after any of these, no run is there.
+        StorageError when the store fails, and what an iterator of results raises; then no run is there.
         """
         from archiver.capture import capture
 
@@ -176,6 +179,7 @@ class Archive:
             params=params,
             note=note,
             bars=self._series.of(universe_name, bars),
+            default=default,
         )
         add_code(draft, captured.code, captured.blobs)
         record = self.add(draft, labels)

@@ -35,7 +35,7 @@ _BY_VALUE = "<dynamic-code>"  # what cloudpickle calls the file of a function th
 _CELL = re.compile(r"[/\\]ipykernel_\d+[/\\]|[/\\]__marimo__cell_[^/\\]*$")
 _MARIMO = "__marimo__cell_"
 # They run a file of the user's as code that they have made of it: that is not what Python would make of it.
-_GENERATORS = ("marimo.", "streamlit.")
+_GENERATORS = frozenset({"marimo", "streamlit"})
 
 _kinds: dict[str, str] = {}
 
@@ -179,9 +179,9 @@ def walk() -> Stack:
 
 def _is_generated(frame: FrameType) -> bool:
     outer = frame.f_back
-    return (
-        frame.f_code.co_name == "<module>" and outer is not None and _name_of(outer).startswith(_GENERATORS)
-    )
+    if outer is None or frame.f_code.co_name != "<module>":
+        return False
+    return _name_of(outer).partition(".")[0] in _GENERATORS
 
 
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:

@@ -174,3 +174,12 @@ keep_last = 1
 """)
     monkeypatch.chdir(tmp_path)
     assert "keep every run: 1 run." in part(Client(guarded(str(tmp_path / "archive"))), "prune")["prune"]
+
+
+def test_what_was_ranked_by_the_least_stands_first(tmp_path):
+    archive = archiver.open(str(tmp_path))
+    rows = [{"strategy_name": name, "dd": dd} for name, dd in (("aa", 0.3), ("bb", 0.1), ("cc", 0.2))]
+    archive.save_universe_results("u", rows, rank_by="-dd", code="none")
+    best = json.dumps(callback(Client(guarded(str(tmp_path))), "/")["page"]["children"])
+    assert best.index("bb") < best.index("cc") < best.index("aa")
+    assert "sort=dd" in best
