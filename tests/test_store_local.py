@@ -273,7 +273,7 @@ class Elsewhere(Folder):
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
-        self._device = -1
+        self.device = -1
 
 
 def test_the_archive_itself_may_be_a_link(tmp_path: Path) -> None:

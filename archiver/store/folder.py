@@ -40,13 +40,19 @@ class Gone(OSError):  # noqa: N818 - what happened, not an error of this module
 class Folder:
     """One folder and what is below it."""
 
-    def __init__(self, path: str) -> None:
-        """Take the path, which need not exist."""
+    def __init__(self, path: str, device: int | None = None) -> None:
+        """Take the path, which need not exist; a folder that is there now, and goes later, is gone.
+
+        device: of the disk that it was on, where it was open before.
+        """
         self._path = path.rstrip("/") or "/"
         self._root = self._path.rstrip("/") + "/"
-        self._device: int | None = None
-        self._seen = False
+        self.device = device
+        self._seen = device is not None
         self._synced: set[str] = set()
+        if device is None:
+            with suppress(OSError):  # whoever uses it is told
+                self.exists()
 
     def exists(self) -> bool:
         """Tell whether the folder is there. Raises Gone when it was there before, or another disk is there."""
@@ -56,20 +62,21 @@ class Folder:
             if self._seen:
                 raise Gone(errno.ENOENT, "was there and is gone: check the disk") from None
             return False
-        if self._device not in (None, device):
+        if self.device not in (None, device):
             raise Gone(errno.EXDEV, "is on another disk than before: check the mount")
-        self._device, self._seen = device, True
+        self.device, self._seen = device, True
         return True
 
     # -- reading ---------------------------------------------------------------------------------------------
 
     def open(self, key: str) -> tuple[int, os.stat_result]:
         """Open a regular file for reading; what is none is absent."""
-        at, name = self._enter(key)
-        try:
-            fd = _open_file(name, at, key)
-        finally:
-            _close(at)
+        with self._there():
+            at, name = self._enter(key)
+            try:
+                fd = _open_file(name, at, key)
+            finally:
+                _close(at)
         try:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
@@ -82,11 +89,12 @@ class Folder:
 
     def stat(self, key: str) -> os.stat_result:
         """Tell of a regular file what the system knows; what is none is absent."""
-        at, name = self._enter(key)
-        try:
-            found = os.stat(name, dir_fd=at, follow_symlinks=False)
-        finally:
-            _close(at)
+        with self._there():
+            at, name = self._enter(key)
+            try:
+                found = os.stat(name, dir_fd=at, follow_symlinks=False)
+            finally:
+                _close(at)
         if stat.S_ISLNK(found.st_mode):
             raise LinkError(errno.ELOOP, "is a symbolic link", key)
         if not stat.S_ISREG(found.st_mode):
@@ -181,6 +189,15 @@ class Folder:
     def sync(self, at: int | None) -> bool:
         """Make the names in a folder durable, None: in the root. Return whether the file system does that."""
         return sync_folder(self._root) if at is None else sync_folder(".", at)
+
+    @contextmanager
+    def _there(self) -> Iterator[None]:
+        """Look, where something is absent, whether the folder itself is there: it may be so because the disk went."""
+        try:
+            yield
+        except FileNotFoundError:
+            self.exists()
+            raise
 
     # -- the rest --------------------------------------------------------------------------------------------
 

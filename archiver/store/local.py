@@ -33,18 +33,28 @@ _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 class LocalStore(Store):
     """A folder on a disk that this machine mounts."""
 
-    def __init__(self, folder: Path, *, read_only: bool = False, executor: Executor | None = None) -> None:
-        """Open the folder, which need not exist yet; it is made by the first write."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        read_only: bool = False,
+        executor: Executor | None = None,
+        device: int | None = None,
+    ) -> None:
+        """Open the folder. One that was never there is made by the first write; one that was and is gone stays gone.
+
+        device: of the disk it was on, where it was open before.
+        """
         self.local = folder
         self.url = str(folder)
         self.workers = _WORKERS
         self.read_only = read_only
         self.conditional = True
         self.executor = executor
-        self._folder = Folder(str(folder))
+        self._folder = Folder(str(folder), device)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self.local, self.read_only)
+        return _reopen, (self.local, self.read_only, self._folder.device)
 
     def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         check_key(key)
@@ -299,8 +309,8 @@ class _Sink(io.FileIO):
             return super().write(data) or 0
 
 
-def _reopen(folder: Path, read_only: bool) -> LocalStore:
-    return LocalStore(folder, read_only=read_only)
+def _reopen(folder: Path, read_only: bool, device: int | None) -> LocalStore:
+    return LocalStore(folder, read_only=read_only, device=device)
 
 
 def _listed(key: str, item: os.DirEntry[str]) -> Entry | None:
