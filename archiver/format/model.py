@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Version(NamedTuple):
+    """One version of an object in a bucket that keeps old ones. `latest` is the current one; a `marker` says: deleted."""
+
+    key: str
+    version: str
+    size: int
+    modified: datetime
+    latest: bool
+    marker: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, TypeVar
 
 from archiver.errors import AccessError, ConfigError, StorageError
+from archiver.format.model import Version
 from archiver.store.entry import Entry
 
 if TYPE_CHECKING:
@@ -221,6 +222,22 @@ class Store(ABC):
     def bucket_api(self) -> BucketApi | None:
         """Return what the server does for a bucket as a whole, or None for what is no bucket of S3."""
         return None
+
+    def keeps_versions(self) -> bool | None:
+        """Tell whether the store keeps old versions of what is replaced or deleted; None: not known."""
+        return False if self.local is not None else None
+
+    def versions(self, prefix: str = "") -> Iterator[Version]:
+        """Yield every version of every object below a prefix, delete markers among them; none where none are kept."""
+        check_prefix(prefix)
+        return iter(())
+
+    def delete_versions(self, versions: Sequence[Version]) -> dict[str, StorageError]:  # noqa: ARG002 - there are none
+        """Delete exactly these versions. Return what failed, and why, by key."""
+        raise StorageError(f"{self.url} keeps no versions that could be deleted")
+
+    def refuse_locked(self) -> None:  # noqa: B027 - most stores have no locks
+        """Raise PolicyError where old versions are under Object Lock, StorageError where that cannot be known."""
 
     def leftovers(self) -> Iterator[Entry]:
         """Yield what writers that died left behind and `list` does not show; `delete` takes these keys."""

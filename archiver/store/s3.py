@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, BinaryIO, TypeVar
 
 from archiver.errors import ConfigError, NotFoundError, StorageError
+from archiver.format.model import Version
 from archiver.store.bucket import BucketApi, pass_rules_through
 from archiver.store.contract import Store, check_key, check_prefix, reopened, taken_error
 from archiver.store.entry import Entry
@@ -30,6 +31,7 @@ from archiver.store.request import (
 )
 from archiver.store.retry import DEADLINE, Retry
 from archiver.store.unfinished import abort, is_upload, uploads
+from archiver.store.versions import delete_versions, keeps_versions, refuse_lock, versions
 
 T = TypeVar("T")
 
@@ -179,6 +181,20 @@ class S3Store(Store):
                 failed.update(dict.fromkeys(wanted[at:], error))
                 break
         return failed
+
+    def keeps_versions(self) -> bool | None:
+        return keeps_versions(self)
+
+    def versions(self, prefix: str = "") -> Iterator[Version]:
+        check_prefix(prefix)
+        return versions(self, prefix) if keeps_versions(self) else iter(())
+
+    def delete_versions(self, versions: Sequence[Version]) -> dict[str, StorageError]:
+        self.refuse_when_read_only("delete")
+        return delete_versions(self, versions)
+
+    def refuse_locked(self) -> None:
+        refuse_lock(self)
 
     def leftovers(self) -> Iterator[Entry]:
         return uploads(self)

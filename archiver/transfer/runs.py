@@ -17,7 +17,6 @@ from typing import NamedTuple
 from archiver.errors import IntegrityError, NotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Ref
-from archiver.lacking import judge_run, lacking, record_bytes
 from archiver.runs.graph import reachable
 from archiver.runs.records import read_record
 from archiver.runs.tags import read_tags
@@ -25,6 +24,7 @@ from archiver.store import Store
 from archiver.store.entry import Entry
 from archiver.store.whole import copy_bundle
 from archiver.transfer.checked import PIECE, check_refs, is_shared, pieces, stored_bytes
+from archiver.transfer.lacking import judge_run, lacking, record_bytes
 
 _LARGE_BYTES, _LEAST_AT_ONCE = 32 << 20, 2
 """Of streamed objects so many bytes move at a time, for a store may hold all of one before it sends it."""
