@@ -15,7 +15,7 @@ from archiver.format import layout
 from archiver.format.model import Code, CodeFile, Record
 from archiver.runs.write import Writer, add_code, draft_run
 from archiver.store import Store, open_store
-from archiver.store.entry import Entry
+from archiver.store.entry import Entry, Version
 
 
 class PassingStore(Store):
@@ -53,6 +53,18 @@ class PassingStore(Store):
 
     def leftovers(self) -> Iterator[Entry]:
         return self.inner.leftovers()
+
+    def keeps_versions(self) -> bool | None:
+        return self.inner.keeps_versions()
+
+    def versions(self, prefix: str = "") -> Iterator[Version]:
+        return self.inner.versions(prefix)
+
+    def delete_versions(self, versions: Sequence[Version]) -> dict[str, StorageError]:
+        return self.inner.delete_versions(versions)
+
+    def refuse_locked(self) -> None:
+        self.inner.refuse_locked()
 
 
 class MovedStore(PassingStore):

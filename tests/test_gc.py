@@ -433,3 +433,29 @@ def test_uploads_that_cannot_be_listed_are_left_alone(
     save(store)
     wire.fault("answer", "GET", status=status, code=code)
     assert list(store.leftovers()) == []
+
+
+@pytest.mark.parametrize("left", ["nothing", "trash", "expired trash"])
+def test_data_without_any_run_always_asks(left: str, moved: MovedStore) -> None:
+    record = save(moved, days=90, bars=40, strategies=100, code=b"x")
+    other = save(moved, days=80)
+    if left != "nothing":
+        archive = Archive(moved)
+        archive.apply(archive.plan_prune(Policy(keep_within="85d"), allow_empty=True), max_remove=1)
+    moved.move(days=8 if left != "trash" else 3)
+    for run in (record.run, other.run):  # a backup that was restored by half
+        moved.delete([layout.record_key(run)])
+    before = snapshot(moved)
+    with pytest.raises(PolicyError, match=r"no run at all: restore runs/.*--allow-empty"):
+        collect(moved, grace="2d", apply=True)
+    assert snapshot(moved) == before
+    assert collect(moved, grace="2d").objects > 0
+    assert collect(moved, grace="2d", apply=True, allow_empty=True).objects > 0
+
+
+def test_an_archive_whose_last_run_was_pruned_is_freed_without_asking(moved: MovedStore) -> None:
+    save(moved, days=90, bars=40, strategies=100, code=b"x")
+    prune(moved)
+    moved.move(days=8)
+    assert collect(moved, apply=True).kinds["tier2"].objects == 1
+    assert collect(moved, apply=True).objects == 0

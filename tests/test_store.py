@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -197,3 +198,21 @@ def test_map_of_small_reads_stays_in_one_thread_until_they_wait(tmp_path: Path) 
     assert set(quick) == {threading.current_thread().name}
     slow = list(store.map(where, [0.03] * 20, small=True))
     assert slow[0] == threading.current_thread().name != slow[-1]
+
+
+def test_a_folder_of_another_file_system_that_went_is_not_made_anew(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    open_store(f"simplecache::file://{root}").put("a/b", b"x")
+    store = open_store(f"simplecache::file://{root}")
+    assert store.stat("a/b") is not None
+    shutil.rmtree(root)
+    for act in (
+        lambda: store.put("a/b", b"x"),
+        lambda: store.stat("a/b"),
+        lambda: list(store.list()),
+        lambda: store.delete(["a/b"]),
+        store.now,
+    ):
+        with pytest.raises(StorageError, match=r"was there and is gone|does not exist"):
+            act()
+        assert not root.exists()

@@ -387,7 +387,7 @@ def test_an_undelete_and_a_gc_without_any_grace_at_every_interleaving(
 def test_a_prune_of_runs_without_details_and_a_gc_at_every_interleaving(
     order: int, objects: dict[str, bytes]
 ) -> None:
-    """Gc frees the details whose grace is over, while the run itself goes to the trash."""
+    """Details whose grace is over are freed, while the run itself goes to the trash."""
     store, _ = made(objects)
     prune_details(store)
     reduced = snapshot(store)

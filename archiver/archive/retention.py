@@ -77,6 +77,7 @@ class Keeping:
         *,
         apply: bool = False,
         allow_empty: bool = False,
+        versions: bool = False,
         step: Callable[[int], object] = lambda _: None,
     ) -> Collected:
         """Free what no run and no trash within the grace needs; without `apply` only count it.
@@ -84,11 +85,15 @@ class Keeping:
         Arguments:
             grace: how long what nothing needs is kept, by the store's clock: `7d`, `12h`.
             apply: delete.
-            allow_empty: go on although no record is left of many data objects.
+            allow_empty: go on although there are data objects and no record explains them.
+            versions: remove old versions of what was deleted, too, where a bucket keeps them.
             step: is told how many objects were deleted or counted, again and again.
 
         Returns what was found; what could not be deleted is in `.failed`. Raises IntegrityError or FormatError for a
-        record that cannot be read, StorageError when a listing fails: nothing has been deleted then.
+        record that cannot be read, StorageError when a listing fails: nothing has been deleted then. Raises PolicyError
+        where there is data and no run at all, or for `versions` under Object Lock.
         """
         self.root.require()
-        return collect(self.store, grace=grace, apply=apply, allow_empty=allow_empty, step=step)
+        return collect(
+            self.store, grace=grace, apply=apply, allow_empty=allow_empty, versions=versions, step=step
+        )

@@ -6,7 +6,8 @@ import shutil
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ class RunUsage:
 
 @dataclass
 class Usage:
-    """What takes the space. `parts` adds up to `total`: every object that a listing shows counts once."""
+    """What takes the space. `parts` adds up to `total`: every object counts once, and every old version of one."""
 
     universes: dict[str, UniverseUsage] = field(default_factory=dict)
     runs: list[RunUsage] = field(default_factory=list)
@@ -124,12 +125,15 @@ def du(store: Store, *, runs: bool = False) -> Usage:
         by_run.add(mark)
     by_trash = {digest(ref.key) for _, ref in reached(_records(store, layout.TRASH, usage))}
     by_trash |= {digest(ref.key) for _, ref in reached(_records(store, layout.QUARANTINE, usage))}
+    names = {layout.universe_part(name): name for name in usage.universes}
     for entry in store.list():
-        _count(entry.key, entry.size, usage, by_run, by_trash)
+        _count(entry.key, entry.size, usage, (by_run, by_trash), names)
     for entry in store.leftovers():
         # What an unfinished upload takes a bucket does not tell.
         if entry.size:
             usage.part("unfinished writes").add(entry.size)
+    for amount in _old_versions(store):
+        usage.part("old versions").add(amount)
     return usage
 
 
@@ -260,14 +264,17 @@ def _run_usage(record: Record, own: int) -> RunUsage:
     )
 
 
-def _count(key: str, amount: int, usage: Usage, by_run: set[int], by_trash: set[int]) -> None:
+def _count(
+    key: str, amount: int, usage: Usage, marks: tuple[set[int], set[int]], names: Mapping[str, str]
+) -> None:
+    by_run, by_trash = marks
     prefix = key[: key.find("/") + 1]
     if prefix in _OWN or prefix in _SHARED:
         mark = digest(key)
         if mark in by_run:
             usage.part(prefix[:-1]).add(amount)
             if prefix in _OWN:
-                own = usage.universes.setdefault(_universe(key), UniverseUsage())
+                own = usage.universes.setdefault(names.get(key.split("/")[1], ""), UniverseUsage())
                 if prefix == layout.TIER1:
                     own.tier1 += amount
                 else:
@@ -282,12 +289,16 @@ def _count(key: str, amount: int, usage: Usage, by_run: set[int], by_trash: set[
         usage.part("archive.json" if key == layout.ARCHIVE else "not archiver's").add(amount)
 
 
-def _universe(key: str) -> str:
-    return layout.unquote_name(key.split("/")[1].removeprefix("universe="))
-
-
 def _stored(store: Store) -> int:
-    return sum(entry.size for entry in store.list())
+    return sum(entry.size for entry in store.list()) + sum(_old_versions(store))
+
+
+def _old_versions(store: Store) -> Iterator[int]:
+    """Yield the bytes of each old version that a bucket keeps, where it may be asked for them."""
+    with suppress(AccessError):
+        for version in store.versions():
+            if version.marker or not version.latest:
+                yield version.size
 
 
 def _disk(folder: Path) -> shutil._ntuple_diskusage | None:

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self, TypeVar
 
 from archiver.errors import AccessError, ConfigError, StorageError
-from archiver.store.entry import Entry
+from archiver.store.entry import Entry, Version
 
 if TYPE_CHECKING:
     from archiver.store.bucket import BucketApi
@@ -281,6 +281,22 @@ class Store(ABC):
             if self._threads is None or self._threads.process != os.getpid():
                 self._threads = _Threads(self.workers)
             return self._threads
+
+    def keeps_versions(self) -> bool | None:
+        """Tell whether the store keeps old versions of what is replaced or deleted; None: not known."""
+        return False if self.local is not None else None
+
+    def versions(self, prefix: str = "") -> Iterator[Version]:
+        """Yield every version of every object below a prefix, delete markers among them; none where none are kept."""
+        check_prefix(prefix)
+        return iter(())
+
+    def delete_versions(self, versions: Sequence[Version]) -> dict[str, StorageError]:  # noqa: ARG002 - there are none
+        """Delete exactly these versions. Return what failed, and why, by key."""
+        raise StorageError(f"{self.url} keeps no versions that could be deleted")
+
+    def refuse_locked(self) -> None:  # noqa: B027 - most stores have no locks
+        """Raise PolicyError where old versions are under Object Lock, StorageError where that cannot be known."""
 
     def leftovers(self) -> Iterator[Entry]:
         """Yield what writers that died left behind and `list` does not show; `delete` takes these keys."""

@@ -12,3 +12,14 @@ class Entry(NamedTuple):
     key: str
     size: int
     modified: datetime
+
+
+class Version(NamedTuple):
+    """One version of an object in a bucket that keeps old ones. `latest` is the current one; a `marker` says: deleted."""
+
+    key: str
+    version: str
+    size: int
+    modified: datetime
+    latest: bool
+    marker: bool

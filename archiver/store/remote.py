@@ -79,10 +79,17 @@ class RemoteStore(Store):
             if self.stat(key) is None:
                 raise NotFoundError(f"{key} is not in {self.url}")
             return b""
-        with self._reading:
-            if start == 0 and end is None:
-                return self._try(lambda: self._whole(key), f"read {key}")
-            return self._try(lambda: self._part(key, start, end), f"read {key}")
+        whole = start == 0 and end is None
+        try:
+            with self._reading:
+                data = self._try(
+                    lambda: self._whole(key) if whole else self._part(key, start, end), f"read {key}"
+                )
+        except NotFoundError:
+            self._refuse_gone()
+            raise
+        self._used = True
+        return data
 
     def _whole(self, key: str) -> bytes:
         path = self._root + key
@@ -140,7 +147,9 @@ class RemoteStore(Store):
         try:
             info = self._try(lambda: self._fs.info(self._root + key), f"read {key}")
         except NotFoundError:
+            self._refuse_gone()
             return None
+        self._used = True
         return None if info.get("type") == "directory" else self._entry(self._root + key, info)
 
     # -- writing ---------------------------------------------------------------------------------------------
@@ -187,6 +196,7 @@ class RemoteStore(Store):
 
     def _publish(self, key: str, send: Callable[[str], None], size: int) -> None:
         path = self._root + key
+        self._refuse_gone()
 
         def whole() -> None:
             if self._flat:
@@ -210,6 +220,7 @@ class RemoteStore(Store):
     def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
         self.refuse_when_read_only("delete")
         wanted = list(keys)
+        self._refuse_gone()
         for key in wanted:
             check_key(key)
         failed = zip(wanted, self.map(self._delete_one, wanted), strict=True)
@@ -224,6 +235,13 @@ class RemoteStore(Store):
             return error
         self._forget(self._root + key)
         return None
+
+    def _refuse_gone(self) -> None:
+        """Raise StorageError where the folder of a file system with folders was there and is not: it is not made anew."""
+        if self._flat or not self._used:
+            return
+        if not self._try(lambda: bool(self._fs.exists(self._root.rstrip("/"))), "find the folder"):
+            raise StorageError(f"{self.url} was there and is gone: check the disk, or open the archive anew")
 
     def _forget(self, path: str) -> None:
         """Drop the copy that a cache in front may hold."""

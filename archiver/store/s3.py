@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from archiver.errors import AccessError, NotFoundError, StorageError
 from archiver.store.bucket import BucketApi
 from archiver.store.contract import Store, check_key, check_prefix, reopened, taken_error
-from archiver.store.entry import Entry
+from archiver.store.entry import Entry, Version
 from archiver.store.failures import NO_CONDITION, code_of, judge_response, response_of, status_of
 from archiver.store.multipart import upload
 from archiver.store.ranges import check_range, open_ranges, probe_clock
@@ -22,6 +22,7 @@ from archiver.store.s3_classes import StorageClasses
 from archiver.store.s3_client import S3Client
 from archiver.store.s3_xml import Page, can_be_written
 from archiver.store.unfinished import abort, is_upload, uploads
+from archiver.store.versions import delete_versions, keeps_versions, refuse_lock, versions
 
 PART = 8 << 20
 """Bytes of one part of a multipart upload; what fits into two is put in one request."""
@@ -142,6 +143,22 @@ class S3Store(Store):
                 failed.update(dict.fromkeys(wanted[at:], error))
                 break
         return failed
+
+    def keeps_versions(self) -> bool | None:
+        return keeps_versions(self.client)
+
+    def versions(self, prefix: str = "") -> Iterator[Version]:
+        check_prefix(prefix)
+        return (
+            versions(self.client, self.url, self._root, prefix) if keeps_versions(self.client) else iter(())
+        )
+
+    def delete_versions(self, versions: Sequence[Version]) -> dict[str, StorageError]:
+        self.refuse_when_read_only("delete")
+        return delete_versions(self.client, self.url, self._root, versions)
+
+    def refuse_locked(self) -> None:
+        refuse_lock(self.client, self.url)
 
     def leftovers(self) -> Iterator[Entry]:
         return uploads(self.client, self._root)

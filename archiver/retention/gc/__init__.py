@@ -15,16 +15,17 @@ file. Two keys with one digest would keep an object too long, never delete one t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from typing import TypeVar
 
 from archiver.base.humanize import counted
-from archiver.errors import PolicyError, StorageError
+from archiver.errors import AccessError, PolicyError, StorageError
 from archiver.format import layout
 from archiver.retention.gc.graph import Copies, Graph, Listing
+from archiver.retention.gc.versions import Kept, deleted_keys, old_versions, remove_versions
 from archiver.retention.policy import before
 from archiver.retention.trash import held
 from archiver.runs.catalog import superseded
@@ -39,6 +40,7 @@ T = TypeVar("T")
 GRACE = "7d"
 """How long a pruned run can be brought back, and how long a save may take."""
 _SHARED = (layout.TAPES, layout.CODE)
+_RECORDS = (layout.RUNS, layout.TRASH, layout.QUARANTINE)
 _REST = timedelta(hours=1)
 """How long readers may still want what is merely derived."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -59,6 +61,7 @@ WHY = {
     "catalog": "segments that newer ones replace",
     "tags": "tags of runs that no longer exist",
     "leftovers": "what writers that died left behind",
+    "versions": "old versions of what was deleted",
 }
 """Every kind of thing that gc removes, and why."""
 
@@ -89,6 +92,10 @@ class Collected:
     kinds: dict[str, Tally] = field(default_factory=lambda: {kind: Tally() for kind in WHY})
     failed: dict[str, StorageError] = field(default_factory=dict)
     restored: list[str] = field(default_factory=list)
+    freed: bool = True
+    """Whether what was deleted takes no space any more: a bucket that keeps old versions keeps it."""
+    old: Kept | None = None
+    """The old versions that such a bucket keeps in all by now, where it lists them."""
 
     @property
     def objects(self) -> int:
@@ -107,6 +114,7 @@ def collect(
     grace: str = GRACE,
     apply: bool = False,
     allow_empty: bool = False,
+    versions: bool = False,
     step: Callable[[int], object] = lambda _: None,
 ) -> Collected:
     """Find what nothing needs and that is older than the grace; delete it on request.
@@ -115,12 +123,16 @@ def collect(
         store: where the archive is.
         grace: a duration such as `7d`; measured by the store's own clock.
         apply: delete; otherwise only count.
-        allow_empty: go on although no record is left of many data objects.
+        allow_empty: go on although there are data objects and no record explains them.
+        versions: remove old versions of what was deleted, too, where a bucket keeps them.
         step: is told how many objects were deleted or counted, again and again.
 
     Returns what was found; what could not be deleted is in `failed`. Raises IntegrityError or FormatError, naming it,
-    for a record that cannot be read, StorageError when a listing fails: nothing has been deleted then.
+    for a record that cannot be read, StorageError when a listing fails: nothing has been deleted then. Raises
+    PolicyError where there is data and no run at all, or for `versions` under Object Lock.
     """
+    if versions:
+        store.refuse_locked()
     now = store.now() if apply else look_at_clock(store)
     done = Collected(apply, now, before(now, grace))
     with closing(Listing()) as listing:
@@ -141,8 +153,30 @@ def collect(
                 for entry in orphans:
                     done.kinds[_kind(entry.key)].add(entry.key, entry.size)
                     step(1)
-    _tidy(store, done)
+        _tidy(store, done)
+        _count_versions(store, graph, done, remove=versions)
     return done
+
+
+def _count_versions(store: Store, graph: Graph, done: Collected, *, remove: bool) -> None:
+    """Say what the bucket keeps of what was deleted, and remove it on request."""
+    kept = store.keeps_versions()
+    done.freed = kept is False
+    if not kept:
+        return
+    if remove:
+        _exhaust(graph.look())
+        records = [entry for prefix in _RECORDS for entry in store.list(prefix)]
+        known = {layout.run_of_record(entry.key) for entry in records} - {None}
+        keys = deleted_keys(store, graph, known, done.before)
+        tally = done.kinds["versions"]
+        if done.applied:
+            done.failed |= remove_versions(store, keys, lambda one: tally.add(one.key, one.size))
+        else:
+            for one in chain.from_iterable(keys):
+                tally.add(one.key, one.size)
+    with suppress(AccessError):
+        done.old = old_versions(store)
 
 
 def _refuse_without_records(store: Store, objects: int) -> None:
@@ -209,7 +243,7 @@ def _sweep(
 def _tidy(store: Store, done: Collected) -> None:
     """Remove what is derived, empty or was never finished."""
     rest = max(done.before, done.now - _REST)
-    listed = {prefix: list(store.list(prefix)) for prefix in (layout.RUNS, layout.TRASH, layout.QUARANTINE)}
+    listed = {prefix: list(store.list(prefix)) for prefix in _RECORDS}
     segments = [entry for entry in superseded(store, listed[layout.RUNS]) if entry.modified <= rest]
     claim_rest = min(done.before, done.now - _REST)
     # A dry run takes what it would have deleted from the trash for gone.
