@@ -18,7 +18,8 @@ class Fault(NamedTuple):
     refuse: closed before the server sees it; lose: the server acts, its answer is lost; truncate: half of
     the answer's body; stall: half of it, then silence; silence: no answer; corrupt: one bit of the request's
     body flips on its way; strip: the server does not see the Range; page: the answer's mark of a further
-    page is gone; answer: the wire answers itself.
+    page is gone; hang up: the connection ends behind the answer, which did not say so; chunk: the answer comes in
+    chunks; answer: the wire answers itself.
     """
 
     kind: str
@@ -26,6 +27,7 @@ class Fault(NamedTuple):
     status: int = 503
     code: str = "SlowDown"
     body: bytes | None = None
+    headers: dict[str, str] = {}  # noqa: RUF012 - of a named tuple, and never changed
 
 
 class Wire:
@@ -35,6 +37,7 @@ class Wire:
         self.upstream = upstream.removeprefix("http://")
         self.counts: Counter[str] = Counter()
         self.seen: list[tuple[str, str, dict[str, str]]] = []
+        self.connections = 0
         self.at_once = 0
         self.most_at_once = 0
         self.delay = 0.0
@@ -46,6 +49,11 @@ class Wire:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                with wire.lock:
+                    wire.connections += 1
 
             def log_message(self, *arguments: object) -> None:
                 pass
@@ -85,6 +93,7 @@ class Wire:
         with self.lock:
             self.counts.clear()
             self.seen.clear()
+            self.connections = 0
 
     def take(self, verb: str) -> Fault | None:
         """Return the fault that this request meets."""
@@ -136,9 +145,8 @@ def _pass(wire: Wire, client: BaseHTTPRequestHandler, body: bytes, fault: Fault 
         text = fault.body
         if text is None:
             text = f"<Error><Code>{fault.code}</Code><Message>as the test says</Message></Error>".encode()
-        _answer(
-            client, fault.status, {"Content-Type": "application/xml", "Content-Length": str(len(text))}, text
-        )
+        said = {"Content-Type": "application/xml", "Content-Length": str(len(text)), **fault.headers}
+        _answer(client, fault.status, said, text)
     else:
         status, headers, answer = _forward(wire, client, body, kind)
         if kind == "lose":
@@ -148,8 +156,15 @@ def _pass(wire: Wire, client: BaseHTTPRequestHandler, body: bytes, fault: Fault 
             if kind == "stall":
                 wire.closing.wait()
             client.close_connection = True
+        elif kind == "chunk":
+            del headers["Content-Length"]
+            half = len(answer) // 2
+            parts = [part for part in (answer[:half], answer[half:]) if part] + [b""]
+            coded = b"".join(b"%x;x=y\r\n%s\r\n" % (len(part), part) for part in parts)
+            _answer(client, status, {**headers, "Transfer-Encoding": "chunked"}, coded)
         else:
             _answer(client, status, headers, answer)
+            client.close_connection |= kind == "hang up"
 
 
 def _forward(

@@ -8,11 +8,13 @@ the set is written back. Here the bytes go through untouched.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archiver.errors import NotFoundError, StorageError
 from archiver.store.failures import code_of, status_of
-from archiver.store.s3_client import S3Client
+
+if TYPE_CHECKING:
+    from archiver.store.s3_client import S3Client
 
 _NONE = "NoSuchLifecycleConfiguration"
 _UNSUPPORTED = {

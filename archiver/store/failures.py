@@ -66,8 +66,12 @@ _TRANSIENT_CLASSES = {
     "HttpError",
     "FSTimeoutError",
     "IncompleteReadError",
+    "HTTPException",
+    "SSLError",
+    "gaierror",
 }
 _ACCESS_CLASSES = {
+    "CredentialsError",
     "NoCredentialsError",
     "PartialCredentialsError",
     "CredentialRetrievalError",
@@ -82,11 +86,16 @@ _ACCESS_CLASSES = {
 _CONFIG_CLASSES = {"ProfileNotFound", "ParamValidationError", "InvalidConfigError", "InvalidRegionError"}
 _CERTIFICATE_CLASSES = {"SSLCertVerificationError", "ClientConnectorCertificateError"}
 _FULL_NUMBERS = {errno.ENOSPC, errno.EDQUOT}
-_TRANSIENT_NUMBERS = {errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EIO), errno.EAGAIN, errno.ETIMEDOUT}
+_NETWORK_NUMBERS = {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ETIMEDOUT}
+_TRANSIENT_NUMBERS = {errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EIO), errno.EAGAIN}
 
 
 class TruncatedError(Exception):
     """A body ended before the length that was announced."""
+
+
+class CredentialsError(Exception):
+    """Credentials could not be fetched, because a file or a program of the user's is not as it should be."""
 
 
 class S3Error(Exception):
@@ -122,9 +131,13 @@ def judge(error: BaseException, shown: str, action: str) -> Failure:
     reason = _one_line(error)
     if names & _CERTIFICATE_CLASSES or "certificate verify failed" in reason.lower().replace("_", " "):
         return Failure(StorageError(f"{what}: its certificate is not trusted ({reason})"), False)
+    if "NoCredentialsError" in names:
+        return Failure(
+            AccessError(f"{what}: no credentials were found; log in, or set AWS_PROFILE or keys"), False
+        )
     if names & _ACCESS_CLASSES:
         return Failure(
-            AccessError(f"{what}: no credentials were found, or they could not be fetched; log in"), False
+            AccessError(f"{what}: no credentials could be fetched ({reason}); log in, or correct them"), False
         )
     if names & _CONFIG_CLASSES:
         return Failure(ConfigError(f"{what}: {reason}"), False)
@@ -136,7 +149,8 @@ def judge(error: BaseException, shown: str, action: str) -> Failure:
         return Failure(StorageFullError(f"{what}: no space is left; free some"), False)
     if isinstance(error, TimeoutError) or "FSTimeoutError" in names:
         return Failure(StorageError(f"{what}: no answer in time; check the network and the endpoint"), True)
-    if isinstance(error, (TruncatedError, ConnectionError)) or names & _TRANSIENT_CLASSES:
+    unreachable = isinstance(error, OSError) and error.errno in _NETWORK_NUMBERS
+    if isinstance(error, (TruncatedError, ConnectionError)) or unreachable or names & _TRANSIENT_CLASSES:
         return Failure(StorageError(f"{what}: {reason}; check the network and the endpoint"), True)
     if isinstance(error, OSError):
         return Failure(StorageError(f"{what}: {reason}"), error.errno in _TRANSIENT_NUMBERS)

@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archiver.errors import ConfigError, StorageError
 from archiver.store.failures import code_of
-from archiver.store.s3_client import S3Client
+
+if TYPE_CHECKING:
+    from archiver.store.s3_client import S3Client
 
 CLASSES = (
     "STANDARD",

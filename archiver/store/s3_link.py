@@ -23,7 +23,7 @@ from archiver.store.s3_form import (
     signs_alike,
     without_checksums,
 )
-from archiver.store.s3_settings import Settings, make_session
+from archiver.store.s3_settings import Settings, fetched, make_session
 from archiver.store.s3_transport import Transports, make_transport, verification
 from archiver.store.sigv4 import Identity, Scope
 
@@ -56,7 +56,7 @@ class Link:
         """Return who signs now; credentials that end soon are fetched anew."""
         if self._provider is None:
             return None
-        found = self._provider.get_frozen_credentials()
+        found = fetched(self._provider.get_frozen_credentials)
         return Identity(found.access_key, found.secret_key, found.token)
 
     def send(self, method: str, arguments: Mapping[str, Any], left: float) -> Answer:

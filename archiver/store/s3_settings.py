@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from archiver.store.failures import CredentialsError
 from archiver.store.request import WORKERS, s3_options
 
 _OF_FILES = {
@@ -113,12 +114,21 @@ def make_session(settings: Settings) -> tuple[Any, Any]:
     if (key := settings.client.get("aws_access_key_id")) is not None:
         names = ("aws_secret_access_key", "aws_session_token")
         return session, Credentials(key, *(settings.client.get(name) for name in names))
-    found = None if borrowed is None else _waited(borrowed.get_credentials())
+    found = None if borrowed is None else fetched(lambda: _waited(borrowed.get_credentials()))
     if found is None:
-        return session, session.get_credentials()
+        return session, fetched(session.get_credentials)
     frozen = _Borrowed(found)
-    session.set_credentials(*frozen.get_frozen_credentials()[:3])
+    session.set_credentials(*fetched(frozen.get_frozen_credentials)[:3])
     return session, frozen
+
+
+def fetched(fetch: Callable[[], Any]) -> Any:
+    """Return credentials. Raises CredentialsError for a program or a file that is missing or says nonsense."""
+    try:
+        return fetch()
+    except (OSError, ValueError, LookupError) as error:
+        # Else a missing program would look like a missing object.
+        raise CredentialsError(str(error) or type(error).__name__) from error
 
 
 class _Borrowed:

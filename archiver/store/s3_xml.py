@@ -35,16 +35,18 @@ def read_page(body: bytes) -> Page:
     if more is None:
         raise TruncatedError("a listing that does not say whether it is complete")
     quoted = root.findtext(f"{space}EncodingType") == "url"
-    tags = [space + name for name in ("Key", "Size", "LastModified")]
+    key, size, modified = (space + name for name in ("Key", "Size", "LastModified"))
     objects = []
-    for item in root.iterfind(f"{space}Contents"):
-        texts = {child.tag: child.text or "" for child in item}
-        try:
-            name, size, modified = (texts[tag] for tag in tags)
-            found = Found(unquote_plus(name) if quoted else name, int(size), _moment(modified))
-        except (KeyError, ValueError):
-            raise TruncatedError("a listing with an object without name, size or time") from None
-        objects.append(found)
+    try:
+        for item in root.iterfind(f"{space}Contents"):
+            name = item.findtext(key, "")
+            if not name:
+                raise ValueError("no name")
+            if quoted and ("%" in name or "+" in name):
+                name = unquote_plus(name)
+            objects.append(Found(name, int(item.findtext(size, "")), _moment(item.findtext(modified, ""))))
+    except ValueError:
+        raise TruncatedError("a listing with an object without name, size or time") from None
     following = root.findtext(f"{space}NextContinuationToken") or ""
     return Page(objects, following if more.strip().lower() == "true" else None)
 

@@ -16,6 +16,8 @@ from archiver.store import Store
 
 PIECE = 1 << 20
 """Bytes that are held of one object; a larger one is streamed."""
+_FAR_PIECE, _FAR_AT_ONCE = 8 << 20, 2
+"""The same for a store that is asked by requests: each costs as much as some megabytes."""
 
 
 def stored_bytes(store: Store, ref: Ref) -> bytes:
@@ -46,15 +48,24 @@ def plain_digest(data: bytes, ref: Ref) -> str:
 
 def pieces(store: Store, key: str, size: int) -> Iterator[bytes]:
     """Read a large object piece by piece. Raises IntegrityError when it is gone or shorter than that."""
-    for start in range(0, size, PIECE):
-        end = min(start + PIECE, size)
+
+    length = PIECE if store.local is not None else _FAR_PIECE
+
+    def piece(start: int) -> bytes:
+        end = min(start + length, size)
         try:
             data = store.get(key, start, end)
         except NotFoundError:
             raise gone(key, store) from None
         if len(data) != end - start:
             raise IntegrityError(f"{key} in {store.url} is cut; run `archiver verify`")
-        yield data
+        return data
+
+    starts = range(0, size, length)
+    if store.local is None and store.executor is None:
+        yield from store.map(piece, starts, at_once=_FAR_AT_ONCE)
+    else:
+        yield from map(piece, starts)
 
 
 def gone(key: str, store: Store) -> IntegrityError:
