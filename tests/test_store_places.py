@@ -140,16 +140,22 @@ def azure_place(azurite: str) -> Place:
     return Place("azure", f"abfs://{container}/some/prefix", options)
 
 
+# It answers one connection at a time, and so none while another one is kept open, unless it has threads.
+_GCS = """
+import http.server, sys
+http.server.HTTPServer = http.server.ThreadingHTTPServer
+from gcp_storage_emulator.server import create_server
+create_server("127.0.0.1", int(sys.argv[1]), True).run()
+"""
+
+
 @pytest.fixture(scope="session")
 def gcs_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     need("gcsfs", "gcp_storage_emulator")
+    # Else it asks by gRPC first what kind of bucket it is, which the emulator does not speak.
+    os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
     folder = tmp_path_factory.mktemp("gcs")
-    yield from _serve(
-        lambda port: [
-            sys.executable, "-m", "gcp_storage_emulator", "start", "--host=127.0.0.1", f"--port={port}", "--in-memory"
-        ],
-        folder / "log",
-    )  # fmt: skip
+    yield from _serve(lambda port: [sys.executable, "-W", "ignore", "-c", _GCS, str(port)], folder / "log")
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ class Place:
             raise meant from error
         self.cached = _is_cache(self.reader)
         self.fs = self.reader.fs if self.cached else self.reader
+        _make_exact(self.fs)
         for fs in (self.reader, self.fs):
             if (listings := getattr(fs, "dircache", None)) is not None:
                 listings.use_listings_cache = False
@@ -77,12 +78,14 @@ class Place:
                 raise
             # ftplib's every error becomes "not found" in fsspec.
             meant = _meant(error.__cause__)
+            if meant is error.__cause__ or isinstance(meant, FileNotFoundError):
+                raise
             self._broken = not isinstance(meant, _ANSWERS)
-            raise error if isinstance(meant, FileNotFoundError) else meant from error.__cause__
+            raise meant from error
         except BaseException as error:
             # What a call in the middle of an exchange leaves behind, the next one would take for its answer.
-            self._broken = True
             meant = _meant(error)
+            self._broken = not isinstance(meant, _ANSWERS)
             if meant is error:
                 raise
             raise meant from error
@@ -97,18 +100,18 @@ def _meant(error: BaseException) -> BaseException:
     if names & _BROKEN:
         return ConnectionError(text)
     if "error_perm" in names:  # of ftplib: its answers that begin with 5
-        return _refused_by_ftp(text)
+        from archiver.store.ftp import refused
+
+        return refused(text)
     return error
 
 
-def _refused_by_ftp(text: str) -> OSError:
-    if text[:3] in ("452", "552"):
-        return OSError(errno.ENOSPC, text)
-    if text[:3] == "550" and not any(word in text.lower() for word in ("denied", "permitted", "permission")):
-        return FileNotFoundError(errno.ENOENT, text)
-    if text[:3] in ("550", "530", "532", "553"):
-        return PermissionError(errno.EACCES, text)
-    return OSError(errno.EIO, text)
+def _make_exact(fs: Any) -> None:
+    """Give the client of ftp, which is connected already, the methods of ours; the class of fsspec stays as it is."""
+    if type(fs).__module__ == "fsspec.implementations.ftp":
+        from archiver.store.ftp import ExactFtp
+
+        fs.__class__ = ExactFtp
 
 
 def _is_cache(fs: Any) -> bool:

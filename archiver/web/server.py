@@ -23,6 +23,10 @@ _AHEAD = 1024 * 1024
 _FIRST_PAGE = 1.5
 """Seconds for which the processor is left to the first page before all metrics are read."""
 _LOOK_SECONDS = 0.5
+_CONNECTIONS = 500
+_SILENT_SECONDS = 5.0
+"""After so long a connection goes that asks nothing, or whose request is still not whole: a hand of them must not
+keep all others out."""
 """How long `close` may take to be noticed."""
 
 
@@ -55,6 +59,7 @@ class Server:
         import waitress.wasyncore
 
         self._sockets: dict[int, Any] = {}
+        self._begun: dict[Any, float] = {}
         self._ended = threading.Event()
         try:
             self._server = waitress.create_server(
@@ -68,6 +73,8 @@ class Server:
                 outbuf_overflow=_IN_MEMORY,
                 outbuf_high_watermark=_AHEAD,
                 clear_untrusted_proxy_headers=True,
+                connection_limit=_CONNECTIONS,
+                asyncore_use_poll=True,
             )
         except OSError as error:
             waitress.wasyncore.close_all(self._sockets, ignore_all=True)
@@ -83,10 +90,26 @@ class Server:
 
         try:
             while not self._ended.is_set():
-                wasyncore.loop(timeout=_LOOK_SECONDS, map=self._sockets, count=1)
+                wasyncore.loop(timeout=_LOOK_SECONDS, use_poll=True, map=self._sockets, count=1)
+                self._drop_silent()
         finally:
             self._server.task_dispatcher.shutdown()
             wasyncore.close_all(self._sockets)
+
+    def _drop_silent(self) -> None:
+        """Close connections that have asked for nothing, or only begun to ask, for too long; bytes one by one do not
+        help: the time of a request counts from its first."""
+        now, begun = time.time(), {}
+        for channel in list(self._sockets.values()):
+            if not hasattr(channel, "requests") or channel.requests or channel.total_outbufs_len:
+                continue  # it listens, or an answer is being made or sent
+            if channel.request is None:
+                since = channel.last_activity
+            else:
+                since = begun[channel.request] = self._begun.get(channel.request, now)
+            if now - since > _SILENT_SECONDS:
+                channel.handle_close()
+        self._begun = begun
 
     def close(self) -> None:
         """Let `run` return, within a moment."""

@@ -1,0 +1,59 @@
+"""The server answers, whoever else has connected and says nothing."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+
+import archiver
+from archiver.web.server import Server, make_server
+from tests.stores import result
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    archive = archiver.open(tmp_path / "archive")
+    archive.save_universe_results("u", [result("s")], code="none")
+    made = make_server(archiver.open(tmp_path / "archive", read_only=True), port=0)
+    thread = threading.Thread(target=made.run)
+    thread.start()
+    yield made
+    made.close()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    "begin", [b"", b"GET / HTTP/1.1\r\nHost: loc", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nx"]
+)
+def test_half_open_connections_neither_stop_it_nor_stay(server: Server, begin: bytes) -> None:
+    with ExitStack() as stack:
+        held = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(105)]
+        for connection in held:
+            connection.sendall(begin)
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/api/runs", timeout=30) as answer:
+            assert answer.status == 200
+        slow = held[0]
+        until = time.monotonic() + 30
+        open_ones = set(held[1:])
+        while open_ones and time.monotonic() < until:
+            if begin and slow in select.select([], [slow], [], 0)[1]:
+                try:
+                    slow.sendall(b"x")  # one byte at a time is no better
+                except OSError:
+                    begin = b""
+            for connection in select.select(list(open_ones), [], [], 0.2)[0]:
+                if connection.recv(65536) == b"":
+                    open_ones.discard(connection)
+        assert not open_ones
+        slow.settimeout(30)
+        with suppress(ConnectionError):
+            while slow.recv(65536):
+                pass
