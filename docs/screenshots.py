@@ -114,7 +114,7 @@ def shoot(address: str, archive: archiver.Archive) -> None:
                 if name not in wanted:
                     continue
                 page = context.new_page()
-                page.goto(address + path)
+                page.goto(f"{address}/{path.lstrip('/')}")
                 page.wait_for_selector(ready, timeout=30_000)
                 page.wait_for_selector(".js-plotly-plot .main-svg, #page:not(:has(.chart))", timeout=30_000)
                 if name == "trade":

@@ -80,3 +80,27 @@ def test_other_hosts_need_a_token(url: str, host: str):
     assert process.returncode == 2
     assert "--token" in errors
     assert "Traceback" not in errors
+
+
+def test_a_prefix_stands_in_the_address_and_is_taken_off(url: str):
+    process = start("--url", url, "--json", "serve", "--port", "0", "--prefix", "/user/ann/proxy/8050/")
+    assert process.stdout is not None
+    lines = ""
+    while "}" not in lines:
+        lines += process.stdout.readline()
+    told = json.loads(lines)["url"]
+    assert told.endswith("/user/ann/proxy/8050/")
+    for address in (told, told.replace("/user/ann/proxy/8050", "")):
+        with urllib.request.urlopen(address + "api/runs") as answer:
+            assert json.load(answer)["runs"][0]["universe"] == "u"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+def test_a_prefix_that_is_no_path_is_one_line(url: str):
+    process = start("--url", url, "serve", "--port", "0", "--prefix", "user")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert errors.count("\n") == 1
+    assert "the prefix must be a path" in errors

@@ -165,7 +165,8 @@ class Data:
             return self._others.get(
                 (version, run), lambda: Metrics(f"{version}/{run}", self.archive.load_metrics(run=run))
             )
-        if checked_newest(newest) == "all":
+        newest = checked_newest(newest)
+        if newest == "all":
             return self._others.get((version,), lambda: self._read(f"{version}/all", records, history=True))
         latest = self._latest.get(version, lambda: self._load(version, records))
         return latest if newest == "strategy" else self._of_newest_runs(latest, records)
@@ -190,7 +191,8 @@ class Data:
         It is read alone where the whole table is not there yet: that takes a fraction of the time.
         """
         version, records = self._state()
-        is_all = checked_newest(newest) == "all"
+        newest = checked_newest(newest)
+        is_all = newest == "all"
         known = {name for record in records for name in record.metrics}
         score = self.score(list(known))
         if score is None:

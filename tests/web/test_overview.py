@@ -68,6 +68,8 @@ def test_health_is_not_green_while_the_last_verify_found_damage(tmp_path):
     said = part(Client(guarded(str(tmp_path))), "health")["health"]
     assert "damaged when last read" in said
     assert "nothing missing" not in said
+    (path,) = tmp_path.glob("tier2/*/*/*")
+    assert f'"{path.relative_to(tmp_path)}"' in said
 
 
 def test_storage_says_what_du_says(tmp_path):

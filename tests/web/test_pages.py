@@ -63,7 +63,7 @@ def test_a_strategy_without_detail_says_so_with_its_rank(client, plain: Made):
     kept = {name for _, name in archiver.open(plain.url).detailed_strategies(UNIVERSE)}
     name = next(row["strategy_name"] for row in plain.results if row["strategy_name"] not in kept)
     _, text = show(client, links.strategy(UNIVERSE, name))
-    assert "No detail was kept of this strategy" in text
+    assert "Its trades and curves are not here" in text
     assert "it ranks" in text
     assert "Sharpe ratio" in text
 
@@ -214,7 +214,9 @@ def test_the_table_asks_for_pages_of_sorted_rows(client, plain: Made):
     expected = sorted((row["n_trades"] for row in plain.results), reverse=True)
     assert [row["n_trades"] for row in answer["rowData"]] == expected[10:20]
     assert answer["rowCount"] == 120
-    assert set(answer["rowData"][0]) == {"_id", "_href", "universe", "strategy_name", "run", "n_trades"}
+    assert set(answer["rowData"][0]) == {
+        "_id", "_href", "_run_href", "_age", "_older", "universe", "strategy_name", "run", "n_trades",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

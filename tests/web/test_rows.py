@@ -6,7 +6,7 @@ import pytest
 from archiver.errors import ConfigError
 from archiver.query.selection import Ask, parse_sort
 from archiver.web.data import Metrics
-from archiver.web.rows import Scale, Views, ask_of, cloud, numeric_columns
+from archiver.web.rows import Scale, Views, ask_of, cloud, numeric_columns, well_filled
 from tests.test_selection import TABLE
 
 METRICS = Metrics("one", TABLE)
@@ -80,3 +80,40 @@ def test_cloud_refuses_what_is_no_number(x, y):
 
 def test_cloud_of_nothing_is_empty():
     assert cloud(TABLE.slice(1, 1), "count", "score").rows == 0
+
+
+def test_the_axes_never_cut_the_best():
+    import numpy as np
+
+    made = np.random.default_rng(1)
+    score, fall = made.normal(0, 1, 20_000), made.normal(-20, 4, 20_000)
+    score[:3], fall[:3] = [9.0, 8.0, 7.0], [-140.0, float("nan"), -1.0]
+    order = np.argsort(-score)
+    table = pa.table(
+        {
+            "universe": ["u"] * 20_000,
+            "strategy_name": [f"s{at}" for at in order],
+            "run": ["r"] * 20_000,
+            "score": score[order],
+            "fall": fall[order],
+        }
+    )
+    drawn = cloud(table, "fall", "score", best=25)
+    assert drawn.best.num_rows == 25
+    # Those that have both, in their order, and not twice.
+    assert drawn.best["strategy_name"].to_pylist()[:2] == ["s0", "s2"]
+    assert not set(drawn.best["strategy_name"].to_pylist()) & set(drawn.points["strategy_name"].to_pylist())
+    assert drawn.x_edges[0] < -140 < -1 < drawn.x_edges[-1]
+    assert drawn.y_edges[-1] > 9
+    assert drawn.y_edges[0] > score.min()
+    assert sum(map(sum, drawn.counts)) + drawn.outside == drawn.rows == 19_999
+    without = cloud(table, "fall", "score")
+    assert without.x_edges[0] > -140
+    assert without.best.num_rows == 0
+    near = cloud(table, "fall", "score", best=25, within=(-200, -100, 8, 10))
+    assert near.best["strategy_name"].to_pylist() == ["s0"]
+
+
+def test_a_column_that_few_rows_have_is_not_well_filled():
+    table = pa.table({"all": [1, 2, 3, 4], "half": [1, 2, None, None], "few": [1, None, None, None]})
+    assert well_filled(table, ["few", "half", "all"]) == ["half", "all"]

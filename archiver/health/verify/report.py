@@ -11,6 +11,8 @@ from archiver.errors import NotFoundError, StorageError
 from archiver.format import layout
 from archiver.store import Store
 
+_MOST_NAMED = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -60,7 +62,8 @@ class Report:
 class Verified:
     """What the last verify that read data found.
 
-    `moment` is aware UTC; `share` says which part of the objects it was to read, 0 to 1; the others are counts.
+    `moment` is aware UTC; `share` says which part of the objects it was to read, 0 to 1; `damaged` are the keys of the
+    first objects with problems; the others are counts.
     """
 
     moment: datetime
@@ -69,19 +72,23 @@ class Verified:
     read: int
     bytes: int
     problems: int
+    damaged: tuple[str, ...] = ()
 
 
 def last_verified(store: Store) -> Verified | None:
     """Return what the last remembered verify that read data found, or None where none is known."""
     with suppress(NotFoundError, ValueError, TypeError, KeyError):
         fields = json.loads(store.get(layout.VERIFIED))
-        return Verified(**fields | {"moment": datetime.fromisoformat(fields["moment"])})
+        moment, damaged = datetime.fromisoformat(fields["moment"]), tuple(map(str, fields.get("damaged", ())))
+        return Verified(**fields | {"moment": moment, "damaged": damaged})
     return None
 
 
 def remember_report(store: Store, report: Report, share: float) -> None:
     """Keep what reading a share of the data found."""
-    found = Verified(datetime.now(UTC), share, report.runs, report.read, report.bytes, len(report.problems))
+    damaged = tuple(dict.fromkeys(problem.key for problem in report.problems))[:_MOST_NAMED]
+    count = len(report.problems)
+    found = Verified(datetime.now(UTC), share, report.runs, report.read, report.bytes, count, damaged)
     fields = asdict(found) | {"moment": found.moment.isoformat()}
     # Who may only read verifies all the same.
     with suppress(StorageError):

@@ -75,7 +75,7 @@ def _table(site: Site, rows: list[dict[str, Any]], score: str, others: list[str]
             ),
             parts.bar((row[score] or 0) / most if row[score] in finite else 0, fmt.number(row[score])),
             *(fmt.number(row[name]) for name in others),
-            parts.link(fmt.short_run(row["run"]), links.run(row["run"]), title=row["run"], kind="when"),
+            parts.link(_two_lines(row["run"]), links.run(row["run"]), title=row["run"], kind="when"),
         ]
         for at, row in enumerate(rows, 1)
     ]
@@ -87,3 +87,7 @@ def _table(site: Site, rows: list[dict[str, Any]], score: str, others: list[str]
         caption="The best strategies",
         kinds=["older" if newest.get(row["universe"]) != row["run"] else "" for row in rows],
     )
+
+
+def _two_lines(run: str) -> str:
+    return fmt.short_run(run).replace(" · ", "\n")

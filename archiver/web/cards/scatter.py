@@ -170,7 +170,9 @@ def _cloud(
         score = site.data.score(metrics.table.column_names)
         order = ((score, True),) if score else ()
         table = site.views.rows(metrics, ask_of(ask, order), wanted).read()
-        drawn = cloud(table, x, y, best=_BEST if score else 0, within=_four(within))
+        # Where there are few, none stands out.
+        best = _BEST if score and table.num_rows > _BEST else 0
+        drawn = cloud(table, x, y, best=best, within=_four(within))
     except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
         # What is wrong with the filter stands above the table.
         return None, None if isinstance(error, ConfigError) else parts.failed(error)

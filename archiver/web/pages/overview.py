@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 from dash import dcc, html, no_update
 from dash.dependencies import Input, Output
 
-from archiver.errors import ArchiverError
 from archiver.format.model import Run
-from archiver.health.verify import Verified, last_verified
 from archiver.web import figures, links, parts
 from archiver.web import format as fmt
-from archiver.web.cards import best, history, storage
+from archiver.web.cards import best, health, history, storage
 from archiver.web.cards import runs as runs_card
 from archiver.web.data import NEWEST, checked_newest
 from archiver.web.parts import Page
@@ -97,7 +95,7 @@ def connect(app: Any, site: Site) -> None:
     then = Input("overview-then", "data")
     places = [Output(name, "children") for name in ("storage", "stored", "universes")]
     app.callback(*places, then)(lambda _: _storage(site))
-    app.callback(Output("health", "children"), then)(parts.safely(lambda _: _health(site)))
+    app.callback(Output("health", "children"), then)(parts.safely(lambda _: health.card(site)))
     app.callback(Output("prune", "children"), then)(parts.safely(lambda _: _prune(site)))
     app.callback(Output("over-time-place", "children"), then)(parts.safely(lambda _: _chart(site)))
 
@@ -121,61 +119,6 @@ def _storage(site: Site) -> tuple[Any, Any, Any]:
         [fmt.size(usage.total.bytes)],
         _universes(_newest(runs), runs, own),
     )
-
-
-def _health(site: Site) -> Any:
-    report, moment = site.checked()
-    last = last_verified(site.data.store)
-    listed = [[html.Code(one.key), f" {one.what}"] for one in report.problems]
-    known = {one.key for one in report.problems}
-    listed += [parts.prose(text) for text in _unreadable(site) if not any(key in text for key in known)]
-    if listed:
-        verdict = parts.badge(fmt.counted(len(listed), "problem"), "bad")
-    elif last is not None and last.problems:
-        verdict = parts.badge("damaged when last read", "warn")
-    else:
-        verdict = parts.badge("nothing missing", "good")
-    facts: list[tuple[str, Any]] = [
-        ("Runs", fmt.count(report.runs)),
-        (
-            "Their objects",
-            f"{fmt.count(report.objects)}, sizes as recorded" if report.ok else fmt.count(report.objects),
-        ),
-    ]
-    if report.expired:
-        facts.append(("Details expired", fmt.counted(len(report.expired), "run")))
-    if report.archived:
-        facts.append(("Details in bundles", fmt.counted(len(report.archived), "run")))
-    problems = [html.Li(line) for line in listed[:_MOST_LISTED]]
-    more = len(listed) - len(problems)
-    return parts.card(
-        "Health",
-        html.P([verdict, html.Span(f" checked {fmt.age(moment)}", className="muted small")]),
-        parts.pairs(facts),
-        html.Ul([*problems, html.Li(f"and {more:,} more") if more > 0 else None], className="warnings")
-        if problems
-        else None,
-        html.P(_last_read(last), className="note"),
-    )
-
-
-def _unreadable(site: Site) -> list[str]:
-    """Say what was found damaged when the best strategies were read: sizes alone do not show it."""
-    try:
-        errors = [*site.data.headline()[0].damaged.values(), *(one.error for one in site.data.unread)]
-        return [str(error) for error in errors]
-    except ArchiverError as error:
-        return [str(error)]
-
-
-def _last_read(last: Verified | None) -> Any:
-    """Say when data was last read and compared: what is shown above compares sizes only."""
-    if last is None:
-        return ["No bytes were compared yet: ", html.Code("archiver verify --read-data"), " does."]
-    read = f"{fmt.counted(last.read, 'object')} read and compared {fmt.age(last.moment)}"
-    share = "" if last.share == 1 else f" (a sample of {last.share * 100:.3g}%)"
-    verdict = "all was well" if not last.problems else fmt.counted(last.problems, "problem")
-    return f"Last verify: {read}{share}: {verdict}."
 
 
 def _prune(site: Site) -> Any:

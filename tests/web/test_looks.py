@@ -1,0 +1,206 @@
+"""How pages look, measured in a real browser: nothing is cut, boxes can be read, the plot grows, paper has no frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import archiver
+from archiver.web import links
+from tests.web.conftest import UNIVERSE, Made, Served
+from tests.web.test_browser import PHONE, opened
+from tests.web.test_browser_table import until
+
+WIDE = {"width": 1920, "height": 1080}
+OPAQUE = (
+    "[...document.querySelectorAll('.hoverlayer .hovertext path, .hoverlayer .legend .bg')]"
+    ".map(n => getComputedStyle(n)).map(s => [s.fill, s.fillOpacity, s.opacity])"
+)
+OVERFLOWING = (
+    "[...document.querySelectorAll('.card')].flatMap(card => [...card.querySelectorAll('td, th, dd, a, .note')]"
+    ".filter(n => n.offsetParent && !n.closest('.unseen, .scroll .scroll, .grid-frame'))"
+    ".filter(n => n.getBoundingClientRect().right > card.getBoundingClientRect().right - 8)"
+    ".map(n => n.textContent.slice(0, 60)))"
+)
+
+
+def best_of(plain: Made) -> list[str]:
+    return [name for _, name in archiver.open(plain.url).detailed_strategies(UNIVERSE)]
+
+
+def hover(page: Any, place: str) -> None:
+    box = page.locator(f"{place} .nsewdrag").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.5)
+    page.mouse.move(box["x"] + box["width"] * 0.41, box["y"] + box["height"] * 0.5, steps=3)
+    page.wait_for_selector(f"{place} .hoverlayer text")
+
+
+@pytest.mark.parametrize(("scheme", "panel"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(22, 27, 35)")])
+def test_hover_boxes_hide_what_is_behind_them(chromium, served, plain: Made, scheme, panel):
+    names = best_of(plain)
+    with opened(chromium, served, links.strategy(UNIVERSE, names[0]), color_scheme=scheme) as page:
+        page.wait_for_selector("#equity .main-svg")
+        hover(page, "#equity")
+        assert page.evaluate(OPAQUE) == [[panel, "1", "1"]]
+        said = page.locator("#equity .hoverlayer").text_content()
+        assert "Equity" in said
+        assert "Drawdown" in said
+        page.goto(f"{served}/strategies?scatter=1")
+        page.wait_for_selector("#cloud .points path")
+        point = page.locator("#cloud .points path").first.bounding_box()
+        page.mouse.move(point["x"] + point["width"] / 2, point["y"] + point["height"] / 2)
+        page.wait_for_selector("#cloud .hovertext path")
+        assert page.evaluate(OPAQUE) == [[panel, "1", "1"]]
+
+
+def test_the_plot_shows_the_best_and_grows_to_the_page(chromium, tmp_path):
+    made = np.random.default_rng(1)
+    scores, falls = made.normal(0, 1, 6_000), made.normal(-20, 4, 6_000)
+    scores[7], falls[7] = 30.0, -180.0
+    rows = [
+        {"strategy_name": f"s{at}", "sharpe_ratio": float(score), "max_drawdown_pct": float(fall)}
+        for at, (score, fall) in enumerate(zip(scores, falls, strict=True))
+    ]
+    archiver.open(str(tmp_path / "a")).save_universe_results("u", rows, top_n=0, code="none")
+    server = Served(str(tmp_path / "a"))
+    ring = "#cloud .scatterlayer .trace:last-child .points path"
+    with opened(chromium, server.address, "/strategies?scatter=1", viewport=WIDE) as page:
+        page.wait_for_selector(ring)
+        assert page.locator(ring).count() == 25
+        assert "ringed: the best 25 by Sharpe ratio" in page.locator("#cloud-note").inner_text()
+        area = page.locator("#cloud .nsewdrag").first.bounding_box()
+        first = page.locator(ring).first.bounding_box()
+        assert area["x"] < first["x"] + 4 < area["x"] + area["width"]
+        assert area["y"] < first["y"] + 4 < area["y"] + area["height"]
+        assert area["width"] > 500
+        page.click("#scatter-size")
+        page.wait_for_url("**scatter=large**")
+        until(page, "document.querySelector('#cloud .nsewdrag').getBoundingClientRect().width > 1300")
+        page.reload()
+        page.wait_for_selector(ring)
+        assert page.locator("#cloud .nsewdrag").first.bounding_box()["width"] > 1300
+        assert page.locator("#scatter-size").inner_text() == "Beside the table"
+        page.click("#scatter-size")
+        page.wait_for_url("**scatter=1**")
+    server.close()
+
+
+@pytest.mark.parametrize("window", [PHONE, {"width": 1280, "height": 860}, WIDE])
+def test_names_and_numbers_of_a_run_stay_within_their_cards(chromium, tmp_path, window):
+    long = "MeanReversionWithVolatilityFilter_lookback=144_threshold=1.25_stop=25_target=120"
+    rows = [
+        {
+            "strategy_name": f"{long}_{at}",
+            "sharpe_ratio": 1e9 - at,
+            "average_holding_period_of_winning_trades_in_minutes": -1234567.25,
+            "equity_curve": [1.0, 2.0],
+        }
+        for at in range(3)
+    ]
+    run = archiver.open(str(tmp_path / "a")).save_universe_results("u" * 60, rows, code="none")
+    server = Served(str(tmp_path / "a"))
+    with opened(chromium, server.address, links.run(run.id), viewport=window) as page:
+        page.wait_for_selector(".thirds table")
+        assert page.locator(".card", has_text="Best strategies").locator("tbody tr").count() == 3
+        assert "1,000,000,000" in page.locator(".card", has_text="Best strategies").inner_text()
+        if window is not PHONE:  # there a table scrolls within its card
+            assert page.evaluate(OVERFLOWING) == []
+    server.close()
+
+
+def test_the_storage_card_needs_no_scroll_bar(chromium, served):
+    with opened(chromium, served, "/") as page:
+        page.wait_for_selector("#storage table")
+        # As large as numbers get.
+        page.evaluate(
+            "document.querySelectorAll('#storage tbody tr').forEach(row => {"
+            "row.cells[1].querySelector('.bar span').textContent = '999.9 GB'; row.cells[2].textContent = '12,345,678'; })"
+        )
+        room = page.locator("#storage .scroll").evaluate("n => n.scrollWidth - n.clientWidth")
+        assert room <= 0
+
+
+@pytest.mark.parametrize("path", ["/", "strategy", "/compare"])
+def test_paper_has_the_page_alone_and_is_light(chromium, served, plain: Made, path):
+    names = best_of(plain)
+    where = {
+        "strategy": links.strategy(UNIVERSE, names[0]),
+        "/compare": links.compare(links.Choice(UNIVERSE, name) for name in names[:2]),
+    }.get(path, path)
+    with opened(chromium, served, where, color_scheme="dark") as page:
+        page.wait_for_selector(".card")
+        page.emulate_media(media="print")
+        for gone in (".side", "#nav", ".actions", ".filters"):
+            assert page.locator(gone).locator("visible=true").count() == 0
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert page.locator("#page").bounding_box()["x"] < 10
+        assert page.evaluate(
+            "[...document.querySelectorAll('.tall')].every(n => n.scrollHeight <= n.clientHeight + 1)"
+        )
+
+
+def test_rows_of_a_table_are_switched_and_say_their_run(chromium, tmp_path):
+    archive = archiver.open(str(tmp_path / "a"))
+    old = archive.save_universe_results("u", [{"strategy_name": "a", "sharpe_ratio": 5.0}], code="none")
+    archive.save_universe_results("u", [{"strategy_name": "b", "sharpe_ratio": 1.0}], code="none")
+    server = Served(str(tmp_path / "a"))
+    with opened(chromium, server.address, "/strategies") as page:
+        page.wait_for_selector("#strategies-status:text-is('2 strategies')")
+        page.wait_for_selector(".ag-row.older[row-index='0'] >> nth=0")
+        assert page.locator(".ag-row:not(.older)[row-index='1']").count() >= 1
+        page.click("#filter-newest")
+        page.locator(".dash-options-list-option", has_text="Newest run of each universe").click()
+        page.wait_for_url("**newest=universe**")
+        page.wait_for_selector("#strategies-status:text-is('1 strategy')")
+        assert "newest=universe" in page.locator("#export-csv").get_attribute("href")
+        page.reload()
+        page.wait_for_selector("#strategies-status:text-is('1 strategy')")
+        page.goto(f"{server.address}/strategies?newest=all")
+        page.locator(f".ag-cell[col-id=run] a[href='run?id={old.id}']").click()
+        page.wait_for_selector(f"h1:has-text('{old.id}')")
+    server.close()
+
+
+def curve_archive(folder: Any) -> tuple[str, list[links.Choice]]:
+    archive = archiver.open(str(folder))
+    days = [f"2024-01-{day:02d}" for day in range(1, 21)]
+    later = [f"2025-06-{day:02d}" for day in range(1, 11)]
+    rows = [
+        {"strategy_name": "pairs", "sharpe_ratio": 3.0, "equity_curve": [[day, 100.0 + at] for at, day in enumerate(days)]},
+        {"strategy_name": "frame", "sharpe_ratio": 2.0, "equity_curve": [{"time": day, "equity": 50.0 + at} for at, day in enumerate(later)]},
+        {"strategy_name": "numbers", "sharpe_ratio": 1.0, "equity_curve": [1.0, 2.0, 3.0]},
+        {"strategy_name": "strange", "sharpe_ratio": 0.5, "equity_curve": [["a", "b"], ["c", "d"]]},
+    ]  # fmt: skip
+    archive.save_universe_results("u", rows, code="none")
+    return str(folder), [links.Choice("u", row["strategy_name"]) for row in rows]
+
+
+def test_curves_of_different_dates_lie_where_they_were(chromium, tmp_path):
+    url, choices = curve_archive(tmp_path / "a")
+    server = Served(url)
+    axis = "document.querySelector('#compare-curves .js-plotly-plot')._fullLayout.xaxis"
+    with opened(chromium, server.address, links.compare(choices[:2])) as page:
+        page.wait_for_selector("#compare-curves .main-svg")
+        assert page.evaluate(f"{axis}.type") == "date"
+        begins, ends = page.evaluate(f"{axis}.range")
+        assert begins < "2024-01-02"
+        assert ends > "2025-06-09"
+    with opened(chromium, server.address, links.compare(choices)) as page:
+        page.wait_for_selector("#compare-curves .main-svg")
+        assert page.evaluate(f"{axis}.type") == "linear"
+        said = page.locator(".card", has_text="Equity").first.inner_text()
+        assert "No dates are known of numbers" in said
+        assert "strange: its curve was saved in a form that is not drawn" in said
+        assert "need not be the same day" in said
+    for name, drawn in (("pairs", True), ("strange", False)):
+        with opened(chromium, server.address, links.strategy("u", name)) as page:
+            page.wait_for_selector("#history table")
+            assert (page.locator("#equity").count() == 1) is drawn
+            assert ("A curve that is not understood" in page.locator("#page").inner_text()) is not drawn
+            if drawn:
+                page.wait_for_selector("#equity .main-svg")
+                kind = "document.querySelector('#equity .js-plotly-plot')._fullLayout.xaxis.type"
+                assert page.evaluate(kind) == "date"
+    server.close()
