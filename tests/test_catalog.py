@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +12,22 @@ from archiver.format import layout
 from archiver.format.records import encode_record
 from archiver.runs.catalog import Records
 from tests.benchmarks.workload import small_run
-from tests.conftest import Place
 from tests.faults import FaultyStore, flip
 
 
-@pytest.fixture
-def archive(file_place: Place) -> Archive:
-    archive = archiver.open(file_place.url)
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of an archive with 80 runs, to be copied."""
+    folder = tmp_path_factory.mktemp("many") / "archive"
+    archive = archiver.open(folder)
     for at in range(80):
         archive.save_universe_results(f"u{at % 3}", [small_run(1, at, trades=2, points=5)], code="none")
-    return archive
+    return folder
+
+
+@pytest.fixture
+def archive(many: Path, tmp_path: Path) -> Archive:
+    return archiver.open(shutil.copytree(many, tmp_path / "archive"))
 
 
 def gets(archive: Archive) -> int:
