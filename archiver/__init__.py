@@ -33,16 +33,19 @@ if TYPE_CHECKING:
         NotFoundError,
         NotKeptError,
         PolicyError,
+        RunFinishedError,
         RunNotFoundError,
         StorageError,
         StorageFullError,
     )
     from archiver.format.model import Run
     from archiver.retention.policy import Policy
+    from archiver.runs.open import OpenRun
 
 # Imported when first used: `import archiver` costs a backtest nothing. What has no home here is an error.
 _HOME = {
     "Archive": "archiver.archive",
+    "OpenRun": "archiver.runs.open",
     "Policy": "archiver.retention.policy",
     "Run": "archiver.format.model",
     "Unread": "archiver.base.unread",
@@ -63,9 +66,11 @@ __all__ = [
     "IntegrityError",
     "NotFoundError",
     "NotKeptError",
+    "OpenRun",
     "Policy",
     "PolicyError",
     "Run",
+    "RunFinishedError",
     "RunNotFoundError",
     "StorageError",
     "StorageFullError",

@@ -2,6 +2,7 @@
 
 ArchiverError                   exit code 1
 ├── ConfigError                 2   wrong setting, argument or input
+│   └── RunFinishedError        the run takes no results any more
 ├── IntegrityError              3   bytes are not what the record says
 ├── NotFoundError               10  a named thing is not there
 │   ├── RunNotFoundError
@@ -30,6 +31,10 @@ class ConfigError(ArchiverError, ValueError):
     """A setting, an argument or an input is wrong."""
 
     exit_code = 2
+
+
+class RunFinishedError(ConfigError):
+    """The run takes no results any more: it is being finished, or was."""
 
 
 class IntegrityError(ArchiverError):

@@ -25,6 +25,7 @@ from archiver.format.model import Record, Run
 from archiver.health.usage import Guard
 from archiver.retention.trash import hold
 from archiver.runs import catalog
+from archiver.runs.open import OpenRun, resume_run, start_run
 from archiver.runs.read import Reader
 from archiver.runs.records import run_of
 from archiver.runs.removal import remove
@@ -194,6 +195,64 @@ class Archive:
         self.create()
         return self._writer.commit(draft, labels)
 
+    def start(
+        self,
+        universe_name: str,
+        top_n: int = 50,
+        rank_by: str | None = None,
+        tags: Iterable[str] = (),
+        params: Mapping[str, Any] | None = None,
+        note: str | None = None,
+        *,
+        code: str | Path | Sequence[str | Path] | None = None,
+        seed: Any = None,
+        data: Any = None,
+        bars: Any = None,
+    ) -> OpenRun:
+        """Start a run that results are added to one by one, from any thread, process or machine.
+
+        Arguments: as `save_universe_results` takes them; the results come later.
+
+        Returns the open run: `.add(result)` is durable when it returns, `.finish()` makes an ordinary run of all that was
+        added, `.id` is for `resume`. As a context manager it finishes when the block ends; on an exception it stays
+        open, with all that was added. It is listed, ranked and read like any other at once. Raises what a save raises.
+        """
+        from archiver.capture import capture
+
+        captured = capture(code, configured=self._code, seed=seed, data=data)
+        labels = checked_tags(tags)
+        self.create()
+        run = start_run(
+            self.store,
+            universe_name,
+            top_n=top_n,
+            rank_by=rank_by,
+            params=params,
+            note=note,
+            code=(captured.code, captured.blobs),
+            bars=self._series.of(universe_name, bars),
+            allow=None if self._guard is None else self._guard.check,
+        )
+        for label in labels:
+            put_tag(self.store, run.id, label)
+        return run
+
+    def resume(self, run: str | Run) -> OpenRun:
+        """Return a run that is still open, by its id or the beginning of it, to add to it or to finish it.
+
+        Raises RunFinishedError for one that is finished, RunNotFoundError.
+        """
+        self._root.require()
+        return resume_run(self.store, self.run_id(run), None if self._guard is None else self._guard.check)
+
+    def finish(self, run: str | Run) -> Run:
+        """Make an ordinary run of one that is open, from whatever was added; one that is finished already is returned.
+
+        Raises RunNotFoundError, ConfigError where nothing was added.
+        """
+        found = self.run(run)
+        return self.resume(found.id).finish() if found.open else found
+
     def create(self, *, beside: bool = False) -> None:
         """Make the archive unless it is there; every save does.
 
@@ -249,7 +308,8 @@ class Archive:
         """
         record = self.record(run)
         put_tag(self.store, record.run, tag)
-        hold(self.store, record, back=tag == PINNED)
+        if not record.open:
+            hold(self.store, record, back=tag == PINNED)
 
     def untag(self, run: str, tag: str) -> None:
         """Take a tag off a run; one that it does not have is fine. Raises RunNotFoundError."""

@@ -11,6 +11,7 @@ from archiver.errors import RunNotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Run
 from archiver.runs.catalog import Records
+from archiver.runs.open import OpenRuns, open_ids
 from archiver.runs.read import one_run, records_of
 from archiver.runs.records import run_of
 from archiver.runs.tags import read_tags
@@ -26,19 +27,35 @@ class Listing:
         """Take the store, and what tells whether an archive is there."""
         self._store, self._root = store, root
         self._records = Records(store)
+        self._open = OpenRuns(store)
 
     def records(self, errors: Errors = "raise", *, universe: str | None = None) -> list[Record]:
         """Return the records of all runs, or of a universe's, newest first. Raises ArchiveNotFoundError.
 
         errors: about one that cannot be read, see `load_metrics`.
         """
+        finished = self._finished(errors)
+        found = self._open.read((record.run for record in finished), errors)
+        if found:
+            both = [*finished, *found]
+            finished = sorted(both, key=lambda record: (record.created, record.run), reverse=True)
+        return list(records_of(finished, universe=universe))
+
+    def _finished(self, errors: Errors) -> list[Record]:
         self._root.require()
-        return list(records_of(self._records.read(errors=errors), universe=universe))
+        return self._records.read(errors=errors)
 
     def record(self, run: str | Run) -> Record:
         """Return one run's record by its id, or the beginning of it. Raises RunNotFoundError."""
         self._root.require()
-        return self._records.one(self.run_id(run))
+        whole = self.run_id(run)
+        try:
+            return self._records.one(whole)
+        except RunNotFoundError:
+            for record in self._open.read(()):
+                if record.run == whole:
+                    return record
+            raise
 
     def chosen(self, universe: str | None, run: str | None, errors: Errors = "raise") -> list[Record]:
         """Return the records of one run, of a universe, or all. Raises NotFoundError for a run of another universe."""
@@ -52,7 +69,9 @@ class Listing:
         run = run.id if isinstance(run, Run) else str(run)
         if layout.is_run_id(run):
             return run
-        known = [layout.run_of_record(entry.key) for entry in self._store.list(prefix)]
+        known = {layout.run_of_record(entry.key) for entry in self._store.list(prefix)}
+        if prefix == layout.RUNS:
+            known |= open_ids(self._store)
         found = sorted(
             (name for name in known if name is not None and run and name.startswith(run)), reverse=True
         )
@@ -105,8 +124,8 @@ class Listing:
         return self._told(self._records.read(layout.TRASH, errors))
 
     def state(self) -> tuple[list[Record], dict[str, list[str]]]:
-        """Return all records and tags; the tags last, so that a pin that was put while records were read counts."""
-        return self.records(), read_tags(self._store)
+        """Return the records of finished runs, and all tags; the tags last, so that a pin that was put while records were read counts."""
+        return self._finished("raise"), read_tags(self._store)
 
     def _told(self, records: Sequence[Record]) -> list[Run]:
         tags = read_tags(self._store)

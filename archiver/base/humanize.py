@@ -186,6 +186,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "detailed": run.detailed,
         "bytes": run.bytes,
         "tags": list(run.tags),
+        **({"open": True} if run.open else {}),
     }
 
 

@@ -50,6 +50,7 @@ COMMANDS: dict[str, str] = {
     "top": "top:top",
     "trades": "trades:trades",
     "code": "code:code",
+    "finish": "finish:finish",
     "tag": "tag:tag",
     "untag": "tag:untag",
     "prune": "prune:prune",

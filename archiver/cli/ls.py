@@ -81,4 +81,6 @@ def _detailed(run: Run) -> int | str:
     """Return how many details a run has, or what has become of them."""
     from archiver.runs.details import NONE
 
+    if run.open:
+        return f"open, {run.detailed}"
     return run.detailed if run.detailed or run.details == NONE else run.details

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from archiver.errors import ConfigError
 from archiver.format.columns import Column
 from archiver.format.curves import apply_rule, decode_curve, drawdown_rule, encode_curves
+from archiver.format.inline import InlineTable, encode_inline
 from archiver.format.model import Detail, Ref
 from archiver.format.parquet import ParquetObject, write_parquet
 from archiver.format.rows import Encoded, decode_rows, encode_rows
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _GROUP_ROWS = 8_192
 """Row groups hold at least so many trades: strategies share dictionaries, one strategy is still read fast."""
 
+Source = ParquetObject | InlineTable
+"""A table of details: an object of its own, or part of a record."""
 CutWindows = Callable[[str, Sequence[tuple[int, int] | None]], list[Any]]
 """Gives the windows of a key from their places."""
 
@@ -46,12 +49,20 @@ class Kept:
 
 @dataclass(slots=True)
 class Details:
-    """An encoded tier 2: its bytes, their Ref (without key), where each strategy is, and the tapes it points into."""
+    """An encoded tier 2: its row groups and facts, where each strategy is, and the tapes it points into."""
 
-    data: bytes
-    ref: Ref
+    groups: list[pa.Table]
+    facts: dict[str, Any]
     details: tuple[Detail, ...]
     tapes: list[Tape]
+
+    def parquet(self) -> tuple[bytes, Ref]:
+        """Return it as an object of its own: its bytes, and their Ref without the key."""
+        return write_parquet(self.groups, self.facts, parts="group")
+
+    def inline(self) -> bytes:
+        """Return it as it stands in a record."""
+        return encode_inline(self.groups, self.facts)
 
 
 def encode_details(kept: Sequence[Kept], known: Sequence[Tape] = ()) -> Details:
@@ -91,26 +102,23 @@ def _encode(kept: Sequence[Kept], known: Sequence[Tape]) -> Details:
     facts: dict[str, Any] = {"tier": 2}
     if encoded is not None and encoded.layout:
         facts["trades"] = encoded.layout
-    data, ref = write_parquet(slices, facts, parts="group")
     details = tuple(
         Detail(kept[at].strategy, kept[at].rank, number)
         for number, (start, end) in enumerate(groups)
         for at in range(start, end)
     )
-    return Details(data, ref, details, tapes)
+    return Details(slices, facts, details, tapes)
 
 
-def decode_detail(source: ParquetObject, detail: Detail, cut: CutWindows) -> dict[str, Any]:
+def decode_detail(source: Source, detail: Detail, cut: CutWindows) -> dict[str, Any]:
     """Return one strategy's detail: strategy_name, rank, metrics, trades, equity_curve, drawdown_curve."""
     row = _row(source, detail)
     return {**_outline(row, detail), "trades": _decode_trades(row, source.facts.get("trades", {}), cut)}
 
 
-def decode_outline(source: ParquetObject, detail: Detail) -> dict[str, Any]:
+def decode_outline(source: Source, detail: Detail) -> dict[str, Any]:
     """Return one strategy's detail without its trades, which take nearly all of the time."""
-    names = [
-        name for name in source.file.schema_arrow.names if not name.startswith(("trades", "strategy_name"))
-    ]
+    names = [name for name in source.names if not name.startswith(("trades", "strategy_name"))]
     return _outline(_row(source, detail, names), detail)
 
 
@@ -126,9 +134,7 @@ def _outline(row: pa.Table, detail: Detail) -> dict[str, Any]:
     }
 
 
-def trades_table(
-    source: ParquetObject, detail: Detail, columns: Sequence[str] | None, cut: CutWindows
-) -> pa.Table:
+def trades_table(source: Source, detail: Detail, columns: Sequence[str] | None, cut: CutWindows) -> pa.Table:
     """Return one strategy's trades as a table; windows only where `columns` names them."""
     import pyarrow as pa
 
@@ -286,8 +292,8 @@ def _groups(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
         yield start, len(rows)
 
 
-def _row(source: ParquetObject, detail: Detail, columns: Sequence[str] | None = None) -> pa.Table:
-    names = source.file.schema_arrow.names
+def _row(source: Source, detail: Detail, columns: Sequence[str] | None = None) -> pa.Table:
+    names = source.names
     wanted = None if columns is None else [name for name in (*columns, "strategy_name") if name in names]
     table = source.read(groups=[detail.group], columns=wanted)
     at = table["strategy_name"].to_pylist().index(detail.strategy)

@@ -20,6 +20,7 @@ CODE = "code/"
 TAGS = "tags/"
 CATALOG = "catalog/"
 TRASH = "trash/"
+OPEN = "open/"
 BUNDLES = "bundles/"
 QUARANTINE = "quarantine/"
 """Records that `verify --repair` set aside; `gc` keeps what they reach."""
@@ -34,13 +35,14 @@ _RUN = r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}"
 _RUN_ID = re.compile(_RUN)
 _RECORD = re.compile(rf"(runs/|trash/|quarantine/runs/|quarantine/trash/)({_RUN})\.json\.zst")
 _OTHERS = re.compile(
-    rf"(?P<tier1>tier1/)(?P<u1>universe=[^/]+)/(?P<r1>{_RUN})\.parquet"
-    rf"|(?P<tier2>tier2/)(?P<u2>universe=[^/]+)/(?P<r2>{_RUN})/detail\.parquet"
+    rf"(?P<tier1>tier1/)(?P<u1>universe=[^/]+)/(?P<r1>{_RUN})(?:\.[0-9a-f]{{8}})?\.parquet"
+    rf"|(?P<tier2>tier2/)(?P<u2>universe=[^/]+)/(?P<r2>{_RUN})(?:\.[0-9a-f]{{8}})?/detail\.parquet"
     r"|(?P<tapes>tapes/)(?P<t2>[0-9a-f]{2})/(?P<t64>(?P=t2)[0-9a-f]{62})\.parquet"
     r"|(?P<code>code/)(?P<c2>[0-9a-f]{2})/(?P<c64>(?P=c2)[0-9a-f]{62})\.zst"
     rf"|(?P<tags>tags/)(?P<tag>[^/]+)/(?P<rt>{_RUN})"
     rf"|(?P<catalog>catalog/)(?P<span>{_RUN}--{_RUN}--[0-9a-f]{{8}})\.jsonl\.zst"
     r"|(?P<bundles>bundles/)(?P<bundle>[^/]+)\.tar\.zst"
+    rf"|(?P<open>open/)(?P<ro>{_RUN})/(?:(?P<at>start|[0-9]{{20}}-[0-9a-f]{{8}})\.json\.zst|(?P<shut>closed))"
     rf"|(?P<trash>trash/)(?P<claim>(?P<rc>{_RUN})\.claim|probe-[0-9a-f]+)"
 )
 _CUT = re.compile(r"[A-Za-z0-9_.%-]{200,213}~[0-9a-f]{16}")
@@ -103,7 +105,7 @@ class Key(NamedTuple):
     """What a key that archiver knows stands for; a part that it does not have is empty.
 
     `area` is the prefix it lies below, `run` the run it belongs to, `name` the tag, the bundle, the quoted universe, the
-    sha256, the span of a segment, or `claim` and `probe` in the trash.
+    sha256, the span of a segment, `claim` and `probe` in the trash, or `start`, `part` and `closed` of an open run.
     """
 
     area: str
@@ -136,6 +138,8 @@ def _other(found: re.Match[str]) -> Key | None:
         return Key(CODE, name=found["c64"])
     if found["catalog"]:
         return Key(CATALOG, name=found["span"])
+    if found["open"]:
+        return Key(OPEN, found["ro"], found["shut"] or ("start" if found["at"] == "start" else "part"))
     if found["trash"]:
         return Key(TRASH, found["rc"] or "", "claim" if found["rc"] else "probe")
     name = _name(found["tag"] or found["bundle"])
@@ -197,14 +201,30 @@ def run_of_record(key: str) -> str | None:
     return None if found is None else found[2]
 
 
-def tier1_key(universe: str, run: str) -> str:
-    """Return the key of the metrics of a larger run."""
-    return f"{TIER1}{universe_part(universe)}/{run}.parquet"
+def tier1_key(universe: str, run: str, made_of: str = "") -> str:
+    """Return the key of the metrics of a larger run; made_of: what tells two makers of one run apart, 8 hex digits."""
+    return f"{TIER1}{universe_part(universe)}/{run}{made_of and '.'}{made_of}.parquet"
 
 
-def tier2_key(universe: str, run: str) -> str:
-    """Return the key of a run's details."""
-    return f"{TIER2}{universe_part(universe)}/{run}/detail.parquet"
+def tier2_key(universe: str, run: str, made_of: str = "") -> str:
+    """Return the key of a run's details; made_of: as for `tier1_key`."""
+    return f"{TIER2}{universe_part(universe)}/{run}{made_of and '.'}{made_of}/detail.parquet"
+
+
+def start_key(run: str) -> str:
+    """Return the key of what was given at the start of an open run."""
+    return f"{OPEN}{run}/start{RECORD_SUFFIX}"
+
+
+def closed_key(run: str) -> str:
+    """Return the key that says that a run takes no part any more."""
+    return f"{OPEN}{run}/closed"
+
+
+def new_part_key(run: str, now: datetime | None = None) -> str:
+    """Make the key of a part of an open run: parts sort by the moment they were made."""
+    moment = (now or datetime.now(UTC)).astimezone(UTC)
+    return f"{OPEN}{run}/{moment:%Y%m%d%H%M%S%f}-{secrets.token_hex(4)}{RECORD_SUFFIX}"
 
 
 def tape_key(sha256: str) -> str:

@@ -55,7 +55,7 @@ class MetricsEncoder:
         """
         text = self._inline()
         if text is not None:
-            return text, None, _ranges_of_rows(inline_rows(text))
+            return text, None, ranges_of_rows(inline_rows(text))
         self._spill()
         encoded = self._encoder.finish()
         if encoded is None:
@@ -66,7 +66,7 @@ class MetricsEncoder:
 
     def names_digest(self) -> str:
         """Return the sha256 of the sorted strategy names: equal where two runs have the same strategies."""
-        return hashlib.sha256("\0".join(sorted(self._names)).encode("utf-8", "surrogatepass")).hexdigest()
+        return names_digest(self._names)
 
     def _inline(self) -> str | None:
         if self._spilled or len(self._buffer) > _INLINE_ROWS:
@@ -207,7 +207,13 @@ def _ranges(encoded: Encoded) -> Ranges:
     return ranges
 
 
-def _ranges_of_rows(rows: Iterable[dict[str, Any]]) -> Ranges:
+def names_digest(names: Iterable[str]) -> str:
+    """Return the sha256 of sorted strategy names: equal where two runs have the same strategies."""
+    return hashlib.sha256("\0".join(sorted(names)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def ranges_of_rows(rows: Iterable[dict[str, Any]]) -> Ranges:
+    """Return each numeric metric's least and greatest finite value."""
     numbers: dict[str, list[float]] = {}
     for row in rows:
         for key, value in row.items():

@@ -65,7 +65,7 @@ class Run:
 
     `created` is aware UTC; `strategies` and `detailed` are counts; `bytes` is the stored size of its
     record, metrics, details and tapes; `tags` is sorted; `archived` names the bundle that holds its details, and
-    `details` says what has become of them: kept, removed by a policy, expired, in a bundle, lost, none were given.
+    `details` says what has become of them: kept, removed by a policy, expired, in a bundle, lost, none were given. `open` says that it may still grow.
     """
 
     id: str
@@ -80,6 +80,7 @@ class Run:
     note: str | None = None
     archived: str | None = None
     details: str = ""
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,5 +110,17 @@ class Record:
     note: str | None = None
     detail_removed: str | None = None
     archived: str | None = None
+    inline_detail: bytes | None = field(default=None, repr=False)
+    """Tier 2, where it stands in the record: see `archiver.format.inline`."""
     size: int = 0
     """Bytes of the record object itself, known once it was written or listed; not part of what is stored."""
+    parts: tuple[Record, ...] = field(default=(), repr=False)
+    """Of a run that is still open: what was added so far. Not part of what is stored: each is an object of its own."""
+    open: bool = False
+    """Whether the run may still grow; not part of what is stored."""
+
+    @property
+    def has_detail(self) -> bool:
+        """Whether details can be read: from an object of their own, from the record, or from parts."""
+        held = self.tier2 is not None or self.inline_detail is not None
+        return held or any(part.has_detail for part in self.parts)

@@ -176,6 +176,17 @@ class ParquetObject:
             check_bounds(self.file.metadata, ref.key, ref.size, rows)
             self.facts = self._facts()
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The types of its columns."""
+        return self.file.schema_arrow
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its columns."""
+        names: list[str] = self.file.schema_arrow.names
+        return names
+
     def read(self, *, groups: Sequence[int] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Read row groups (all) and columns (all; a nested column by its name or its dotted path)."""
         wanted = range(self.file.metadata.num_row_groups) if groups is None else groups

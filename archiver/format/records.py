@@ -100,6 +100,7 @@ def encode_record(record: Record) -> bytes:
         "note": record.note,
         "detail_removed": record.detail_removed,
         "archived": record.archived,
+        "detail": None if record.inline_detail is None else record.inline_detail.decode(),
     }
     text = _json({key: value for key, value in fields.items() if value not in (None, [], {}, "")})
     data = compress(text)
@@ -216,8 +217,13 @@ def _record(fields: dict[str, Any], size: int) -> Record:
         note=check.maybe_text(fields.get("note"), "note"),
         detail_removed=check.maybe_text(fields.get("detail_removed"), "detail_removed"),
         archived=check.maybe_text(fields.get("archived"), "archived"),
+        inline_detail=_to_inline(check.maybe_text(fields.get("detail"), "detail")),
         size=size,
     )
+
+
+def _to_inline(text: str | None) -> bytes | None:
+    return None if text is None else text.encode("utf-8", "replace")
 
 
 def _name(value: Any, field: str) -> str:

@@ -283,7 +283,14 @@ def _count(
             usage.part("trash" if mark in by_trash else "orphans").add(amount)
     elif prefix == layout.RUNS:
         usage.part("records").add(amount)
-    elif prefix in (layout.TRASH, layout.QUARANTINE, layout.TAGS, layout.CATALOG, layout.BUNDLES):
+    elif prefix in (
+        layout.TRASH,
+        layout.QUARANTINE,
+        layout.TAGS,
+        layout.CATALOG,
+        layout.BUNDLES,
+        layout.OPEN,
+    ):
         usage.part("trash" if prefix == layout.QUARANTINE else prefix[:-1]).add(amount)
     else:
         usage.part("archive.json" if key == layout.ARCHIVE else "not archiver's").add(amount)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from archiver.base.humanize import curve_values
 from archiver.errors import ConfigError
 from archiver.format.curves import apply_rule, decode_curve
+from archiver.format.detail import Source
 from archiver.format.metrics import join_tables
 from archiver.format.model import Record, Run
 from archiver.format.params import PARAMS
-from archiver.format.parquet import ParquetObject, decoding
+from archiver.format.parquet import decoding
 from archiver.format.rows import free_name
 from archiver.format.text import loads
 from archiver.runs.newest import Part
@@ -231,11 +232,11 @@ def _trades_of(reader: Reader, part: Part, wanted: _Wanted) -> list[pa.Table]:
         return [*([] if typed is None else [typed]), *_text_trades(reader, source, part)]
 
 
-def _typed_trades(source: ParquetObject, part: Part, wanted: _Wanted) -> pa.Table | None:
+def _typed_trades(source: Source, part: Part, wanted: _Wanted) -> pa.Table | None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    schema = source.file.schema_arrow
+    schema = source.schema
     if "trades" not in schema.names:
         return None
     facts = source.facts.get("trades", {})
@@ -254,9 +255,9 @@ def _typed_trades(source: ParquetObject, part: Part, wanted: _Wanted) -> pa.Tabl
     return _of_part(rows, strategies, part)
 
 
-def _text_trades(reader: Reader, source: ParquetObject, part: Part) -> list[pa.Table]:
+def _text_trades(reader: Reader, source: Source, part: Part) -> list[pa.Table]:
     """Return the trades of strategies whose trades are too irregular for columns."""
-    if "trades_text" not in source.file.schema_arrow.names:
+    if "trades_text" not in source.names:
         return []
     import pyarrow as pa
 
@@ -308,7 +309,7 @@ def _curves_of(reader: Reader, part: Part) -> list[pa.Table]:
     source = reader.details(part.record)
     tables = []
     with decoding(source.key):
-        columns = [name for name in source.file.schema_arrow.names if "equity" in name or "drawdown" in name]
+        columns = [name for name in source.names if "equity" in name or "drawdown" in name]
         table = source.read(columns=["strategy_name", *columns])
         for at, strategy in enumerate(table["strategy_name"].to_pylist()):
             if part.has(strategy):

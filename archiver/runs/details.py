@@ -27,7 +27,7 @@ class Details(NamedTuple):
 def state_of(record: Record, *, there: bool = True) -> Details:
     """Return what has become of a run's details. there: whether the object was seen, where somebody looked."""
     count = len(record.details)
-    if record.tier2 is not None and there:
+    if record.has_detail and there:
         return Details("kept", f"kept of {counted(count, 'strategy', 'strategies')}", count)
     if record.tier2 is not None:
         return Details("gone", GONE)

@@ -53,7 +53,7 @@ class Part:
 
 def details_of(record: Record) -> Sequence[Detail]:
     """Return the details that a run has: none once they were removed, though the record still names them."""
-    return record.details if record.tier2 is not None else ()
+    return record.details if record.has_detail else ()
 
 
 def counting(records: Sequence[Record], *, newest: str = "strategy", history: bool = False) -> list[Record]:

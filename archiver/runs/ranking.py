@@ -125,6 +125,11 @@ class Ranking:
             self._tell()
         return row
 
+    def held(self, name: str) -> Kept | None:
+        """Return the detail of a strategy that may be among the best, by what is known so far."""
+        boards = [board for board in self._boards if board.best] or [self._first]
+        return next((one for board in boards for _, one in board.best if one.strategy == name), None)
+
     def finish(self) -> tuple[str | None, list[Kept]]:
         """Return what ranked, or None, and the details of the best N, best first, with their ranks.
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from archiver.base.unread import ONE_OBJECT, Errors, Unread, teller
 from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotFoundError, NotKeptError
 from archiver.format import layout
-from archiver.format.detail import decode_detail, decode_outline, trades_table
+from archiver.format.detail import Source, decode_detail, decode_outline, trades_table
+from archiver.format.inline import InlineTable
 from archiver.format.metrics import decode_metrics, join_tables, metrics_table, table_metrics, with_keys
 from archiver.format.model import Detail, Record, Ref
 from archiver.format.parquet import ParquetObject, decoding
@@ -123,6 +124,7 @@ class Reader:
 
     def strategy(self, record: Record, detail: Detail) -> dict[str, Any]:
         """Return one strategy's detail, exactly as it was given."""
+        record = _holder(record, detail)
         source = self._detail(record, detail)
         with decoding(source.key):
             found = decode_detail(source, detail, lambda _, places: cut_windows(self.tapes(record), places))
@@ -136,6 +138,7 @@ class Reader:
 
     def outline(self, record: Record, detail: Detail) -> dict[str, Any]:
         """Return what `strategy` does but for the trades, which take nearly all of its time."""
+        record = _holder(record, detail)
         source = self._detail(record, detail)
         with decoding(source.key):
             found = decode_outline(source, detail)
@@ -143,6 +146,7 @@ class Reader:
 
     def trades(self, record: Record, detail: Detail, columns: Sequence[str] | None) -> pa.Table:
         """Return one strategy's trades as a table. Raises ConfigError for a column they do not have."""
+        record = _holder(record, detail)
         source = self._detail(record, detail)
         with decoding(source.key):
             return trades_table(
@@ -171,7 +175,7 @@ class Reader:
         universes = {part.record.universe for part in found}
         prefix = layout.TIER2 + (f"{layout.universe_part(*universes)}/" if len(universes) == 1 else "")
         there = {entry.key for entry in self._store.list(prefix)}
-        return [part for part in found if part.record.tier2 and part.record.tier2.key in there]
+        return [part for part in found if part.record.tier2 is None or part.record.tier2.key in there]
 
     def parts(
         self, records: Sequence[Record], *, newest: str = "strategy", history: bool = False
@@ -234,12 +238,15 @@ class Reader:
 
     def tapes(self, record: Record) -> list[Tape]:
         """Return the bar series of a run, in the order of its record."""
+        tapes: dict[str, Tape] = {}
         for ref in record.tapes:
-            if ref.sha256 not in self._tapes:
-                while len(self._tapes) >= max(_MOST_TAPES, len(record.tapes)):
-                    self._tapes.pop(next(iter(self._tapes)))
-                self._tapes[ref.sha256] = decode_tape(self.parquet(ref))
-        return [self._tapes[ref.sha256] for ref in record.tapes]
+            known = self._tapes.pop(ref.sha256, None)
+            tapes[ref.sha256] = decode_tape(self.parquet(ref)) if known is None else known
+        # What was used last stays longest.
+        self._tapes.update(tapes)
+        for sha256 in list(self._tapes)[: max(0, len(self._tapes) - max(_MOST_TAPES, len(tapes)))]:
+            del self._tapes[sha256]
+        return [tapes[ref.sha256] for ref in record.tapes]
 
     def parquet(self, ref: Ref, *, whole: bool = False, rows: int | None = None) -> ParquetObject:
         """Open a Parquet object. rows: how many its record promises. Raises IntegrityError when it is gone."""
@@ -252,8 +259,10 @@ class Reader:
                 f"{ref.key} is gone although a record needs it; run `archiver verify`"
             ) from None
 
-    def details(self, record: Record) -> ParquetObject:
+    def details(self, record: Record) -> Source:
         """Open the details of a run. Raises NotKeptError where it has none any more, IntegrityError for damage."""
+        if record.inline_detail is not None:
+            return InlineTable(record.inline_detail, f"the record of {record.run}")
         tier2 = record.tier2
         if tier2 is None:
             raise NotKeptError(f"details of run {record.run}: {state_of(record).words}")
@@ -292,8 +301,8 @@ class Reader:
         rows = [(record, self.rows(record)) for record in records]
         return [inline_table_of(rows, columns, params=params)] if rows else []
 
-    def _detail(self, record: Record, detail: Detail) -> ParquetObject:
-        if record.tier2 is None:
+    def _detail(self, record: Record, detail: Detail) -> Source:
+        if not record.has_detail:
             raise self._not_kept(record, detail.strategy, None)
         return self.details(record)
 
@@ -328,6 +337,12 @@ class Reader:
             better += scores[:own].count(score)
         of = f"of {record.strategies} by {record.rank_by}"
         return better + 1, f"it ranks {better + 1} {of}, and the run's top_n is {record.top_n}"
+
+
+def _holder(record: Record, detail: Detail) -> Record:
+    """Return who holds a strategy's detail: the record, or of a run that is open one of its parts."""
+    held = (part for part in record.parts if any(one.strategy == detail.strategy for one in part.details))
+    return next(held, record)
 
 
 def _attempt(read: Callable[[], T]) -> T | ArchiverError:

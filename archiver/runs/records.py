@@ -60,7 +60,7 @@ def _check_keys(record: Record, key: str) -> None:
     if record.tier2 is not None:
         expected.append((record.tier2, layout.tier2_key(record.universe, record.run)))
     for ref, own in expected:
-        if ref.key != own:
+        if layout.parse(ref.key) != layout.parse(own):
             raise IntegrityError(f"{key} is damaged: it points to {ref.key!r}, which is not its own; {ASIDE}")
 
 
@@ -80,7 +80,7 @@ def run_of(record: Record, tags: Iterable[str] = ()) -> Run:
         universe=record.universe,
         created=record.created,
         strategies=record.strategies,
-        detailed=len(record.details) if record.tier2 is not None else 0,
+        detailed=len(record.details) if record.has_detail else 0,
         bytes=record.size + sum(ref.size for ref in refs),
         tags=tuple(tags),
         top_n=record.top_n,
@@ -88,6 +88,7 @@ def run_of(record: Record, tags: Iterable[str] = ()) -> Run:
         note=record.note,
         archived=record.archived,
         details=state_of(record).words,
+        open=record.open,
     )
 
 

@@ -14,6 +14,7 @@ from archiver.store import Store
 _REMOVABLE = {
     layout.RUNS,
     layout.TRASH,
+    layout.OPEN,
     layout.TIER1,
     layout.TIER2,
     layout.TAPES,

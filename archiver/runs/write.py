@@ -75,17 +75,19 @@ def draft_run(
     created: datetime | None = None,
     run: str | None = None,
     default: Default | None = None,
+    made_of: str = "",
 ) -> Draft:
     """Consume results and encode them as a run. Nothing is written.
 
     `kept` are details that were ranked elsewhere, best first; results are then metrics only. `created` and `run` are
-    those of a run that was made elsewhere; `default` makes plain data of values of other kinds. Raises ConfigError,
+    those of a run that was made elsewhere, `made_of` tells two makers of it apart; `default` makes plain data of values
+    of other kinds. Raises ConfigError,
     naming universe, strategy and place, for results that cannot be kept, and whatever an iterator of results raises.
     """
     layout.universe_part(universe)
     with saving(default) as seen:
         try:
-            draft = _draft(universe, results, top_n, rank_by, params, note, bars, kept, created, run)
+            draft = _draft(universe, results, top_n, rank_by, params, note, bars, kept, created, run, made_of)
         except ConfigError as error:
             raise ConfigError(f"universe {universe!r}: {error}") from error.__cause__
     if seen.lost:
@@ -109,6 +111,7 @@ def _draft(
     kept: Sequence[Kept] | None,
     created: datetime | None,
     run: str | None,
+    made_of: str,
 ) -> Draft:
     if params is not None and not hasattr(type(params), "keys"):
         raise ConfigError(f"params is a {type(params).__name__}: give a dict")
@@ -141,11 +144,11 @@ def _draft(
     )
     if parquet is not None:
         data, ref = parquet
-        key = layout.tier1_key(universe, run)
+        key = layout.tier1_key(universe, run, made_of)
         draft.own[key] = data
         draft.record = replace(draft.record, tier1=replace(ref, key=key))
     if details is not None:
-        _add_details(draft, details)
+        add_details(draft, details, made_of)
     return draft
 
 
@@ -181,15 +184,18 @@ class Writer:
         self._store = store
         self._written: dict[str, float] = {}
 
-    def commit(self, draft: Draft, tags: Iterable[str] = ()) -> Record:
-        """Write the draft's objects, then its record. Returns the record as it was written."""
+    def commit(self, draft: Draft, tags: Iterable[str] = (), *, at: str | None = None) -> Record:
+        """Write the draft's objects, then its record. Returns the record as it was written.
+
+        at: the key of the record, where it is none of a run but of a part of one.
+        """
         store, record = self._store, draft.record
         shared = [*draft.tapes, *draft.code]
         stale = [key for key in shared if not self._fresh(key)]
         markers = [layout.tag_key(tag, record.run) for tag in tags]
         self._each(lambda key: store.put(key, _bytes(draft, key)), [*stale, *draft.own, *markers])
         data = encode_record(record)
-        store.put(layout.record_key(record.run), data, create=True)
+        store.put(at or layout.record_key(record.run), data, create=True)
         self._written.update(dict.fromkeys(stale, time.monotonic()))
         # Whatever a gc with a short grace deleted until now; what it deletes later it puts back itself.
         self._each(lambda key: store.stat(key) or store.put(key, _bytes(draft, key)), [*shared, *draft.own])
@@ -238,16 +244,19 @@ def _bytes(draft: Draft, key: str) -> bytes:
     return draft.own.get(key) or draft.tapes.get(key, b"")
 
 
-def _add_details(draft: Draft, details: Details) -> None:
+def add_details(draft: Draft, details: Details, made_of: str = "", *, inline: bool = False) -> None:
+    """Put details into the draft, as an object of their own or as part of the record."""
     record = draft.record
-    key = layout.tier2_key(record.universe, record.run)
-    draft.own[key] = details.data
+    if inline:
+        draft.record = replace(record, inline_detail=details.inline(), details=details.details)
+    else:
+        key = layout.tier2_key(record.universe, record.run, made_of)
+        draft.own[key], ref = details.parquet()
+        draft.record = replace(record, tier2=replace(ref, key=key), details=details.details)
     tapes = []
     draft.series = details.tapes
     for tape in details.tapes:
         data, ref = tape.encoded()
         tapes.append(replace(ref, key=layout.tape_key(ref.sha256)))
         draft.tapes[tapes[-1].key] = data
-    draft.record = replace(
-        record, tier2=replace(details.ref, key=key), details=details.details, tapes=tuple(tapes)
-    )
+    draft.record = replace(draft.record, tapes=tuple(tapes))

@@ -29,6 +29,7 @@ from archiver.retention.gc.versions import Kept, deleted_keys, old_versions, rem
 from archiver.retention.policy import before
 from archiver.retention.trash import held
 from archiver.runs.catalog import superseded
+from archiver.runs.open import open_ids
 from archiver.runs.records import look_at_clock
 from archiver.runs.removal import remove
 from archiver.runs.tags import markers_of_others
@@ -58,6 +59,7 @@ WHY = {
     "tier2": "details that no record reaches",
     "tapes": "bar series that no record reaches",
     "code": "code that no record reaches",
+    "open": "parts of runs that were finished",
     "catalog": "segments that newer ones replace",
     "tags": "tags of runs that no longer exist",
     "leftovers": "what writers that died left behind",
@@ -249,7 +251,7 @@ def _tidy(store: Store, done: Collected) -> None:
     # A dry run takes what it would have deleted from the trash for gone.
     kept = [entry for entry in listed[layout.TRASH] if done.applied or entry.modified > done.before]
     records = [*listed[layout.RUNS], *kept, *listed[layout.QUARANTINE]]
-    runs = {layout.run_of_record(entry.key) for entry in records}
+    runs = {layout.run_of_record(entry.key) for entry in records} | open_ids(store)
     old = (entry for entry in store.list(layout.TAGS) if entry.modified <= done.before)
     markers = markers_of_others(old, runs)
     probes = [

@@ -13,11 +13,12 @@ from archiver.format.layout import digest
 from archiver.format.model import Record
 from archiver.runs.catalog import stream
 from archiver.runs.graph import reachable, reached
+from archiver.runs.open import open_objects
 from archiver.runs.records import read_record
 from archiver.store import Store
 from archiver.store.entry import Entry
 
-_DATA = (layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE)
+_DATA = (layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE, layout.OPEN)
 _SPOOL = 16 << 20
 
 
@@ -63,6 +64,7 @@ class Graph:
         self._reached: set[int] = set()
         self._unreadable: set[str] = set()
         self._runs: set[int] = set()
+        self._finished: set[int] = set()
         self.seen: set[int] = set()
         self.expired: dict[str, Entry] = {}
         """The records in the trash whose grace is over, by run."""
@@ -96,6 +98,15 @@ class Graph:
             for _, ref in reached(self._new_records(prefix, expired_before, spared)):
                 self._reached.add(digest(ref.key))
                 yield ref.key
+        for key, shared in open_objects(self._store, self._is_over):
+            self._reached.add(digest(key))
+            if shared is not None:
+                self._reached.add(digest(shared.key))
+                yield shared.key
+
+    def _is_over(self, run: str) -> bool:
+        """Tell whether an open run was finished: it has a record, be it in the trash."""
+        return digest(run) in self._finished
 
     def _new_records(
         self, prefix: str, expired_before: datetime | None, spared: Collection[str]
@@ -111,6 +122,7 @@ class Graph:
             record = self._read(entry, data)
             if record is None:
                 continue
+            self._finished.add(digest(record.run))
             old = expired_before is not None and entry.modified <= expired_before
             if prefix == layout.TRASH and old and record.run not in spared:
                 self.expired[record.run] = entry
