@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -195,10 +196,8 @@ def test_whatever_call_of_finish_fails_the_next_one_ends_it(when: str, *, die: b
     while True:
         store = fresh_store(before)
         faulty = FaultyStore(store, at, die=die, when=when)
-        try:
+        with suppress(DiedError, StorageError):
             resume_run(faulty, run.id).finish()
-        except (DiedError, StorageError):
-            pass
         if at >= len(faulty.calls):
             break
         assert names(store) == ["S0", "S1", "S2"]
