@@ -109,5 +109,9 @@ class Record:
     note: str | None = None
     detail_removed: str | None = None
     archived: str | None = None
+    clocks: tuple[Ref, ...] = ()
+    files: tuple[Ref, ...] = ()
+    format: int = 1
+    """2 where older archivers would lose something of it, or read it wrongly."""
     size: int = 0
     """Bytes of the record object itself, known once it was written or listed; not part of what is stored."""

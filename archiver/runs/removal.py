@@ -16,8 +16,7 @@ _REMOVABLE = {
     layout.TRASH,
     layout.TIER1,
     layout.TIER2,
-    layout.TAPES,
-    layout.CODE,
+    *layout.SHARED,
     layout.TAGS,
     layout.CATALOG,
 }

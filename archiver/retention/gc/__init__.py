@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 GRACE = "7d"
 """How long a pruned run can be brought back, and how long a save may take."""
-_SHARED = (layout.TAPES, layout.CODE)
+_SHARED = layout.SHARED
 _REST = timedelta(hours=1)
 """How long readers may still want what is merely derived."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -55,6 +55,8 @@ WHY = {
     "tier1": "metrics that no record reaches",
     "tier2": "details that no record reaches",
     "tapes": "bar series that no record reaches",
+    "clocks": "clocks that no record reaches",
+    "files": "files of strategies that no record reaches",
     "code": "code that no record reaches",
     "catalog": "segments that newer ones replace",
     "tags": "tags of runs that no longer exist",

@@ -17,7 +17,7 @@ from archiver.runs.records import read_record
 from archiver.store import Store
 from archiver.store.entry import Entry
 
-_DATA = (layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE)
+_DATA = (layout.TIER1, layout.TIER2, *layout.SHARED)
 _SPOOL = 16 << 20
 
 
