@@ -46,9 +46,13 @@ def check_name(name: Any, where: str, *, file: bool = False) -> str:
         raise ConfigError(f"{where} has the name {name!r}: give a text")
     bad = not name or not name.isprintable() or len(name.encode("utf-8", "replace")) > _MOST_NAME
     if bad or not _is_unicode(name):
-        raise ConfigError(f"{where} has the name {name[:40]!r}: give 1 to {_MOST_NAME} bytes of printable text")
-    if file and (_FORBIDDEN & set(name) or name != name.strip(" .") and not name.startswith(".") or name.strip(".") == "" or name.endswith((" ", "."))):  # fmt: skip
-        raise ConfigError(f"{where} has the name {name!r}: give a plain file name, without folders, as in 'tearsheet.html'")
+        raise ConfigError(
+            f"{where} has the name {name[:40]!r}: give 1 to {_MOST_NAME} bytes of printable text"
+        )
+    if file and (_FORBIDDEN & set(name) or name.startswith(" ") or name.endswith((" ", "."))):  # fmt: skip
+        raise ConfigError(
+            f"{where} has the name {name!r}: give a plain file name, without folders, as in 'tearsheet.html'"
+        )
     return str.__str__(name)
 
 
@@ -107,7 +111,9 @@ def _content(name: str, value: Any, where: str) -> bytes:
             value.savefig(out, format=PurePath(name).suffix[1:].lower() or "png")
             return out.getvalue()
         if ("plotly", "BaseFigure") in kinds:
-            text = value.to_json() if name.lower().endswith(".json") else value.to_html(include_plotlyjs="cdn")
+            text = (
+                value.to_json() if name.lower().endswith(".json") else value.to_html(include_plotlyjs="cdn")
+            )
             return str(text).encode()
     except Exception as error:  # a figure draws with its user's own code and fonts
         why = " ".join(str(error).split())[:200]
@@ -134,5 +140,7 @@ def unpack_file(stored: bytes, file: File, key: str) -> bytes:
     """Return a file's content. Raises IntegrityError where it is not what its name says."""
     data = decompress(stored, key, most=min(file.size, MOST_FILE))
     if len(data) != file.size or sha256(data).hexdigest() != file.sha256:
-        raise IntegrityError(f"{key} is damaged: its content is not what its name says; run `archiver verify --read-data`")
+        raise IntegrityError(
+            f"{key} is damaged: its content is not what its name says; run `archiver verify --read-data`"
+        )
     return data

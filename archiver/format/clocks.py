@@ -96,7 +96,11 @@ def iso_texts(time: pa.Array, separator: str = "T") -> list[Any]:
         time = pa.array(coarse, pa.int64()).cast(pa.timestamp("us", zone))
     try:
         moments = time.to_pylist()
-    except (ValueError, OverflowError, LookupError):  # a year beyond 9999, a zone that this machine does not know
+    except (
+        ValueError,
+        OverflowError,
+        LookupError,
+    ):  # a year beyond 9999, a zone that this machine does not know
         return [None if value is None else str(value) for value in time.to_numpy(zero_copy_only=False)]
     return [
         None
@@ -139,7 +143,9 @@ def _as_arrow(times: Any, where: str) -> Any:
                 return pa.array([None if value is None else str(value) for value in times.tolist()])
             return _one(pa.Array.from_pandas(times))
         if ("numpy", "ndarray") in kinds:
-            if times.dtype.kind == "M" and str(times.dtype) not in {f"datetime64[{u}]" for u in ("D", *UNITS)}:
+            if times.dtype.kind == "M" and str(times.dtype) not in {
+                f"datetime64[{u}]" for u in ("D", *UNITS)
+            }:
                 times = times.astype("datetime64[s]")
             return None if times.dtype.kind == "O" else _one(pa.array(times, from_pandas=True))
         if ("polars", "Series") in kinds:

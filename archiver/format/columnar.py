@@ -96,6 +96,11 @@ def is_numbering(index: Any) -> bool:
     return not len(index) or (index.dtype.kind in "iu" and index.tolist() == list(range(len(index))))
 
 
+def has_index(index: Any) -> bool:
+    """Tell whether an index says something, be it only by its type where it is empty."""
+    return not is_numbering(index) or (not len(index) and index.dtype.kind not in "iuO")
+
+
 def _named(index: Any) -> str:
     names = ", ".join(str(name) for name in index.names if name is not None)
     return f"{type(index).__name__} {names}".rstrip()

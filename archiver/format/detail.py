@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 _GROUP_ROWS = 8_192
 """Row groups hold at least so many trades: strategies share dictionaries, one strategy is still read fast."""
 
+_ROWS = ("trades", "table.", "json.", "schema.", "strategy_name")
+"""Columns that an outline is without."""
+
 CutWindows = Callable[[str, Sequence[tuple[int, int] | None]], list[Any]]
 """Gives the windows of a key from their places."""
 
@@ -118,24 +121,34 @@ def _encode(kept: Sequence[Kept], known: Sequence[Tape], extras: Extras) -> Deta
     return Details(data, ref, details, tapes, extras)
 
 
-def decode_detail(source: ParquetObject, detail: Detail, cut: CutWindows, clock_of: ClockOf) -> dict[str, Any]:
+def decode_detail(
+    source: ParquetObject, detail: Detail, cut: CutWindows, clock_of: ClockOf
+) -> dict[str, Any]:
     """Return one strategy's detail: strategy_name, rank, metrics, trades, curves, tables, files, and the two old curves."""
     row = _row(source, detail)
-    found = _outline(row, detail, source, clock_of)
+    tables = {name: decode_rows_of(row, name, source.facts) for name in table_names(row.column_names)}
+    found = _outline(row, detail, clock_of)
+    found["tables"] = {name: as_rows(table) for name, table in tables.items() if table is not None}
     return {**found, "trades": _decode_trades(row, source.facts.get("trades", {}), cut)}
 
 
 def decode_outline(source: ParquetObject, detail: Detail, clock_of: ClockOf) -> dict[str, Any]:
-    """Return one strategy's detail without its trades, which take nearly all of the time."""
-    names = [
-        name for name in source.file.schema_arrow.names if not name.startswith(("trades", "strategy_name"))
-    ]
-    return _outline(_row(source, detail, names), detail, source, clock_of)
+    """Return one strategy's detail without its trades and tables, which take nearly all of the time."""
+    names = [name for name in source.file.schema_arrow.names if not name.startswith(_ROWS)]
+    return _outline(_row(source, detail, names), detail, clock_of)
 
 
-def _outline(row: pa.Table, detail: Detail, source: ParquetObject, clock_of: ClockOf) -> dict[str, Any]:
+def decode_drawn(
+    source: ParquetObject, detail: Detail, clock_of: ClockOf
+) -> tuple[dict[str, Any], dict[str, Series]]:
+    """Return one strategy's metrics and its curves with their clocks, as pages draw them."""
+    names = [name for name in source.file.schema_arrow.names if not name.startswith(_ROWS)]
+    row = _row(source, detail, names)
+    return loads(row["metrics"][0].as_py()), decode_curves(row, clock_of)
+
+
+def _outline(row: pa.Table, detail: Detail, clock_of: ClockOf) -> dict[str, Any]:
     curves = decode_curves(row, clock_of)
-    tables = {name: decode_rows_of(row, name, source.facts) for name in table_names(row.column_names)}
     return {
         "strategy_name": detail.strategy,
         "rank": detail.rank,
@@ -143,7 +156,6 @@ def _outline(row: pa.Table, detail: Detail, source: ParquetObject, clock_of: Clo
         "equity_curve": _old_curve(curves.get("equity")),
         "drawdown_curve": _old_curve(curves.get("drawdown")),
         "curves": {name: series.written() for name, series in curves.items()},
-        "tables": {name: as_rows(table) for name, table in tables.items() if table is not None},
         "files": {name: file.told() for name, file in decode_files(row).items()},
     }
 
@@ -153,10 +165,13 @@ def _old_curve(series: Series | None) -> Any:
     return None if series is None else series.written() if series.pairs else series.values
 
 
-def detail_row(source: ParquetObject, detail: Detail, prefixes: tuple[str, ...]) -> pa.Table:
-    """Return one strategy's row, with the columns that begin so alone."""
-    names = [name for name in source.file.schema_arrow.names if name.startswith(prefixes)]
-    return _row(source, detail, names)
+def detail_row(source: ParquetObject, detail: Detail, columns: Sequence[str]) -> pa.Table:
+    """Return one strategy's row, with these columns alone as far as they are there; `x.` is all that begin so."""
+    begin = tuple(name for name in columns if name.endswith("."))
+    names = source.file.schema_arrow.names
+    return _row(
+        source, detail, [name for name in names if name in columns or (begin and name.startswith(begin))]
+    )
 
 
 def trades_table(

@@ -84,7 +84,9 @@ def _named(given: Any, strategy: str, what: str) -> Iterator[tuple[Any, Any]]:
 def _under_old_name(given: Any, where: str) -> Series:
     """Return a curve; what is none stays what it is, as it always did under these names."""
     kind = type(given)
-    if issubclass(kind, str | bytes | Mapping) or (issubclass(kind, list) and any(type(item) is dict for item in given)):
+    if issubclass(kind, str | bytes | Mapping) or (
+        issubclass(kind, list) and any(type(item) is dict for item in given)
+    ):
         return Series(plain(given, where))
     try:
         return series_of(given, where) or Series(plain(given, where))
@@ -127,7 +129,9 @@ def _encode_curves(out: Extras, curves: Sequence[Mapping[str, Series]]) -> None:
         if any(clocks):
             out.columns[f"clock.{name}"] = pa.array(clocks, pa.string())
         out.plain = out.plain and name in _OLD and not any(clocks)
-    pairs = [[_OLD[name] for name, one in own.items() if one.pairs and name in _OLD] or None for own in curves]
+    pairs = [
+        [_OLD[name] for name, one in own.items() if one.pairs and name in _OLD] or None for own in curves
+    ]
     if any(pairs):
         out.columns[_PAIRS] = pa.array(pairs, pa.list_(pa.string()))
 
@@ -148,17 +152,31 @@ def _columns(name: str) -> tuple[str, str, str]:
     return (old, f"{old}_ints", f"{old}_text") if old else (f"curve.{name}", f"ints.{name}", f"text.{name}")
 
 
-def decode_curves(row: pa.Table, clock_of: ClockOf) -> dict[str, Series]:
-    """Return the curves in a row of tier 2 by name; their clocks are fetched when there are some."""
+def columns_of_curve(name: str, *, own: bool = False) -> tuple[str, ...]:
+    """Return the columns that say something of a curve; own: that hold its values, or the rule for them."""
+    values, ints, text = _columns(name)
+    rule = ("drawdown_rule",) if name == DRAWDOWN else ()
+    if own:
+        return (values, text, *rule)
+    return (values, ints, text, f"clock.{name}", _PAIRS, *rule, *(_columns(EQUITY) if rule else ()))
+
+
+def decode_curves(row: pa.Table, clock_of: ClockOf, only: str | None = None) -> dict[str, Series]:
+    """Return the curves in a row of tier 2 by name, with their clocks; only: this one, and what it follows from."""
     pairs = set(row[_PAIRS][0].as_py() or ()) if _PAIRS in row.column_names else set()
     found: dict[str, Series] = {}
     for name in curve_names(row.column_names):
-        rule = row["drawdown_rule"][0].as_py() if name == DRAWDOWN and "drawdown_rule" in row.column_names else None
+        rule = (
+            row["drawdown_rule"][0].as_py()
+            if name == DRAWDOWN and "drawdown_rule" in row.column_names
+            else None
+        )
         equity = found[EQUITY].values if rule else None
-        values = apply_rule(rule, equity) if rule else decode_curve(row, *_columns(name))
+        values = apply_rule(rule, equity or []) if rule else decode_curve(row, *_columns(name))
         if values is None:
             continue
         sha256 = row[f"clock.{name}"][0].as_py() if f"clock.{name}" in row.column_names else None
+        sha256 = sha256 if only in (None, name) else None
         clock = clock_of(sha256) if sha256 else None
         if clock is not None and (type(values) is not list or len(clock.time) != len(values)):
             raise ValueError(f"the curve {name!r} and its clock differ in length")
@@ -175,9 +193,7 @@ def curve_names(columns: Sequence[str]) -> list[str]:
 def table_names(columns: Sequence[str]) -> list[str]:
     """Return the names of the tables that columns hold."""
     prefixes = ("table.", "json.")
-    return list(
-        dict.fromkeys(name.partition(".")[2] for name in columns if name.startswith(prefixes))
-    )
+    return list(dict.fromkeys(name.partition(".")[2] for name in columns if name.startswith(prefixes)))
 
 
 def columns_of_table(name: str) -> list[str]:
@@ -200,7 +216,9 @@ def _encode_table(out: Extras, name: str, kept: Sequence[Given]) -> None:
     flat = list(chain.from_iterable(own for own in rows if own))
     encoded = encode_rows(flat, f"tables.{name}")
     if encoded is None:
-        out.columns[f"json.{name}"] = pa.array([None if own is None else dumps(own) for own in rows], pa.string())
+        out.columns[f"json.{name}"] = pa.array(
+            [None if own is None else dumps(own) for own in rows], pa.string()
+        )
     else:
         out.columns[f"table.{name}"] = pa.ListArray.from_arrays(
             pa.array([0, *accumulate(len(own) if own else 0 for own in rows)], pa.int32()),
@@ -216,20 +234,28 @@ def _rows(given: Any, where: str) -> list[dict[str, Any]] | None:
     """Return a table that was given as rows, or as a dict of columns."""
     if given is None:
         return None
-    listed = plain(columns_to_lists(given, where) if not isinstance(given, list) else given, where) or plain(given, where)
+    listed = plain(columns_to_lists(given, where) if not isinstance(given, list) else given, where) or plain(
+        given, where
+    )
     if type(listed) is dict:
         columns = list(listed.values())
         if columns and set(map(type, columns)) == {list} and len(set(map(len, columns))) == 1:
             return [dict(zip(listed, row, strict=True)) for row in zip(*columns, strict=True)]
         lengths = sorted({len(column) for column in columns if type(column) is list})
         why = f" with columns of {' and '.join(map(str, lengths))} rows" if len(lengths) > 1 else ""
-        raise ConfigError(f"{where} is a dict{why}: give a table, a list of dicts, or a dict of lists of one length")
+        raise ConfigError(
+            f"{where} is a dict{why}: give a table, a list of dicts, or a dict of lists of one length"
+        )
     if type(listed) is not list or not set(map(type, listed)) <= {dict}:
-        raise ConfigError(f"{where} is a {type(given).__name__} that is no table: give a frame or a list of dicts")
+        raise ConfigError(
+            f"{where} is a {type(given).__name__} that is no table: give a frame or a list of dicts"
+        )
     return listed
 
 
-def decode_rows_of(row: pa.Table, name: str, facts: Mapping[str, Any]) -> list[dict[str, Any]] | pa.Table | None:
+def decode_rows_of(
+    row: pa.Table, name: str, facts: Mapping[str, Any]
+) -> list[dict[str, Any]] | pa.Table | None:
     """Return a table in a row of tier 2: rows where rows were given, an Arrow table where a frame was; None for none."""
     import pyarrow as pa
 
@@ -253,7 +279,9 @@ def as_table(found: list[dict[str, Any]] | pa.Table, name: str) -> pa.Table:
         return found
     encoded = encode_rows(found, f"tables.{name}")
     if encoded is None:
-        return pa.table({"row": pa.array([dumps(one) for one in found], pa.string())}) if found else pa.table({})
+        return (
+            pa.table({"row": pa.array([dumps(one) for one in found], pa.string())}) if found else pa.table({})
+        )
     names = [encoded.layout.get("keys", {}).get(own, own) for own in encoded.names]
     shape, texts = encoded.layout.get("shape"), encoded.layout.get("text", ())
     fields = [
@@ -273,7 +301,8 @@ def _encode_files(out: Extras, kept: Sequence[Given]) -> None:
     import pyarrow as pa
 
     lists = [
-        [{"name": file.name, **file.told()} for file in one.files.values()] or None if one.files else None for one in kept
+        [{"name": file.name, **file.told()} for file in one.files.values()] or None if one.files else None
+        for one in kept
     ]
     if not any(lists):
         return

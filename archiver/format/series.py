@@ -8,7 +8,7 @@ from typing import Any
 
 from archiver.errors import ConfigError
 from archiver.format.clocks import Clock, clock_of
-from archiver.format.columnar import class_name, is_columnar, is_numbering
+from archiver.format.columnar import class_name, is_columnar, has_index
 from archiver.format.values import columns_to_lists, plain
 
 CLOCKS = ("time", "timestamp", "timestamps", "datetime", "date", "index", "t")
@@ -41,8 +41,13 @@ def series_of(value: Any, where: str) -> Series | None:
     kinds = {class_name(base) for base in kind.__mro__}
     if ("pandas", "Series") in kinds:
         numbers = value.reset_index(drop=True)
-        return _series(None if is_numbering(value.index) else value.index, numbers, where)
-    if kinds & {("pandas", "DataFrame"), ("polars", "DataFrame"), ("pyarrow", "Table"), ("pyarrow", "RecordBatch")}:
+        return _series(value.index if has_index(value.index) else None, numbers, where)
+    if kinds & {
+        ("pandas", "DataFrame"),
+        ("polars", "DataFrame"),
+        ("pyarrow", "Table"),
+        ("pyarrow", "RecordBatch"),
+    }:
         return _of_frame(value, kinds, where)
     if ("numpy", "ndarray") in kinds and value.ndim == 2:
         return _series(value[:, 0], value[:, 1], where, pairs=True) if value.shape[1] == 2 else None
@@ -53,7 +58,11 @@ def series_of(value: Any, where: str) -> Series | None:
         return None if clock is None else _series(value[clock], value[name], where)
     if issubclass(kind, tuple) and len(value) == 2 and all(map(_is_many, value)):
         return _series(value[0], value[1], where)
-    return _of_list(list(value), where) if issubclass(kind, Sequence) and not issubclass(kind, str | bytes) else None
+    return (
+        _of_list(list(value), where)
+        if issubclass(kind, Sequence) and not issubclass(kind, str | bytes)
+        else None
+    )
 
 
 def named(names: Sequence[Any]) -> tuple[Any, Any]:
@@ -71,15 +80,19 @@ def _value_among(names: Sequence[Any]) -> Any:
 
 def _of_frame(value: Any, kinds: set[tuple[str, str]], where: str) -> Series | None:
     is_pandas = ("pandas", "DataFrame") in kinds
-    names = list(value.schema.names) if any(library == "pyarrow" for library, _ in kinds) else list(value.columns)
+    names = (
+        list(value.schema.names) if any(library == "pyarrow" for library, _ in kinds) else list(value.columns)
+    )
     if len(set(names)) != len(names):
-        raise ConfigError(f"{where}: two columns have one name among {', '.join(map(str, names))}: rename one")
+        raise ConfigError(
+            f"{where}: two columns have one name among {', '.join(map(str, names))}: rename one"
+        )
     clock, name = named(names)
     if clock is not None:
         times = value[clock]
         return _series(times, value[name].reset_index(drop=True) if is_pandas else value[name], where)
     only = _value_among(names)
-    if is_pandas and only is not None and not is_numbering(value.index):
+    if is_pandas and only is not None and has_index(value.index):
         return _series(value.index, value[only].reset_index(drop=True), where)
     return None
 

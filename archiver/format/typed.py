@@ -11,7 +11,7 @@ import decimal
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
-from archiver.format.columnar import class_name, column_name, is_numbering
+from archiver.format.columnar import class_name, column_name, has_index
 from archiver.format.text import dumps, loads
 from archiver.format.values import plain
 
@@ -25,7 +25,10 @@ _CATEGORIES = b"archiver.categories"
 def is_frame(value: Any) -> bool:
     """Tell whether a value is a table with types: one of pandas, polars or Arrow."""
     kinds = {class_name(base) for base in type(value).__mro__}
-    return bool(kinds & {("pandas", "DataFrame"), ("polars", "DataFrame"), ("pyarrow", "Table"), ("pyarrow", "RecordBatch")})
+    return bool(
+        kinds
+        & {("pandas", "DataFrame"), ("polars", "DataFrame"), ("pyarrow", "Table"), ("pyarrow", "RecordBatch")}
+    )
 
 
 def to_arrow(frame: Any, where: str) -> pa.Table:
@@ -46,21 +49,27 @@ def to_arrow(frame: Any, where: str) -> pa.Table:
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise ConfigError(f"{where}: {' '.join(str(error).split())[:200]}") from None
     if len(set(table.column_names)) != len(table.column_names):
-        raise ConfigError(f"{where}: a table has two columns of one name among {', '.join(table.column_names)}: rename one")
+        raise ConfigError(
+            f"{where}: a table has two columns of one name among {', '.join(table.column_names)}: rename one"
+        )
     fields, columns = [], []
     for field, column in zip(table.schema, table.columns, strict=True):
         array = column.combine_chunks()
         array = array if isinstance(array, pa.Array) else pa.concat_arrays(array.chunks)
-        field, array = _with_categories(field, array, where)
-        if not _is_simple(field.type):
-            array = pa.array(
-                [None if value is None else dumps(plain(value, f"{where}.{field.name}")) for value in array.to_pylist()],
-                pa.string(),
-            )
-            field = pa.field(field.name, pa.string(), metadata=_JSON)
-        fields.append(field)
-        columns.append(array)
+        kept, values = _with_categories(field, array, f"{where}.{field.name}")
+        if not _is_simple(kept.type):
+            kept, values = _as_json(field.name, values.to_pylist(), f"{where}.{field.name}")
+        fields.append(kept)
+        columns.append(values)
     return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=table.schema.metadata))
+
+
+def _as_json(name: str, values: list[Any], where: str) -> tuple[pa.Field, pa.Array]:
+    """Return values of any kind as a column of JSON text."""
+    import pyarrow as pa
+
+    texts = [None if value is None else dumps(value) for value in plain(values, where)]
+    return pa.field(name, pa.string(), metadata=_JSON), pa.array(texts, pa.string())
 
 
 def _of_pandas(frame: Any, where: str) -> pa.Table:
@@ -69,7 +78,9 @@ def _of_pandas(frame: Any, where: str) -> pa.Table:
     frame = frame.copy(deep=False)
     names = [column_name(name) for name in frame.columns.tolist()]
     if len(set(names)) != len(names):
-        raise ConfigError(f"{where}: a table has two columns of one name among {', '.join(names)}: rename one")
+        raise ConfigError(
+            f"{where}: a table has two columns of one name among {', '.join(names)}: rename one"
+        )
     frame.columns = names
     mixed = {}
     for name in names:
@@ -80,9 +91,11 @@ def _of_pandas(frame: Any, where: str) -> pa.Table:
             except (pa.ArrowException, TypeError, ValueError, OverflowError):
                 kept = False
             if not kept:
-                mixed[name] = [None if item is None else dumps(item) for item in plain(values, f"{where}.{name}")]
+                mixed[name] = [
+                    None if item is None else dumps(item) for item in plain(values, f"{where}.{name}")
+                ]
     frame = frame.assign(**{}) if not mixed else frame.assign(**mixed)
-    table = pa.Table.from_pandas(frame, preserve_index=not is_numbering(frame.index))
+    table = pa.Table.from_pandas(frame, preserve_index=has_index(frame.index))
     for name in names:
         at = table.schema.get_field_index(name)
         if name in mixed:
@@ -90,7 +103,9 @@ def _of_pandas(frame: Any, where: str) -> pa.Table:
             table = table.set_column(at, field, pa.array(mixed[name], pa.string()))
         elif frame[name].dtype.kind == "f" and class_name(type(frame[name].dtype))[0] == "numpy":
             # Arrow makes null of NaN, which is another value.
-            table = table.set_column(at, table.schema.field(at), pa.array(frame[name].to_numpy(), from_pandas=False))
+            table = table.set_column(
+                at, table.schema.field(at), pa.array(frame[name].to_numpy(), from_pandas=False)
+            )
     return table
 
 
@@ -99,8 +114,11 @@ def _with_categories(field: pa.Field, array: pa.Array, where: str) -> tuple[pa.F
     import pyarrow as pa
 
     if not pa.types.is_dictionary(field.type) or not _is_simple(field.type.value_type):
-        return (field, array) if not pa.types.is_dictionary(field.type) else (
-            pa.field(field.name, field.type.value_type), array.dictionary_decode())
+        return (
+            (field, array)
+            if not pa.types.is_dictionary(field.type)
+            else (pa.field(field.name, field.type.value_type), array.dictionary_decode())
+        )
     names = dumps(_plain_column(array.dictionary, f"{where}.{field.name}"))
     return field.with_metadata({**(field.metadata or {}), _CATEGORIES: names.encode()}), array
 
@@ -215,7 +233,9 @@ def written_rows(table: pa.Table) -> list[dict[str, Any]]:
             columns.append(iso_texts(array))
         elif pa.types.is_duration(array.type):
             scale = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[array.type.unit]
-            columns.append([None if value is None else value / scale for value in array.cast(pa.int64()).to_pylist()])
+            columns.append(
+                [None if value is None else value / scale for value in array.cast(pa.int64()).to_pylist()]
+            )
         elif _is_json(field):
             columns.append([None if text is None else loads(text) for text in array.to_pylist()])
         else:

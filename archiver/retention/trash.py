@@ -187,7 +187,7 @@ def set_aside(store: Store, key: str, data: bytes, less: Record | None = None) -
 
 
 def _move(store: Store, batch: Sequence[Move], done: Removed) -> None:
-    """Copies first, then the records go or change, then a look whether the copies are there."""
+    """Copy records first, then have them go or change, then look whether the copies are there."""
     made = zip(batch, store.map(partial(_copy, store, done), batch), strict=True)
     copies = {one.run: copy for one, copy in made if copy is not None}
     going = [one.run for one in batch if one.run in copies and one.less is None]

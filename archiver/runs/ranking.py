@@ -210,9 +210,11 @@ def _kept(row: Mapping[str, Any], detail: Mapping[str, Any]) -> Kept:
     """Return a result's detail as it is now; a file is read, a figure drawn."""
     name = row["strategy_name"]
     metrics = {key: value for key, value in row.items() if key != "strategy_name"}
-    held = (_held(detail.get(key)) for key in _DETAIL)
+    trades, equity, drawdown = (_held(detail.get(key)) for key in _DETAIL)
     curves, tables = (_held(detail.get(key, {})) for key in ("curves", "tables"))
-    return Kept(name, 0, metrics, *held, curves, tables, files_of(name, detail.get("files", {})))
+    return Kept(
+        name, 0, metrics, trades, equity, drawdown, curves, tables, files_of(name, detail.get("files", {}))
+    )
 
 
 def results_of(results: Any) -> Iterable[Any]:

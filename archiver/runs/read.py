@@ -255,7 +255,9 @@ class Reader:
         if sha256 not in self._clocks:
             ref = next((ref for ref in record.clocks if ref.sha256 == sha256), None)
             if ref is None:
-                raise IntegrityError(f"the record of {record.run} is damaged: it names no clock {sha256[:12]}")
+                raise IntegrityError(
+                    f"the record of {record.run} is damaged: it names no clock {sha256[:12]}"
+                )
             while len(self._clocks) >= _MOST_CLOCKS:
                 self._clocks.pop(next(iter(self._clocks)))
             with decoding(ref.key):

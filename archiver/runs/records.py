@@ -76,7 +76,12 @@ def origin(record: Record) -> dict[str, Any] | None:
 
 def run_of(record: Record, tags: Iterable[str] = ()) -> Run:
     """Return what a user sees of a record."""
-    refs = [*record.tapes, *record.clocks, *record.files, *(ref for ref in (record.tier1, record.tier2) if ref is not None)]
+    refs = [
+        *record.tapes,
+        *record.clocks,
+        *record.files,
+        *(ref for ref in (record.tier1, record.tier2) if ref is not None),
+    ]
     return Run(
         id=record.run,
         universe=record.universe,

@@ -252,16 +252,13 @@ def _add_details(draft: Draft, details: Details) -> None:
         data, ref = tape.encoded()
         tapes.append(replace(ref, key=layout.tape_key(ref.sha256)))
         draft.tapes[tapes[-1].key] = data
-    clocks = [
-        (replace(ref, key=layout.clock_key(ref.sha256)), data) for data, ref in extras.clocks.values()
-    ]
+    clocks = [(replace(ref, key=layout.clock_key(ref.sha256)), data) for data, ref in extras.clocks.values()]
     draft.tapes |= {ref.key: data for ref, data in clocks}
     files = [
-        Ref(layout.file_key(file.sha256), file.size, file.sha256, plain=True) for file in extras.files.values()
+        Ref(layout.file_key(file.sha256), file.size, file.sha256, plain=True)
+        for file in extras.files.values()
     ]
-    draft.code |= {
-        ref.key: file.data or b"" for ref, file in zip(files, extras.files.values(), strict=True)
-    }
+    draft.code |= {ref.key: file.data or b"" for ref, file in zip(files, extras.files.values(), strict=True)}
     draft.record = replace(
         record,
         tier2=replace(details.ref, key=key),

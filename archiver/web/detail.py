@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import IntegrityError, NotFoundError
-from archiver.format.detail import decode_detail
+from archiver.format.detail import decode_drawn
 from archiver.format.model import Detail, Record
 from archiver.format.tapes import cut_windows
 from archiver.runs.read import records_of
-from archiver.web.curves import Curve, of_clock, of_trades, read, when
+from archiver.web.curves import Curve, of_clock, of_series, of_trades, when
 from archiver.web.data import Data, Metrics, Recent
 
 if TYPE_CHECKING:
@@ -116,14 +117,14 @@ class Details:
         reader = self._data.reader
         trades = reader.trades(record, detail, None)
         assert record.tier2 is not None  # noqa: S101 - find() gives only such
-        # The places of windows pass through as they are: cutting them all would take longer than the rest.
-        found = decode_detail(reader.parquet(record.tier2), detail, lambda _, places: list(places))
+        metrics, curves = decode_drawn(reader.parquet(record.tier2), detail, partial(reader.clock, record))
+        equity, drawdown = (of_series(curves.get(name)) for name in ("equity", "drawdown"))
         return Strategy(
             record,
             detail,
-            found["metrics"],
-            self._dated(read(found["equity_curve"]), trades, record),
-            self._dated(read(found["drawdown_curve"]), trades, record),
+            metrics,
+            self._dated(equity, trades, record),
+            self._dated(drawdown, trades, record),
             Metrics(f"{record.run}/{record.size}/{detail.strategy}", trades),
         )
 
