@@ -246,7 +246,7 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
 
 def test_an_archive_of_a_newer_format_is_left_alone(local: Archive) -> None:
     local.save_universe_results("u", [{"strategy_name": "s"}], code="none")
-    local.store.put(layout.ARCHIVE, b'{"format": 2}')
+    local.store.put(layout.ARCHIVE, b'{"format": 3}')
     fresh = archiver.open(local.store.url)
     for act in (fresh.runs, lambda: fresh.save_universe_results("u", [{"strategy_name": "s"}], code="none")):
         with pytest.raises(archiver.FormatError, match="upgrade archiver"):

@@ -65,7 +65,7 @@ def test_what_is_no_record_is_damage(text: bytes) -> None:
 
 def test_a_newer_record_is_not_damage() -> None:
     with pytest.raises(FormatError, match="upgrade"):
-        decode_record(compress(b'{"format":2}'), "runs/x")
+        decode_record(compress(b'{"format":3}'), "runs/x")
 
 
 def test_no_flipped_bit_gives_another_record() -> None:

@@ -151,7 +151,8 @@ class Archive:
         Arguments:
             universe_name: the data slice that the strategies were tested on.
             results: any iterable of dicts, consumed once: `strategy_name`, metrics, and for some `trades_detailed`
-                (or `trades`), `equity_curve`, `drawdown_curve`, as lists, dicts, numpy, pandas, polars or Arrow.
+                (or `trades`), `curves`, `tables` and `files` by name (docs/reference/values.md), `equity_curve`,
+                `drawdown_curve`, as lists, dicts, numpy, pandas, polars or Arrow.
             top_n: how many details to keep.
             rank_by: the metric that ranks, greatest first, NaN last; with a `-` before it, least first. None:
                 composite_score, else sharpe_ratio, however they are spelled (`Sharpe Ratio`, `daily_sharpe`).
@@ -298,6 +299,10 @@ class Archive:
     load_strategy = _by(_loading, Loading.load_strategy)
     load_outline = _by(_loading, Loading.load_outline)
     load_trades = _by(_loading, Loading.load_trades)
+    load_curve = _by(_loading, Loading.load_curve)
+    load_table = _by(_loading, Loading.load_table)
+    load_file = _by(_loading, Loading.load_file)
+    contents = _by(_loading, Loading.contents)
     detailed_strategies = _by(_loading, Loading.detailed_strategies)
     sql = _by(_loading, Loading.sql)
 

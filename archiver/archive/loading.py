@@ -71,8 +71,9 @@ class Loading:
         Where several universes have the strategy, the newest one whose detail is there counts: what
         `detailed_strategies` lists can be loaded. errors: about other runs that cannot be read, see `load_metrics`.
 
-        Returns a dict of strategy_name, universe, rank, metrics, trades, equity_curve, drawdown_curve: exactly what
-        was saved. Raises NotKeptError where the detail was not kept or is no longer there, NotFoundError for an
+        Returns a dict of strategy_name, universe, rank, metrics (params among them), trades, equity_curve,
+        drawdown_curve, exactly as they were saved; and by name `curves` (lists of values, of [time, value] where there
+        are times), `tables` (lists of dicts) and `files` (size, sha256, type: `load_file` has the content). Raises NotKeptError where the detail was not kept or is no longer there, NotFoundError for an
         unknown strategy.
         """
         return self.reader.strategy(*self._find(name, universe, run, errors))
@@ -80,7 +81,7 @@ class Loading:
     def load_outline(
         self, name: str, universe: str | None = None, run: str | None = None, *, errors: Errors = "raise"
     ) -> dict[str, Any]:
-        """Load what `load_strategy` does but the trades, which take most of its time. Raises the same."""
+        """Load what `load_strategy` does but trades and tables, which take most of its time. Raises the same."""
         return self.reader.outline(*self._find(name, universe, run, errors))
 
     def load_trades(
@@ -97,6 +98,68 @@ class Loading:
         Raises what `load_strategy` raises, and ConfigError for a column that the trades do not have.
         """
         return self.reader.trades(*self._find(name, universe, run, errors), columns)
+
+    def load_curve(
+        self,
+        name: str,
+        curve: str = "equity",
+        universe: str | None = None,
+        run: str | None = None,
+        *,
+        errors: Errors = "raise",
+    ) -> pa.Table:
+        """Load one curve of a strategy as an Arrow table of `time` and `value`.
+
+        time: moments with the unit and zone that they were given with, or the numbers or texts that they were; null
+        where the curve was given without. Raises what `load_strategy` raises, and NotFoundError for a curve that the
+        strategy has not.
+        """
+        from archiver.runs import extras
+
+        return extras.curve(self.reader, *self._find(name, universe, run, errors), curve)
+
+    def load_table(
+        self,
+        name: str,
+        table: str,
+        universe: str | None = None,
+        run: str | None = None,
+        *,
+        errors: Errors = "raise",
+    ) -> pa.Table:
+        """Load one further table of a strategy, `orders` say, as an Arrow table.
+
+        Its types are those that it was given with; `to_pandas()` gives a frame of pandas back, index included. Raises
+        what `load_strategy` raises, and NotFoundError for a table that the strategy has not.
+        """
+        from archiver.runs import extras
+
+        return extras.table(self.reader, *self._find(name, universe, run, errors), table)
+
+    def load_file(
+        self,
+        name: str,
+        file: str,
+        universe: str | None = None,
+        run: str | None = None,
+        *,
+        errors: Errors = "raise",
+    ) -> bytes:
+        """Load one file of a strategy. Raises what `load_strategy` raises, NotFoundError for a file that it has not."""
+        from archiver.runs import extras
+
+        return extras.file(self.reader, *self._find(name, universe, run, errors), file)
+
+    def contents(
+        self, name: str, universe: str | None = None, run: str | None = None, *, errors: Errors = "raise"
+    ) -> dict[str, Any]:
+        """Tell what a strategy has beside its trades, without reading it: raises what `load_strategy` raises.
+
+        Returns a dict of `curves` and `tables`, lists of names, and `files`, name -> size in bytes, sha256 and type.
+        """
+        from archiver.runs import extras
+
+        return extras.contents(self.reader, *self._find(name, universe, run, errors))
 
     def detailed_strategies(
         self, universe: str | None = None, run: str | None = None, *, errors: Errors = "raise"

@@ -18,6 +18,8 @@ from archiver.format import layout
 from archiver.store import Store
 
 FORMAT = 1
+NEWEST = 2
+"""The format that an archive is made in, and the newest that is read; `archiver.runs.number` raises it."""
 _MOST_FACTS = 64 << 10
 """Bytes of archive.json that are read: it has about 120, and one that is longer is no JSON then."""
 
@@ -51,7 +53,7 @@ class Root:
                     ' write {"format": 1} into it'
                 ) from None
             raise FormatError(f"{layout.ARCHIVE} at {url} is not archiver's: choose another URL") from None
-        if type(version) is int and version > FORMAT:
+        if type(version) is int and version > NEWEST:
             raise FormatError(f"the archive at {url} is of format {version}: upgrade archiver to use it")
         if type(version) is not int or version < 1:
             raise IntegrityError(f"{layout.ARCHIVE} at {url} is damaged: its format is {version!r}")
@@ -90,7 +92,7 @@ class Root:
             return
         own = {layout.ARCHIVE} | {
             prefix.rstrip("/")
-            for prefix in (layout.RUNS, layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE, layout.TAGS)
+            for prefix in (layout.RUNS, layout.TIER1, layout.TIER2, *layout.SHARED, layout.TAGS)
         }
         others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         if others and not own & set(others):

@@ -54,7 +54,7 @@ def _ndarray(value: Any, where: str, _lost: Lost) -> list[Any]:
 
 
 def _series(value: Any, where: str, lost: Lost) -> list[Any]:
-    if not _is_numbering(value.index):
+    if not is_numbering(value.index):
         lost(f"{where} ({_named(value.index)})")
     return _cells(value)
 
@@ -70,7 +70,7 @@ def _extension(value: Any, _where: str, _lost: Lost) -> list[Any]:
 
 def _frame(value: Any, where: str, lost: Lost) -> list[Any]:
     """Return rows; an index that says something comes first, as `reset_index` has it."""
-    if not _is_numbering(value.index):
+    if not is_numbering(value.index):
         if value.index.nlevels == 1 and value.index.name is None and value.index.dtype.kind in "iu":
             lost(f"{where} ({_named(value.index)})")
         else:
@@ -79,21 +79,26 @@ def _frame(value: Any, where: str, lost: Lost) -> list[Any]:
             except ValueError as error:
                 raise ConfigError(f"{where}: its index cannot be a column ({error}): rename one") from None
     columns = [_cells(value.iloc[:, at]) for at in range(value.shape[1])]
-    return _rows([_column_name(name) for name in value.columns.tolist()], columns, len(value), where)
+    return _rows([column_name(name) for name in value.columns.tolist()], columns, len(value), where)
 
 
-def _column_name(name: Any) -> str:
+def column_name(name: Any) -> str:
     """Return a column's name as text; levels of names are joined by dots."""
     if isinstance(name, tuple):
-        return ".".join(text for text in map(_column_name, name) if text)
+        return ".".join(text for text in map(column_name, name) if text)
     return str.__str__(name) if isinstance(name, str) else str(name)
 
 
-def _is_numbering(index: Any) -> bool:
+def is_numbering(index: Any) -> bool:
     """Tell whether an index only counts from 0, as pandas gives it to whatever has none."""
     if index.nlevels > 1 or index.name is not None:
         return False
     return not len(index) or (index.dtype.kind in "iu" and index.tolist() == list(range(len(index))))
+
+
+def has_index(index: Any) -> bool:
+    """Tell whether an index says something, be it only by its type where it is empty."""
+    return not is_numbering(index) or (not len(index) and index.dtype.kind not in "iuO")
 
 
 def _named(index: Any) -> str:

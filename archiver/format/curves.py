@@ -58,8 +58,8 @@ def apply_rule(rule: str, equity: Sequence[float]) -> list[float] | None:
         return None
 
 
-def encode_curves(values: Sequence[Any], name: str) -> dict[str, pa.Array]:
-    """Encode one curve a strategy as columns: the curve, and where needed `<name>_ints` and `<name>_text`."""
+def encode_curves(values: Sequence[Any], name: str, ints_name: str, text_name: str) -> dict[str, pa.Array]:
+    """Encode one curve a strategy as columns: the curve, and where needed the places of its ints, and its text."""
     import pyarrow as pa
 
     curves: list[list[float | None] | None] = []
@@ -72,24 +72,24 @@ def encode_curves(values: Sequence[Any], name: str) -> dict[str, pa.Array]:
         texts.append(text)
     columns = {name: pa.array(curves, pa.list_(pa.float64()))}
     if any(ints):
-        columns[f"{name}_ints"] = pa.array(ints, pa.list_(pa.int64()))
+        columns[ints_name] = pa.array(ints, pa.list_(pa.int64()))
     if any(texts):
-        columns[f"{name}_text"] = pa.array(texts, pa.string())
+        columns[text_name] = pa.array(texts, pa.string())
     return columns
 
 
-def decode_curve(row: pa.Table, name: str) -> Any:
+def decode_curve(row: pa.Table, name: str, ints_name: str, text_name: str) -> Any:
     """Return the curve in a table of one row, exactly as it was given."""
     names = row.column_names
-    if f"{name}_text" in names:
-        text = row[f"{name}_text"][0].as_py()
+    if text_name in names:
+        text = row[text_name][0].as_py()
         if text is not None:
             return loads(text)
     scalar = row[name][0]
     if not scalar.is_valid:
         return None
     curve = scalars(scalar.values)
-    for place in (row[f"{name}_ints"][0].as_py() or []) if f"{name}_ints" in names else []:
+    for place in (row[ints_name][0].as_py() or []) if ints_name in names else []:
         curve[place] = int(curve[place])
     return curve
 

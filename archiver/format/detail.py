@@ -1,24 +1,37 @@
 """Tier 2: the full detail of the TOP N as one Parquet object, one row a strategy, a few strategies a row group.
 
 Columns: strategy_name, rank, metrics (JSON text, exact), trades (list of structs), equity_curve, drawdown_curve
-(lists of doubles); and only where needed: trades_text, drawdown_rule, `<curve>_ints`, `<curve>_text`.
+(lists of doubles); and only where needed: trades_text, drawdown_rule, `<curve>_ints`, `<curve>_text`, and what
+`archiver.format.extras` has of further curves, clocks, tables and files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
+from archiver.format.attached import File
 from archiver.format.columns import Column
-from archiver.format.curves import apply_rule, decode_curve, drawdown_rule, encode_curves
+from archiver.format.extras import (
+    ClockOf,
+    Extras,
+    as_rows,
+    decode_curves,
+    decode_files,
+    decode_rows_of,
+    encode_extras,
+    read_curves,
+    table_names,
+)
 from archiver.format.inline import InlineTable, encode_inline
 from archiver.format.model import Detail, Ref
 from archiver.format.parquet import ParquetObject, write_parquet
 from archiver.format.rows import Encoded, decode_rows, encode_rows
+from archiver.format.series import Series
 from archiver.format.tapes import Tape, window_column, window_keys
 from archiver.format.text import dumps, loads
 from archiver.format.values import columns_to_lists, place, placed, plain
@@ -31,6 +44,10 @@ _GROUP_ROWS = 8_192
 
 Source = ParquetObject | InlineTable
 """A table of details: an object of its own, or part of a record."""
+
+_ROWS = ("trades", "table.", "json.", "schema.", "strategy_name")
+"""Columns that an outline is without."""
+
 CutWindows = Callable[[str, Sequence[tuple[int, int] | None]], list[Any]]
 """Gives the windows of a key from their places."""
 
@@ -45,16 +62,20 @@ class Kept:
     trades: Any = None
     equity_curve: Any = None
     drawdown_curve: Any = None
+    curves: Mapping[str, Any] = field(default_factory=dict)
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, File] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Details:
-    """An encoded tier 2: its row groups and facts, where each strategy is, and the tapes it points into."""
+    """An encoded tier 2: its row groups and facts, where each strategy is, the tapes it points into, and extras."""
 
     groups: list[pa.Table]
     facts: dict[str, Any]
     details: tuple[Detail, ...]
     tapes: list[Tape]
+    extras: Extras
 
     def parquet(self) -> tuple[bytes, Ref]:
         """Return it as an object of its own: its bytes, and their Ref without the key."""
@@ -70,19 +91,20 @@ def encode_details(kept: Sequence[Kept], known: Sequence[Tape] = ()) -> Details:
 
     Raises ConfigError, naming strategy and place, for a value that cannot be kept.
     """
+    curves = [read_curves(one) for one in kept]
+    extras = encode_extras(kept, curves)
     with placed(lambda: _values(kept)):
-        return _encode(kept, known)
+        return _encode(kept, known, extras)
 
 
 def _values(kept: Sequence[Kept]) -> Iterator[tuple[str, Any]]:
-    """Yield all that is kept, with its place."""
+    """Yield metrics and trades, with their place."""
     for one in kept:
         yield place(one.strategy), one.metrics
-        for name in ("trades", "equity_curve", "drawdown_curve"):
-            yield place(one.strategy, name), getattr(one, name)
+        yield place(one.strategy, "trades"), one.trades
 
 
-def _encode(kept: Sequence[Kept], known: Sequence[Tape]) -> Details:
+def _encode(kept: Sequence[Kept], known: Sequence[Tape], extras: Extras) -> Details:
     trades, texts = [], []
     for one in kept:
         rows, text = _trade_rows(one)
@@ -96,10 +118,10 @@ def _encode(kept: Sequence[Kept], known: Sequence[Tape]) -> Details:
             for rows, text in zip(trades, texts, strict=True)
         ]
         trades = [None] * len(kept)
-    table = _table(kept, trades, texts, encoded)
+    table = _table(kept, trades, texts, encoded, extras)
     groups = list(_groups([len(rows) if rows else 0 for rows in trades]))
     slices = [table.slice(start, end - start) for start, end in groups]
-    facts: dict[str, Any] = {"tier": 2}
+    facts: dict[str, Any] = {"tier": 2, **extras.facts, **({} if extras.plain else {"format": 2})}
     if encoded is not None and encoded.layout:
         facts["trades"] = encoded.layout
     details = tuple(
@@ -107,31 +129,58 @@ def _encode(kept: Sequence[Kept], known: Sequence[Tape]) -> Details:
         for number, (start, end) in enumerate(groups)
         for at in range(start, end)
     )
-    return Details(slices, facts, details, tapes)
+    return Details(slices, facts, details, tapes, extras)
 
 
-def decode_detail(source: Source, detail: Detail, cut: CutWindows) -> dict[str, Any]:
-    """Return one strategy's detail: strategy_name, rank, metrics, trades, equity_curve, drawdown_curve."""
+def decode_detail(source: Source, detail: Detail, cut: CutWindows, clock_of: ClockOf) -> dict[str, Any]:
+    """Return one strategy's detail: strategy_name, rank, metrics, trades, curves, tables, files, and the two old curves."""
     row = _row(source, detail)
-    return {**_outline(row, detail), "trades": _decode_trades(row, source.facts.get("trades", {}), cut)}
+    tables = {name: decode_rows_of(row, name, source.facts) for name in table_names(row.column_names)}
+    found = _outline(row, detail, clock_of)
+    found["tables"] = {name: as_rows(table) for name, table in tables.items() if table is not None}
+    return {**found, "trades": _decode_trades(row, source.facts.get("trades", {}), cut)}
 
 
-def decode_outline(source: Source, detail: Detail) -> dict[str, Any]:
-    """Return one strategy's detail without its trades, which take nearly all of the time."""
-    names = [name for name in source.names if not name.startswith(("trades", "strategy_name"))]
-    return _outline(_row(source, detail, names), detail)
+def decode_outline(source: Source, detail: Detail, clock_of: ClockOf) -> dict[str, Any]:
+    """Return one strategy's detail without its trades and tables, which take nearly all of the time."""
+    names = [name for name in source.names if not name.startswith(_ROWS)]
+    return _outline(_row(source, detail, names), detail, clock_of)
 
 
-def _outline(row: pa.Table, detail: Detail) -> dict[str, Any]:
-    equity = decode_curve(row, "equity_curve")
-    rule = row["drawdown_rule"][0].as_py() if "drawdown_rule" in row.column_names else None
+def decode_drawn(
+    source: Source, detail: Detail, clock_of: ClockOf
+) -> tuple[dict[str, Any], dict[str, Series]]:
+    """Return one strategy's metrics and its curves with their clocks, as pages draw them."""
+    names = [name for name in source.names if not name.startswith(_ROWS)]
+    row = _row(source, detail, names)
+    return loads(row["metrics"][0].as_py()), decode_curves(row, clock_of)
+
+
+def _outline(row: pa.Table, detail: Detail, clock_of: ClockOf) -> dict[str, Any]:
+    curves = decode_curves(row, clock_of)
     return {
         "strategy_name": detail.strategy,
         "rank": detail.rank,
         "metrics": loads(row["metrics"][0].as_py()),
-        "equity_curve": equity,
-        "drawdown_curve": apply_rule(rule, equity) if rule else decode_curve(row, "drawdown_curve"),
+        "equity_curve": _old_curve(curves.get("equity")),
+        "drawdown_curve": _old_curve(curves.get("drawdown")),
+        "curves": {name: series.written() for name, series in curves.items()},
+        "files": {name: file.told() for name, file in decode_files(row).items()},
     }
+
+
+def _old_curve(series: Series | None) -> Any:
+    """Return a curve as it came under its old name: without a clock, but where that stood in the list itself."""
+    return None if series is None else series.written() if series.pairs else series.values
+
+
+def detail_row(source: Source, detail: Detail, columns: Sequence[str]) -> pa.Table:
+    """Return one strategy's row, with these columns alone as far as they are there; `x.` is all that begin so."""
+    begin = tuple(name for name in columns if name.endswith("."))
+    names = source.names
+    return _row(
+        source, detail, [name for name in names if name in columns or (begin and name.startswith(begin))]
+    )
 
 
 def trades_table(source: Source, detail: Detail, columns: Sequence[str] | None, cut: CutWindows) -> pa.Table:
@@ -245,6 +294,7 @@ def _table(
     trades: Sequence[list[dict[str, Any]] | None],
     texts: Sequence[str | None],
     encoded: Encoded | None,
+    extras: Extras,
 ) -> pa.Table:
     import pyarrow as pa
 
@@ -264,20 +314,7 @@ def _table(
         texts = ["[]" if rows is not None else text for rows, text in zip(trades, texts, strict=True)]
     if any(text is not None for text in texts):
         columns["trades_text"] = pa.array(texts, pa.string())
-    return pa.table(columns | _curves(kept))
-
-
-def _curves(kept: Sequence[Kept]) -> dict[str, pa.Array]:
-    import pyarrow as pa
-
-    equity = [plain(one.equity_curve, place(one.strategy, "equity_curve")) for one in kept]
-    drawdown = [plain(one.drawdown_curve, place(one.strategy, "drawdown_curve")) for one in kept]
-    rules = [drawdown_rule(e, d) for e, d in zip(equity, drawdown, strict=True)]
-    stored = [None if rule else curve for rule, curve in zip(rules, drawdown, strict=True)]
-    columns = encode_curves(equity, "equity_curve") | encode_curves(stored, "drawdown_curve")
-    if any(rules):
-        columns["drawdown_rule"] = pa.array(rules, pa.string())
-    return columns
+    return pa.table(columns | extras.columns)
 
 
 def _groups(rows: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -16,7 +16,13 @@ RUNS = "runs/"
 TIER1 = "tier1/"
 TIER2 = "tier2/"
 TAPES = "tapes/"
+CLOCKS = "clocks/"
 CODE = "code/"
+FILES = "files/"
+SHARED = (TAPES, CLOCKS, CODE, FILES)
+"""Objects that are named by their content, and so belong to many runs."""
+FRAMES = (CODE, FILES)
+"""Of these, what is a zstd frame, named by the sha256 of its plain bytes."""
 TAGS = "tags/"
 CATALOG = "catalog/"
 TRASH = "trash/"
@@ -38,6 +44,8 @@ _OTHERS = re.compile(
     rf"(?P<tier1>tier1/)(?P<u1>universe=[^/]+)/(?P<r1>{_RUN})(?:\.[0-9a-f]{{8}})?\.parquet"
     rf"|(?P<tier2>tier2/)(?P<u2>universe=[^/]+)/(?P<r2>{_RUN})(?:\.[0-9a-f]{{8}})?/detail\.parquet"
     r"|(?P<tapes>tapes/)(?P<t2>[0-9a-f]{2})/(?P<t64>(?P=t2)[0-9a-f]{62})\.parquet"
+    r"|(?P<clocks>clocks/)(?P<k2>[0-9a-f]{2})/(?P<k64>(?P=k2)[0-9a-f]{62})\.parquet"
+    r"|(?P<files>files/)(?P<f2>[0-9a-f]{2})/(?P<f64>(?P=f2)[0-9a-f]{62})\.zst"
     r"|(?P<code>code/)(?P<c2>[0-9a-f]{2})/(?P<c64>(?P=c2)[0-9a-f]{62})\.zst"
     rf"|(?P<tags>tags/)(?P<tag>[^/]+)/(?P<rt>{_RUN})"
     rf"|(?P<catalog>catalog/)(?P<span>{_RUN}--{_RUN}--[0-9a-f]{{8}})\.jsonl\.zst"
@@ -134,6 +142,10 @@ def _other(found: re.Match[str]) -> Key | None:
         return Key(TIER2, found["r2"], found["u2"]) if _is_universe(found["u2"]) else None
     if found["tapes"]:
         return Key(TAPES, name=found["t64"])
+    if found["clocks"]:
+        return Key(CLOCKS, name=found["k64"])
+    if found["files"]:
+        return Key(FILES, name=found["f64"])
     if found["code"]:
         return Key(CODE, name=found["c64"])
     if found["catalog"]:
@@ -230,6 +242,16 @@ def new_part_key(run: str, now: datetime | None = None) -> str:
 def tape_key(sha256: str) -> str:
     """Return the key of a tape, named by its content."""
     return f"{TAPES}{sha256[:2]}/{sha256}.parquet"
+
+
+def clock_key(sha256: str) -> str:
+    """Return the key of a clock, named by its content."""
+    return f"{CLOCKS}{sha256[:2]}/{sha256}.parquet"
+
+
+def file_key(sha256: str) -> str:
+    """Return the key of a file of a strategy, named by the sha256 of its plain bytes."""
+    return f"{FILES}{sha256[:2]}/{sha256}.zst"
 
 
 def code_key(sha256: str) -> str:

@@ -112,6 +112,10 @@ class Record:
     archived: str | None = None
     inline_detail: bytes | None = field(default=None, repr=False)
     """Tier 2, where it stands in the record: see `archiver.format.inline`."""
+    clocks: tuple[Ref, ...] = ()
+    files: tuple[Ref, ...] = ()
+    format: int = 1
+    """2 where older archivers would lose something of it, or read it wrongly."""
     size: int = 0
     """Bytes of the record object itself, known once it was written or listed; not part of what is stored."""
     parts: tuple[Record, ...] = field(default=(), repr=False)

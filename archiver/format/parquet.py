@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ArchiverError, ConfigError, FormatError, IntegrityError
+from archiver.format import layout
 from archiver.format.model import Ref
 from archiver.format.text import dumps, loads
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 FORMAT = 1
+NEWEST = 2
+"""The format of a table without anything new, and the newest that is read."""
 _KEY = b"archiver"
 _LEVEL = 6
 _WHOLE = 256 * 1024
@@ -150,6 +153,8 @@ def _check_type(kind: pa.DataType, key: str) -> None:
     if pa.types.is_struct(kind) or pa.types.is_list(kind):
         for at in range(kind.num_fields):
             _check_type(kind.field(at).type, key)
+    elif key.startswith(layout.CLOCKS) and pa.types.is_timestamp(kind):
+        return
     elif kind not in (pa.float64(), pa.int64(), pa.bool_(), pa.string(), pa.null()):
         raise IntegrityError(f"{key} is damaged: it has a column of {kind}, which no table of archiver's has")
 
@@ -213,7 +218,7 @@ class ParquetObject:
         facts: dict[str, Any] = loads(text.decode())
         if type(facts) is not dict or type(facts.get("format", 0)) is not int:
             raise IntegrityError(f"{self._ref.key} is damaged: its `archiver` metadata is no table's")
-        if facts.get("format", 0) > FORMAT:
+        if facts.get("format", 0) > NEWEST:
             raise FormatError(f"{self._ref.key} is of format {facts['format']}: upgrade archiver to read it")
         return facts
 
@@ -310,7 +315,7 @@ def _encodings(table: pa.Table) -> tuple[list[str], dict[str, str]]:
             dictionary.append(path)
         elif pa.types.is_floating(array.type) and len(array) > _FEW_ROWS:
             encodings[path] = "BYTE_STREAM_SPLIT"
-        elif pa.types.is_integer(array.type):
+        elif pa.types.is_integer(array.type) or pa.types.is_timestamp(array.type):
             encodings[path] = "DELTA_BINARY_PACKED"
         elif pa.types.is_string(array.type):
             encodings[path] = "DELTA_BYTE_ARRAY"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC
 from itertools import pairwise
 from typing import Any
@@ -20,7 +21,8 @@ from archiver.format import fields as check
 from archiver.format.model import Code, CodeFile, Detail, Record, Ref
 from archiver.format.text import loads
 
-FORMAT = 1
+FORMAT = 2
+"""The newest format that is read; a record that older archivers read as well is of format 1."""
 MOST_STORED = 64 << 20
 """Bytes of a record as it is stored, at most."""
 _LEVEL = 9
@@ -81,7 +83,7 @@ def _decompressor() -> zstandard.ZstdDecompressor:
 def encode_record(record: Record) -> bytes:
     """Write a record. Raises ConfigError for one that is too large to be read again."""
     fields: dict[str, Any] = {
-        "format": FORMAT,
+        "format": record.format,
         "run": record.run,
         "universe": record.universe,
         "created": record.created.astimezone(UTC).isoformat(),
@@ -93,6 +95,8 @@ def encode_record(record: Record) -> bytes:
         "tier2": _ref(record.tier2),
         "details": _details(record.details),
         "tapes": [_ref(ref) for ref in record.tapes],
+        "clocks": [_ref(ref) for ref in record.clocks],
+        "files": [_ref(ref) for ref in record.files],
         "code": _code(record.code),
         "metrics": {name: list(bounds) for name, bounds in record.metrics.items()},
         "names": record.names,
@@ -145,8 +149,8 @@ def decode_record(data: bytes, key: str) -> Record:
         version = fields.get("format")
         if type(version) is int and version > FORMAT:
             raise FormatError(f"{key} is of format {version}: upgrade archiver to read it")
-        if version != FORMAT or type(version) is not int:
-            raise check.FieldError("format", f"{FORMAT}", version)
+        if type(version) is not int or version < 1:
+            raise check.FieldError("format", f"1 to {FORMAT}", version)
         return _record(fields, len(data))
     except ValueError as error:
         why = error if isinstance(error, check.FieldError) else "it is not JSON"
@@ -210,6 +214,9 @@ def _record(fields: dict[str, Any], size: int) -> Record:
         tier2=_to_ref(fields.get("tier2"), "tier2"),
         details=_to_details(check.members(fields.get("details"), "details")),
         tapes=check.each(check.items(fields.get("tapes"), "tapes"), "tapes", _some_ref),
+        clocks=check.each(check.items(fields.get("clocks"), "clocks"), "clocks", _some_ref),
+        files=check.each(check.items(fields.get("files"), "files"), "files", _plain_ref),
+        format=fields["format"],
         code=_to_code(fields.get("code")),
         metrics=_to_ranges(check.members(fields.get("metrics"), "metrics")),
         names=check.text(fields.get("names", ""), "names"),
@@ -258,6 +265,10 @@ def _some_ref(value: Any, field: str) -> Ref:
         check.sha256(fields.get("sha256"), f"{field}.sha256"),
         parts,
     )
+
+
+def _plain_ref(value: Any, field: str) -> Ref:
+    return replace(_some_ref(value, field), plain=True)
 
 
 def _part(value: Any, field: str) -> tuple[int, str]:

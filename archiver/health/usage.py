@@ -24,7 +24,7 @@ from archiver.store import Store
 from archiver.store.entry import Entry
 
 _OWN = (layout.TIER1, layout.TIER2)
-_SHARED = (layout.TAPES, layout.CODE)
+_SHARED = layout.SHARED
 _SCARCE = 5
 """A save warns when less than so many more of its size would fit."""
 _NEARLY = 0.9
@@ -80,7 +80,7 @@ class Usage:
     runs: list[RunUsage] = field(default_factory=list)
     parts: dict[str, Amount] = field(default_factory=dict)
     shared_saves: int = 0
-    """Bytes that the tapes would take more if every run had its own."""
+    """Bytes that the tapes and clocks would take more if every run had its own."""
     unreadable: list[str] = field(default_factory=list)
     """Records that cannot be read: what they reach counts as orphans."""
 
@@ -120,7 +120,7 @@ def du(store: Store, *, runs: bool = False) -> Usage:
     by_run: set[int] = set()
     for _, ref in reached(_records(store, layout.RUNS, usage, runs=runs)):
         mark = digest(ref.key)
-        if ref.key.startswith(layout.TAPES) and mark in by_run:
+        if ref.key.startswith((layout.TAPES, layout.CLOCKS)) and mark in by_run:
             usage.shared_saves += ref.size
         by_run.add(mark)
     by_trash = {digest(ref.key) for _, ref in reached(_records(store, layout.TRASH, usage))}
@@ -259,7 +259,7 @@ def _run_usage(record: Record, own: int) -> RunUsage:
         records=own,
         tier1=record.tier1.size if record.tier1 else 0,
         tier2=record.tier2.size if record.tier2 else 0,
-        shared=sum(ref.size for ref in record.tapes)
+        shared=sum(ref.size for ref in (*record.tapes, *record.clocks, *record.files))
         + sum({file.sha256: file.size for file in code}.values()),
     )
 

@@ -1,4 +1,5 @@
-"""SQL over an archive: DuckDB sees the views metrics, trades, curves and runs, made of what the query asks for."""
+"""SQL over an archive: DuckDB sees the views metrics, trades, curves, runs and one of each further table, made of what
+the query asks for."""
 
 from __future__ import annotations
 
@@ -7,9 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from archiver.base.humanize import curve_values
 from archiver.errors import ConfigError
-from archiver.format.curves import apply_rule, decode_curve
 from archiver.format.detail import Source
 from archiver.format.metrics import join_tables
 from archiver.format.model import Record, Run
@@ -17,6 +16,7 @@ from archiver.format.params import PARAMS
 from archiver.format.parquet import decoding
 from archiver.format.rows import free_name
 from archiver.format.text import loads
+from archiver.query.sql_extras import KEYS, curves, of_part, rows_of_table, tables_there
 from archiver.runs.newest import Part
 from archiver.runs.read import Reader
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 VIEWS = ("metrics", "trades", "curves", "runs")
-_KEYS = ("universe", "strategy_name", "run")
+_TEXT = re.compile(r"'(?:[^']|'')*'")
 _WORD = re.compile(r'"((?:[^"]|"")+)"|(\w+)')
 _ELEMENT = "trades.list.element"
 
@@ -63,7 +63,9 @@ def query(
         "trades": lambda: _trades(
             reader, reader.detailed_parts(records, newest=newest, history=history), wanted
         ),
-        "curves": lambda: _curves(reader, reader.detailed_parts(records, newest=newest, history=history)),
+        "curves": lambda: curves(
+            reader, reader.detailed_parts(records, newest=newest, history=history), wanted.columns
+        ),
         "runs": lambda: _runs(runs),
     }
     with duckdb.connect(":memory:") as connection:
@@ -77,8 +79,22 @@ def query(
             found = connection.sql(text, params=values) if values else connection.sql(text)
             return pa.table({}) if found is None else _told_apart(found.to_arrow_table())
 
+        def further() -> bool:
+            """Register the further tables that the query names; tell whether there are some."""
+            parts = reader.detailed_parts(records, newest=newest, history=history)
+            found = {_view(name): name for name in tables_there(reader, parts)}
+            named = [view for view in found if wanted.names(view)]
+            for view in named:
+                table = rows_of_table(reader, parts, found[view])
+                connection.register(view, table if keep_nan else _without_nan(table))
+            return bool(named)
+
         try:
             try:
+                return run()
+            except duckdb.CatalogException:
+                if not further():
+                    raise
                 return run()
             except duckdb.BinderException:
                 if wanted.all:
@@ -87,6 +103,11 @@ def query(
             return run()
         except duckdb.Error as error:
             raise ConfigError(f"DuckDB: {' '.join(str(error).split())}") from None
+
+
+def _view(table: str) -> str:
+    """Return the name of the view of a further table: its own, but where that is taken."""
+    return f"{table}_table" if table.lower() in VIEWS else table
 
 
 class _Wanted:
@@ -98,6 +119,8 @@ class _Wanted:
     def __init__(self, connection: Any, text: str) -> None:
         self._words = {(quoted or word).replace('""', '"').lower() for quoted, word in _WORD.findall(text)}
         self.all = _wants_all(connection, text)
+        self.columns = {(quoted or word).lower() for quoted, word in _WORD.findall(_TEXT.sub(" ", text))}
+        """What it names outside of texts."""
 
     def names(self, name: str) -> bool:
         """Tell whether the query may name something."""
@@ -163,7 +186,7 @@ def _metrics(
 ) -> pa.Table:
     known = reader.metric_names(records)
     # A metric that is called as a key has another name in the table, which cannot be asked for.
-    names = None if wanted.all or known & set(_KEYS) else wanted.of(sorted(known - {PARAMS}))
+    names = None if wanted.all or known & set(KEYS) else wanted.of(sorted(known - {PARAMS}))
     if names is not None and wanted.params and PARAMS in known:
         names.append(PARAMS)
     table = reader.metrics(records, names, newest=newest, history=history)
@@ -220,9 +243,9 @@ def _trades(reader: Reader, parts: Sequence[Part], wanted: _Wanted) -> pa.Table:
         tables += reader.take(part.record, partial(_trades_of, reader, part, wanted)) or []
     tables = [table for table in tables if table.num_rows]
     if not tables:
-        return pa.table({key: pa.array([], pa.string()) for key in _KEYS})
+        return pa.table({key: pa.array([], pa.string()) for key in KEYS})
     joined = join_tables(tables)
-    return joined.select(list(dict.fromkeys([*_KEYS, *joined.column_names])))
+    return joined.select(list(dict.fromkeys([*KEYS, *joined.column_names])))
 
 
 def _trades_of(reader: Reader, part: Part, wanted: _Wanted) -> list[pa.Table]:
@@ -252,7 +275,7 @@ def _typed_trades(source: Source, part: Part, wanted: _Wanted) -> pa.Table | Non
     rows = pa.Table.from_struct_array(pc.list_flatten(lists)).select(read)
     rows = rows.rename_columns([keys[name] for name in read])
     strategies = table["strategy_name"].combine_chunks().take(pc.list_parent_indices(lists))
-    return _of_part(rows, strategies, part)
+    return of_part(rows, strategies, part)
 
 
 def _text_trades(reader: Reader, source: Source, part: Part) -> list[pa.Table]:
@@ -267,89 +290,8 @@ def _text_trades(reader: Reader, source: Source, part: Part) -> list[pa.Table]:
     for detail in part.record.details:
         if texts.get(detail.strategy) is not None:
             rows = reader.trades(part.record, detail, None)
-            found.append(_of_part(rows, pa.array([detail.strategy] * len(rows), pa.string()), part))
+            found.append(of_part(rows, pa.array([detail.strategy] * len(rows), pa.string()), part))
     return found
-
-
-def _of_part(rows: pa.Table, strategies: Any, part: Part) -> pa.Table:
-    """Put the keys before the rows, and leave out strategies that a newer run has."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    taken = [f"trades.{name}" if name in _KEYS else name for name in rows.column_names]
-    rows = rows.rename_columns(taken)
-    columns = [
-        pa.array([part.record.universe] * len(rows), pa.string()),
-        strategies,
-        pa.array([part.record.run] * len(rows), pa.string()),
-    ]
-    for at, (name, column) in enumerate(zip(_KEYS, columns, strict=True)):
-        rows = rows.add_column(at, name, column)
-    if part.names is None:
-        return rows
-    return rows.filter(pc.is_in(rows["strategy_name"], value_set=pa.array(sorted(part.names), pa.string())))
-
-
-def _curves(reader: Reader, parts: Sequence[Part]) -> pa.Table:
-    """Return the points of all curves: universe, strategy_name, run, point (from 0), equity, drawdown."""
-    import pyarrow as pa
-
-    tables: list[pa.Table] = []
-    for part in parts:
-        tables += reader.take(part.record, partial(_curves_of, reader, part)) or []
-    if not tables:
-        keys = {key: pa.array([], pa.string()) for key in _KEYS}
-        return pa.table(keys | dict(zip(_points(None).column_names, _points(None).columns, strict=True)))
-    return pa.concat_tables(tables)
-
-
-def _curves_of(reader: Reader, part: Part) -> list[pa.Table]:
-    import pyarrow as pa
-
-    source = reader.details(part.record)
-    tables = []
-    with decoding(source.key):
-        columns = [name for name in source.names if "equity" in name or "drawdown" in name]
-        table = source.read(columns=["strategy_name", *columns])
-        for at, strategy in enumerate(table["strategy_name"].to_pylist()):
-            if part.has(strategy):
-                points = _points(table.slice(at, 1))
-                names = pa.array([strategy] * len(points), pa.string())
-                tables.append(_of_part(points, names, part))
-    return tables
-
-
-def _points(row: pa.Table | None) -> pa.Table:
-    import pyarrow as pa
-
-    equity: Any = decode_curve(row, "equity_curve") if row is not None else None
-    rule = (
-        row["drawdown_rule"][0].as_py() if row is not None and "drawdown_rule" in row.column_names else None
-    )
-    drawdown: Any = None
-    if rule:
-        drawdown = apply_rule(rule, equity)
-    elif row is not None:
-        drawdown = decode_curve(row, "drawdown_curve")
-    curves = [_numbers(equity), _numbers(drawdown)]
-    length = max(map(len, curves))
-    padded = [curve + [None] * (length - len(curve)) for curve in curves]
-    return pa.table(
-        {
-            "point": pa.array(range(length), pa.int64()),
-            "equity": pa.array(padded[0], pa.float64()),
-            "drawdown": pa.array(padded[1], pa.float64()),
-        }
-    )
-
-
-def _numbers(curve: Any) -> list[float | None]:
-    values = curve_values(curve) or []
-    return (
-        [value if type(given) in (int, float) else None for given, value in zip(curve, values, strict=True)]
-        if values
-        else []
-    )
 
 
 def _runs(runs: Sequence[Run]) -> pa.Table:

@@ -141,5 +141,7 @@ def _sizes(store: Store, records: Iterable[Record]) -> dict[str, int]:
         else:
             sizes[ref.key] = ref.size
     if code:
-        sizes |= {entry.key: entry.size for entry in store.list(layout.CODE) if entry.key in code}
+        sizes |= {
+            entry.key: entry.size for area in layout.FRAMES for entry in store.list(area) if entry.key in code
+        }
     return sizes

@@ -325,7 +325,7 @@ def _what_is_left(store: Store, record: Record) -> Record:
     gone = {ref.key for ref, entry in found if entry is None}
     for key in sorted(gone):
         # Rules of buckets remove details, and those alone. A tape is worth nothing without them.
-        if not key.startswith((layout.TIER2, layout.TAPES)):
+        if not key.startswith((layout.TIER2, layout.TAPES, layout.CLOCKS, layout.FILES)):
             raise IntegrityError(
                 f"run {record.run} cannot be brought back whole: {key} is gone; `archiver verify` tells more"
             )

@@ -19,6 +19,8 @@ def reachable(record: Record, *, code: bool = True) -> Iterator[Ref]:
     if record.tier2 is not None:
         yield record.tier2
     yield from record.tapes
+    yield from record.clocks
+    yield from record.files
     if code and record.code is not None:
         for file in (*record.code.files, *record.code.texts):
             yield Ref(layout.code_key(file.sha256), file.size, file.sha256, plain=True)

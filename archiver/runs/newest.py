@@ -46,6 +46,14 @@ class Part:
         """The details that count and that the run still has."""
         return [detail for detail in details_of(self.record) if self.has(detail.strategy)]
 
+    def held(self) -> list[Part]:
+        """Return this, or of a run that is open its parts, whose details lie in objects of their own."""
+        if not self.record.parts:
+            return [self]
+        own = ((one, {detail.strategy for detail in one.details}) for one in self.record.parts)
+        found = [Part(one, frozenset(name for name in names if self.has(name))) for one, names in own]
+        return [part for part in found if part.names]
+
     def has(self, strategy: str) -> bool:
         """Tell whether a strategy counts."""
         return self.names is None or strategy in self.names

@@ -27,7 +27,9 @@ from archiver.format.records import decode_record, rows_of
 from archiver.format.tapes import Tape
 from archiver.format.text import dumps
 from archiver.format.values import Default, plain, saving
+from archiver.runs import extras
 from archiver.runs.graph import reachable
+from archiver.runs.number import raise_number
 from archiver.runs.ranking import Ranking, results_of
 from archiver.runs.read import Reader
 from archiver.runs.records import load_record, run_of
@@ -209,6 +211,7 @@ def start_run(
         )
     )
     add_code(draft, *code)
+    raise_number(store, 2)  # an older gc would take what only parts reach
     start = Writer(store).commit(draft, at=layout.start_key(draft.record.run))
     return OpenRun(store, start, bars, allow)
 
@@ -302,6 +305,11 @@ def _as_one(start: Record, parts: Sequence[Record]) -> Record:
     except ConfigError:  # no result has the metric yet
         ranked, best = start.rank_by, []
     listed = list(rows.values())
+    place = {one.strategy: at for at, one in enumerate(best)}
+    holding = [
+        replace(part, details=tuple(one for one in part.details if one.strategy in place))
+        for part in counting
+    ]
     return replace(
         start,
         strategies=len(rows),
@@ -310,7 +318,12 @@ def _as_one(start: Record, parts: Sequence[Record]) -> Record:
         metrics=ranges_of_rows(listed),
         names=names_digest(rows),
         details=tuple(Detail(one.strategy, one.rank, 0) for one in best),
-        parts=tuple(part for part in counting if part.details),
+        parts=tuple(
+            sorted(
+                (part for part in holding if part.details),
+                key=lambda part: min(place[one.strategy] for one in part.details),
+            )
+        ),
         size=start.size + sum(part.size for part in parts),
         open=True,
     )
@@ -334,15 +347,23 @@ def _results(reader: Reader, start: Record, parts: Sequence[Record]) -> Iterator
     best = {one.strategy: one for one in whole.details}
     for name, row in _rows(parts)[0].items():
         if name in best:
-            found = reader.strategy(whole, best[name])
-            detail = {
-                key: value
-                for key, value in found.items()
-                if key not in ("strategy_name", "universe", "rank", "metrics", "trades")
-            }
-            yield {**row, **detail, "trades_detailed": found["trades"]}
+            yield {**row, **_detail_of(reader, whole, best[name])}
         else:
             yield row
+
+
+def _detail_of(reader: Reader, record: Record, detail: Detail) -> dict[str, Any]:
+    """Return a strategy's detail as it can be saved again, with the types that it was given in."""
+    _, curves = extras.drawn(reader, record, detail)
+    there = extras.contents(reader, record, detail)
+    return {
+        "trades_detailed": reader.strategy(record, detail)["trades"],
+        "equity_curve": curves.pop("equity", None),
+        "drawdown_curve": curves.pop("drawdown", None),
+        "curves": curves,
+        "tables": {name: extras.table(reader, record, detail, name) for name in there["tables"]},
+        "files": {name: extras.file(reader, record, detail, name) for name in there["files"]},
+    }
 
 
 def _keys(store: Store, run: str = "") -> Iterator[str]:

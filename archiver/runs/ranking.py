@@ -6,15 +6,16 @@ import heapq
 import math
 import warnings
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from itertools import product
 from operator import index
 from typing import Any
 
 from archiver.errors import ConfigError
+from archiver.format.attached import files_of
 from archiver.format.columnar import is_columnar
 from archiver.format.detail import Kept
 from archiver.format.values import columns_to_lists, plain
@@ -35,6 +36,9 @@ _SPELLINGS = {
 _SHOWN = 8
 """Metrics that a warning names."""
 _DETAIL = ("trades", "equity_curve", "drawdown_curve")
+_NAMED = ("curves", "tables", "files")
+"""Details that are dicts of name and value; where one of these is no dict it is a metric."""
+_TWICE = {"equity_curve": "equity", "drawdown_curve": "drawdown"}
 
 
 def known_metrics(names: Iterable[str]) -> list[str]:
@@ -110,14 +114,15 @@ class Ranking:
             self._know(row)
         self.names.add(name)
         self._with_detail += bool(detail)
+        make = cache(partial(_kept, row, detail))
         if detail and self.top_n:
-            self._keep(self._first, math.nan, row, detail)
+            self._keep(self._first, math.nan, make)
         for board in self._boards:
             score = board.score(row)
             board.used = board.used or not math.isnan(score)
             board.scores.append(score)
             if detail and self.top_n:
-                self._keep(board, score, row, detail)
+                self._keep(board, score, make)
             if board.used:
                 # A later metric ranks only where no strategy has an earlier one.
                 del self._boards[self._boards.index(board) + 1 :]
@@ -194,18 +199,27 @@ class Ranking:
             f"no result has a number in {metric!r} to rank by: they rank as they came", stacklevel=6
         )
 
-    def _keep(self, board: _Board, score: float, row: Mapping[str, Any], detail: Mapping[str, Any]) -> None:
+    def _keep(self, board: _Board, score: float, make: Callable[[], Kept]) -> None:
         known = not math.isnan(score)
         place = (known, score if known else 0.0, 1 - len(self.names))
         if len(board.best) >= self.top_n and place < board.best[0][0]:
             return
-        metrics = {key: value for key, value in row.items() if key != "strategy_name"}
-        held = (_held(detail.get(key)) for key in _DETAIL)
-        item = (place, Kept(row["strategy_name"], 0, metrics, *held))
+        item = (place, make())
         if len(board.best) < self.top_n:
             heapq.heappush(board.best, item)
         else:
             heapq.heapreplace(board.best, item)
+
+
+def _kept(row: Mapping[str, Any], detail: Mapping[str, Any]) -> Kept:
+    """Return a result's detail as it is now; a file is read, a figure drawn."""
+    name = row["strategy_name"]
+    metrics = {key: value for key, value in row.items() if key != "strategy_name"}
+    trades, equity, drawdown = (_held(detail.get(key)) for key in _DETAIL)
+    curves, tables = (_held(detail.get(key, {})) for key in ("curves", "tables"))
+    return Kept(
+        name, 0, metrics, trades, equity, drawdown, curves, tables, files_of(name, detail.get("files", {}))
+    )
 
 
 def results_of(results: Any) -> Iterable[Any]:
@@ -240,11 +254,15 @@ def _split(result: Any, at: int) -> tuple[dict[str, Any], dict[str, Any]]:
             if detail.get("trades") is not None:
                 raise ConfigError(f"{name!r} has both trades and trades_detailed: give one of them")
             detail["trades"] = value
-        elif key in _DETAIL and key != "trades":
+        elif (key in _DETAIL and key != "trades") or (key in _NAMED and issubclass(type(value), Mapping)):
             detail[key] = value
         else:
             row[key] = value
-    return row, {key: value for key, value in detail.items() if value is not None}
+    detail = {key: value for key, value in detail.items() if value is not None}
+    for old, curve in _TWICE.items():
+        if old in detail and detail.get("curves", {}).get(curve) is not None:
+            raise ConfigError(f"{name!r} has both {old} and curves[{curve!r}]: give one of them")
+    return row, {key: value for key, value in detail.items() if key not in _NAMED or len(value)}
 
 
 def _held(value: Any) -> Any:
@@ -252,6 +270,8 @@ def _held(value: Any) -> Any:
     kind = type(value)
     if issubclass(kind, list):
         return [dict(item) if type(item) is dict else item for item in value]
+    if kind is tuple:
+        return tuple(map(_held, value))
     if issubclass(kind, dict):
         return {key: _held(item) for key, item in kind.items(value)}
     copy = getattr(kind, "copy", None)

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from archiver.base.unread import ONE_OBJECT, Errors, Unread, teller
 from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotFoundError, NotKeptError
 from archiver.format import layout
+from archiver.format.attached import File, unpack_file
+from archiver.format.clocks import Clock, decode_clock
 from archiver.format.detail import Source, decode_detail, decode_outline, trades_table
 from archiver.format.inline import InlineTable
 from archiver.format.metrics import decode_metrics, join_tables, metrics_table, table_metrics, with_keys
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MOST_TAPES = 4
+_MOST_CLOCKS = 8
 
 
 T = TypeVar("T")
@@ -46,6 +49,7 @@ class Reader:
         self._store = store
         self._tell = teller(errors)
         self._tapes: dict[str, Tape] = {}
+        self._clocks: dict[str, Clock] = {}
         self._names: dict[str, frozenset[str]] = {}
 
     def telling(self, errors: Errors) -> Reader:
@@ -124,11 +128,16 @@ class Reader:
 
     def strategy(self, record: Record, detail: Detail) -> dict[str, Any]:
         """Return one strategy's detail, exactly as it was given."""
-        record = _holder(record, detail)
+        record = holder(record, detail)
         source = self._detail(record, detail)
         with decoding(source.key):
-            found = decode_detail(source, detail, lambda _, places: cut_windows(self.tapes(record), places))
-        keys = ("metrics", "trades", "equity_curve", "drawdown_curve")
+            found = decode_detail(
+                source,
+                detail,
+                lambda _, places: cut_windows(self.tapes(record), places),
+                partial(self.clock, record),
+            )
+        keys = ("metrics", "trades", "equity_curve", "drawdown_curve", "curves", "tables", "files")
         return {
             "strategy_name": detail.strategy,
             "universe": record.universe,
@@ -138,15 +147,15 @@ class Reader:
 
     def outline(self, record: Record, detail: Detail) -> dict[str, Any]:
         """Return what `strategy` does but for the trades, which take nearly all of its time."""
-        record = _holder(record, detail)
+        record = holder(record, detail)
         source = self._detail(record, detail)
         with decoding(source.key):
-            found = decode_outline(source, detail)
+            found = decode_outline(source, detail, partial(self.clock, record))
         return {**found, "universe": record.universe}
 
     def trades(self, record: Record, detail: Detail, columns: Sequence[str] | None) -> pa.Table:
         """Return one strategy's trades as a table. Raises ConfigError for a column they do not have."""
-        record = _holder(record, detail)
+        record = holder(record, detail)
         source = self._detail(record, detail)
         with decoding(source.key):
             return trades_table(
@@ -168,7 +177,8 @@ class Reader:
         self, records: Sequence[Record], *, newest: str = "strategy", history: bool = False
     ) -> list[Part]:
         """Return what counts of each run whose details are there, universe by universe, newest run first."""
-        found = list(parts(records, self._known_names, newest=newest, history=history, only=details_of))
+        chosen = parts(records, self._known_names, newest=newest, history=history, only=details_of)
+        found = [one for part in chosen for one in part.held()]
         if self._store.local is not None or not found:
             return found
         # A rule of a bucket takes details without a word to their records.
@@ -247,6 +257,28 @@ class Reader:
         for sha256 in list(self._tapes)[: max(0, len(self._tapes) - max(_MOST_TAPES, len(tapes)))]:
             del self._tapes[sha256]
         return [tapes[ref.sha256] for ref in record.tapes]
+
+    def clock(self, record: Record, sha256: str) -> Clock:
+        """Return a clock of a run. Raises IntegrityError for one that its record does not name."""
+        if sha256 not in self._clocks:
+            ref = next((ref for ref in record.clocks if ref.sha256 == sha256), None)
+            if ref is None:
+                raise IntegrityError(
+                    f"the record of {record.run} is damaged: it names no clock {sha256[:12]}"
+                )
+            while len(self._clocks) >= _MOST_CLOCKS:
+                self._clocks.pop(next(iter(self._clocks)))
+            with decoding(ref.key):
+                self._clocks[sha256] = decode_clock(self.parquet(ref))
+        return self._clocks[sha256]
+
+    def file(self, file: File) -> bytes:
+        """Return the content of a strategy's file. Raises IntegrityError when it is gone or damaged."""
+        key = layout.file_key(file.sha256)
+        try:
+            return unpack_file(self._store.get(key), file, key)
+        except NotFoundError:
+            raise IntegrityError(f"{key} is gone although a record needs it; run `archiver verify`") from None
 
     def parquet(self, ref: Ref, *, whole: bool = False, rows: int | None = None) -> ParquetObject:
         """Open a Parquet object. rows: how many its record promises. Raises IntegrityError when it is gone."""
@@ -339,7 +371,7 @@ class Reader:
         return better + 1, f"it ranks {better + 1} {of}, and the run's top_n is {record.top_n}"
 
 
-def _holder(record: Record, detail: Detail) -> Record:
+def holder(record: Record, detail: Detail) -> Record:
     """Return who holds a strategy's detail: the record, or of a run that is open one of its parts."""
     held = (part for part in record.parts if any(one.strategy == detail.strategy for one in part.details))
     return next(held, record)

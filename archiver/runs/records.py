@@ -55,6 +55,8 @@ def _check_keys(record: Record, key: str) -> None:
     One that lies could have another run's objects read, copied over or taken for its own.
     """
     expected = [(ref, layout.tape_key(ref.sha256)) for ref in record.tapes]
+    expected += [(ref, layout.clock_key(ref.sha256)) for ref in record.clocks]
+    expected += [(ref, layout.file_key(ref.sha256)) for ref in record.files]
     if record.tier1 is not None:
         expected.append((record.tier1, layout.tier1_key(record.universe, record.run)))
     if record.tier2 is not None:
@@ -74,7 +76,12 @@ def origin(record: Record) -> dict[str, Any] | None:
 
 def run_of(record: Record, tags: Iterable[str] = ()) -> Run:
     """Return what a user sees of a record."""
-    refs = [*record.tapes, *(ref for ref in (record.tier1, record.tier2) if ref is not None)]
+    refs = [
+        *record.tapes,
+        *record.clocks,
+        *record.files,
+        *(ref for ref in (record.tier1, record.tier2) if ref is not None),
+    ]
     return Run(
         id=record.run,
         universe=record.universe,

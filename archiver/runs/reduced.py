@@ -19,12 +19,12 @@ def without_details(record: Record, why: str) -> Record:
 
     why: the policy that removes them, or whatever else did.
     """
-    return replace(record, tier2=None, tapes=(), detail_removed=why)
+    return replace(record, tier2=None, tapes=(), clocks=(), files=(), detail_removed=why)
 
 
 def archived_in(record: Record, bundle: str) -> Record:
     """Return the record without its details, which are in a bundle."""
-    return replace(record, tier2=None, tapes=(), archived=bundle)
+    return replace(record, tier2=None, tapes=(), clocks=(), files=(), archived=bundle)
 
 
 def encode_unlike(record: Record, size: int) -> bytes:

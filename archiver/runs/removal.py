@@ -17,8 +17,7 @@ _REMOVABLE = {
     layout.OPEN,
     layout.TIER1,
     layout.TIER2,
-    layout.TAPES,
-    layout.CODE,
+    *layout.SHARED,
     layout.TAGS,
     layout.CATALOG,
 }

@@ -22,11 +22,12 @@ from archiver.errors import (
 from archiver.format import layout
 from archiver.format.detail import Details, Kept, encode_details
 from archiver.format.metrics import MetricsEncoder
-from archiver.format.model import Code, Record
+from archiver.format.model import Code, Record, Ref
 from archiver.format.records import compress, encode_record
 from archiver.format.tapes import Tape, tape_of
 from archiver.format.text import dumps
 from archiver.format.values import Default, plain, saving
+from archiver.runs.number import raise_number
 from archiver.runs.ranking import Ranking, results_of
 from archiver.store import Store
 
@@ -47,7 +48,8 @@ _FEW, _FEW_LOCAL = 2, 20
 
 @dataclass(slots=True)
 class Draft:
-    """A run that is encoded and not yet written: its record, its own objects, tapes, and code as plain bytes, by key."""
+    """A run that is encoded and not yet written: its record, its own objects, tapes and clocks, and as plain bytes code
+    and files, by key."""
 
     record: Record
     own: dict[str, bytes] = field(default_factory=dict)
@@ -195,6 +197,7 @@ class Writer:
         markers = [layout.tag_key(tag, record.run) for tag in tags]
         self._each(lambda key: store.put(key, _bytes(draft, key)), [*stale, *draft.own, *markers])
         data = encode_record(record)
+        raise_number(store, record.format)
         store.put(at or layout.record_key(record.run), data, create=True)
         self._written.update(dict.fromkeys(stale, time.monotonic()))
         # Whatever a gc with a short grace deleted until now; what it deletes later it puts back itself.
@@ -254,9 +257,23 @@ def add_details(draft: Draft, details: Details, made_of: str = "", *, inline: bo
         draft.own[key], ref = details.parquet()
         draft.record = replace(record, tier2=replace(ref, key=key), details=details.details)
     tapes = []
+    extras = details.extras
     draft.series = details.tapes
     for tape in details.tapes:
         data, ref = tape.encoded()
         tapes.append(replace(ref, key=layout.tape_key(ref.sha256)))
         draft.tapes[tapes[-1].key] = data
-    draft.record = replace(draft.record, tapes=tuple(tapes))
+    clocks = [(replace(ref, key=layout.clock_key(ref.sha256)), data) for data, ref in extras.clocks.values()]
+    draft.tapes |= {ref.key: data for ref, data in clocks}
+    files = [
+        Ref(layout.file_key(file.sha256), file.size, file.sha256, plain=True)
+        for file in extras.files.values()
+    ]
+    draft.code |= {ref.key: file.data or b"" for ref, file in zip(files, extras.files.values(), strict=True)}
+    draft.record = replace(
+        draft.record,
+        tapes=tuple(tapes),
+        clocks=tuple(ref for ref, _ in clocks),
+        files=tuple(files),
+        format=1 if extras.plain else 2,
+    )

@@ -13,7 +13,7 @@ from archiver.store.s3_client import S3Client
 
 _MARK = "//upload="
 """Between the key and the id of an upload: no object can have such a key."""
-_PLACES = ("tier1/", "tier2/", "tapes/", "bundles/", "catalog/")
+_PLACES = ("tier1/", "tier2/", "tapes/", "clocks/", "files/", "bundles/", "catalog/")
 """What archiver may write in parts. Whatever else is uploaded beside it belongs to others."""
 _PAGE = 1_000
 _UNKNOWN = (400, 404, 405, 501)

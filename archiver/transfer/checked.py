@@ -79,4 +79,4 @@ def gone(key: str, store: Store) -> IntegrityError:
 
 def is_shared(key: str) -> bool:
     """Tell whether objects of this key are named by content, and so belong to many runs."""
-    return key.startswith((layout.TAPES, layout.CODE))
+    return key.startswith(layout.SHARED)

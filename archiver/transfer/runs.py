@@ -18,6 +18,7 @@ from archiver.errors import IntegrityError, NotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Ref
 from archiver.runs.graph import reachable
+from archiver.runs.number import raise_number
 from archiver.runs.records import read_record
 from archiver.runs.tags import read_tags
 from archiver.store import Store
@@ -214,6 +215,7 @@ class _Transfer:
         lost = self._move_bundles([records[run] for run in sound])
         sound = [run for run in sound if records[run].archived not in lost]
         put = partial(_put_item, self.target)
+        raise_number(self.target, max((records[run].format for run in sound), default=1))
         for _ in self.pool.map(put, ((key, b"") for run in sound for key in markers.get(run, ()))):
             pass
         for _ in self.pool.map(put, ((layout.record_key(run), texts[run]) for run in sound)):
@@ -299,7 +301,7 @@ class _Transfer:
 
 
 def _is_small(ref: Ref) -> bool:
-    return ref.plain or ref.size <= PIECE
+    return ref.size <= PIECE
 
 
 # What follows may run in other threads or on other machines: functions of values that pickle.
@@ -315,7 +317,7 @@ def _put(source: Store, target: Store, restore: bool, item: _Item) -> _Put:
     try:
         if item.compare and _is_there(target, ref, read=restore) and item.fresh:
             return _Put(ref.key)
-        if _is_small(ref):
+        if ref.plain or _is_small(ref):
             data = stored_bytes(source, ref)
             target.put(ref.key, data)
             return _Put(ref.key, len(data), True)

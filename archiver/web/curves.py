@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
+
+from archiver.format.series import Series, named
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,10 +20,6 @@ _SINCE_1970 = ((1e11, 1), (1e14, 1e3), (1e17, 1e6), (float("inf"), 1e9))
 _MONEY = ("pnl_usd", "pnl", "net_pnl", "profit", "pnl_pct", "return_pct", "pnl_pips")
 _BEGINS = ("entry_time", "entry_date", "open_time")
 _MOMENTS = ("exit_time", "exit_date", "close_time", "entry_time", "time", "date")
-
-
-_CLOCKS = ("time", "timestamp", "timestamps", "datetime", "date", "index", "t")
-_VALUES = ("value", "values", "equity", "drawdown", "balance", "v")
 
 
 def _nothing() -> Any:
@@ -64,6 +63,21 @@ def read(saved: Any) -> Curve:
     return Curve(unread=f"{type(saved).__name__}{inside}")
 
 
+def of_series(series: Series | None) -> Curve:
+    """Return a curve with the moments of its clock; on a clock of other numbers or texts it has none."""
+    import pyarrow as pa
+
+    if series is None:
+        return Curve()
+    curve = read(series.values)
+    if series.clock is None or not pa.types.is_timestamp(series.clock.time.type) or not len(curve):
+        return curve
+    kind = pa.timestamp("us", series.clock.time.type.tz)
+    with suppress(ValueError, OverflowError, LookupError):  # years and zones that this machine does not know
+        return Curve(curve.values, series.clock.time.cast(kind, safe=False).to_pylist())
+    return curve
+
+
 def _is_number(value: Any) -> bool:
     return value is None or isinstance(value, int | float)
 
@@ -71,7 +85,7 @@ def _is_number(value: Any) -> bool:
 def _pairs(saved: Any) -> list[tuple[Any, Any]] | None:
     """Return moments with their values, as far as the form tells which is which; None for a form without moments."""
     if isinstance(saved, dict):
-        clock, value = _named(saved)
+        clock, value = named(list(saved))
         if clock is None:
             return list(saved.items())
         columns = saved[clock], saved[value]
@@ -81,18 +95,9 @@ def _pairs(saved: Any) -> list[tuple[Any, Any]] | None:
     if all(isinstance(row, list | tuple) for row in saved):
         return [tuple(row) for row in saved] if all(len(row) == 2 for row in saved) else []
     if all(isinstance(row, dict) for row in saved):
-        clock, value = _named(saved[0])
+        clock, value = named(list(saved[0]))
         return [(row.get(clock), row.get(value)) for row in saved] if clock is not None else []
     return None
-
-
-def _named(row: dict[Any, Any]) -> tuple[Any, Any]:
-    """Return the keys of the time and of the value; None, None where that cannot be told."""
-    lower = {str(key).lower(): key for key in row}
-    clock = next((lower[name] for name in _CLOCKS if name in lower), None)
-    others = [key for key in row if key != clock]
-    value = next((lower[name] for name in _VALUES if name in lower), others[0] if len(others) == 1 else None)
-    return (clock, value) if clock is not None and value is not None else (None, None)
 
 
 def of_trades(trades: pa.Table, points: int) -> list[datetime] | None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import IntegrityError, NotFoundError
-from archiver.format.detail import decode_detail
 from archiver.format.model import Detail, Record
 from archiver.format.tapes import cut_windows
+from archiver.runs.extras import drawn
 from archiver.runs.read import records_of
-from archiver.web.curves import Curve, of_clock, of_trades, read, when
+from archiver.web.curves import Curve, of_clock, of_series, of_trades, when
 from archiver.web.data import Data, Metrics, Recent
 
 if TYPE_CHECKING:
@@ -115,15 +115,14 @@ class Details:
     def _read(self, record: Record, detail: Detail) -> Strategy:
         reader = self._data.reader
         trades = reader.trades(record, detail, None)
-        assert record.tier2 is not None  # noqa: S101 - find() gives only such
-        # The places of windows pass through as they are: cutting them all would take longer than the rest.
-        found = decode_detail(reader.parquet(record.tier2), detail, lambda _, places: list(places))
+        metrics, curves = drawn(reader, record, detail)
+        equity, drawdown = (of_series(curves.get(name)) for name in ("equity", "drawdown"))
         return Strategy(
             record,
             detail,
-            found["metrics"],
-            self._dated(read(found["equity_curve"]), trades, record),
-            self._dated(read(found["drawdown_curve"]), trades, record),
+            metrics,
+            self._dated(equity, trades, record),
+            self._dated(drawdown, trades, record),
             Metrics(f"{record.run}/{record.size}/{detail.strategy}", trades),
         )
 

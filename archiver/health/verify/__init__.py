@@ -31,7 +31,7 @@ from archiver.transfer.checked import plain_digest
 
 __all__ = ["Problem", "Report", "Verified", "last_verified", "verify"]
 
-_DATA = (layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE)
+_DATA = (layout.TIER1, layout.TIER2, *layout.SHARED)
 _CHUNK = 8 << 20
 
 
@@ -144,7 +144,7 @@ def _structure(store: Store, report: Report, expected: set[int], expires: Callab
     for prefix in _DATA:
         for entry in store.list(prefix):
             expected.discard(digest(f"{entry.key} {entry.size}"))
-            if entry.size and prefix == layout.CODE:
+            if entry.size and prefix in layout.FRAMES:
                 expected.discard(digest(entry.key))
     if not expected:
         return

@@ -20,8 +20,7 @@ _AREAS = (layout.TIER2, layout.BUNDLES, layout.CATALOG, layout.TRASH)
 KEPT = (
     layout.RUNS,
     layout.TIER1,
-    layout.TAPES,
-    layout.CODE,
+    *layout.SHARED,
     layout.TAGS,
     layout.TRASH,
     layout.QUARANTINE,

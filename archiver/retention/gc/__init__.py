@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 GRACE = "7d"
 """How long a pruned run can be brought back, and how long a save may take."""
-_SHARED = (layout.TAPES, layout.CODE)
+_SHARED = layout.SHARED
 _RECORDS = (layout.RUNS, layout.TRASH, layout.QUARANTINE)
 _REST = timedelta(hours=1)
 """How long readers may still want what is merely derived."""
@@ -58,6 +58,8 @@ WHY = {
     "tier1": "metrics that no record reaches",
     "tier2": "details that no record reaches",
     "tapes": "bar series that no record reaches",
+    "clocks": "clocks that no record reaches",
+    "files": "files of strategies that no record reaches",
     "code": "code that no record reaches",
     "open": "parts of runs that were finished",
     "catalog": "segments that newer ones replace",

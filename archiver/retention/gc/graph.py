@@ -18,7 +18,7 @@ from archiver.runs.records import read_record
 from archiver.store import Store
 from archiver.store.entry import Entry
 
-_DATA = (layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE, layout.OPEN)
+_DATA = (layout.TIER1, layout.TIER2, *layout.SHARED, layout.OPEN)
 _SPOOL = 16 << 20
 
 

@@ -20,7 +20,6 @@ from archiver.base.humanize import run_document
 from archiver.errors import ConfigError, IntegrityError, NotFoundError, RunNotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Ref
-from archiver.format.records import FORMAT as RECORDS
 from archiver.runs.graph import reachable
 from archiver.runs.records import read_record, run_of
 from archiver.runs.tags import read_tags
@@ -45,8 +44,10 @@ runs/            one record a run: JSON in one zstd frame (zstd -dc). `tier1`, `
                  belong to it, `rows` holds the metrics of a small run as JSON text
 tier1/           metrics of all strategies of larger runs: Parquet, one row a strategy
 tier2/           details of the best strategies: Parquet; `details` in the record says which row group is whose.
-                 Its columns: metrics, trades, equity_curve, drawdown_curve
+                 Its columns: metrics, trades, equity_curve, drawdown_curve; curve.NAME, table.NAME, files
 tapes/           bar series: Parquet; a trade's price window is (begin, length) in one of them
+clocks/          moments that curves are on: Parquet; `clock.NAME` in tier2 names the one of a curve
+files/           files of strategies, each one zstd frame, named by the sha256 of the plain file
 code/            captured source files, each one zstd frame, named by the sha256 of the plain file; the record's
                  `code` maps paths to these names
 tags/            empty files: tags/TAG/RUN
@@ -77,6 +78,8 @@ class Survey:
     kept: dict[str, bytes] = field(default_factory=dict)
     records: dict[str, str] = field(default_factory=dict)
     """sha256 of each run's record."""
+    format: int = 1
+    """The greatest of its records."""
 
     @property
     def modified(self) -> datetime:
@@ -121,6 +124,7 @@ def survey(store: Store, runs: Sequence[str]) -> Survey:
     records: list[Item] = []
     for data, record in store.map(partial(_read, store), wanted, small=True):
         run = record.run
+        found.format = max(found.format, record.format)
         records.append(keeper.item(layout.record_key(run), data))
         found.records[run] = records[-1].sha256
         found.runs.append(run_document(run_of(record, labels.get(run, []))))
@@ -148,7 +152,7 @@ def _facts(found: Survey) -> bytes:
     The archive's own would give the same runs other bytes where they have been copied to another archive.
     """
     identity = hashlib.sha256("".join(found.records.values()).encode()).hexdigest()[:32]
-    return orjson.dumps({"format": RECORDS, "id": identity, "created": found.modified})
+    return orjson.dumps({"format": found.format, "id": identity, "created": found.modified})
 
 
 def front(found: Survey) -> bytes:

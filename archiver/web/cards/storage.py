@@ -19,6 +19,8 @@ _KINDS = (
     ("Metrics", "tier 1", ("tier1",), layout.TIER1),
     ("Details", "tier 2", ("tier2",), layout.TIER2),
     ("Tapes", "bars", ("tapes",), layout.TAPES),
+    ("Clocks", "moments", ("clocks",), layout.CLOCKS),
+    ("Files", "", ("files",), layout.FILES),
     ("Code", "", ("code",), layout.CODE),
     ("Records", "", ("records", "tags", "catalog", "archive.json"), layout.RUNS),
     ("Bundles", "", ("bundles",), layout.BUNDLES),

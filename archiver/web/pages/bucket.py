@@ -32,6 +32,8 @@ _ABOUT = {
     layout.TIER1: "metrics of all strategies",
     layout.TIER2: "full detail of the best",
     layout.TAPES: "bar series, shared",
+    layout.CLOCKS: "clocks of curves, shared",
+    layout.FILES: "files of strategies, shared",
     layout.CODE: "captured files, shared",
     layout.TAGS: "markers",
     layout.CATALOG: "derived, can be rebuilt",

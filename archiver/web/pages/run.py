@@ -85,7 +85,12 @@ def _summary(site: Site, record: Record, query: links.Query) -> Any:  # noqa: AR
     figures = parts.stats(
         parts.stat("Strategies", fmt.count(record.strategies)),
         parts.stat("With detail", fmt.count(len(record.details)), _kept(record)),
-        parts.stat("Stored", fmt.size(record.size + sum(ref.size for ref in own + list(record.tapes)))),
+        parts.stat(
+            "Stored",
+            fmt.size(
+                record.size + sum(ref.size for ref in [*own, *record.tapes, *record.clocks, *record.files])
+            ),
+        ),
         parts.stat("Objects", fmt.count(len(refs) + 1)),
         parts.stat("Code files", fmt.count(len(files)), captured(record.code.how if record.code else "none")),
     )
@@ -255,6 +260,8 @@ def _objects(site: Site, record: Record, query: links.Query) -> Any:  # noqa: AR
         (layout.TIER1, "metrics"),
         (layout.TIER2, "details"),
         (layout.TAPES, "tape, shared"),
+        (layout.CLOCKS, "clock, shared"),
+        (layout.FILES, "file, shared"),
         (layout.CODE, "code, shared"),
     )
     key = layout.record_key(record.run)

@@ -1,0 +1,321 @@
+"""What a strategy has beside trades, as columns of tier 2: curves and their clocks, further tables, files.
+
+`equity` and `drawdown` keep the columns of format 1. Of every other curve `curve.<name>`, and where needed `ints.<name>` and
+`text.<name>`; of each that is on one `clock.<name>`. Of a table `table.<name>`, `json.<name>` where its rows are too irregular for
+columns, `schema.<name>` with its types; of all files `files`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, chain
+from typing import TYPE_CHECKING, Any, Protocol
+
+from archiver.errors import ConfigError
+from archiver.format.attached import File, check_name
+from archiver.format.clocks import Clock, encode_clock
+from archiver.format.curves import apply_rule, decode_curve, drawdown_rule, encode_curves
+from archiver.format.model import Ref
+from archiver.format.rows import decode_rows, encode_rows
+from archiver.format.series import Series, series_of
+from archiver.format.text import dumps, loads
+from archiver.format.typed import from_rows, is_frame, plain_rows, schema_text, to_arrow, written_rows
+from archiver.format.values import columns_to_lists, place, plain
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+EQUITY, DRAWDOWN = "equity", "drawdown"
+_OLD = {EQUITY: "equity_curve", DRAWDOWN: "drawdown_curve"}
+_PAIRS = "pairs"
+ClockOf = Callable[[str], Clock]
+"""Gives a clock by its sha256."""
+
+
+class Given(Protocol):
+    """What is read of a strategy that is kept."""
+
+    strategy: str
+    equity_curve: Any
+    drawdown_curve: Any
+    curves: Mapping[str, Any]
+    tables: Mapping[str, Any]
+    files: Mapping[str, File]
+
+
+@dataclass(slots=True)
+class Extras:
+    """Encoded extras: columns, what decoding needs, clocks by sha256, files by sha256; `plain` is what format 1 has, too."""
+
+    columns: dict[str, pa.Array] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    clocks: dict[str, tuple[bytes, Ref]] = field(default_factory=dict)
+    files: dict[str, File] = field(default_factory=dict)
+    plain: bool = True
+
+
+def read_curves(one: Given) -> dict[str, Series]:
+    """Return a strategy's curves by name. Raises ConfigError, naming it and the curve, for what is none."""
+    found: dict[str, Series] = {}
+    for name, given in ((EQUITY, one.equity_curve), (DRAWDOWN, one.drawdown_curve)):
+        if given is not None:
+            found[name] = _under_old_name(given, place(one.strategy, _OLD[name]))
+    for key, given in _named(one.curves, one.strategy, "curves"):
+        name = check_name(key, place(one.strategy, "curves"))
+        where = place(one.strategy, f"curves.{name}")
+        series = series_of(given, where)
+        if series is None:
+            raise ConfigError(
+                f"{where} is a {type(given).__name__} that is no curve: give a Series, (times, values), pairs of both, or"
+                " a list of numbers"
+            )
+        found[name] = series
+    return found
+
+
+def _named(given: Any, strategy: str, what: str) -> Iterator[tuple[Any, Any]]:
+    if not isinstance(given, Mapping):
+        where = place(strategy, what)
+        raise ConfigError(f"{where} is a {type(given).__name__}: give a dict of name and value")
+    return ((name, value) for name, value in given.items() if value is not None)
+
+
+def _under_old_name(given: Any, where: str) -> Series:
+    """Return a curve; what is none stays what it is, as it always did under these names."""
+    kind = type(given)
+    if kind is Series:
+        return given  # type: ignore[no-any-return]  # one that was read from an archive
+    if issubclass(kind, str | bytes | Mapping) or (
+        issubclass(kind, list) and any(type(item) is dict for item in given)
+    ):
+        return Series(plain(given, where))
+    try:
+        return series_of(given, where) or Series(plain(given, where))
+    except ConfigError:
+        if issubclass(kind, list):
+            return Series(plain(given, where))
+        raise
+
+
+def encode_extras(kept: Sequence[Given], curves: Sequence[Mapping[str, Series]]) -> Extras:
+    """Encode what the strategies have beside trades; `curves` are those that were read of each."""
+    out = Extras()
+    _encode_curves(out, curves)
+    names = dict.fromkeys(name for one in kept for name, _ in _named(one.tables, one.strategy, "tables"))
+    for name in names:
+        check_name(name, place(kept[0].strategy if len(kept) == 1 else _who(kept, name), "tables"))
+        _encode_table(out, name, kept)
+    _encode_files(out, kept)
+    return out
+
+
+def _who(kept: Sequence[Given], name: Any) -> str:
+    return next(one.strategy for one in kept if one.tables.get(name) is not None)
+
+
+def _encode_curves(out: Extras, curves: Sequence[Mapping[str, Series]]) -> None:
+    import pyarrow as pa
+
+    shas: dict[int, str] = {}
+    for name in dict.fromkeys([EQUITY, DRAWDOWN, *chain.from_iterable(curves)]):
+        values = [own[name].values if name in own else None for own in curves]
+        if name == DRAWDOWN:
+            equity = [own[EQUITY].values if EQUITY in own else None for own in curves]
+            rules = [drawdown_rule(e, d) for e, d in zip(equity, values, strict=True)]
+            values = [None if rule else value for rule, value in zip(rules, values, strict=True)]
+            if any(rules):
+                out.columns["drawdown_rule"] = pa.array(rules, pa.string())
+        out.columns |= encode_curves(values, *_columns(name))
+        clocks = [_clock(out, shas, own[name].clock) if name in own else None for own in curves]
+        if any(clocks):
+            out.columns[f"clock.{name}"] = pa.array(clocks, pa.string())
+        out.plain = out.plain and name in _OLD and not any(clocks)
+    pairs = [
+        [_OLD[name] for name, one in own.items() if one.pairs and name in _OLD] or None for own in curves
+    ]
+    if any(pairs):
+        out.columns[_PAIRS] = pa.array(pairs, pa.list_(pa.string()))
+
+
+def _clock(out: Extras, shas: dict[int, str], clock: Clock | None) -> str | None:
+    if clock is None:
+        return None
+    if id(clock) not in shas:
+        data, ref = encode_clock(clock)
+        out.clocks[ref.sha256] = (data, ref)
+        shas[id(clock)] = ref.sha256
+    return shas[id(clock)]
+
+
+def _columns(name: str) -> tuple[str, str, str]:
+    """Return the columns of a curve: its values, where ints are among them, and what is no list of numbers."""
+    old = _OLD.get(name)
+    return (old, f"{old}_ints", f"{old}_text") if old else (f"curve.{name}", f"ints.{name}", f"text.{name}")
+
+
+def columns_of_curve(name: str, *, own: bool = False) -> tuple[str, ...]:
+    """Return the columns that say something of a curve; own: that hold its values, or the rule for them."""
+    values, ints, text = _columns(name)
+    rule = ("drawdown_rule",) if name == DRAWDOWN else ()
+    if own:
+        return (values, text, *rule)
+    return (values, ints, text, f"clock.{name}", _PAIRS, *rule, *(_columns(EQUITY) if rule else ()))
+
+
+def decode_curves(row: pa.Table, clock_of: ClockOf, only: str | None = None) -> dict[str, Series]:
+    """Return the curves in a row of tier 2 by name, with their clocks; only: this one, and what it follows from."""
+    pairs = set(row[_PAIRS][0].as_py() or ()) if _PAIRS in row.column_names else set()
+    found: dict[str, Series] = {}
+    for name in curve_names(row.column_names):
+        rule = (
+            row["drawdown_rule"][0].as_py()
+            if name == DRAWDOWN and "drawdown_rule" in row.column_names
+            else None
+        )
+        equity = found[EQUITY].values if rule else None
+        values = apply_rule(rule, equity or []) if rule else decode_curve(row, *_columns(name))
+        if values is None:
+            continue
+        sha256 = row[f"clock.{name}"][0].as_py() if f"clock.{name}" in row.column_names else None
+        sha256 = sha256 if only in (None, name) else None
+        clock = clock_of(sha256) if sha256 else None
+        if clock is not None and (type(values) is not list or len(clock.time) != len(values)):
+            raise ValueError(f"the curve {name!r} and its clock differ in length")
+        found[name] = Series(values, clock, _OLD.get(name) in pairs)
+    return found
+
+
+def curve_names(columns: Sequence[str]) -> list[str]:
+    """Return the names of the curves that columns hold, equity and drawdown first."""
+    further = (name.removeprefix("curve.") for name in columns if name.startswith("curve."))
+    return [*(name for name, old in _OLD.items() if old in columns), *further]
+
+
+def table_names(columns: Sequence[str]) -> list[str]:
+    """Return the names of the tables that columns hold."""
+    prefixes = ("table.", "json.")
+    return list(dict.fromkeys(name.partition(".")[2] for name in columns if name.startswith(prefixes)))
+
+
+def columns_of_table(name: str) -> list[str]:
+    """Return the columns that may hold a table."""
+    return [f"table.{name}", f"json.{name}", f"schema.{name}"]
+
+
+def _encode_table(out: Extras, name: str, kept: Sequence[Given]) -> None:
+    import pyarrow as pa
+
+    out.plain = False
+    rows: list[list[dict[str, Any]] | None] = []
+    schemas: list[str | None] = []
+    for one in kept:
+        given = one.tables.get(name)
+        where = place(one.strategy, f"tables.{name}")
+        table = to_arrow(given, where) if is_frame(given) else None
+        schemas.append(None if table is None else schema_text(table))
+        rows.append(_rows(given, where) if table is None else plain_rows(table, where))
+    flat = list(chain.from_iterable(own for own in rows if own))
+    encoded = encode_rows(flat, f"tables.{name}")
+    if encoded is None:
+        out.columns[f"json.{name}"] = pa.array(
+            [None if own is None else dumps(own) for own in rows], pa.string()
+        )
+    else:
+        out.columns[f"table.{name}"] = pa.ListArray.from_arrays(
+            pa.array([0, *accumulate(len(own) if own else 0 for own in rows)], pa.int32()),
+            pa.StructArray.from_arrays(encoded.arrays, encoded.names),
+            mask=pa.array([own is None for own in rows]),
+        )
+        out.facts.setdefault("tables", {})[name] = encoded.layout
+    if any(schemas):
+        out.columns[f"schema.{name}"] = pa.array(schemas, pa.string())
+
+
+def _rows(given: Any, where: str) -> list[dict[str, Any]] | None:
+    """Return a table that was given as rows, or as a dict of columns."""
+    if given is None:
+        return None
+    listed = plain(columns_to_lists(given, where) if not isinstance(given, list) else given, where) or plain(
+        given, where
+    )
+    if type(listed) is dict:
+        columns = list(listed.values())
+        if columns and set(map(type, columns)) == {list} and len(set(map(len, columns))) == 1:
+            return [dict(zip(listed, row, strict=True)) for row in zip(*columns, strict=True)]
+        lengths = sorted({len(column) for column in columns if type(column) is list})
+        why = f" with columns of {' and '.join(map(str, lengths))} rows" if len(lengths) > 1 else ""
+        raise ConfigError(
+            f"{where} is a dict{why}: give a table, a list of dicts, or a dict of lists of one length"
+        )
+    if type(listed) is not list or not set(map(type, listed)) <= {dict}:
+        raise ConfigError(
+            f"{where} is a {type(given).__name__} that is no table: give a frame or a list of dicts"
+        )
+    return listed
+
+
+def decode_rows_of(
+    row: pa.Table, name: str, facts: Mapping[str, Any]
+) -> list[dict[str, Any]] | pa.Table | None:
+    """Return a table in a row of tier 2: rows where rows were given, an Arrow table where a frame was; None for none."""
+    import pyarrow as pa
+
+    rows: list[dict[str, Any]] | None = None
+    if f"json.{name}" in row.column_names:
+        text = row[f"json.{name}"][0].as_py()
+        rows = None if text is None else loads(text)
+    elif f"table.{name}" in row.column_names and row[f"table.{name}"][0].is_valid:
+        table = pa.Table.from_struct_array(row[f"table.{name}"][0].values)
+        arrays = [column.combine_chunks() for column in table.columns]
+        rows = decode_rows(table.column_names, arrays, facts.get("tables", {}).get(name, {}))
+    schema = row[f"schema.{name}"][0].as_py() if f"schema.{name}" in row.column_names else None
+    return rows if schema is None or rows is None else from_rows(rows, schema)
+
+
+def as_table(found: list[dict[str, Any]] | pa.Table, name: str) -> pa.Table:
+    """Return rows as an Arrow table, as those of trades are."""
+    import pyarrow as pa
+
+    if not isinstance(found, list):
+        return found
+    encoded = encode_rows(found, f"tables.{name}")
+    if encoded is None:
+        return (
+            pa.table({"row": pa.array([dumps(one) for one in found], pa.string())}) if found else pa.table({})
+        )
+    names = [encoded.layout.get("keys", {}).get(own, own) for own in encoded.names]
+    shape, texts = encoded.layout.get("shape"), encoded.layout.get("text", ())
+    fields = [
+        (pa.field(name, array.type, metadata={"archiver": "json"} if own in texts else None), array)
+        for own, name, array in zip(encoded.names, names, encoded.arrays, strict=True)
+        if own != shape
+    ]
+    return pa.Table.from_arrays([array for _, array in fields], schema=pa.schema([one for one, _ in fields]))
+
+
+def as_rows(found: list[dict[str, Any]] | pa.Table) -> list[dict[str, Any]]:
+    """Return a table as plain rows."""
+    return found if isinstance(found, list) else written_rows(found)
+
+
+def _encode_files(out: Extras, kept: Sequence[Given]) -> None:
+    import pyarrow as pa
+
+    lists = [
+        [{"name": file.name, **file.told()} for file in one.files.values()] or None if one.files else None
+        for one in kept
+    ]
+    if not any(lists):
+        return
+    out.plain = False
+    for one in kept:
+        out.files |= {file.sha256: file for file in one.files.values()}
+    kind = pa.struct({"name": pa.string(), "size": pa.int64(), "sha256": pa.string(), "type": pa.string()})
+    out.columns["files"] = pa.array(lists, pa.list_(kind))
+
+
+def decode_files(row: pa.Table) -> dict[str, File]:
+    """Return the files in a row of tier 2 by name, without their content."""
+    found = row["files"][0].as_py() if "files" in row.column_names else None
+    return {one["name"]: File(one["name"], one["size"], one["sha256"], one["type"]) for one in found or ()}

@@ -1,0 +1,158 @@
+"""Curves, tables and files of one strategy, each read alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from archiver.errors import NotFoundError
+from archiver.format.attached import File
+from archiver.format.detail import Source, decode_drawn, detail_row
+from archiver.format.extras import (
+    as_table,
+    columns_of_curve,
+    columns_of_table,
+    curve_names,
+    decode_curves,
+    decode_files,
+    decode_rows_of,
+    table_names,
+)
+from archiver.format.model import Detail, Record
+from archiver.format.parquet import decoding
+from archiver.format.series import Series
+from archiver.runs.read import Reader, holder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+T = TypeVar("T")
+_OF_CONTENTS = (
+    *columns_of_curve("equity"),
+    *columns_of_curve("drawdown"),
+    "curve.",
+    "text.",
+    "table.",
+    "json.",
+    "files",
+)
+
+
+def drawn(reader: Reader, record: Record, detail: Detail) -> tuple[dict[str, Any], dict[str, Series]]:
+    """Return a strategy's metrics and its curves with their clocks."""
+    clock = partial(reader.clock, holder(record, detail))
+    return _read(reader, record, detail, lambda source: decode_drawn(source, detail, clock))
+
+
+def curve(reader: Reader, record: Record, detail: Detail, name: str) -> pa.Table:
+    """Return one curve as a table of time and value. Raises NotFoundError for one that the strategy has not."""
+
+    def read(source: Source) -> pa.Table | None:
+        row = detail_row(source, detail, columns_of_curve(name))
+        found = decode_curves(row, partial(reader.clock, holder(record, detail)), only=name)
+        return curve_table(found[name]) if name in found else None
+
+    found = _read(reader, record, detail, read)
+    return _none(reader, record, detail, "curve", name) if found is None else found
+
+
+def curve_table(series: Series) -> pa.Table:
+    """Return a curve as a table of time and value; time is null where there is no clock."""
+    import pyarrow as pa
+
+    values = series.values if type(series.values) is list else [series.values]
+    time = pa.nulls(len(values), pa.timestamp("us")) if series.clock is None else series.clock.time
+    return pa.table({"time": time, "value": _numbers(values)})
+
+
+def _numbers(values: list[Any]) -> pa.Array:
+    """Return values as doubles, as whole numbers where all are, as JSON text where one is no number."""
+    import pyarrow as pa
+
+    from archiver.format.columns import encode_values
+    from archiver.format.text import dumps
+
+    kinds = set(map(type, values)) - {type(None)}
+    if not kinds:
+        return pa.array(values, pa.float64())
+    if kinds <= {float, int}:
+        return encode_values(values, kinds, "value").array
+    return pa.array([None if value is None else dumps(value) for value in values], pa.string())
+
+
+def table(reader: Reader, record: Record, detail: Detail, name: str) -> pa.Table:
+    """Return one table with its types. Raises NotFoundError for one that the strategy has not."""
+    found = _read(reader, record, detail, lambda source: table_in(source, detail, name))
+    return _none(reader, record, detail, "table", name) if found is None else found
+
+
+def table_in(source: Source, detail: Detail, name: str) -> pa.Table | None:
+    """Return a strategy's table with its types; None for one that it has not."""
+    row = detail_row(source, detail, columns_of_table(name))
+    found = decode_rows_of(row, name, source.facts)
+    return None if found is None else as_table(found, name)
+
+
+def files(reader: Reader, record: Record, detail: Detail) -> dict[str, File]:
+    """Return a strategy's files by name, without their content."""
+    return _read(reader, record, detail, lambda source: decode_files(detail_row(source, detail, ("files",))))
+
+
+def file(reader: Reader, record: Record, detail: Detail, name: str) -> bytes:
+    """Return the content of a file. Raises NotFoundError for one that the strategy has not, IntegrityError."""
+    found = files(reader, record, detail)
+    if name not in found:
+        raise _missing(detail, "file", name, found)
+    return reader.file(found[name])
+
+
+def contents(reader: Reader, record: Record, detail: Detail) -> dict[str, Any]:
+    """Return the names of a strategy's curves and tables, and its files with size, sha256 and type."""
+
+    def read(source: Source) -> dict[str, Any]:
+        columns = source.names
+        row = detail_row(source, detail, _OF_CONTENTS)
+        return {
+            "curves": [
+                name
+                for name in curve_names(columns)
+                if any(map(partial(_is_there, row), columns_of_curve(name, own=True)))
+            ],
+            "tables": [
+                name
+                for name in table_names(columns)
+                if any(map(partial(_is_there, row), columns_of_table(name)))
+            ],
+            "files": {name: found.told() for name, found in decode_files(row).items()},
+        }
+
+    return _read(reader, record, detail, read)
+
+
+def _is_there(row: pa.Table, column: str) -> bool:
+    return column in row.column_names and row[column][0].is_valid
+
+
+def _read(reader: Reader, record: Record, detail: Detail, read: Callable[[Source], T]) -> T:
+    source = reader.details(holder(record, detail))
+    with decoding(source.key):
+        return read(source)
+
+
+def _none(reader: Reader, record: Record, detail: Detail, what: str, name: str) -> Any:
+    raise _missing(detail, what, name, contents(reader, record, detail)[f"{what}s"])
+
+
+def _missing(detail: Detail, what: str, name: str, there: Iterable[str]) -> NotFoundError:
+    names = list(there)
+    near = get_close_matches(name, names, 1) if isinstance(name, str) else []
+    hint = (
+        f"; did you mean {near[0]!r}?"
+        if near
+        else f": there are {', '.join(names)}"
+        if names
+        else ": it has none"
+    )
+    return NotFoundError(f"{detail.strategy!r} has no {what} {name!r}{hint}")
