@@ -222,7 +222,7 @@ def resume_run(store: Store, run: str, allow: Callable[[int], None] | None = Non
         raise RunFinishedError(f"run {run} is finished: start another one")
     key = layout.start_key(run)
     try:
-        return OpenRun(store, _decoded(key, store.get(key)), allow=allow)
+        return OpenRun(store, decode_record(store.get(key), key), allow=allow)
     except NotFoundError:
         raise RunNotFoundError(f"no open run {run}: `archiver ls` shows the runs there are") from None
 
@@ -384,11 +384,7 @@ def _run(key: str) -> str:
 
 
 def _part(store: Store, key: str) -> Record:
-    return _decoded(key, store.get(key))
-
-
-def _decoded(key: str, data: bytes) -> Record:
-    return decode_record(data, key)
+    return decode_record(store.get(key), key)
 
 
 def _attempt(store: Store, key: str) -> Record | ArchiverError | None:
