@@ -254,3 +254,15 @@ def test_a_header_cannot_smuggle_another(server: Server, connections: Connection
     server.script = answering(OK)
     with pytest.raises(ValueError, match="line break"):
         connections.send("GET", "/", {"host": "h", "x": "a\r\ny: b"}, b"", 5)
+
+
+def test_a_large_answer_over_a_slow_link_is_not_cut_off(server: Server, connections: Connections) -> None:
+    def script(sock: socket.socket, _: int) -> None:
+        heard(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n")
+        for _ in range(20):
+            sock.sendall(bytes(100_000))
+            time.sleep(0.1)
+
+    server.script = script
+    assert len(ask(connections, seconds=0.5).body) == 2_000_000

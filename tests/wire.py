@@ -156,7 +156,7 @@ def _pass(wire: Wire, client: BaseHTTPRequestHandler, body: bytes, fault: Fault 
             if kind == "stall":
                 wire.closing.wait()
             client.close_connection = True
-        elif kind == "chunk":
+        elif kind == "chunk" and client.command != "HEAD":
             del headers["Content-Length"]
             half = len(answer) // 2
             parts = [part for part in (answer[:half], answer[half:]) if part] + [b""]

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from archiver.store.failures import TruncatedError
+from archiver.store.request import SLOW_LINK
 
 _SMALL_BODY = 256 << 10
 """A larger one is not sent in vain: a server that refuses it might close the connection before its answer is read."""
@@ -65,7 +66,7 @@ class Connections:
         """Send one request and read its answer.
 
         target: path and query, percent-encoded; headers: Host among them, without Content-Length; seconds: after
-        which the exchange is given up.
+        which the exchange is given up, and what arrives adds to them as if the link were slow.
 
         Raises OSError, TruncatedError or http.client.HTTPException.
         """
@@ -291,6 +292,7 @@ class _Connection:
             if not got:
                 raise TruncatedError(f"{have} of {count} bytes arrived")
             have += got
+            self._until += got / SLOW_LINK
         return bytes(data)
 
     def _fill(self, seconds: float | None = None) -> int:
@@ -298,6 +300,7 @@ class _Connection:
         self._socket.settimeout(patience if seconds is None else min(seconds, patience))
         data = self._socket.recv(_CHUNK)
         self._buffer += data
+        self._until += len(data) / SLOW_LINK
         return len(data)
 
     def _patience(self) -> float:

@@ -20,7 +20,7 @@ from archiver.store.connections import Answer
 from archiver.store.failures import S3Error, TruncatedError, code_of, response_of, status_of
 from archiver.store.request import SLOW_LINK
 from archiver.store.retry import DEADLINE, Retry
-from archiver.store.s3_link import Link
+from archiver.store.s3_link import BUCKET_REGION, Link
 from archiver.store.s3_settings import read_options
 from archiver.store.s3_transport import Transports
 from archiver.store.s3_xml import Page, is_error, read_error, read_failures, read_page
@@ -35,6 +35,7 @@ _ELSEWHERE = {
     "PermanentRedirect",
     "TemporaryRedirect",
 }
+_ASK_SECONDS = 5.0
 _SAME_CLOCK = timedelta(seconds=5)
 """An answer may be that much older than the clock it shows."""
 
@@ -67,6 +68,7 @@ class S3Client:
         self._lock = threading.Lock()
         self._link: Link | None = None
         self._skew = timedelta()
+        self._region: str | None = None
 
     def close(self) -> None:
         """Close the connections; a later request opens new ones."""
@@ -102,7 +104,7 @@ class S3Client:
                     raise
                 # An answer to HEAD has no body, so it does not say why it was refused: a GET does.
                 self._sent(link, "get_object", {**arguments, "Range": "bytes=0-0"}, left)
-                raise
+            return self._sent(link, "head_object", arguments, left).headers
 
         return self._run(ask, action)
 
@@ -206,8 +208,8 @@ class S3Client:
         if code in _EXPIRED:
             return self._renew
         # A HEAD does not say more than 400.
-        headers = response["ResponseMetadata"].get("HTTPHeaders", {})
-        if code in _ELSEWHERE or status_of(error) in (301, 302, 307) or "x-amz-bucket-region" in headers:
+        headed = status_of(error) == 400 and BUCKET_REGION in response["ResponseMetadata"]["HTTPHeaders"]
+        if code in _ELSEWHERE or status_of(error) in (301, 302, 307) or headed:
             return self._move
         return None
 
@@ -231,9 +233,17 @@ class S3Client:
                 self._link = None
         return self._linked().identity() != used
 
-    def _move(self, link: Link, _used: Identity | None, _error: Exception) -> bool:
-        """Let botocore find out where the bucket is."""
-        return link.moved()
+    def _move(self, link: Link, _used: Identity | None, error: Exception) -> bool:
+        """Go to the region where the bucket is."""
+        response = response_of(error) or {}
+        region = response["ResponseMetadata"].get("HTTPHeaders", {}).get(BUCKET_REGION)
+        region = region or response["Error"].get("Region") or link.home(_ASK_SECONDS)
+        if not region or region == link.region:
+            return False
+        with self._lock:
+            if self._link is link:
+                self._region, self._link = region, None
+        return True
 
     # -- the link --------------------------------------------------------------------------------------------
 
@@ -247,7 +257,7 @@ class S3Client:
                 link = self._link
                 if link is None:
                     try:
-                        link = Link(self.bucket, self._settings, self._transports, self._skew)
+                        link = Link(self.bucket, self._settings, self._transports, self._skew, self._region)
                     except (TypeError, ValueError) as error:
                         raise self._misfit(error) from error
                     self._link = link

@@ -149,7 +149,7 @@ def learn(
     first, second = (
         {name: sample for name, sample in samples.items() if name in _ARGUMENTS[call]} for samples in _SAMPLES
     )
-    made = prepare(call, _with_digest(first))
+    made = prepare(call, with_digest(first))
     scope = signed_for(made)
     if scope is None and "authorization" in made.headers:
         return None
@@ -163,7 +163,7 @@ def learn(
         scope,
         made.headers.get("x-amz-content-sha256") != UNSIGNED,
     )
-    return form if _proven(form, prepare(call, _with_digest(second)), second, identity, portable) else None
+    return form if _proven(form, prepare(call, with_digest(second)), second, identity, portable) else None
 
 
 def _proven(
@@ -245,7 +245,8 @@ def _lasting(headers: Mapping[str, str], without: Iterable[str] = (), *, portabl
     }
 
 
-def _with_digest(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+def with_digest(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Add the digest of a body, which a form adds by itself, to what botocore is given."""
     return {**arguments, "ContentMD5": digest(arguments["Body"])} if "Body" in arguments else arguments
 
 

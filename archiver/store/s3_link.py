@@ -6,11 +6,11 @@ import io
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from archiver.store.connections import Answer
+from archiver.store.failures import S3Error
 from archiver.store.request import digest
 from archiver.store.s3_form import (
     Form,
@@ -19,22 +19,35 @@ from archiver.store.s3_form import (
     learn,
     read_request,
     signed_again,
-    signed_for,
     signs_alike,
+    with_digest,
     without_checksums,
 )
 from archiver.store.s3_settings import Settings, fetched, make_session
 from archiver.store.s3_transport import Transports, make_transport, verification
-from archiver.store.sigv4 import Identity, Scope
+from archiver.store.s3_xml import read_error
+from archiver.store.sigv4 import Identity
 
-_ASK_SECONDS = 15.0
+BUCKET_REGION = "x-amz-bucket-region"
+_MOST_SENT = 4
+"""Requests that one call of botocore's may send: it asks where a bucket is, and some servers never say."""
 
 
 class Link:
     """One botocore client and what was learned from it."""
 
-    def __init__(self, bucket: str, settings: Settings, transports: Transports, skew: timedelta) -> None:
-        """Make the client. Raises TypeError, ValueError and what botocore raises."""
+    def __init__(
+        self,
+        bucket: str,
+        settings: Settings,
+        transports: Transports,
+        skew: timedelta,
+        region: str | None,
+    ) -> None:
+        """Make the client; region: where the bucket turned out to be.
+
+        Raises TypeError, ValueError and what botocore raises.
+        """
         from botocore.config import Config
 
         self.bucket = bucket
@@ -46,7 +59,8 @@ class Link:
         self._lock = threading.RLock()
         self._turn = _Turn()
         self._session, self._provider = make_session(settings)
-        self._client = self._session.create_client("s3", config=Config(**settings.config), **settings.client)
+        given = settings.client if region is None else {**settings.client, "region_name": region}
+        self._client = self._session.create_client("s3", config=Config(**settings.config), **given)
         self._verify = verification(self._session, settings.client.get("verify"))
         events = self._client.meta.events
         events.register("before-call.s3", self._put_bytes, "archiver-bytes")
@@ -65,7 +79,7 @@ class Link:
         if form is not None:
             request = form.fill(arguments, self.identity(), self._now())
         else:
-            request = self._finished(self._made(method, arguments))
+            request = self._finished(self._made(method, with_digest(arguments)))
         return self._pass(request, left)
 
     def call(
@@ -76,21 +90,15 @@ class Link:
         answer = getattr(self._client, method)(**self._complete(method, arguments))
         return answer, self._turn.received
 
-    def moved(self) -> bool:
-        """Let botocore ask where the bucket is; tell whether that is elsewhere than was known."""
-        from botocore.exceptions import ClientError
+    @property
+    def region(self) -> str:
+        """Where requests are signed for."""
+        return str(self._client.meta.region_name)
 
-        with self._lock:
-            before = self._place()
-            # It learns the region from the refusal, too.
-            with suppress(ClientError):
-                self.call("head_bucket", {}, None, _ASK_SECONDS)
-            self._forms.clear()
-            return self._place() != before
-
-    def _place(self) -> tuple[str, Scope | None]:
-        made = self._made("head_bucket", {})
-        return made.origin, signed_for(made)
+    def home(self, left: float) -> str:
+        """Ask in which region the bucket is; empty where the server does not say."""
+        answer = self._pass(self._finished(self._made("head_bucket", {})), left)
+        return answer.headers.get(BUCKET_REGION, "")
 
     # -- how requests are made -------------------------------------------------------------------------------
 
@@ -153,6 +161,9 @@ class Link:
             raise _MadeError(made)
         answer = self._pass(self._finished(made), self._turn.until - time.monotonic())
         self._turn.received = answer.body
+        self._turn.sent += 1
+        if self._turn.sent > _MOST_SENT:
+            raise S3Error(read_error(answer.status, answer.headers, answer.body))
         return AWSResponse(request.url, answer.status, answer.headers, _Body(answer.body))
 
     def _pass(self, request: Request, left: float) -> Answer:
@@ -175,9 +186,11 @@ class _Turn(threading.local):
     xml: bytes | None = None
     until = 0.0
     received = b""
+    sent = 0
 
     def begin(self, *, caught: bool = False, xml: bytes | None = None, left: float = 0.0) -> None:
-        self.caught, self.xml, self.until, self.received = caught, xml, time.monotonic() + left, b""
+        self.caught, self.xml, self.until = caught, xml, time.monotonic() + left
+        self.received, self.sent = b"", 0
 
 
 class _MadeError(BaseException):
