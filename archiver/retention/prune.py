@@ -12,7 +12,7 @@ from archiver.base.collector import collector_paused
 from archiver.format import layout
 from archiver.format.model import Record
 from archiver.retention.plan import MOST, Plan, fingerprint
-from archiver.retention.policy import PINNED, REMOVE, Decision, Policy, decide, refuse_empty
+from archiver.retention.policy import REMOVE, Decision, Policy, decide, refuse_empty
 from archiver.retention.trash import Move, Removed, bring_back, bring_pinned_back, put_away
 from archiver.runs.graph import reached
 from archiver.runs.reduced import without_details
@@ -93,7 +93,7 @@ def apply_plan(
     plan.check_share(max_remove)
     records, tags = read()
     plan.check(fingerprint(records, tags), decide(records, tags, plan.policies, plan.now))
-    bring_pinned_back(store, sorted(_pinned(tags) - {record.run for record in records}))
+    bring_pinned_back(store, tags.keys() - {record.run for record in records})
     return put_away(store, [_move(one) for one in plan.removals], step=step)
 
 
@@ -108,10 +108,6 @@ def undelete(store: Store, run: str) -> Record:
     if not whole:
         warnings.warn(f"run {run} is back without its details: they are gone from the store", stacklevel=3)
     return record
-
-
-def _pinned(tags: Mapping[str, Sequence[str]]) -> set[str]:
-    return {run for run, names in tags.items() if PINNED in names}
 
 
 def _move(one: Decision) -> Move:
