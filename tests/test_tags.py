@@ -40,7 +40,9 @@ FOREIGN = [
     f"runs/%ff/{RUN}.json.zst",
     "runs/README",
     f"trash/deeper/{RUN}.json.zst",
-    f"trash/{RUN}.claim.bak",
+    f"trash/{RUN}.claim",
+    "trash/0123.claim",
+    "trash/0123456789abcdef.claim.bak",
     "trash/%ff",
     f"quarantine/{RUN}.json.zst",
     f"quarantine/runs/deeper/{RUN}.json.zst",
@@ -81,7 +83,8 @@ def test_every_key_that_is_made_is_read(name: str) -> None:
     assert layout.parse(layout.bundle_key(name)) == (layout.BUNDLES, "", name)
     assert layout.parse(layout.record_key(RUN)) == (layout.RUNS, RUN, "")
     assert layout.parse(layout.trash_key(RUN)) == (layout.TRASH, RUN, "")
-    assert layout.parse(layout.claim_key(RUN)) == (layout.TRASH, RUN, "claim")
+    assert layout.parse(layout.new_claim_key()) == (layout.TRASH, "", "claim")
+    assert layout.parse("trash/probe-0123456789abcdef") == (layout.TRASH, "", "probe")
     for key in (layout.record_key(RUN), layout.trash_key(RUN)):
         assert layout.parse(layout.quarantine_key(key)) == (f"quarantine/{key.partition('/')[0]}/", RUN, "")
         assert layout.run_of_record(layout.quarantine_key(key)) == RUN

@@ -51,7 +51,7 @@ _OTHERS = re.compile(
     rf"|(?P<catalog>catalog/)(?P<span>{_RUN}--{_RUN}--[0-9a-f]{{8}})\.jsonl\.zst"
     r"|(?P<bundles>bundles/)(?P<bundle>[^/]+)\.tar\.zst"
     rf"|(?P<open>open/)(?P<ro>{_RUN})/(?:(?P<at>start|[0-9]{{20}}-[0-9a-f]{{8}})\.json\.zst|(?P<shut>closed))"
-    rf"|(?P<trash>trash/)(?P<claim>(?P<rc>{_RUN})\.claim|probe-[0-9a-f]+)"
+    r"|(?P<trash>trash/)(?P<claim>[0-9a-f]{16}\.claim|probe-[0-9a-f]+)"
 )
 _CUT = re.compile(r"[A-Za-z0-9_.%-]{200,213}~[0-9a-f]{16}")
 # File systems take 255 bytes a name; what we add to a name in a key (`universe=`, `.parquet`) must still fit.
@@ -153,7 +153,7 @@ def _other(found: re.Match[str]) -> Key | None:
     if found["open"]:
         return Key(OPEN, found["ro"], found["shut"] or ("start" if found["at"] == "start" else "part"))
     if found["trash"]:
-        return Key(TRASH, found["rc"] or "", "claim" if found["rc"] else "probe")
+        return Key(TRASH, name="claim" if found["claim"].endswith("claim") else "probe")
     name = _name(found["tag"] or found["bundle"])
     if name is None:
         return None
@@ -202,9 +202,9 @@ def quarantine_key(key: str) -> str:
     return f"{QUARANTINE}{key}"
 
 
-def claim_key(run: str) -> str:
-    """Return the key of the marker that says: somebody is at work on this run's record in the trash."""
-    return f"{TRASH}{run}.claim"
+def new_claim_key() -> str:
+    """Make the key of an object that says which runs somebody moves to the trash, or back, just now."""
+    return f"{TRASH}{secrets.token_hex(8)}.claim"
 
 
 def run_of_record(key: str) -> str | None:

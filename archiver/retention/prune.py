@@ -16,7 +16,6 @@ from archiver.retention.policy import REMOVE, Decision, Policy, decide, refuse_e
 from archiver.retention.trash import Move, Removed, bring_back, bring_pinned_back, put_away
 from archiver.runs.graph import reached
 from archiver.runs.reduced import without_details
-from archiver.runs.tags import PINNED
 from archiver.store import Store
 
 State = tuple[Sequence[Record], Mapping[str, Sequence[str]]]
@@ -94,7 +93,7 @@ def apply_plan(
     plan.check_share(max_remove)
     records, tags = read()
     plan.check(fingerprint(records, tags), decide(records, tags, plan.policies, plan.now))
-    bring_pinned_back(store, sorted(_pinned(tags) - {record.run for record in records}))
+    bring_pinned_back(store, tags.keys() - {record.run for record in records})
     return put_away(store, [_move(one) for one in plan.removals], step=step)
 
 
@@ -109,10 +108,6 @@ def undelete(store: Store, run: str) -> Record:
     if not whole:
         warnings.warn(f"run {run} is back without its details: they are gone from the store", stacklevel=3)
     return record
-
-
-def _pinned(tags: Mapping[str, Sequence[str]]) -> set[str]:
-    return {run for run, names in tags.items() if PINNED in names}
 
 
 def _move(one: Decision) -> Move:

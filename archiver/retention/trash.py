@@ -6,8 +6,9 @@ touched. What makes that safe without locks is looking twice, each time after on
 - a removal looks whether its copies are still there (somebody may have brought the run back), and whether somebody
   pinned the run;
 - a pin looks whether the run is still there, as it was (`hold`);
-- whoever counts on what lies in the trash already writes a claim first. gc spares what is pinned or claimed, and having
-  deleted what was not, it looks again and puts back what is by then.
+- whoever moves a run, either way, writes a claim first: an object that names the runs, and goes last. gc spares what is
+  pinned or claimed, and having deleted what was not, it looks again and puts back what is by then. A claimed run that it
+  cannot find is on its way.
 
 A copy is always put anew, so that its grace begins when the run goes, whatever lay in the trash before.
 """
@@ -15,20 +16,13 @@ A copy is always put anew, so that its grace begins when the run goes, whatever 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
-from archiver.errors import (
-    ArchiverError,
-    FormatError,
-    IntegrityError,
-    NotFoundError,
-    RunNotFoundError,
-    StorageError,
-)
+from archiver.errors import ArchiverError, IntegrityError, NotFoundError, RunNotFoundError, StorageError
 from archiver.format import layout
 from archiver.format.model import Record
 from archiver.runs.graph import reachable
@@ -75,11 +69,10 @@ class Removed:
 
 
 class _Copy(NamedTuple):
-    """A record as it was, as it lies in the trash now, and whether that took a claim."""
+    """A record as it was, and as it lies in the trash now."""
 
     data: bytes
     whole: bytes
-    claimed: bool
 
 
 def put_away(
@@ -103,7 +96,8 @@ def put_away(
     done = Removed()
     for start in range(0, len(moves), _BATCH):
         batch = moves[start : start + _BATCH]
-        _move(store, batch, done)
+        with _claim(store, [one.run for one in batch]):
+            _move(store, batch, done)
         if spare:
             _spare_pinned(store, {one.run for one in batch}, done)
         step(len(batch))
@@ -120,15 +114,11 @@ def bring_back(store: Store, run: str) -> tuple[Record, bool]:
     missing = RunNotFoundError(f"run {run} is not in the trash: `archiver undelete` lists what is")
     if store.stat(layout.trash_key(run)) is None:
         raise missing
-    _claim(store, run)
-    try:
-        return _bring_back(store, run)
-    except NotFoundError:
-        _unclaim(store, [run])
-        raise missing from None
-    except (IntegrityError, FormatError):
-        _unclaim(store, [run])
-        raise
+    with _claim(store, [run]):
+        try:
+            return _bring_back(store, run)
+        except NotFoundError:
+            raise missing from None
 
 
 def hold(store: Store, before: Record, *, back: bool) -> None:
@@ -151,16 +141,28 @@ def hold(store: Store, before: Record, *, back: bool) -> None:
 
 
 def bring_pinned_back(store: Store, runs: Iterable[str]) -> None:
-    """Bring pinned runs back that lie in the trash, because a removal died before it looked for pins."""
-    for run in runs:
-        _spare(store, run)
+    """Bring back those of these runs that are pinned and have no record but that in the trash.
+
+    A removal died before it looked for pins, or when it looked, gc had just deleted what it now puts back.
+    """
+    for run in sorted(pinned(store).intersection(runs)):
+        if store.stat(layout.record_key(run)) is None:
+            _spare(store, run)
 
 
 def held(store: Store) -> set[str]:
     """Return the runs whose records in the trash nobody may delete: pinned ones, and those that somebody is at."""
-    keys = (layout.parse(entry.key) for entry in store.list(layout.TRASH))
-    claimed = {key.run for key in keys if key is not None and key.name == "claim"}
-    return claimed | pinned(store)
+    return claimed(store) | pinned(store)
+
+
+def claimed(store: Store) -> set[str]:
+    """Return the runs that somebody moves just now, to the trash or back."""
+    found = ((entry.key, layout.parse(entry.key)) for entry in store.list(layout.TRASH))
+    runs: set[str] = set()
+    for claim in [key for key, known in found if known is not None and known.name == "claim"]:
+        with suppress(NotFoundError):
+            runs.update(filter(layout.is_run_id, store.get(claim).decode("ascii", "replace").splitlines()))
+    return runs
 
 
 def set_aside(store: Store, key: str, data: bytes, less: Record | None = None) -> bool:
@@ -202,7 +204,6 @@ def _move(store: Store, batch: Sequence[Move], done: Removed) -> None:
     replaced = zip(kept, store.map(partial(_reduce, store, copies, done), kept), strict=True)
     done.reduced += [one.run for one, worked in replaced if worked]
     _look_again(store, {run: copy.whole for run, copy in copies.items() if run not in done.failed}, done)
-    _unclaim(store, [run for run, copy in copies.items() if copy.claimed])
 
 
 def _copy(store: Store, done: Removed, one: Move) -> _Copy | None:
@@ -222,13 +223,12 @@ def _copy(store: Store, done: Removed, one: Move) -> _Copy | None:
     except StorageError as error:
         done.failed[one.run] = error
         return None
-    return _Copy(data, whole, lesser)
+    return _Copy(data, whole)
 
 
 def _whole(store: Store, run: str, data: bytes) -> bytes:
     """Return what the trash is to hold of a run whose details went before: the record that still has them."""
     key = layout.trash_key(run)
-    _claim(store, run)
     try:
         whole = store.get(key)
         read_record(key, whole)
@@ -310,7 +310,7 @@ def _bring_back(store: Store, run: str) -> tuple[Record, bool]:
             )
         data = encode_unlike(left, len(data))
     store.put(place, data)
-    for error in remove(store, [key, layout.claim_key(run)]).values():
+    for error in remove(store, [key]).values():
         raise error
     if store.stat(place) is None:
         # A removal that began before us took the record away once more.
@@ -334,12 +334,13 @@ def _what_is_left(store: Store, record: Record) -> Record:
     return record
 
 
-def _claim(store: Store, run: str) -> None:
-    store.put(layout.claim_key(run), b"")
-
-
-def _unclaim(store: Store, runs: Sequence[str]) -> None:
-    """Take claims back; one that stays costs nothing but a gc that waits, and then removes it."""
-    if runs:
+@contextmanager
+def _claim(store: Store, runs: Sequence[str]) -> Iterator[None]:
+    """Claim runs while they move. A claim that stays costs nothing but a gc that waits, and then removes it."""
+    key = layout.new_claim_key()
+    store.put(key, "\n".join(runs).encode())
+    try:
+        yield
+    finally:
         with suppress(ArchiverError):
-            remove(store, [layout.claim_key(run) for run in runs])
+            remove(store, [key])

@@ -27,7 +27,7 @@ from archiver.format import layout
 from archiver.retention.gc.graph import Copies, Graph, Listing
 from archiver.retention.gc.versions import Kept, deleted_keys, old_versions, remove_versions
 from archiver.retention.policy import before
-from archiver.retention.trash import held
+from archiver.retention.trash import bring_pinned_back, claimed, held
 from archiver.runs.catalog import superseded
 from archiver.runs.open import open_ids
 from archiver.runs.records import look_at_clock
@@ -193,8 +193,6 @@ def _refuse_without_records(store: Store, objects: int) -> None:
 
 def _drop_trash(store: Store, graph: Graph, done: Collected) -> None:
     """Delete expired records from the trash, and take up what is in the archive now."""
-    if not graph.expired:
-        return
     fresh = {entry.key: entry for entry in store.list(layout.TRASH)}
     wanted = (entry for entry in graph.expired.values() if fresh.get(entry.key) == entry)
     deleted: set[str] = set()
@@ -211,7 +209,17 @@ def _drop_trash(store: Store, graph: Graph, done: Collected) -> None:
             needed = run in spared or (run in graph.twins and store.stat(layout.record_key(run)) is None)
             if key in deleted and needed and copies.give_back(key):
                 done.restored.append(key)
+        bring_pinned_back(store, {run for run in graph.expired if layout.trash_key(run) in done.restored})
+    _settle(store, graph)
+
+
+def _settle(store: Store, graph: Graph) -> None:
+    """See what is there by now. A run that somebody moves may be in neither place for a moment; its claim tells."""
+    moving = claimed(store)
     _exhaust(graph.look())
+    moving |= claimed(store)
+    _exhaust(graph.look())
+    graph.spare_moving(moving)
 
 
 def _sweep(
@@ -223,6 +231,8 @@ def _sweep(
     step: Callable[[int], object],
 ) -> None:
     """Delete orphans below a prefix, as far as a fresh listing shows them unchanged."""
+    if prefix in _SHARED and graph.unsure:
+        return  # the next gc knows
     current = _unchanged(orphans, store.list(prefix))
     if prefix not in _SHARED:
         young: list[Entry] = []
@@ -249,19 +259,21 @@ def _tidy(store: Store, done: Collected) -> None:
     rest = max(done.before, done.now - _REST)
     listed = {prefix: list(store.list(prefix)) for prefix in _RECORDS}
     segments = [entry for entry in superseded(store, listed[layout.RUNS]) if entry.modified <= rest]
-    claim_rest = min(done.before, done.now - _REST)
+    in_work = min(done.before, done.now - _REST)
     # A dry run takes what it would have deleted from the trash for gone.
     kept = [entry for entry in listed[layout.TRASH] if done.applied or entry.modified > done.before]
     records = [*listed[layout.RUNS], *kept, *listed[layout.QUARANTINE]]
     runs = {layout.run_of_record(entry.key) for entry in records} | open_ids(store)
-    old = (entry for entry in store.list(layout.TAGS) if entry.modified <= done.before)
-    markers = markers_of_others(old, runs)
+    # Tags come before the record of a save, and a run may come back from the trash between two of these listings.
+    tags = [entry for entry in store.list(layout.TAGS) if entry.modified <= in_work]
+    runs |= {layout.run_of_record(entry.key) for entry in store.list(layout.RUNS)} if tags else set()
+    markers = markers_of_others(tags, runs)
     probes = [
         entry
         for entry in listed[layout.TRASH]
-        if entry.modified <= {"probe": rest, "claim": claim_rest}.get(_name(entry.key), _NEVER)
+        if entry.modified <= {"probe": rest, "claim": in_work}.get(_name(entry.key), _NEVER)
     ]
-    unfinished = [entry for entry in store.leftovers() if entry.modified <= done.before]
+    unfinished = [entry for entry in store.leftovers() if entry.modified <= in_work]
     _remove(store, "catalog", segments, done)
     _remove(store, "tags", markers, done)
     _remove(store, "leftovers", probes, done)

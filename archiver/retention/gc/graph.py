@@ -65,6 +65,8 @@ class Graph:
         self._unreadable: set[str] = set()
         self._runs: set[int] = set()
         self._finished: set[int] = set()
+        self._known: set[int] = set()
+        self._moving: set[str] = set()
         self.seen: set[int] = set()
         self.expired: dict[str, Entry] = {}
         """The records in the trash whose grace is over, by run."""
@@ -76,12 +78,21 @@ class Graph:
         """Tell whether a record reaches an object."""
         if digest(key) in self._reached:
             return True
-        return any(run in key for run in self._unreadable)
+        return any(run in key for run in self._unreadable) or any(run in key for run in self._moving)
 
     @property
     def runs(self) -> int:
         """How many runs have a record in `runs/`."""
         return len(self._runs)
+
+    @property
+    def unsure(self) -> bool:
+        """Whether a run is on its way between two places, so that nobody can say what it shares with others."""
+        return bool(self._moving)
+
+    def spare_moving(self, runs: Collection[str]) -> None:
+        """Keep the objects of those of these runs that no record was seen of."""
+        self._moving = {run for run in runs if digest(run) not in self._known}
 
     def accounts_for(self, key: str) -> bool:
         """Tell whether a record reaches an object, or one in the trash whose grace is over."""
@@ -132,6 +143,7 @@ class Graph:
                 continue
             if prefix == layout.RUNS:
                 self._runs.add(digest(record.run))
+            self._known.add(digest(record.run))
             self.seen.add(_mark(entry))
             yield record
 
