@@ -67,4 +67,6 @@ def test_one_bit_off_is_stored() -> None:
 )
 def test_any_curves_come_back(curves: list[Any]) -> None:
     table = pa.table(encode_curves(curves, "curve", "ints", "text"))
-    assert same([decode_curve(table.slice(at, 1), "curve", "ints", "text") for at in range(len(curves))], curves)
+    assert same(
+        [decode_curve(table.slice(at, 1), "curve", "ints", "text") for at in range(len(curves))], curves
+    )

@@ -347,9 +347,7 @@ def test_an_index_that_is_not_kept_is_told_once_with_its_place(archive: Archive)
         }
         for at in range(3)
     ]
-    said = (
-        r"universe 'u': an index is not kept: strategy 's0': rolling \(DatetimeIndex Date\) and 2 more"
-    )
+    said = r"universe 'u': an index is not kept: strategy 's0': rolling \(DatetimeIndex Date\) and 2 more"
     with pytest.warns(UserWarning, match=said) as told:
         archive.save_universe_results("u", results, code="none")
     assert [Path(one.filename).name for one in told] == [Path(__file__).name]

@@ -8,7 +8,7 @@ from typing import Any
 
 from archiver.errors import ConfigError
 from archiver.format.clocks import Clock, clock_of
-from archiver.format.columnar import class_name, is_columnar, has_index
+from archiver.format.columnar import class_name, has_index, is_columnar
 from archiver.format.values import columns_to_lists, plain
 
 CLOCKS = ("time", "timestamp", "timestamps", "datetime", "date", "index", "t")
