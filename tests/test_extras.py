@@ -365,3 +365,25 @@ def test_a_run_with_several_strategies_of_a_file_asks_which(archive, command):
     run = archive.save_universe_results("u", rows, code="none")
     code, _, err = command("--url", archive.store.url, "show", run.id, "--file", "x")
     assert (code, "2 strategies of the run have a file 'x'" in err) == (2, True)
+
+
+def test_the_old_layout_has_what_it_cannot_say_otherwise_and_gives_it_back(archive, tmp_path):
+    save(
+        archive,
+        equity_curve=pd.Series([1.0, 2], DAYS[:2]),
+        drawdown_curve=[0.0, 0.0],
+        curves={"benchmark": [[1, 2.0]]},
+        tables={"orders": [{"a": 1}]},
+    )
+    archive.save_universe_results(
+        "plain", [{"strategy_name": "P", "sharpe": 1.0, "equity_curve": [1.0]}], code="none"
+    )
+    archive.export(str(tmp_path / "old"), "tiered-json")
+    plain = (tmp_path / "old" / "detailed_trades" / "P.json").read_text()
+    assert not any(f'"{key}"' in plain for key in ("curves", "tables", "files"))
+    again = archiver.open(tmp_path / "again")
+    again.import_from(str(tmp_path / "old"))
+    assert same(
+        again.load_strategy("S"),
+        archive.load_strategy("S") | {"metrics": again.load_strategy("S")["metrics"]},
+    )
