@@ -20,6 +20,7 @@ from archiver.errors import ArchiveNotFoundError, ConfigError, NotFoundError, No
 from archiver.format.model import Run
 from archiver.interop.importing.old import OldResults, old_results
 from archiver.runs.details import of_strategy
+from archiver.runs.extras import old_form
 from archiver.runs.newest import without_detail
 from archiver.runs.ranking import known_metrics, results_of
 
@@ -194,7 +195,7 @@ class _Results:
             raise
         except NotFoundError:
             return None
-        return _filled(reader.strategy(record, detail))
+        return _filled(old_form(reader.strategy(record, detail)))
 
     def detailed(self) -> list[str]:
         """Return the names of strategies with a detail, once each."""

@@ -48,7 +48,7 @@ CALLS = (
     ("trades", "nope" + HOSTILE),
     ("sql", f'select 1 as "{HOSTILE}"'),
     ("sql", f"select {HOSTILE}"),
-    ("show", HOSTILE),
+    ("show", "nope" + HOSTILE),
     ("tree",),
     ("du",),
     ("bundle", "ls"),
@@ -57,6 +57,7 @@ CALLS = (
     ("export", "-f", "xlsx" + HOSTILE),
     ("export", "-f", "csv"),
     (HOSTILE,),
+    ("show", HOSTILE),
 )
 
 

@@ -23,7 +23,6 @@ from archiver.format import layout
 from archiver.format.attached import MOST_FILE
 from archiver.format.clocks import clock_of
 from archiver.format.series import series_of
-from archiver.retention.policy import Policy
 from tests.same import same
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -111,7 +110,8 @@ def test_pairs_come_back_as_they_were_under_the_old_name_too(archive, pairs):
     assert same(archive.load_outline("S")["equity_curve"], pairs)
 
 
-MOMENT = st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1))  # noqa: DTZ001 - a naive one is the point
+NAIVE = dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1)  # noqa: DTZ001  # moments without a zone are what is tried
+MOMENT = st.datetimes(*NAIVE)
 NUMBER = st.none() | st.floats() | st.integers(-(2**53), 2**53) | st.integers()
 CLOCK = st.sampled_from([None, "UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
 
@@ -147,7 +147,7 @@ def test_moments_are_written_as_they_were_given(times):
         ({"curves": {"equity": pd.Series([1.0, 2], [pd.Timestamp("2025-01-01"), pd.NaT])}}, r"curves\.equity has no moment at point 1"),
         ({"equity_curve": pd.Series([1.0], [pd.NaT])}, "equity_curve has no moment at point 0"),
         ({"curves": {"c": [[1_700_000_000, 1.0], [None, 2.0]]}}, r"curves\.c has no moment at point 1"),
-        ({"curves": {"c": ([dt.datetime(2025, 1, 1), dt.datetime(2025, 1, 1, tzinfo=dt.UTC)], [1, 2])}}, r"curves\.c has moments with a time zone"),  # noqa: DTZ001 - a naive one is the point
+        ({"curves": {"c": ([NAIVE[0], dt.datetime(2025, 1, 1, tzinfo=dt.UTC)], [1, 2])}}, r"curves\.c has moments with a time zone"),
         ({"curves": {"c": [["2025-01-01", 1], ["2025-01-01T00:00Z", 1]]}}, r"curves\.c has moments with a time zone"),
         ({"curves": {"c": (list(range(3)), [1.0])}}, r"curves\.c has 3 moments for 1 values"),
         ({"curves": {"c": pd.Series([1.0], pd.MultiIndex.from_tuples([(1, 2)]))}}, r"curves\.c has an index of 2 levels"),
@@ -323,7 +323,7 @@ def test_clocks_and_files_live_as_long_as_the_details_that_need_them(archive, tm
     restored.bundles.restore(str(tmp_path / "both.tar.zst"))
     assert restored.load_file("S", "b") == b"2"
     assert bundle.runs
-    plan = archive.plan_prune(Policy(keep_last=1))
+    plan = archive.plan_prune(archiver.Policy(name="old", keep_last=1))
     archive.apply(plan)
     collected = archive.gc(grace="0s", apply=True)
     assert collected.kinds["files"].objects == 1
@@ -347,21 +347,43 @@ def test_what_is_not_there_is_named_with_what_is(archive):
         archive.load_file("S", "x")
 
 
-def test_sql_has_a_row_a_point_with_its_moment_and_a_view_a_table(archive):
-    equity = pd.Series([1.0, 3, 2], DAYS)
+@pytest.mark.parametrize("args", [["S"], ["RUN"]])
+def test_a_file_is_written_out_by_show(archive, tmp_path, command, args):
+    run = save(archive, files={"a.bin": b"\x00\x01", "b.txt": "text"}, curves={"benchmark": [1.0]})
+    where = [run.id if args == ["RUN"] else "S", "--file", "a.bin"]
+    assert command("--url", archive.store.url, "show", *where, "-o", str(tmp_path))[0] == 0
+    assert (tmp_path / "a.bin").read_bytes() == b"\x00\x01"
+    assert command("--url", archive.store.url, "show", where[0], "--file", "b.txt")[1] == "text"
+    assert command("--url", archive.store.url, "show", where[0], "--file", "c")[0] == 10
+    code, out, _ = command("--url", archive.store.url, "show", "S")
+    assert (code, "benchmark" in out, "a.bin (2 B)" in out) == (0, True, True)
+    assert command("--url", archive.store.url, "show", "neither")[0] == 10
+
+
+def test_a_run_with_several_strategies_of_a_file_asks_which(archive, command):
+    rows = [{"strategy_name": name, "sharpe": 1.0, "files": {"x": b"1"}} for name in "AB"]
+    run = archive.save_universe_results("u", rows, code="none")
+    code, _, err = command("--url", archive.store.url, "show", run.id, "--file", "x")
+    assert (code, "2 strategies of the run have a file 'x'" in err) == (2, True)
+
+
+def test_the_old_layout_has_what_it_cannot_say_otherwise_and_gives_it_back(archive, tmp_path):
     save(
         archive,
-        curves={"equity": equity, "drawdown": [0.0, 0, 1], "benchmark": (list(range(2)), [5, 6])},
-        tables={"orders": pd.DataFrame({"t": DAYS, "q": [1, 2, 3]}), "trades": [{"x": 1}]},
+        equity_curve=pd.Series([1.0, 2], DAYS[:2]),
+        drawdown_curve=[0.0, 0.0],
+        curves={"benchmark": [[1, 2.0]]},
+        tables={"orders": [{"a": 1}]},
     )
-    found = archive.sql("select * from curves where curve = 'equity'")
-    assert found.column_names == ["universe", "strategy_name", "run", "curve", "time", "value"]
-    assert found["time"].to_pandas().tolist() == list(DAYS)
-    assert archive.sql("select point, equity, drawdown from curves order by point").to_pylist() == [
-        {"point": at, "equity": e, "drawdown": d}
-        for at, (e, d) in enumerate(zip([1, 3, 2], [0, 0, 1], strict=True))
-    ]
-    assert archive.sql("select max(t) m, sum(q) s from orders").to_pylist() == [{"m": DAYS[2], "s": 6}]
-    assert archive.sql("select x from trades_table")["x"].to_pylist() == [1]
-    with pytest.raises(archiver.ConfigError, match="nothing_here does not exist"):
-        archive.sql("select * from nothing_here")
+    archive.save_universe_results(
+        "plain", [{"strategy_name": "P", "sharpe": 1.0, "equity_curve": [1.0]}], code="none"
+    )
+    archive.export(str(tmp_path / "old"), "tiered-json")
+    plain = (tmp_path / "old" / "detailed_trades" / "P.json").read_text()
+    assert not any(f'"{key}"' in plain for key in ("curves", "tables", "files"))
+    again = archiver.open(tmp_path / "again")
+    again.import_from(str(tmp_path / "old"))
+    assert same(
+        again.load_strategy("S"),
+        archive.load_strategy("S") | {"metrics": again.load_strategy("S")["metrics"]},
+    )

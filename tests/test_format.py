@@ -7,12 +7,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 import archiver
 from archiver.archive import Archive
 from archiver.runs.graph import reachable
+from tests.fixtures import make_format_2
 from tests.fixtures.make_format_1 import expected
 from tests.same import same
 
@@ -73,3 +75,23 @@ def test_names_and_checksums_can_be_checked_with_other_tools(frozen: Archive) ->
                 assert b"archiver" in pq.read_metadata(path).metadata
             seen += 1
     assert seen >= 8
+
+
+def test_curves_tables_and_files_of_the_frozen_archive_of_format_2_are_what_was_saved() -> None:
+    frozen = archiver.open(FROZEN.parent / "format_2", read_only=True)
+    assert [(record.universe, record.format) for record in frozen.records()] == [("plain", 1), ("u", 2)]
+    dated, pairs, bars = make_format_2.expected()
+    for name in ("equity", "benchmark"):
+        found = frozen.load_curve("dated", name).to_pandas().set_index("time")["value"]
+        pd.testing.assert_series_equal(found, dated["curves"][name], check_names=False, check_freq=False)
+    pd.testing.assert_frame_equal(frozen.load_table("dated", "orders").to_pandas(), make_format_2.ORDERS)
+    pd.testing.assert_frame_equal(
+        frozen.load_table("bars", "orders").to_pandas(), make_format_2.ORDERS.iloc[:0]
+    )
+    assert same(frozen.load_strategy("dated")["tables"]["fills"], dated["tables"]["fills"])
+    assert frozen.load_file("dated", "tearsheet.html").decode() == dated["files"]["tearsheet.html"]
+    assert frozen.load_file("dated", "blob.bin") == dated["files"]["blob.bin"]
+    assert same(frozen.load_strategy("dated")["metrics"]["params"], dated["params"])
+    assert same(frozen.load_strategy("pairs")["equity_curve"], pairs["equity_curve"])
+    assert same(frozen.load_strategy("bars")["curves"], bars["curves"])
+    assert frozen.verify(read_data=True).ok

@@ -267,8 +267,8 @@ def test_a_record_that_cannot_be_read_ends_gc_and_is_named(moved: MovedStore, pl
     for apply in (False, True):
         with pytest.raises(IntegrityError, match=key):
             collect(moved, apply=apply)
-    moved.inner.put(key, compress(decompress(clean, key).replace(b'{"format":1', b'{"format":2')))
-    with pytest.raises(FormatError, match=f"{key} is of format 2"):
+    moved.inner.put(key, compress(decompress(clean, key).replace(b'{"format":1', b'{"format":3')))
+    with pytest.raises(FormatError, match=f"{key} is of format 3"):
         collect(moved, apply=True)
     moved.inner.put(key, clean)
     assert snapshot(moved).keys() == before.keys()

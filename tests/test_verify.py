@@ -116,7 +116,7 @@ def test_records_that_cannot_be_read_are_named_and_the_rest_is_checked(local: St
     flip(local, key)
     report = verify(local, read_data=True)
     assert [(one.run, one.key) for one in report.problems] == [(record.run, key)]
-    newer = compress(decompress(clean, key).replace(b'{"format":1', b'{"format":2'))
+    newer = compress(decompress(clean, key).replace(b'{"format":1', b'{"format":3'))
     local.put(key, newer)
     report = verify(local, repair=True)
     (problem,) = report.problems

@@ -1,8 +1,9 @@
-"""`archiver show RUN`: what is known of one run."""
+"""`archiver show RUN|STRATEGY`: what is known of one run, or of one strategy."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,18 +19,57 @@ if TYPE_CHECKING:
 def show(
     ctx: typer.Context,
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="Run id, or its beginning.", autocompletion=complete.runs)
+        str,
+        typer.Argument(
+            metavar="RUN|STRATEGY",
+            help="Run id, or its beginning; else the name of a strategy.",
+            autocompletion=complete.runs,
+        ),
     ],
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="So many of the best strategies.")] = 10,
+    file: Annotated[
+        str | None, typer.Option("--file", metavar="NAME", help="Write this file of the strategy out.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="PATH", help="Where to; else standard output."),
+    ] = None,
+    universe: Annotated[
+        str | None,
+        typer.Option("--universe", "-u", help="The strategy's universe.", autocompletion=complete.universes),
+    ] = None,
+    of_run: Annotated[
+        str | None,
+        typer.Option(
+            "--run", "-r", help="The strategy's run (or its beginning).", autocompletion=complete.runs
+        ),
+    ] = None,
 ) -> None:
-    """Show one run: what it holds, what it takes, and its best strategies."""
+    """Show one run: what it holds, what it takes, and its best strategies. Or one strategy: its metrics, and the names of its
+    curves, tables and files, which --file writes out (of a run: where one strategy has it)."""
     from archiver.base.humanize import age, moment, run_document, size
     from archiver.cli.output import print_pairs, print_table
+    from archiver.errors import ConfigError
     from archiver.format.text import loads
 
     call = Call.of(ctx)
     archive = call.archive()
-    found = archive.run(run)
+    if output is not None and file is None:
+        raise ConfigError("-o says where a file goes: name it with --file")
+    call.require_universe(archive, universe)
+    found = None if universe or of_run else _run(archive, run)
+    if found is None or file is not None:
+        from archiver.cli.show_strategy import give_file, show_strategy, whose_file
+
+        if found is None:
+            name, of = run, archive.run(of_run).id if of_run else None
+        else:
+            name, of = whose_file(archive, found, file or ""), found.id
+        if file is not None:
+            give_file(call, archive, name, universe, of, file, output)
+        else:
+            show_strategy(call, archive, name, universe, of)
+        return
     details = _details(archive, found)
     text = archive.record(found.id).params
     params = loads(text) if text is not None else None
@@ -73,6 +113,22 @@ def show(
             drop=True,
             styles={"strategy_name": "bold", "equity": "cyan"},
         )
+
+
+def _run(archive: Archive, text: str) -> Run | None:
+    """Return the run that a text means; None where it is the name of a strategy. Raises RunNotFoundError for neither."""
+    from archiver.errors import NotFoundError, NotKeptError, RunNotFoundError
+
+    try:
+        return archive.run(text)
+    except RunNotFoundError as error:
+        try:
+            archive.contents(text, errors="warn")
+        except NotKeptError:
+            return None
+        except NotFoundError:
+            raise error from None
+        return None
 
 
 def _equity(archive: Archive, run: Run, names: list[str]) -> list[str]:

@@ -158,20 +158,25 @@ def decode_drawn(
 
 def _outline(row: pa.Table, detail: Detail, clock_of: ClockOf) -> dict[str, Any]:
     curves = decode_curves(row, clock_of)
+    written = {name: series.written() for name, series in curves.items()}
     return {
         "strategy_name": detail.strategy,
         "rank": detail.rank,
         "metrics": loads(row["metrics"][0].as_py()),
-        "equity_curve": _old_curve(curves.get("equity")),
-        "drawdown_curve": _old_curve(curves.get("drawdown")),
-        "curves": {name: series.written() for name, series in curves.items()},
+        # Under its old name a curve is without its clock, but where that stood in the list itself.
+        **{
+            f"{name}_curve": written[name]
+            if name in curves and curves[name].pairs
+            else _values_of(curves.get(name))
+            for name in ("equity", "drawdown")
+        },
+        "curves": written,
         "files": {name: file.told() for name, file in decode_files(row).items()},
     }
 
 
-def _old_curve(series: Series | None) -> Any:
-    """Return a curve as it came under its old name: without a clock, but where that stood in the list itself."""
-    return None if series is None else series.written() if series.pairs else series.values
+def _values_of(series: Series | None) -> Any:
+    return None if series is None else series.values
 
 
 def detail_row(source: Source, detail: Detail, columns: Sequence[str]) -> pa.Table:

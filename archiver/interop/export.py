@@ -20,6 +20,7 @@ from archiver.format import layout
 from archiver.format.model import Detail, Record
 from archiver.format.rows import free_name
 from archiver.interop.csv_text import safe_cell
+from archiver.runs.extras import EXTRAS, old_form
 from archiver.runs.newest import Part
 from archiver.runs.read import Reader
 from archiver.runs.records import origin
@@ -126,7 +127,7 @@ def export_tiered(
         if name != detail.strategy:
             done.renamed.append(name)
         key = f"{DETAILS}{name}.json"
-        found = _as_it_was(whole, told[part.record.run])
+        found = _as_it_was(old_form(whole), told[part.record.run])
         target.put(key, indented(found).encode())
         written.add(key)
         step()
@@ -195,7 +196,7 @@ def _as_it_was(found: Row, told: Row) -> Row:
     if name in told.get("ranks", ()):
         found = {**found, "rank": told["ranks"][name]}
     keys = told.get("detail_keys_of", {}).get(name, told.get("detail_keys", found))
-    return {key: found[key] for key in keys if key in found}
+    return {key: found[key] for key in dict.fromkeys([*keys, *EXTRAS]) if key in found}
 
 
 def _write_tiered(reader: Reader, parts: Sequence[Part], told: Mapping[str, Row], out: BinaryIO) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 T = TypeVar("T")
+EXTRAS = ("curves", "tables", "files")
 _OF_CONTENTS = (
     *columns_of_curve("equity"),
     *columns_of_curve("drawdown"),
@@ -129,6 +130,18 @@ def contents(reader: Reader, record: Record, detail: Detail) -> dict[str, Any]:
         }
 
     return _read(reader, record, detail, read)
+
+
+def old_form(found: dict[str, Any]) -> dict[str, Any]:
+    """Return a strategy's detail as it was before there were curves by name, and beside that only what says more."""
+    curves = found["curves"]
+    known = {name: found[old] for name, old in (("equity", "equity_curve"), ("drawdown", "drawdown_curve"))}
+    more = {name: curve for name, curve in curves.items() if name not in known or curve is not known[name]}
+    extras = {**{key: found[key] for key in EXTRAS}, "curves": more}
+    return {
+        **{key: value for key, value in found.items() if key not in extras},
+        **{key: value for key, value in extras.items() if value},
+    }
 
 
 def _is_there(row: pa.Table, column: str) -> bool:

@@ -237,17 +237,21 @@ class _Details:
             detail["trades"] = detail["trades_detailed"]
         if detail.get("trades_detailed") == detail.get("trades"):
             detail.pop("trades_detailed", None)
-        other = sorted(set(detail) - set(_KNOWN))
+        other = sorted(set(detail) - {*_KNOWN, "curves", "tables"})
         if other:
             why = f"only its {', '.join(other)}: a detail has no such part"
             if "trades_detailed" in other:
                 why += ", and its trades are there"
             self.outcomes.append(Outcome(head.key, SKIPPED, why))
+        curves, tables = detail.get("curves"), detail.get("tables")
+        curves = curves if isinstance(curves, dict) else {}
         return Kept(
             strategy=head.strategy,
             rank=rank if type(rank) is int and rank > 0 else len(self.heads) + 1,
             metrics=metrics,
             trades=detail.get("trades"),
-            equity_curve=detail.get("equity_curve"),
-            drawdown_curve=detail.get("drawdown_curve"),
+            equity_curve=None if "equity" in curves else detail.get("equity_curve"),
+            drawdown_curve=None if "drawdown" in curves else detail.get("drawdown_curve"),
+            curves=curves,
+            tables=tables if isinstance(tables, dict) else {},
         )
