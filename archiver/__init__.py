@@ -17,10 +17,10 @@ from archiver.base import script as _started  # noqa: F401  # it notes the scrip
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from archiver import engines
     from archiver.archive import Archive
     from archiver.archive import open_archive as open  # noqa: A004 - archiver.open(url) is the contract
     from archiver.base.unread import Unread, UnreadWarning
-    from archiver import engines
     from archiver.capture import capture
     from archiver.engines import result
     from archiver.engines.backtesting import from_backtesting

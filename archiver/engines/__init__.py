@@ -17,9 +17,15 @@ GROUP = "archiver.engines"
 
 # By top module and qualified name of a class, or of one that it is made from: an engine is told without importing it.
 _BY_CLASS = {
+    ("archiver", "Result"): "backtrader",
     ("backtesting", "_Stats"): "backtesting",
+    ("backtrader", "OptReturn"): "backtrader",
+    ("backtrader", "Strategy"): "backtrader",
+    ("optuna", "FrozenTrial"): "optuna",
+    ("optuna", "Study"): "optuna",
     ("pandas", "Series"): "tables",
     ("pandas", "DataFrame"): "tables",
+    ("vectorbt", "Portfolio"): "vectorbt",
 }
 _LISTS = (list, tuple)
 
@@ -65,7 +71,7 @@ def _adapter(obj: Any) -> Any:
             return others[at].load()
         if at in _BY_CLASS:
             return import_module(f"{__name__}.{_BY_CLASS[at]}").result
-    known = ", ".join(sorted({module for module, _ in (*_BY_CLASS, *others)}))
+    known = ", ".join(sorted({module for module, _ in (*_BY_CLASS, *others)} - {"archiver"}))
     raise ConfigError(
         f"archiver.result does not know a {kind.__module__}.{kind.__qualname__}: it takes results of {known};"
         " give a dict to save_universe_results, or add an engine (entry point group archiver.engines)"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from archiver.engines.shared import Result, made_name, params_of, unique
@@ -52,14 +54,16 @@ def _one(
     label = "returns" if obj.name is None else str(obj.name)
     found: Result = {"strategy_name": name or made_name(label, kept)}
     values = obj.dropna()
-    a_year = _periods(values.index) if periods is None else float(periods)
-    found.update(metrics(values, a_year))
+    a_year = periods_of(values.index.to_pydatetime()) if periods is None else float(periods)
+    found.update(metrics(values.astype(float).tolist(), a_year))
     found["periods_per_year"] = a_year
     if len(values):
         found |= {"start": values.index[0].isoformat(), "end": values.index[-1].isoformat()}
     curves = {"equity": growth(obj), "returns": obj}
     if benchmark is not None:
-        found["benchmark_return"] = metrics(benchmark.dropna(), a_year).get("total_return", math.nan)
+        found["benchmark_return"] = metrics(benchmark.dropna().astype(float).tolist(), a_year).get(
+            "total_return", math.nan
+        )
         found |= _against(values, benchmark, a_year)
         curves |= {"benchmark": growth(benchmark), "benchmark_returns": benchmark}
     return {**found, "params": kept, "curves": curves}
@@ -70,22 +74,25 @@ def growth(returns: Any) -> Any:
     return (1.0 + returns.fillna(0.0)).cumprod()
 
 
-def metrics(returns: Any, periods: float) -> Result:
+def metrics(returns: Sequence[float], periods: float) -> Result:
     """Return the canonical metrics of returns that have no gaps; none of none.
 
     Formulas: docs/how-to/engines/returns.md. They are those of quantstats and empyrical without a risk-free rate.
     """
-    if not len(returns):
+    if not returns:
         return {}
-    numbers = returns.astype(float)
-    equity = growth(numbers)
-    total = float(equity.iloc[-1]) - 1.0
-    years = len(numbers) / periods
-    cagr = (1.0 + total) ** (1.0 / years) - 1.0 if total > -1.0 else -1.0
-    spread = float(numbers.std(ddof=1)) if len(numbers) > 1 else math.nan
-    down = float((numbers.clip(upper=0.0) ** 2).mean()) ** 0.5
-    fall = max(float((1.0 - equity / equity.cummax().clip(lower=1.0)).max()), 0.0)
-    mean = float(numbers.mean())
+    equity, peak, fall = 1.0, 1.0, 0.0
+    for value in returns:
+        equity *= 1.0 + value
+        peak = max(peak, equity)
+        fall = max(fall, 1.0 - equity / peak)
+    count = len(returns)
+    total = equity - 1.0
+    cagr = equity ** (periods / count) - 1.0 if equity > 0.0 else -1.0
+    mean = math.fsum(returns) / count
+    squares = math.fsum((value - mean) ** 2 for value in returns)
+    spread = math.sqrt(squares / (count - 1)) if count > 1 else math.nan
+    down = math.sqrt(math.fsum(min(value, 0.0) ** 2 for value in returns) / count)
     return {
         "total_return": total,
         "cagr": cagr,
@@ -94,6 +101,19 @@ def metrics(returns: Any, periods: float) -> Result:
         "sortino_ratio": _over(mean, down) * math.sqrt(periods),
         "max_drawdown": fall,
         "calmar_ratio": _over(cagr, fall),
+    }
+
+
+def of_equity(times: Sequence[datetime], values: Sequence[float]) -> Result:
+    """Return the canonical metrics of an equity curve; none of one that has fewer than two points, or falls to nothing."""
+    if len(values) < 2 or not all(value > 0.0 for value in values):
+        return {}
+    found = metrics([after / before - 1.0 for before, after in pairwise(values)], periods_of(times))
+    return {
+        **found,
+        "total_return": values[-1] / values[0] - 1.0,
+        "initial_equity": values[0],
+        "final_equity": values[-1],
     }
 
 
@@ -112,12 +132,12 @@ def _against(returns: Any, benchmark: Any, periods: float) -> Result:
     return {"beta": beta, "alpha": (float(mine.mean()) - beta * float(other.mean())) * periods}
 
 
-def _periods(index: Any) -> float:
+def periods_of(times: Sequence[datetime]) -> float:
     """Return how many returns a year has: 252 where they are of working days, else as their dates say."""
-    if len(index) < 2:
+    if len(times) < 2:
         return float(_WORKDAYS)
-    gaps = [gap / 86400e9 for gap in (index[1:] - index[:-1]).as_unit("ns").asi8.tolist()]
-    if 0.9 <= statistics.median(gaps) <= 1.1 and max(index.day_of_week) < _WEEKDAYS:
+    gaps = [(after - before).total_seconds() / 86400 for before, after in pairwise(times)]
+    if 0.9 <= statistics.median(gaps) <= 1.1 and all(time.weekday() < _WEEKDAYS for time in times):
         return float(_WORKDAYS)
-    span = (index[-1] - index[0]).total_seconds()
-    return (len(index) - 1) / span * _SECONDS_A_YEAR if span > 0 else float(_WORKDAYS)
+    span = (times[-1] - times[0]).total_seconds()
+    return (len(times) - 1) / span * _SECONDS_A_YEAR if span > 0 else float(_WORKDAYS)

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
@@ -47,6 +48,7 @@ def engine_module(name: str, package: str = "") -> ModuleType:
         raise missing(name.partition(".")[0], package) from None
 
 
+@lru_cache(maxsize=4096)
 def plain_name(label: str) -> str:
     """Return an engine's label as a plain name with its unit: `Max. Drawdown [%]` is `max_drawdown_pct`."""
     text = label.replace("#", "n ").replace("&", " and ")
