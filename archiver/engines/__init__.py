@@ -23,6 +23,7 @@ _BY_CLASS = {
     ("backtrader", "Strategy"): "backtrader",
     ("optuna", "FrozenTrial"): "optuna",
     ("optuna", "Study"): "optuna",
+    ("builtins", "dict"): "documents",
     ("pandas", "Series"): "tables",
     ("pandas", "DataFrame"): "tables",
     ("vectorbt", "Portfolio"): "vectorbt",
@@ -71,7 +72,7 @@ def _adapter(obj: Any) -> Any:
             return others[at].load()
         if at in _BY_CLASS:
             return import_module(f"{__name__}.{_BY_CLASS[at]}").result
-    known = ", ".join(sorted({module for module, _ in (*_BY_CLASS, *others)} - {"archiver"}))
+    known = ", ".join(sorted({module for module, _ in (*_BY_CLASS, *others)} - {"archiver", "builtins"}))
     raise ConfigError(
         f"archiver.result does not know a {kind.__module__}.{kind.__qualname__}: it takes results of {known};"
         " give a dict to save_universe_results, or add an engine (entry point group archiver.engines)"
