@@ -1,6 +1,6 @@
 """Write what the documentation says of the code from the code; `--check` only says what is out of date.
 
-The pages docs/reference/{cli,api,errors}.md, the table of rooms in CONTRIBUTING.md and the floors in design.md.
+The pages docs/reference/{cli,api,errors}.md; the tables in metrics.md and CONTRIBUTING.md, the floors in design.md.
 """
 
 from __future__ import annotations
@@ -192,32 +192,6 @@ def errors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def metrics_page() -> str:
-    """Return the page of the canonical metrics."""
-    lines = [
-        "# Metrics",
-        "",
-        NOTE,
-        "Engines call one thing by many names and write it in percent, as a fraction, with either sign. What",
-        "`archiver.result` makes of an engine's object keeps its own numbers under plain names, and adds these, so that",
-        "results of several engines share columns. A metric that an engine does not know is not there.",
-        "",
-        '`best` says which end is good: `rank_by="-max_drawdown"` puts the least first. Where an engine has one of these',
-        "names for a number of another unit, its own stands as `<engine>_<name>`.",
-        "",
-        metrics.page(),
-        "",
-        "**Plain names.** Letters, digits and `_`; a unit in brackets becomes an ending: `Max. Drawdown [%]` is",
-        "`max_drawdown_pct`, `# Trades` is `n_trades`. Durations are days (`..._days`), moments ISO 8601 text; of a text such as",
-        "`$1,234.50` or `2.20 USD` the number is kept, and the currency as `<name>_currency`; `5%` is `<name>_pct`.",
-        "",
-        "**Parameters.** `params` is flat: dicts are flattened, their names joined by dots; lists stay lists (a column has them as",
-        "JSON text); a class or function is its name; other objects are text. A text named as a credential is left out, and a",
-        "warning says so.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def _tree(kind: type[errors.ArchiverError], depth: int) -> Iterator[tuple[type[errors.ArchiverError], int]]:
     yield kind, depth
     for child in (child for child in kind.__subclasses__() if child.__module__ == errors.__name__):
@@ -384,15 +358,11 @@ def _filled(page: Path, name: str, text: str) -> str:
 
 def pages() -> dict[Path, str]:
     """Return the text of every page that is generated, or holds something that is."""
-    made = {
-        "cli.md": cli_page(),
-        "errors.md": errors_page(),
-        "api.md": api_page(),
-        "metrics.md": metrics_page(),
-    }
+    made = {"cli.md": cli_page(), "errors.md": errors_page(), "api.md": api_page()}
     contributing, design = ROOT / "CONTRIBUTING.md", ROOT / "docs" / "explanation" / "design.md"
     return {
         **{REFERENCE / name: text for name, text in made.items()},
+        REFERENCE / "metrics.md": _filled(REFERENCE / "metrics.md", "metrics", metrics.page()),
         contributing: _filled(contributing, "rooms", rooms_table()),
         design: _filled(design, "floors", floors_picture()),
     }

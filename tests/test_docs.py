@@ -14,7 +14,7 @@ from archiver import Archive
 from tests.documented import ROOT, blocks, environment, readme_line, script
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-GENERATED = {"cli.md", "api.md", "errors.md", "metrics.md"}
+GENERATED = {"cli.md", "api.md", "errors.md"}
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)?(#[^)\s]+)?\)")
 
 

@@ -16,7 +16,7 @@ from archiver.engines.shared import params_of, plain_value
 class Result(bt.Analyzer):  # type: ignore[misc]  # backtrader has no types
     """Collect the value at every bar, every order with its fills, and every trade, open ones too."""
 
-    def create_analysis(self) -> None:  # noqa: D102  # these methods are backtrader's own
+    def create_analysis(self) -> None:
         self.rets: Made = {}
         self._times: list[datetime] = []
         self._values: list[float] = []
@@ -29,14 +29,14 @@ class Result(bt.Analyzer):  # type: ignore[misc]  # backtrader has no types
         self._open: dict[int, Any] = {}
         self._trades: list[Made] = []
 
-    def next(self) -> None:  # noqa: D102
+    def next(self) -> None:
         broker = self.strategy.broker
         self._times.append(self.strategy.datetime.datetime(0))
         self._values.append(float(broker.getvalue()))
         self._cash.append(float(broker.getcash()))
         self._exposed += any(broker.getposition(data).size for data in self.datas)
 
-    def notify_order(self, order: Any) -> None:  # noqa: D102
+    def notify_order(self, order: Any) -> None:
         self._orders[order.ref] = order
         bits = list(order.executed.exbits)
         for bit in bits[self._seen.get(order.ref, 0) :]:
@@ -61,14 +61,14 @@ class Result(bt.Analyzer):  # type: ignore[misc]  # backtrader has no types
             )
         self._seen[order.ref] = len(bits)
 
-    def notify_trade(self, trade: Any) -> None:  # noqa: D102
+    def notify_trade(self, trade: Any) -> None:
         if not trade.isclosed:
             self._open[trade.ref] = trade
             return
         self._open.pop(trade.ref, None)
         self._trades.append(self._trade(trade))
 
-    def stop(self) -> None:  # noqa: D102
+    def stop(self) -> None:
         strategy = self.strategy
         still = [self._trade(trade) for trade in self._open.values()]
         kept = params_of(dict(strategy.params._getkwargs()))
