@@ -49,7 +49,7 @@ def lost(own: dict[str, Any], found: dict[str, Any]) -> list[str]:
         elif any(name == key or name.startswith(f"{key}.") for name in found["params"]):
             held = [one for name, one in found["params"].items() if name == key or name.startswith(f"{key}.")]
         elif key in found["curves"]:
-            held = [list(pair) for pair in zip(*found["curves"][key], strict=True)]
+            held = found["curves"][key]
         else:
             parts = [*found["tables"].items(), *found.items()]
             held = [one for name, one in parts if name == key or name.startswith(f"{key}.")]
@@ -173,4 +173,4 @@ def test_results_without_trades_and_open_ones() -> None:
     trade = {"pair": "A/B", "open_date": "2024-01-01 00:00:00+00:00", "close_date": None, "profit_abs": None}
     open_one = of_strategy("s", {"trades": [trade], "starting_balance": 10})
     assert open_one["trades"][0]["exit_time"] is None
-    assert open_one["curves"]["equity"] == ([], [])
+    assert open_one["curves"]["equity"] == []

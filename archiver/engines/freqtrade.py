@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Any
 
 from archiver.engines.metrics import Table, add_canonical
@@ -90,7 +90,7 @@ def of_strategy(
         if key == "trades" or key in settings:
             continue
         if key == "daily_profit":
-            curves[key] = ([day for day, _ in value], [profit for _, profit in value])
+            curves[key] = value
         elif isinstance(value, list):
             tables[key] = [row if isinstance(row, dict) else {"value": row} for row in value]
         elif isinstance(value, dict) and value and all(isinstance(part, list) for part in value.values()):
@@ -110,7 +110,8 @@ def of_strategy(
         curves["equity"] = _closed(trades, stats["starting_balance"])
     if market is not None:
         tables["market_change"] = _rows(market)
-        curves["benchmark"] = (market["date"], [1.0 + value for value in market["rel_mean"]])
+        pairs = zip(market["date"], market["rel_mean"], strict=True)
+        curves["benchmark"] = [[date, 1.0 + value] for date, value in pairs]
     given = params_of(settings) | params_of(params or {})
     return {**found, "params": given, "trades": trades, "curves": curves, "tables": tables}
 
@@ -168,21 +169,24 @@ def _rows(columns: Mapping[str, list[Any]]) -> list[Result]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _equity(wallet: Mapping[str, list[Any]]) -> tuple[list[Any], list[float]]:
+def _equity(wallet: Mapping[str, list[Any]]) -> list[list[Any]]:
     total: dict[Any, float] = {}
     for date, rate, balance in zip(wallet["date"], wallet["rate"], wallet["balance"], strict=True):
         total[date] = total.get(date, 0.0) + rate * balance
-    return list(total), list(total.values())
+    return [list(pair) for pair in total.items()]
 
 
-def _closed(trades: Iterable[Result], start: float) -> tuple[list[Any], list[float]]:
+def _closed(trades: Iterable[Result], start: float) -> list[list[Any]]:
     """Return the balance after each closed trade, which older files have nothing better for."""
     closed = [
         (_moment(one), one["pnl"]) for one in trades if one.get("exit_time") and one.get("pnl") is not None
     ]
     closed.sort(key=lambda pair: pair[0])
-    times = [time.isoformat() for time, _ in closed]
-    return times, [start + won for won in accumulate(pnl for _, pnl in closed)]
+    balances = accumulate((pnl for _, pnl in closed), initial=start)
+    return [
+        [time.isoformat(), balance]
+        for (time, _), balance in zip(closed, islice(balances, 1, None), strict=True)
+    ]
 
 
 def _moment(trade: Result) -> datetime:
