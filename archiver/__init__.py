@@ -17,10 +17,12 @@ from archiver.base import script as _started  # noqa: F401  # it notes the scrip
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from archiver import engines
     from archiver.archive import Archive
     from archiver.archive import open_archive as open  # noqa: A004 - archiver.open(url) is the contract
     from archiver.base.unread import Unread, UnreadWarning
     from archiver.capture import capture
+    from archiver.engines import result
     from archiver.engines.backtesting import from_backtesting
     from archiver.errors import (
         AccessError,
@@ -51,8 +53,10 @@ _HOME = {
     "Unread": "archiver.base.unread",
     "UnreadWarning": "archiver.base.unread",
     "capture": "archiver.capture",
+    "engines": "archiver.engines",
     "from_backtesting": "archiver.engines.backtesting",
     "open": "archiver.archive",
+    "result": "archiver.engines",
 }
 
 __all__ = [
@@ -78,8 +82,10 @@ __all__ = [
     "UnreadWarning",
     "__version__",
     "capture",
+    "engines",
     "from_backtesting",
     "open",
+    "result",
 ]
 
 
@@ -89,7 +95,9 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     home = import_module(_HOME.get(name, "archiver.errors"))
-    value = home if name == "capture" else getattr(home, {"open": "open_archive"}.get(name, name))
+    value = (
+        home if name in ("capture", "engines") else getattr(home, {"open": "open_archive"}.get(name, name))
+    )
     globals()[name] = value
     return value
 

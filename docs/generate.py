@@ -1,6 +1,6 @@
 """Write what the documentation says of the code from the code; `--check` only says what is out of date.
 
-The pages docs/reference/{cli,api,errors}.md, the table of rooms in CONTRIBUTING.md and the floors in design.md.
+The pages docs/reference/{cli,api,errors}.md; the tables in metrics.md and CONTRIBUTING.md, the floors in design.md.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import archiver
 from archiver import capture, cli, errors
 from archiver.archive import bucket_rules
 from archiver.base import unread
+from archiver.engines import metrics
 from archiver.format import model
 from archiver.health import doctor, usage, verify
 from archiver.interop import export_to, importing
@@ -205,7 +206,7 @@ def api_page() -> str:
         if inspect.isclass(thing) and issubclass(thing, BaseException):
             continue  # on the page of errors
         if inspect.ismodule(thing):
-            thing = getattr(thing, name)  # a package that is called like the function of its name
+            thing = getattr(thing, name, None)  # a package that is called like the function of its name
         if inspect.isclass(thing):
             parts.append(_class(f"archiver.{name}", thing))
         elif callable(thing):
@@ -361,6 +362,7 @@ def pages() -> dict[Path, str]:
     contributing, design = ROOT / "CONTRIBUTING.md", ROOT / "docs" / "explanation" / "design.md"
     return {
         **{REFERENCE / name: text for name, text in made.items()},
+        REFERENCE / "metrics.md": _filled(REFERENCE / "metrics.md", "metrics", metrics.page()),
         contributing: _filled(contributing, "rooms", rooms_table()),
         design: _filled(design, "floors", floors_picture()),
     }

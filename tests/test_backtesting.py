@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import archiver
 from archiver.demo import strategies
 from archiver.engines.backtesting import from_backtesting
 from archiver.errors import ConfigError
@@ -209,3 +210,54 @@ def test_an_index_of_a_parameter_is_not_lost_without_a_word() -> None:
     with pytest.warns(UserWarning, match=r"an index is not kept: param_series \(DatetimeIndex\)") as told:
         from_backtesting(run(Parametrised, series=days))
     assert told[0].filename == __file__
+
+
+def test_a_result_holds_every_field_of_the_engine_s_own_object(stats: pd.Series) -> None:
+    found = archiver.result(stats)
+    old = from_backtesting(stats)
+    lists = {"trades_detailed", "equity_curve", "drawdown_curve"}
+    lost = [key for key in old.keys() - lists if not key.startswith("param_") and found.get(key) != old[key]]
+    assert lost == []
+    assert found["params"] == {"fast": 10, "slow": 50}
+    assert found["trades"] == old["trades_detailed"]
+    equity = stats["_equity_curve"]
+    pd.testing.assert_series_equal(found["curves"]["equity"], equity["Equity"])
+    pd.testing.assert_series_equal(found["curves"]["drawdown"], equity["DrawdownPct"])
+    drops = found["tables"]["drawdowns"]
+    assert drops["duration"].tolist() == equity["DrawdownDuration"].dropna().tolist()
+    assert found["max_drawdown"] == stats["Max. Drawdown [%]"] / -100
+    assert found["total_return"] == stats["Return [%]"] / 100
+    assert found["win_rate"] == stats["Win Rate [%]"] / 100
+    assert archiver.result(stats, name="mine", params={"a": [1]})["params"] == {"a": [1]}
+
+
+def test_the_heatmap_of_optimize_gives_a_result_a_combination() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pair = Backtest(GOOG[:300], Tagged, cash=10_000).optimize(
+            length=[2, 3, 4], maximize="Return [%]", return_heatmap=True
+        )
+    found = list(archiver.result(pair))
+    assert len(found) == 3
+    assert len({one["strategy_name"] for one in found}) == 3
+    assert sorted(one["params"]["length"] for one in found) == [2, 3, 4]
+    assert [one["return_pct"] for one in archiver.result(pair[1])] == pair[1].tolist()
+    assert "trades" in found[0]
+    assert all(one["strategy_name"].startswith("Tagged_length=") for one in found)
+
+
+def test_a_table_of_several_data_gives_a_result_each(stats: pd.Series) -> None:
+    public = stats[[label for label in stats.index if not label.startswith("_")]]
+    table = pd.DataFrame([public, public]).transpose()  # as MultiBacktest.run() makes it
+    found = list(archiver.result(table, name="SmaCross"))
+    assert [one["strategy_name"] for one in found] == ["SmaCross_data=0", "SmaCross_data=1"]
+    assert found[0]["sharpe_ratio"] == stats["Sharpe Ratio"]
+    assert found[0]["max_drawdown_days"] == stats["Max. Drawdown Duration"] / pd.Timedelta(days=1)
+    assert found[0]["n_trades"] == stats["# Trades"]
+
+
+def test_a_run_without_trades_and_dates_is_a_result() -> None:
+    found = archiver.result(run(Idle, GOOG[:50].reset_index(drop=True)))
+    assert found["trades"] == []
+    assert found["n_trades"] == 0
+    assert found["total_return"] == 0.0

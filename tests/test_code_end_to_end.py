@@ -46,7 +46,8 @@ def test_demo_strategy_restored_into_an_empty_folder_gives_the_same_metrics(tmp_
     pytest.importorskip("backtesting")
     from archiver.demo import SOURCE, jobs
     from archiver.demo.strategies import backtest
-    from archiver.engines.backtesting import _metric, from_backtesting
+    from archiver.engines.backtesting import from_backtesting
+    from archiver.engines.shared import metric
 
     archive = archiver.open(str(tmp_path / "archive"))
     some = [job for job in jobs() if job[0] == "goog_daily"][::12]
@@ -68,7 +69,7 @@ def test_demo_strategy_restored_into_an_empty_folder_gives_the_same_metrics(tmp_
     name = max(name, key=lambda row: row["sharpe_ratio"])["strategy_name"]
     saved = archive.load_strategy(name, run=run.id)["metrics"]
     assert len(again) > 15
-    assert {label: saved[_metric(label, value, dated=True)[0]] for label, value in again.items()} == again
+    assert {label: saved[metric(label, value, dated=True)[0]] for label, value in again.items()} == again
 
 
 def test_one_changed_file_is_one_new_object(tmp_path: Path) -> None:

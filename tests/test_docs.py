@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ def runnable(page: Path) -> bool:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)], ids=lambda page: page.name)
 def test_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    for engine in re.findall(r"^<!-- needs: (\w+) -->$", page.read_text(), re.MULTILINE):
+        if find_spec(engine) is None:
+            pytest.skip(f"{engine} is not installed: pip install 'archiver[engines-dev]'")
     done = subprocess.run(
         [sys.executable, "-c", script(page)],
         cwd=tmp_path,
@@ -30,7 +34,7 @@ def test_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 

@@ -18,7 +18,10 @@ def import_(
     ctx: typer.Context,
     path: Annotated[
         str,
-        typer.Argument(metavar="PATH|URL", help="A folder, a .json or .parquet file, or the same at a URL."),
+        typer.Argument(
+            metavar="PATH|URL",
+            help="A folder, a .json, .parquet, .zip or .fthypt file, or the same at a URL.",
+        ),
     ],
     tag: Annotated[
         list[str] | None, typer.Option("--tag", "-t", help="Tag the runs; `pinned` protects them.")
@@ -36,7 +39,8 @@ def import_(
     """Import results from an old format, as runs; the files stay as they are.
 
     Reads all_strategies_metrics.json with detailed_trades/, *_backtest.json, *_backtest.parquet with its
-    _metadata.json, merged metrics as Parquet, and folders YYYYMMDD_HHMMSS_mmm/{results,code,metadata}. What was imported
+    _metadata.json, merged metrics as Parquet, folders YYYYMMDD_HHMMSS_mmm/{results,code,metadata}, and results of
+    freqtrade (zip, .json, .fthypt). What was imported
     before is not imported again. Damaged files are named, and the exit code is 3.
     """
     call = Call.of(ctx)

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import math
-import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from hashlib import sha256
-from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any
 
+from archiver.engines.metrics import Table, add_canonical
+from archiver.engines.shared import Result, made_name, metric, params_of, plain_value, unique
 from archiver.errors import ConfigError
-from archiver.format.text import dumps
-from archiver.format.values import plain, saving
+from archiver.format.values import saving
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_BRIEF = 40
-"""Characters of a parameter in a strategy's name; what is longer is there as a digest."""
-_UNITS = {"%": "_pct", "$": ""}
 # Columns of backtesting.py's trades that get a name and type of their own; all others are indicators.
 _TRADE_COLUMNS = frozenset(
     {
@@ -28,6 +23,124 @@ _TRADE_COLUMNS = frozenset(
         *("ReturnPct", "EntryTime", "ExitTime", "Duration", "Tag"),
     }
 )
+
+_CANONICAL: Table = {
+    "sharpe_ratio": ("sharpe_ratio", 1),
+    "sortino_ratio": ("sortino_ratio", 1),
+    "calmar_ratio": ("calmar_ratio", 1),
+    "total_return": ("return_pct", 100),
+    "cagr": ("cagr_pct", 100),
+    "volatility": ("volatility_ann_pct", 100),
+    "max_drawdown": ("max_drawdown_pct", -100),
+    "max_drawdown_days": ("max_drawdown_duration_days", 1),
+    "n_trades": ("n_trades", 1),
+    "win_rate": ("win_rate_pct", 100),
+    "profit_factor": ("profit_factor", 1),
+    "avg_trade_return": ("avg_trade_pct", 100),
+    "best_trade_return": ("best_trade_pct", 100),
+    "worst_trade_return": ("worst_trade_pct", 100),
+    "avg_trade_days": ("avg_trade_duration_days", 1),
+    "exposure": ("exposure_time_pct", 100),
+    "sqn": ("sqn", 1),
+    "benchmark_return": ("buy_and_hold_return_pct", 100),
+    "alpha": ("alpha_pct", 100),
+    "beta": ("beta", 1),
+    "final_equity": ("equity_final", 1),
+    "total_fees": ("commissions", 1),
+}
+
+
+def result(
+    obj: Any,
+    name: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    *,
+    bars: int | None = None,
+) -> Result | Iterator[Result]:
+    """Turn what `Backtest.run()` or `optimize()` returned into a result; with its heatmap, into one a combination.
+
+    Arguments:
+        obj: the series, or the pair that `optimize(return_heatmap=True)` returned: the best with all its details, of
+            each other combination the metric that was optimised.
+        name: the strategy's name; None makes one of the class and its parameters.
+        params: the strategy's parameters; None takes those it was run with.
+        bars: as in `from_backtesting`.
+    """
+    if type(obj) is not tuple:
+        return _full(obj, name, params, bars)
+    best = _full(obj[0], name, params, bars)
+    if len(obj) < 2 or obj[1] is None:
+        return best
+    kind = name or _kind(obj[0]["_strategy"])
+    others = heatmap(obj[1], kind, params)
+    return unique(iter([best, *(one for one in others if one["params"] != best["params"])]))
+
+
+def _kind(strategy: Any) -> str:
+    return str((strategy if isinstance(strategy, type) else type(strategy)).__name__)
+
+
+def _full(stats: Any, name: str | None, params: Mapping[str, Any] | None, bars: int | None) -> Result:
+    strategy, equity, trades = stats["_strategy"], stats["_equity_curve"], stats["_trades"]
+    given = dict(getattr(strategy, "_params", {})) if params is None else params
+    with saving(None) as seen:
+        kept = params_of(given)
+    found: Result = {"strategy_name": name or made_name(_kind(strategy), given), **_metrics(stats)}
+    rows = _trades(trades)
+    if bars is not None:
+        _add_windows(rows, strategy, bars)
+    drops = equity["DrawdownDuration"].dropna()
+    if seen.lost:
+        _warn(seen.lost)
+    return {
+        **found,
+        "params": kept,
+        "trades": rows,
+        "curves": {"equity": equity["Equity"], "drawdown": equity["DrawdownPct"]},
+        "tables": {"drawdowns": drops.rename("duration").rename_axis("end").reset_index()},
+    }
+
+
+def _metrics(stats: Any) -> Result:
+    dated = isinstance(stats.get("Start"), datetime)
+    found = dict(
+        metric(str(label), value, dated=dated)
+        for label, value in stats.items()
+        if not str(label).startswith("_")
+    )
+    add_canonical(found, dict(found), _CANONICAL, "backtesting")
+    return found
+
+
+def heatmap(obj: Any, name: str | None, params: Mapping[str, Any] | None) -> Iterator[Result]:
+    """Yield a result for each combination of a heatmap: its levels are parameters; of a table also each column's number."""
+    if type(obj).__name__ == "DataFrame":
+        columns = [(f"data={label}", obj.iloc[:, at]) for at, label in enumerate(obj.columns)]
+    else:
+        columns = [("", obj)]
+    for told, column in columns:
+        label = str(column.name) if told == "" and column.name is not None else "value"
+        for values, value in zip(column.index.tolist(), column.tolist(), strict=True):
+            own = dict(zip(column.index.names, values, strict=True))
+            kept = params_of({**(params or {}), **own})
+            key, number = metric(label, value)
+            found: Result = {
+                "strategy_name": made_name("_".join(filter(None, [name or "heatmap", told])), own)
+            }
+            found[key] = number
+            add_canonical(found, dict(found), _CANONICAL, "backtesting")
+            yield {**found, "params": kept}
+
+
+def multiple(obj: Any, name: str | None, params: Mapping[str, Any] | None) -> Iterator[Result]:
+    """Yield a result for each column of what `MultiBacktest.run()` returned: its metrics, named by its data."""
+    for at, label in enumerate(obj.columns):
+        column = obj.iloc[:, at].infer_objects()
+        yield {
+            "strategy_name": f"{name or 'MultiBacktest'}_data={label}",
+            **_metrics(column),
+            "params": params_of(params or {}),
+        }
 
 
 def from_backtesting(
@@ -64,10 +177,12 @@ def from_backtesting(
     with saving(None) as seen:
         result = _result(stats, strategy, equity, trades, name=name, params=params, bars=bars)
     if seen.lost:
-        warnings.warn(
-            f"an index is not kept: {', '.join(seen.lost)}; give its values as a parameter", stacklevel=2
-        )
+        _warn(seen.lost)
     return result
+
+
+def _warn(lost: Mapping[str, None]) -> None:
+    warnings.warn(f"an index is not kept: {', '.join(lost)}; give its values as a parameter", stacklevel=3)
 
 
 def _result(
@@ -83,13 +198,13 @@ def _result(
     if params is None:
         params = dict(getattr(strategy, "_params", {}))
     kind = strategy if isinstance(strategy, type) else type(strategy)
-    result: dict[str, Any] = {"strategy_name": name or _name(kind.__name__, params)}
+    result: dict[str, Any] = {"strategy_name": name or made_name(kind.__name__, params)}
     dated = isinstance(stats.get("Start"), datetime)
     for label, value in stats.items():
         if not str(label).startswith("_"):
-            key, plain = _metric(str(label), value, dated=dated)
-            result[key] = plain
-    result.update({f"param_{key}": _plain(value, f"param_{key}") for key, value in params.items()})
+            key, kept = metric(str(label), value, dated=dated)
+            result[key] = kept
+    result.update({f"param_{key}": plain_value(value, f"param_{key}") for key, value in params.items()})
     curve = [float(value) for value in equity["Equity"].tolist()]
     result["trades_detailed"] = _trades(trades)
     if bars is not None:
@@ -99,44 +214,6 @@ def _result(
     return result
 
 
-def _name(kind: str, params: Mapping[str, Any]) -> str:
-    return "_".join([kind, *(f"{key}={_brief(value, f'param_{key}')}" for key, value in params.items())])
-
-
-def _brief(value: Any, where: str) -> str:
-    """Write a parameter for a name: the same in every process, and short; what is long is its digest."""
-    if issubclass(type(value), FunctionType | BuiltinFunctionType | type):
-        return str(value.__name__)
-    kept = _plain(value, where)
-    text = dumps(kept) if isinstance(kept, list | dict) else str(kept)
-    return text if len(text) <= _BRIEF else sha256(text.encode()).hexdigest()[:8]
-
-
-def _metric(label: str, value: Any, *, dated: bool) -> tuple[str, Any]:
-    """Return the plain name and value of one metric: `Return (Ann.) [%]` is `return_ann_pct`."""
-    text = label.replace("#", "n ").replace("&", " and ")
-    unit = re.search(r"\[(.)\]\s*$", text)
-    name = re.sub(r"[^a-z0-9]+", "_", text[: unit.start()].lower() if unit else text.lower()).strip("_")
-    name += _UNITS.get(unit[1], "") if unit else ""
-    if name.endswith("duration"):
-        # Without any trade it is NaN, yet of the same unit: a column has one name.
-        return f"{name}_{'days' if dated else 'bars'}", _plain(value)
-    return name, _plain(value)
-
-
-def _plain(value: Any, where: str = "value") -> Any:
-    """Return a value as plain Python: no numpy, no pandas; durations in days, other objects as text."""
-    if isinstance(value, timedelta):  # NaT is one
-        return value / timedelta(days=1) if value == value else math.nan
-    if isinstance(value, datetime):
-        return value.isoformat() if value == value else None
-    try:
-        return plain(value, where)
-    except ConfigError:
-        # Where an object lies in memory is another place in the next process.
-        return re.sub(r" at 0x[0-9a-fA-F]+", "", str(value))
-
-
 def _trades(frame: pd.DataFrame) -> list[dict[str, Any]]:
     indicators = [column for column in frame.columns if column not in _TRADE_COLUMNS]
     return [_trade(row, indicators) for row in frame.to_dict("records")]
@@ -144,13 +221,13 @@ def _trades(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _trade(row: Mapping[Any, Any], indicators: list[Any]) -> dict[str, Any]:
     trade = {
-        "entry_time": _plain(row["EntryTime"]),
-        "exit_time": _plain(row["ExitTime"]),
-        "entry_price": _plain(row["EntryPrice"]),
-        "exit_price": _plain(row["ExitPrice"]),
+        "entry_time": plain_value(row["EntryTime"]),
+        "exit_time": plain_value(row["ExitTime"]),
+        "entry_price": plain_value(row["EntryPrice"]),
+        "exit_price": plain_value(row["ExitPrice"]),
         "direction": "long" if row["Size"] > 0 else "short",
-        "size": _plain(row["Size"]),
-        "pnl": _plain(row["PnL"]),
+        "size": plain_value(row["Size"]),
+        "pnl": plain_value(row["PnL"]),
         "pnl_pct": float(row["ReturnPct"]) * 100.0,
     }
     duration = row["ExitTime"] - row["EntryTime"]
@@ -160,10 +237,10 @@ def _trade(row: Mapping[Any, Any], indicators: list[Any]) -> dict[str, Any]:
     trade["exit_bar"] = int(row["ExitBar"])
     for column, key in (("Commission", "commission"), ("SL", "sl"), ("TP", "tp"), ("Tag", "tag")):
         if column in row:
-            value = _plain(row[column])
+            value = plain_value(row[column])
             trade[key] = None if value != value else value
     if indicators:
-        trade["indicators"] = {str(column): _plain(row[column]) for column in indicators}
+        trade["indicators"] = {str(column): plain_value(row[column]) for column in indicators}
     return trade
 
 
@@ -172,7 +249,7 @@ def _add_windows(trades: list[dict[str, Any]], strategy: Any, around: int) -> No
     if around < 0:
         raise ConfigError(f"bars is {around}: give the number of bars around each trade, 0 or more")
     frame = strategy.data.df
-    series = {"timestamps": [_plain(moment) for moment in frame.index]}
+    series = {"timestamps": [plain_value(moment) for moment in frame.index]}
     series |= {str(column).lower(): frame[column].tolist() for column in frame.columns}
     for trade in trades:
         window = slice(max(trade["entry_bar"] - around, 0), trade["exit_bar"] + around + 1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from zipfile import BadZipFile, ZipFile
 
 from archiver.errors import ConfigError
 from archiver.format import layout
@@ -19,6 +21,9 @@ _COMPRESSED = tuple(
     f".{kind}.{packer}" for kind in ("json", "parquet") for packer in ("gz", "zst", "bz2", "xz", "zip")
 )
 _NAMED = (".json", *_COMPRESSED)
+_FREQTRADE, _LAST_RESULT = "backtest-result", ".last_result.json"
+_FREQTRADE_JSON = re.compile(rb'\s*\{\s*"(?:metadata|strategy_comparison|strategy)"\s*:\s*[{\[]')
+_HEAD = 100
 _FEW, _MOST_NAMED = 5, 20
 _UNKNOWN = "not in a format that archiver knows"
 _NAME_UNKNOWN = (
@@ -30,7 +35,7 @@ _NAME_UNKNOWN = (
 class Found:
     """Files that are read together.
 
-    `form` is tiered-json, universe-json, parquet or run-folder; `key` names the group: a file, or a folder ("" for
+    `form` is tiered-json, universe-json, parquet, run-folder or freqtrade; `key` names the group: a file, or a folder ("" for
     the source itself).
     """
 
@@ -81,6 +86,8 @@ def find(source: Source) -> Findings:
         ]
     groups, rest = _run_folders(entries)
     tiered, rest = _tiered(rest)
+    engines, rest = _of_engines(source, rest)
+    groups += engines
     single, rest, left = _single(rest, alone=len(entries) <= 2)
     groups += tiered + single
     left += [(folder.rstrip("/"), "an archive: `archiver copy` copies it") for folder in archives]
@@ -89,7 +96,7 @@ def find(source: Source) -> Findings:
         told = [f"; {key}: {why}" for key, why in left if not why.startswith((_UNKNOWN, _NAME_UNKNOWN))]
         raise ConfigError(
             f"{source.url} holds no results in a format that archiver knows: `archiver import` reads"
-            f" {METRICS} with {DETAILS}/, *_backtest.json, *.parquet, and folders named by date and time"
+            f" {METRICS} with {DETAILS}/, *_backtest.json, *.parquet, folders named by date and time, and results of freqtrade"
             + "".join(told[:1])
         )
     return Findings(sorted(groups, key=lambda group: (group.key, group.form)), left)
@@ -140,6 +147,33 @@ def _tiered(entries: Sequence[Entry]) -> tuple[list[Found], list[Entry]]:
         else:
             rest.append(entry)
     return list(groups.values()), rest
+
+
+def _of_engines(source: Source, entries: Sequence[Entry]) -> tuple[list[Found], list[Entry]]:
+    """Group result files of engines, which their content tells; what they write beside comes along."""
+    by_key = {entry.key: entry for entry in entries}
+    groups, taken = [], set()
+    for entry in entries:
+        if _is_freqtrade(source, entry):
+            meta = by_key.get(f"{entry.key.rpartition('.')[0]}.meta.json")
+            groups.append(Found("freqtrade", entry.key, [entry, *([meta] if meta else [])]))
+            last = f"{entry.key.rpartition('/')[0]}/{_LAST_RESULT}".lstrip("/")
+            taken |= {entry.key, last, *([meta.key] if meta else [])}
+    return groups, [entry for entry in entries if entry.key not in taken]
+
+
+def _is_freqtrade(source: Source, entry: Entry) -> bool:
+    name = _name(entry)
+    if name.endswith(".fthypt"):
+        return True
+    if name.endswith(".zip") and not name.endswith(_COMPRESSED):
+        with source.open(entry.key) as file:
+            try:
+                with ZipFile(file) as packed:
+                    return any(one.endswith("_config.json") for one in packed.namelist())
+            except (BadZipFile, OSError):
+                return name.startswith(_FREQTRADE)  # a damaged one is named, not passed over
+    return name.endswith(".json") and bool(_FREQTRADE_JSON.match(source.read(entry.key, _HEAD)))
 
 
 def _single(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,9 +9,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from archiver.capture.secrets import credential, secret_name
 from archiver.errors import IntegrityError
-from archiver.format.model import Code, CodeFile
+from archiver.format.model import Code
 from archiver.interop.importing.batch import (
     NAMES,
     SKIPPED,
@@ -24,13 +22,13 @@ from archiver.interop.importing.batch import (
     moment,
 )
 from archiver.interop.importing.find import Found
+from archiver.interop.importing.listed import MOST_CODE, listed_code
 from archiver.interop.importing.run_results import RunResults
 from archiver.interop.importing.source import Source
 from archiver.interop.importing.spool import Spool
 from archiver.store.entry import Entry
 
 _STAMP = re.compile(r"(\d{8})_(\d{6})(?:_(\d{1,6}))?")
-_MOST_CODE = 4 << 20
 _MOST_FACTS, _MOST_TEXT = 1 << 20, 64 << 10
 """Bytes of a metadata file that become part of the run's record, which every listing reads."""
 
@@ -126,19 +124,9 @@ class _Folder:
 
     def code(self) -> tuple[Code, dict[str, bytes]]:
         """Return the copied code as a run's code, and its bytes by sha256; secrets stay out."""
-        files, blobs, warnings = [], {}, []
-        for entry, name in self._files("code"):
-            if "__pycache__/" in name or name.endswith(".pyc"):
-                continue
-            data = self.source.read(entry.key, _MOST_CODE + 1)
-            secret = "its name" if secret_name(name) else credential(data, name)
-            if secret or len(data) > _MOST_CODE:
-                warnings.append(f"{name}: " + (f"looks like a secret ({secret})" if secret else "too large"))
-                self.outcomes.append(Outcome(entry.key, SKIPPED, warnings[-1].partition(": ")[2]))
-                continue
-            digest = hashlib.sha256(data).hexdigest()
-            files.append(CodeFile(name, len(data), digest))
-            blobs[digest] = data
-        if not files:
-            return Code("none", reason="the run's folder has no code", warnings=tuple(warnings)), {}
-        return Code("listed", tuple(files), provenance={"imported": True}, warnings=tuple(warnings)), blobs
+        files = (
+            (entry.key, name, self.source.read(entry.key, MOST_CODE + 1))
+            for entry, name in self._files("code")
+            if "__pycache__/" not in name and not name.endswith(".pyc")
+        )
+        return listed_code(files, self.outcomes)

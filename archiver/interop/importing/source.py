@@ -19,7 +19,7 @@ from archiver.store.entry import Entry
 
 SIDECAR = "_metadata.json"
 _BLOCK = 1 << 20
-_SUFFIXES = (".json", ".parquet")
+_SUFFIXES = (".json", ".parquet", ".zip", ".fthypt")
 RUN_FOLDER = re.compile(r"\d{8}_\d{6}(?:_\d{1,6})?(?:[_-].*)?")
 """Name of the folder of an optimiser's run."""
 

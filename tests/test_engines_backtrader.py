@@ -1,0 +1,152 @@
+"""backtrader: what the analyzer collects is what the engine's own objects and analyzers say."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import archiver
+from archiver.errors import ConfigError
+from tests.engine_runs import bars, same, saved
+
+bt = pytest.importorskip(
+    "backtrader", reason="backtrader is not installed: pip install 'archiver[engines-dev]'"
+)
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+class Cross(bt.Strategy):
+    params = (("fast", 4), ("slow", 9))
+
+    def __init__(self) -> None:
+        self.cross = bt.ind.CrossOver(bt.ind.SMA(period=self.p.fast), bt.ind.SMA(period=self.p.slow))
+
+    def next(self) -> None:
+        if self.cross > 0:
+            self.order_target_size(target=10)
+        elif self.cross < 0:
+            self.order_target_size(target=-10)
+
+
+class Pyramid(bt.Strategy):
+    """Two data, entries in parts, an exit in parts, a rejected order, and one that stays open."""
+
+    def next(self) -> None:
+        at = len(self)
+        first, second = self.datas
+        if at in (5, 6):
+            self.buy(first, size=5)
+        if at in (10, 12):
+            self.sell(first, size=5)
+        if at == 20:
+            self.buy(second, size=10_000_000)
+        if at == 30:
+            self.sell(second, size=3)
+        if at == 40:
+            self.buy(first, size=1, exectype=bt.Order.Limit, price=1.0)
+
+
+def cerebro(*names: str) -> Any:
+    made = bt.Cerebro(stdstats=False)
+    for name in names or ("eur",):
+        made.adddata(bt.feeds.PandasData(dataname=bars()), name=name)
+    made.broker.setcash(10_000)
+    made.broker.setcommission(0.001)
+    made.addanalyzer(archiver.engines.backtrader.Result)
+    made.addanalyzer(bt.analyzers.TradeAnalyzer, _name="trades")
+    made.addanalyzer(bt.analyzers.TimeReturn, _name="daily")
+    made.addanalyzer(bt.analyzers.Transactions, _name="transactions")
+    made.addanalyzer(bt.analyzers.PyFolio, _name="pyfolio")
+    made.addanalyzer(bt.analyzers.DrawDown, _name="drawdown")
+    return made
+
+
+def leaves(values: Any, name: str) -> Any:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{name}.{key}")
+        else:
+            yield f"{name}.{key}", value
+
+
+def test_nothing_that_analyzers_and_the_engine_say_is_lost(tmp_path: Path) -> None:
+    made = cerebro()
+    made.addstrategy(Cross)
+    (strategy,) = made.run()
+    (found,) = archiver.result([strategy])
+    assert found["strategy_name"] == "Cross_fast=4_slow=9"
+    assert found["params"] == {"fast": 4, "slow": 9}
+    lost = []
+    for name in ("trades", "drawdown"):
+        own = strategy.analyzers.getbyname(name).get_analysis()
+        lost += [key for key, value in leaves(own, name) if not same(found.get(key), value)]
+    for name in ("daily", "transactions"):
+        own = strategy.analyzers.getbyname(name).get_analysis()
+        lost += [name] * (len(own) != len(found["tables"][name]))
+    assert {"pyfolio.returns", "pyfolio.positions", "pyfolio.transactions"} <= found["tables"].keys()
+    assert lost == []
+    summed = strategy.analyzers.trades.get_analysis()
+    closed = [trade for trade in found["trades"] if not trade["open"]]
+    assert len(closed) == summed.total.closed == found["n_trades"]
+    assert sum(trade["pnl_net"] for trade in closed) == pytest.approx(summed.pnl.net.total)
+    assert found["win_rate"] == summed.won.total / summed.total.closed
+    times, values = found["curves"]["equity"]
+    assert isinstance(times[0], dt.datetime)
+    assert values[-1] == made.broker.getvalue() == found["final_equity"]
+    assert found["max_drawdown"] == pytest.approx(
+        strategy.analyzers.drawdown.get_analysis().max.drawdown / 100
+    )
+    for trade in closed:
+        sign = 1 if trade["direction"] == "long" else -1
+        assert trade["size"] == 10 * sign
+        assert trade["pnl"] == pytest.approx((trade["exit_price"] - trade["entry_price"]) * trade["size"])
+    kept = saved(archiver.open(tmp_path / "archive"), found)
+    assert kept["trades"] == found["trades"]
+    assert (kept.get("params") or kept["metrics"]["params"]) == found["params"]
+
+
+def test_parts_several_data_open_trades_and_refused_orders() -> None:
+    made = cerebro("eur", "usd")
+    made.addstrategy(Pyramid)
+    (found,) = archiver.result(made.run())
+    first, second = found["trades"]
+    assert (first["data"], first["size"], first["open"]) == ("eur", 10, False)
+    prices = bars()["open"].tolist()
+    assert first["exit_price"] == pytest.approx((prices[10] + prices[12]) / 2)
+    assert (second["data"], second["direction"], second["open"]) == ("usd", "short", True)
+    assert (second["exit_time"], second["exit_price"]) == (None, None)
+    status = [order["status"] for order in found["tables"]["orders"]]
+    assert status.count("Completed") == 5
+    assert status.count("Margin") == 1
+    assert status.count("Accepted") == 1
+    assert len(found["tables"]["fills"]) == 5
+    assert found["tables"]["positions"] == [{"data": "usd", "size": -3, "price": second["entry_price"]}]
+    assert (found["n_trades"], found["n_open_trades"]) == (1, 1)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_optstrategy_gives_a_result_each(processes: int) -> None:
+    made = cerebro()
+    made.optstrategy(Cross, fast=[3, 5], slow=[8, 12])
+    found = list(archiver.result(made.run(maxcpus=processes)))
+    assert len({one["strategy_name"] for one in found}) == 4
+    assert [one["params"] for one in found] == [{"fast": f, "slow": s} for f in (3, 5) for s in (8, 12)]
+    assert all(one["curves"]["equity"][1] for one in found)
+
+
+def test_a_strategy_without_the_analyzer_says_what_to_add() -> None:
+    made = bt.Cerebro()
+    made.adddata(bt.feeds.PandasData(dataname=bars()))
+    made.addstrategy(Cross)
+    with pytest.raises(ConfigError, match=r"addanalyzer\(archiver\.engines\.backtrader\.Result\)"):
+        list(archiver.result(made.run()))
+
+
+def test_a_strategy_that_never_trades() -> None:
+    made = cerebro()
+    made.addstrategy(bt.Strategy)
+    (found,) = archiver.result(made.run())
+    assert (found["trades"], found["n_trades"], found["total_return"]) == ([], 0, 0.0)

@@ -1,0 +1,67 @@
+"""bt and ffn: what their results say is there, in canonical units too."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import archiver
+from archiver.engines.shared import metric
+from tests.engine_runs import closes, same
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # ffn and what it imports warn of their own code
+WANTED = "is not installed: pip install 'archiver[engines-dev]'"
+
+
+def prices() -> pd.DataFrame:
+    return pd.DataFrame({"A": closes(), "B": closes() ** 0.5})
+
+
+@pytest.fixture(scope="module")
+def ran() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        bt = pytest.importorskip("bt", reason=f"bt {WANTED}")
+    algos = [bt.algos.RunMonthly(), bt.algos.SelectAll(), bt.algos.WeighEqually(), bt.algos.Rebalance()]
+    hold = [bt.algos.RunOnce(), bt.algos.SelectAll(), bt.algos.WeighEqually(), bt.algos.Rebalance()]
+    return bt.run(
+        bt.Backtest(bt.Strategy("equal", algos), prices(), progress_bar=False),
+        bt.Backtest(bt.Strategy("hold", hold), prices(), progress_bar=False),
+    )
+
+
+def test_nothing_of_a_backtest_is_lost(ran: Any) -> None:
+    found = {one["strategy_name"]: one for one in archiver.result(ran)}
+    assert list(found) == ["equal", "hold"]
+    lost = []
+    for key, one in found.items():
+        stats, test = ran[key], ran.backtests[key]
+        for label, value in stats.stats.items():
+            name, own = metric(label, value)
+            lost += [] if any(same(one.get(at), own) for at in (name, f"ffn_{name}")) else [label]
+        for curve, series in {
+            "equity": test.strategy.values,
+            "price": ran.prices[key],
+            "cash": test.strategy.cash,
+            "turnover": test.turnover,
+        }.items():
+            lost += [] if one["curves"][curve].tolist() == series.tolist() else [curve]
+        assert len(one["tables"]["transactions"]) == len(ran.get_transactions(key))
+        assert one["tables"]["positions"]["A"].tolist() == test.positions["A"].tolist()
+        assert one["max_drawdown"] == -stats.max_drawdown == -one["ffn_max_drawdown"]
+        assert one["sharpe_ratio"] == stats.daily_sharpe
+    assert lost == []
+
+
+def test_statistics_alone() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ffn = pytest.importorskip("ffn", reason=f"ffn {WANTED}")
+    both = list(archiver.result(ffn.calc_stats(prices()), params={"n": 1}))
+    assert [one["strategy_name"] for one in both] == ["A_n=1", "B_n=1"]
+    one = archiver.result(ffn.calc_stats(prices()["A"]))
+    assert (one["strategy_name"], one["params"]) == ("A", {})
+    assert one["curves"]["equity"].tolist() == prices()["A"].tolist()
