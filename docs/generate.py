@@ -20,6 +20,7 @@ import typer.main
 
 import archiver
 from archiver import capture, cli, errors
+from archiver.analysis import luck
 from archiver.archive import bucket_rules
 from archiver.base import unread
 from archiver.format import model
@@ -48,6 +49,7 @@ RETURNED = (
     usage.RunUsage,
     usage.Amount,
     usage.Space,
+    luck.Luck,
     snapshot.Snapshot,
     bundle.Bundles,
     bundle.Bundle,
