@@ -20,7 +20,7 @@ import typer.main
 
 import archiver
 from archiver import capture, cli, errors
-from archiver.analysis import luck
+from archiver.analysis import luck, returns
 from archiver.archive import bucket_rules
 from archiver.base import unread
 from archiver.format import model
@@ -50,6 +50,8 @@ RETURNED = (
     usage.Amount,
     usage.Space,
     luck.Luck,
+    returns.TearSheet,
+    returns.Drawdown,
     snapshot.Snapshot,
     bundle.Bundles,
     bundle.Bundle,

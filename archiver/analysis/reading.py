@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archiver.analysis.luck import Luck, luck
 from archiver.analysis.moments import Points, equity_of, of_clock, of_trades
+from archiver.analysis.trades import Excursion, excursion
 from archiver.base.unread import ONE_OBJECT
 from archiver.errors import IntegrityError, NotKeptError
 from archiver.format.model import Detail, Record
@@ -63,3 +64,12 @@ def equity(reader: Reader, record: Record, detail: Detail, trades: pa.Table | No
         except IntegrityError:
             moments = None  # the bars are damaged: that is said to those who ask for bars
     return Points(points.values, moments)
+
+
+def excursions(trades: list[dict[str, Any]]) -> list[Excursion | None]:
+    """Return how far the price went during each trade that has a window of bars; None for the others."""
+    found: list[Excursion | None] = []
+    for trade in trades:
+        windows = [value for value in trade.values() if isinstance(value, dict)]
+        found.append(next((one for one in (excursion(trade, window) for window in windows) if one), None))
+    return found

@@ -247,6 +247,7 @@ class Archive:
         return Judging(self.reader, self._listing)
 
     luck = _by(_judging, Judging.luck)
+    tear_sheet = _by(_judging, Judging.tear_sheet)
 
     def tag(self, run: str, tag: str) -> None:
         """Put a tag on a run. Raises RunNotFoundError, also for a run that is removed at this very moment.

@@ -1,4 +1,4 @@
-"""What an archive's numbers are worth, as it tells: the luck of a search."""
+"""What an archive's numbers are worth, as it tells: the luck of a search, a strategy's tear sheet."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from archiver.archive.listing import Listing
+from archiver.base.unread import Errors
 from archiver.format.model import Run
 from archiver.runs.read import Reader
 
 if TYPE_CHECKING:
     from archiver.analysis.luck import Luck
+    from archiver.analysis.returns import TearSheet
 
 
 @dataclass(frozen=True)
@@ -32,3 +34,17 @@ class Judging:
         from archiver.analysis.reading import luck_of
 
         return luck_of(self.reader, self.listing.record(run))
+
+    def tear_sheet(
+        self, name: str, universe: str | None = None, run: str | None = None, *, errors: Errors = "raise"
+    ) -> TearSheet:
+        """Return what a strategy's equity curve says: returns by month and year, drawdowns, rolling figures.
+
+        What needs dates is None or empty for a curve without: `.months`, `.cagr`, `.sharpe` ... Raises what
+        `load_strategy` raises.
+        """
+        from archiver.analysis.reading import equity
+        from archiver.analysis.returns import tear_sheet
+
+        record, detail = self.reader.telling(errors).find(self.listing.chosen(universe, run, errors), name)
+        return tear_sheet(equity(self.reader, record, detail))
