@@ -20,6 +20,7 @@ import typer.main
 
 import archiver
 from archiver import capture, cli, errors
+from archiver.analysis import luck, returns
 from archiver.archive import bucket_rules
 from archiver.base import unread
 from archiver.engines import metrics
@@ -49,6 +50,9 @@ RETURNED = (
     usage.RunUsage,
     usage.Amount,
     usage.Space,
+    luck.Luck,
+    returns.TearSheet,
+    returns.Drawdown,
     snapshot.Snapshot,
     bundle.Bundles,
     bundle.Bundle,

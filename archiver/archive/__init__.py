@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from archiver.archive.configured import Configured
 from archiver.archive.health import Checkup
+from archiver.archive.judging import Judging
 from archiver.archive.listing import Listing
 from archiver.archive.loading import Loading
 from archiver.archive.retention import Keeping
@@ -305,6 +306,12 @@ class Archive:
     contents = _by(_loading, Loading.contents)
     detailed_strategies = _by(_loading, Loading.detailed_strategies)
     sql = _by(_loading, Loading.sql)
+
+    def _judging(self) -> Judging:
+        return Judging(self.reader, self._listing)
+
+    luck = _by(_judging, Judging.luck)
+    tear_sheet = _by(_judging, Judging.tear_sheet)
 
     def tag(self, run: str, tag: str) -> None:
         """Put a tag on a run. Raises RunNotFoundError, also for a run that is removed at this very moment.

@@ -45,8 +45,14 @@ def show(
         ),
     ] = None,
 ) -> None:
-    """Show one run: what it holds, what it takes, and its best strategies. Or one strategy: its metrics, and the names of its
-    curves, tables and files, which --file writes out (of a run: where one strategy has it)."""
+    """Show one run: what it holds, what it takes, its best strategies, and how much of the best is luck. Or one strategy.
+
+    Of a strategy: its metrics, and the names of its curves, tables and files, which --file writes out (of a run: where one
+    strategy has it). Luck: the best Sharpe ratio that so many trials give without skill, and the deflated Sharpe ratio, the
+    chance that the best is better than that.
+    """
+    from dataclasses import asdict
+
     from archiver.base.humanize import age, moment, run_document, size
     from archiver.cli.output import print_pairs, print_table
     from archiver.errors import ConfigError
@@ -74,6 +80,7 @@ def show(
     text = archive.record(found.id).params
     params = loads(text) if text is not None else None
     best = _best(call, archive, found, limit)
+    luck = archive.luck(found)
     if call.json:
         more = {
             "top_n": found.top_n,
@@ -81,6 +88,7 @@ def show(
             "note": found.note,
             "details": details,
             "params": params,
+            "luck": asdict(luck),
         }
         call.print_json({**run_document(found), **more, "best": best})
         return
@@ -92,6 +100,7 @@ def show(
         ("detailed", f"{found.detailed} (top {found.top_n})"),
         ("details", details),
         ("ranked by", found.rank_by),
+        ("luck", str(luck) or None),
         ("size", size(found.bytes)),
         ("tags", ", ".join(found.tags) or None),
         ("note", found.note),

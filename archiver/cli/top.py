@@ -43,41 +43,59 @@ def top(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="So many strategies.")] = 20,
     newest: Newest = "strategy",
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="RUN", help="Only this run.", autocompletion=complete.runs),
+    ] = None,
 ) -> None:
     """Show the best strategies of all universes, each by the newest run that has it.
 
     Each row says its run and that run's age, for they may be of several; --newest universe ranks the newest run of each
     universe alone. Strategies without the metric (None, NaN) have no place. See `metrics` for more columns and formats.
+    A line says how much of the best of the newest run shown is luck, see `show`.
     What cannot be read is named and left out; the exit code is then 3 (damaged) or 14 (refused).
     """
+    from dataclasses import asdict
+
     from archiver.base.humanize import counted
     from archiver.query.selection import Ask, choose
 
     call = Call.of(ctx)
     archive = call.archive()
     call.require_universe(archive, universe)
-    records = archive.records(call.unread)
+    records = archive.records(call.unread) if run is None else [archive.record(run)]
     metric, descending = _metric(records, by)
     columns = _columns(records, metric, where)
-    table = archive.load_metrics(universe=universe, columns=columns, newest=newest, errors=call.unread)
+    table = archive.load_metrics(universe, columns, run, newest=newest, errors=call.unread)
     chosen = choose(table, Ask(where=where or "", sort=((metric, descending),)))
     assert chosen is not None  # noqa: S101 - where there is an order there are places
     found = table.take(chosen)
     ranked = _ranked(found[metric])
     best = found[: min(limit, ranked)]
+    shown = max(best["run"].to_pylist(), default=None)
+    luck = archive.luck(shown) if shown is not None else None
     if call.json:
         rows = [{"place": place, **row} for place, row in enumerate(best.to_pylist(), 1)]
         call.print_json(
-            {"by": metric, "order": "greatest" if descending else "least", "strategies": ranked, "top": rows}
+            {
+                "by": metric,
+                "order": "greatest" if descending else "least",
+                "strategies": ranked,
+                "top": rows,
+                "luck": luck and {"run": shown, **asdict(luck)},
+            }
         )
         return
     if best.num_rows:
         _print(best, metric, ages(archive, call, best["run"].to_pylist()))
     without = f"; {len(found) - ranked:,} have no {metric}" if len(found) > ranked else ""
     strategies = counted(ranked, "strategy", "strategies")
-    call.say(f"{len(best):,} of {strategies} by {metric}, {whose(newest)}{without}")
+    of = whose(newest) if run is None else f"of run {shown or run}"
+    call.say(f"{len(best):,} of {strategies} by {metric}, {of}{without}")
     if spread := _spread(found[metric]):
         call.say(spread)
+    if luck and str(luck):
+        call.say(f"luck of run {shown}: {luck}")
 
 
 def _metric(records: Sequence[Record], by: str | None) -> tuple[str, bool]:

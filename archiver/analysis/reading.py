@@ -1,0 +1,75 @@
+"""What is judged, read from an archive: the Sharpe ratios of a run, an equity curve with its moments."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from archiver.analysis.luck import Luck, luck
+from archiver.analysis.moments import Points, equity_of, of_clock, of_trades
+from archiver.analysis.trades import Excursion, excursion
+from archiver.base.unread import ONE_OBJECT
+from archiver.errors import IntegrityError, NotKeptError
+from archiver.format.model import Detail, Record
+from archiver.runs.ranking import known_metrics
+from archiver.runs.read import Reader
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def luck_of(reader: Reader, record: Record) -> Luck:
+    """Judge a run as a search. What keeps a curve from being read is said in `why_not`."""
+    metric, sharpes = sharpes_of(reader, record)
+    best = max(sharpes, key=lambda name: sharpes[name], default=None)
+    detail = next((one for one in record.details if one.strategy == best), None)
+    if best is None:
+        return luck(metric, sharpes, Points())
+    if detail is None:
+        return luck(metric, sharpes, Points(), f"the equity curve of {best!r} was not kept")
+    try:
+        return luck(metric, sharpes, equity(reader, record, detail))
+    except (NotKeptError, *ONE_OBJECT) as error:
+        return luck(metric, sharpes, Points(), str(error))
+
+
+def sharpes_of(reader: Reader, record: Record) -> tuple[str | None, dict[str, float]]:
+    """Return the metric that is a run's Sharpe ratio, however it is spelled, and its finite values by strategy."""
+    names = [name for name in known_metrics(reader.metric_names([record])) if "sharpe" in name.lower()]
+    for name in names:
+        table = reader.metrics([record], [name], history=True)
+        found = {
+            str(strategy): float(value)
+            for strategy, value in zip(
+                table["strategy_name"].to_pylist(), table[name].to_pylist(), strict=True
+            )
+            if type(value) in (int, float) and isfinite(value)
+        }
+        if found:
+            return name, found
+    return None, {}
+
+
+def equity(reader: Reader, record: Record, detail: Detail, trades: pa.Table | None = None) -> Points:
+    """Return a strategy's equity curve, with the moments of its clock, its trades or its only tape where they are known."""
+    points = equity_of(reader.outline(record, detail))
+    if points.times is not None or not points.values:
+        return points
+    trades = reader.trades(record, detail, None) if trades is None else trades
+    moments = of_trades(trades, len(points.values))
+    if moments is None and len(record.tapes) == 1:
+        try:
+            tape = reader.tapes(record)[0]
+            moments = of_clock(tape.columns[tape.clock], len(points.values))
+        except IntegrityError:
+            moments = None  # the bars are damaged: that is said to those who ask for bars
+    return Points(points.values, moments)
+
+
+def excursions(trades: list[dict[str, Any]]) -> list[Excursion | None]:
+    """Return how far the price went during each trade that has a window of bars; None for the others."""
+    found: list[Excursion | None] = []
+    for trade in trades:
+        windows = [value for value in trade.values() if isinstance(value, dict)]
+        found.append(next((one for one in (excursion(trade, window) for window in windows) if one), None))
+    return found
