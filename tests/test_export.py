@@ -19,7 +19,8 @@ import archiver
 from archiver import demo
 from archiver.archive import Archive
 from archiver.errors import ConfigError
-from archiver.interop.export import Tiered, export_metrics, export_tiered, indented, target_of
+from archiver.interop.export import Tiered, export_metrics, export_tiered, indented
+from archiver.interop.export_to import target_of
 from archiver.interop.importing import import_results, known_imports, open_source
 from archiver.runs.read import Reader
 from archiver.store import open_store

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CODE = sorted((ROOT / "archiver").rglob("*.py"))
-LINES = {"archiver": 400, "docs": 400, "tests": 500}
+LINES = {"archiver": 400, "docs": 400, "tests": 560}
 ELSEWHERE = {
     "__main__": "test_cli",
     "checked": "test_bundle_hostile and test_copy",

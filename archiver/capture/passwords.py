@@ -29,7 +29,7 @@ _NO_SECRET = re.compile(
     rb"(?i)example|placeholder|change.?me|dummy|redacted|xxx|\*\*\*|\.\.\.|(?<![a-z])your(?![a-z])|[<{$%]"
     rb"|^(?:password|passwd|pass|pwd|passphrase|secret|token|api.?key|test|none|null|true|false|str|string|text|bytes"
     rb"|hidden|required|optional|unknown|default|empty|username|user|[/~.*].*|#[0-9a-f]{3,8}|[\w-]+:.*|(?-i:[A-Z]+(?:_[A-Z0-9]+)+)"
-    rb"|\w*(?:password|passwd|passphrase|secret|token|api_?key))\d{0,3}$"
+    rb"|\w*(?:password|passwd|passphrase|secret|token|api_?key|access_?key))\d{0,3}$"
 )
 
 

@@ -16,7 +16,6 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from archiver.errors import ConfigError
-from archiver.format import layout
 from archiver.format.model import Detail, Record
 from archiver.format.rows import free_name
 from archiver.interop.csv_text import safe_cell
@@ -397,10 +396,3 @@ def _with_marks(table: pa.Table, reader: Reader, records: Sequence[Record]) -> p
                 field = item.with_metadata({**(item.metadata or {}), _MARK: held.encode()})
                 table = table.set_column(at, field, table.column(at))
     return table
-
-
-def target_of(store: Store) -> Store:
-    """Return the store if an export may go there. Raises ConfigError where an archive is."""
-    if store.stat(layout.ARCHIVE) is not None:
-        raise ConfigError(f"{store.url} is an archive: export into another folder")
-    return store

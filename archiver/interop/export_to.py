@@ -12,10 +12,11 @@ from typing import BinaryIO
 from archiver.base.address import is_local, shown_url
 from archiver.config.settings import load_settings
 from archiver.errors import ConfigError, NotFoundError
+from archiver.format import layout
 from archiver.format.model import Record
-from archiver.interop.export import FORMATS, Tiered, export_metrics, export_tiered, target_of
+from archiver.interop.export import FORMATS, Tiered, export_metrics, export_tiered
 from archiver.runs.read import Reader
-from archiver.store import local_path, open_store
+from archiver.store import Store, local_path, open_store
 
 Output = str | os.PathLike[str] | BinaryIO
 
@@ -98,3 +99,10 @@ def _to_url(place: str, form: str, write: Callable[[BinaryIO], int]) -> Exported
     with target.write(name) as file:
         count = write(file)
     return Exported(f"{target.url}/{name}", count)
+
+
+def target_of(store: Store) -> Store:
+    """Return the store if an export may go there. Raises ConfigError where an archive is."""
+    if store.stat(layout.ARCHIVE) is not None:
+        raise ConfigError(f"{store.url} is an archive: export into another folder")
+    return store

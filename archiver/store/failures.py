@@ -143,7 +143,7 @@ def judge(error: BaseException, shown: str, action: str) -> Failure:
         return Failure(ConfigError(f"{what}: {reason}"), False)
     if isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError)):
         return Failure(NotFoundError(f"{what}: it is not there"), False)
-    if isinstance(error, PermissionError) or _web_status(error) in (401, 403):
+    if isinstance(error, PermissionError) or web_status(error) in (401, 403):
         return Failure(AccessError(f"{what}: access denied; {_CREDENTIALS}"), False)
     if isinstance(error, OSError) and error.errno in _FULL_NUMBERS:
         return Failure(StorageFullError(f"{what}: no space is left; free some"), False)
@@ -220,7 +220,7 @@ def status_of(error: BaseException) -> int:
     return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)
 
 
-def _web_status(error: BaseException) -> int:
+def web_status(error: BaseException) -> int:
     """Return the HTTP status that an exception of aiohttp carries, or 0."""
     found = (
         getattr(link, "status", 0) for link in _chain(error) if type(link).__name__ == "ClientResponseError"

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 from archiver.errors import NotFoundError, StorageError
 from archiver.store.contract import TEMPORARY, Store, check_key, check_prefix, reopened, taken_error
 from archiver.store.entry import Entry
-from archiver.store.failures import TruncatedError
+from archiver.store.failures import TruncatedError, web_status
 from archiver.store.place import Place
 from archiver.store.ranges import check_range, open_ranges, probe_clock
 from archiver.store.request import WORKERS
@@ -97,9 +97,17 @@ class RemoteStore(Store):
             return bytes(self._place.reader.cat_file(path))
         except _TOLD:
             raise
-        except Exception:
-            self._size(path)  # of a folder some only say that reading failed
+        except Exception as error:
+            # Of a folder some only say that reading failed; who refuses is not asked again.
+            if web_status(error) not in (401, 403) and self._is_folder(path):
+                raise FileNotFoundError(path) from error
             raise
+
+    def _is_folder(self, path: str) -> bool:
+        try:
+            return bool(self._fs.info(path).get("type") == "directory")
+        except Exception:  # noqa: BLE001 - why reading failed is what counts
+            return False
 
     def _size(self, path: str) -> int:
         info = self._fs.info(path)

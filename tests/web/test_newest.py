@@ -56,7 +56,7 @@ def visitor(two: Two) -> Client:
 @pytest.mark.parametrize("newest", NEWEST)
 def test_page_list_table_and_api_are_of_one_set(visitor, two: Two, newest):
     api = visitor.get(
-        "/api/metrics", query_string={"newest": newest, "sort": "-sharpe_ratio"}, headers=HOST
+        "/api/metrics", query_string={"newest": newest, "sort": "sharpe_ratio"}, headers=HOST
     ).json
     assert [row["strategy_name"] for row in api["metrics"]] == ROWS[newest]
     page = callback(visitor, "/", f"?newest={newest}")["page"]["children"]

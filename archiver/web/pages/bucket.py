@@ -185,6 +185,8 @@ def _checked(site: Site, entry: Entry, run: str | None, facts: list[tuple[str, A
         # What is wrong with a record is no reason not to show other objects.
         facts.append(("sha256", ["not known: ", *parts.prose(str(error))]))
         return
+    lost = [one.error for one in site.data.unread if one.run == run]
+    facts += [("sha256", ["not known: ", *parts.prose(str(error))]) for error in lost]
     ref = next((ref for record in records for ref in reachable(record) if ref.key == entry.key), None)
     if ref is None:
         return
