@@ -387,3 +387,35 @@ def test_the_old_layout_has_what_it_cannot_say_otherwise_and_gives_it_back(archi
         again.load_strategy("S"),
         archive.load_strategy("S") | {"metrics": again.load_strategy("S")["metrics"]},
     )
+
+
+def test_rows_under_an_old_name_come_back_as_they_were_and_load_with_their_moments(archive):
+    rows = [{"time": "2025-03-29", "equity": 1.0}, {"time": "2025-03-30", "equity": 2}]
+    run = save(archive, equity_curve=rows, drawdown_curve={"no": "curve"})
+    assert archive.record(run.id).format == 1
+    assert same(archive.load_strategy("S")["equity_curve"], rows)
+    found = archive.load_curve("S")
+    assert found["time"].to_pandas().tolist() == list(DAYS[:2])
+    assert found["value"].to_pylist() == [1.0, 2.0]
+    assert archive.load_curve("S", "drawdown").num_rows == 1
+    assert archive.sql("select value from curves where curve = 'equity'")["value"].to_pylist() == [1.0, 2.0]
+
+
+def test_what_a_gc_took_during_a_save_is_put_back_after_the_record(place):
+    archive = archiver.archive.Archive(place.open())
+
+    put = archive.store.put
+
+    def lose(key: str, data: bytes, **how: Any) -> None:
+        put(key, data, **how)
+        if key.startswith(layout.RUNS):
+            archive.store.delete(
+                [entry.key for area in (layout.CLOCKS, layout.FILES) for entry in archive.store.list(area)]
+            )
+
+    archive.store.put = lose
+    save(archive, curves={"c": pd.Series([1.0], DAYS[:1])}, files={"x": b"1"})
+    again = archiver.archive.Archive(place.open())
+    assert again.load_file("S", "x") == b"1"
+    assert again.load_curve("S", "c").num_rows == 1
+    assert again.verify(read_data=True).ok

@@ -70,7 +70,7 @@ def read_curves(one: Given) -> dict[str, Series]:
                 f"{where} is a {type(given).__name__} that is no curve: give a Series, (times, values), pairs of both, or"
                 " a list of numbers"
             )
-        found[name] = series
+        found[name] = Series(series.values, series.clock)
     return found
 
 

@@ -67,6 +67,18 @@ def series_of(value: Any, where: str) -> Series | None:
     )
 
 
+def on_its_clock(series: Series) -> Series:
+    """Return a curve that was kept as it was given, pairs or rows say, on the clock that it holds itself."""
+    if series.clock is not None or (
+        type(series.values) is list and not {list, dict} & set(map(type, series.values))
+    ):
+        return series
+    try:
+        return series_of(series.values, "curve") or series
+    except ConfigError:
+        return series
+
+
 def named(names: Sequence[Any]) -> tuple[Any, Any]:
     """Return the names of the moments and of the values among columns; None, None where that cannot be told."""
     lower = {str(name).lower(): name for name in names}

@@ -12,7 +12,7 @@ from archiver.format.extras import decode_curves, table_names
 from archiver.format.metrics import join_tables
 from archiver.format.model import Detail
 from archiver.format.parquet import decoding
-from archiver.format.series import Series
+from archiver.format.series import Series, on_its_clock
 from archiver.runs.extras import table_in
 from archiver.runs.newest import Part
 from archiver.runs.read import Reader
@@ -70,7 +70,8 @@ def _long(found: dict[str, Series], *, extra: bool) -> pa.Table:
     import pyarrow as pa
 
     tables = []
-    for name, series in found.items():
+    for name, kept in found.items():
+        series = on_its_clock(kept)
         values = pa.array(_numbers(series.values), pa.float64())
         count = len(values)
         known = series.clock is not None and count

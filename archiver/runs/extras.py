@@ -22,7 +22,7 @@ from archiver.format.extras import (
 )
 from archiver.format.model import Detail, Record
 from archiver.format.parquet import decoding
-from archiver.format.series import Series
+from archiver.format.series import Series, on_its_clock
 from archiver.runs.read import Reader, holder
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def curve_table(series: Series) -> pa.Table:
     """Return a curve as a table of time and value; time is null where there is no clock."""
     import pyarrow as pa
 
+    series = on_its_clock(series)
     values = series.values if type(series.values) is list else [series.values]
     time = pa.nulls(len(values), pa.timestamp("us")) if series.clock is None else series.clock.time
     return pa.table({"time": time, "value": _numbers(values)})

@@ -29,6 +29,7 @@ from archiver.query.expression import known_column
 from archiver.query.selection import Ask, parse_sort
 from archiver.runs.graph import reachable
 from archiver.runs.tables import FIRST
+from archiver.web import extras
 from archiver.web.export import PIECE, TYPES, apart, stream
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ ENDPOINTS = {
     "/api/metrics": "metrics of strategies: universe, run, newest (strategy, universe, all), columns, search, where, sort, offset, limit, format,"
     " without_damaged",
     "/api/strategy": "one strategy's full detail: universe, name, run",
+    "/api/part": "one of its curves or tables as Parquet, or a file: universe, name, run, curve or table or file",
     "/api/trades/<universe>/<strategy>": "its trades: run, columns, where, sort, offset, limit, format",
     "/api/objects": "keys below a prefix: prefix, after, limit",
     "/api/object": "one object's bytes: key",
@@ -81,6 +83,7 @@ def blueprint(site: Site) -> Blueprint:
             f"universe run newest history strategy search without_damaged {_OF_TABLES}",
         ),
         ("/strategy", lambda: _strategy(site), "name strategy universe run download"),
+        ("/part", lambda: _part(site), "name universe run curve table file"),
         ("/trades", lambda: _trades(site, None, None), f"name strategy universe run {_OF_TABLES}"),
         (
             "/trades/<universe>/<path:strategy>",
@@ -238,6 +241,13 @@ def _strategy(site: Site) -> Response:
     return download(
         json_bytes(found, indent=False), f"{name}.json", TYPES["json"], inline=not _yes("download")
     )
+
+
+def _part(site: Site) -> Response:
+    name, universe, run = _named(None, None)
+    asked = {kind: request.args[kind] for kind in extras.KINDS if kind in request.args}
+    data, filename = extras.read(site, name, universe, run, asked)
+    return download(data, filename, "application/octet-stream")
 
 
 def _trades(site: Site, universe: str | None, strategy: str | None) -> Response:

@@ -10,7 +10,7 @@ from dash.dependencies import Input, Output
 
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, NotKeptError, StorageError
 from archiver.format.model import Record
-from archiver.web import figures, links, parts
+from archiver.web import extras, figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.cards import equity, history, returns, trades
 from archiver.web.parts import Page
@@ -54,6 +54,7 @@ def page(site: Site, query: links.Query) -> Page:
                 parts.card("Metrics", html.Div(_metrics(found.metrics), className="tall")),
                 *returns.cards(found.trades.table),
                 html.Div(trades.card(found), className="span-3"),
+                html.Div(extras.card(site, found), className="span-3"),
                 html.Div(parts.card("History over runs", parts.waiting()), id="history", className="span-3"),
             ],
             className="grid",
