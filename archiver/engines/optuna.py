@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
@@ -93,21 +94,22 @@ class Callback:
     ) -> None:
         self._archive, self._universe, self._name = archive, universe, name
         self._top_n, self._rank_by, self._tags = top_n, rank_by, tuple(tags)
-        self._resumed = run is not None
         self._run: Any = archive.resume(run) if run is not None else None
         self._end: Any = None
+        self._starting = threading.Lock()
 
     def __call__(self, study: Any, trial: Any) -> None:
         """Add a trial; Optuna calls this when it ends, whatever its state."""
         named, said = _objectives(study)
         kept = _kept.get(study, {}).pop(trial.number, None)
         found = _trial(trial, self._name or _called(study), {}, named | said, kept)
-        if self._run is None:
-            rank_by = self._rank_by or _ranking(named, study)
-            self._run = started(
-                self._archive, self._universe, top_n=self._top_n, rank_by=rank_by, tags=self._tags
-            )
-            self._end = weakref.finalize(self, self._run.finish)
+        with self._starting:  # trials end in several threads
+            if self._run is None:
+                rank_by = self._rank_by or _ranking(named, study)
+                self._run = started(
+                    self._archive, self._universe, top_n=self._top_n, rank_by=rank_by, tags=self._tags
+                )
+                self._end = weakref.finalize(self, self._run.finish)
         self._run.add(found)
 
     @property
