@@ -90,13 +90,15 @@ def test_a_folder_is_one_run(archive: archiver.Archive, tmp_path: Path) -> None:
     lean_made.folder(tmp_path / "backtests" / "2024-02-01_10-00-00")
     report = archive.import_from(tmp_path / "backtests")
     assert [(one.status, one.universe, one.strategies, one.detailed) for one in report.outcomes] == [
-        ("imported", "SPY", 1, 1)
+        ("skipped", None, 0, 0),
+        ("imported", "SPY", 1, 1),
     ]
     (run,) = archive.runs()
     assert run.created.isoformat() == "2024-02-01T10:00:05+00:00"
     assert [file.path for file in archive.code(run.id).files] == ["main.py"]
     assert archive.load_metrics(columns=["params"])["params.fast"].to_pylist() == ["10"]
-    assert [one.status for one in archive.import_from(tmp_path / "backtests").outcomes] == ["present"]
+    again = archive.import_from(tmp_path / "backtests")
+    assert [one.status for one in again.outcomes] == ["skipped", "present"]
 
 
 @pytest.mark.parametrize(

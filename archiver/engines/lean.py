@@ -152,6 +152,10 @@ def _charts(charts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     for chart, told in charts.items():
         for series, drawn in _member(told, "series").items():
             name = _CURVES.get((chart, series), f"{chart}.{series}")
+            said = {key: value for key, value in drawn.items() if key.lower() not in ("values", "name")}
+            tables.setdefault("charts", []).append(
+                {"chart": chart, "series": series, "curve": name, **_row(said)}
+            )
             points = list(_points(_member(drawn, "values", [])))
             curves[name] = [[time, values[-1] if values else None] for time, values in points]
             if any(len(values) == len(_PRICES) for _, values in points):

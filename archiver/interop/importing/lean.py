@@ -7,7 +7,16 @@ from typing import Any
 
 from archiver.engines import lean
 from archiver.errors import IntegrityError
-from archiver.interop.importing.batch import NO_CODE, Batch, Outcome, Result, fingerprint, load_json, moment
+from archiver.interop.importing.batch import (
+    NO_CODE,
+    SKIPPED,
+    Batch,
+    Outcome,
+    Result,
+    fingerprint,
+    load_json,
+    moment,
+)
 from archiver.interop.importing.find import Found
 from archiver.interop.importing.listed import MOST_CODE, listed_code
 from archiver.interop.importing.source import Source
@@ -25,6 +34,7 @@ def read_lean(source: Source, found: Found, outcomes: list[Outcome]) -> Iterator
             f"{entry.key} is no result of Lean that archiver knows: no charts and statistics"
         )
     events: list[Any] = []
+    files: dict[str, bytes] = {}
     sources = []
     for other in found.entries[1:]:
         if other.key.endswith(_EVENTS):
@@ -33,6 +43,11 @@ def read_lean(source: Source, found: Found, outcomes: list[Outcome]) -> Iterator
         elif other.key.endswith(_CODE):
             name = other.key.removeprefix(found.folder).lstrip("/").removeprefix("code/")
             sources.append((other.key, name, source.read(other.key, MOST_CODE + 1)))
+        elif other.key.endswith("-log.txt"):
+            files["log.txt"] = source.read(other.key)
+        elif not other.key.endswith("-summary.json"):
+            why = "its configuration may hold credentials" if other.key.endswith("/config") else "no result"
+            outcomes.append(Outcome(other.key, SKIPPED, why))
     code, blobs = listed_code(sources, outcomes)
     stem = entry.key.rpartition("/")[2].removesuffix(".json")
     universe = lean.universe_of(content)
@@ -41,7 +56,8 @@ def read_lean(source: Source, found: Found, outcomes: list[Outcome]) -> Iterator
     state = content.get("state") or content.get("State") or {}
 
     def results() -> Iterator[Result]:
-        yield lean.result(content, name, events=events)
+        made = lean.result(content, name, events=events)
+        yield {**made, "files": files} if files else made
 
     yield Batch(
         key=entry.key,
