@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -245,3 +246,11 @@ def test_a_table_of_returns_is_a_result_a_column() -> None:
 def test_returns_without_dates_say_so() -> None:
     with pytest.raises(ConfigError, match="a Series by int64"):
         archiver.result(pd.Series([0.1, 0.2]))
+
+
+def test_an_engine_that_is_missing_is_one_line_that_names_what_to_install() -> None:
+    with pytest.raises(ConfigError, match="nothing_of_this_name is not installed: pip install its-package"):
+        shared.engine_module("nothing_of_this_name.part", "its-package")
+    if find_spec("backtrader") is None:
+        with pytest.raises(ConfigError, match="backtrader is not installed: pip install backtrader"):
+            archiver.engines.backtrader.Result  # noqa: B018  # asking for it is what fails

@@ -144,3 +144,14 @@ def test_a_study_without_trials_makes_no_run(tmp_path: Path) -> None:
         pass
     assert callback.run is None
     assert list(archiver.result(study())) == []
+
+
+def test_another_process_adds_to_a_run_that_it_did_not_start(tmp_path: Path) -> None:
+    archive = archiver.open(tmp_path / "archive")
+    run = archive.start("eur")
+    mine = study()
+    with adapter.Callback(archive, "eur", run=run.id) as callback:
+        mine.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2, callbacks=[callback])
+    assert callback.run == run.id
+    assert archive.run(run.id).open
+    assert run.finish().strategies == 2

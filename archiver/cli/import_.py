@@ -40,7 +40,7 @@ def import_(
 
     Reads all_strategies_metrics.json with detailed_trades/, *_backtest.json, *_backtest.parquet with its
     _metadata.json, merged metrics as Parquet, folders YYYYMMDD_HHMMSS_mmm/{results,code,metadata}, and results of
-    freqtrade (zip, .json, .fthypt). What was imported
+    freqtrade (zip, .json, .fthypt) and Lean (folders of backtests). What was imported
     before is not imported again. Damaged files are named, and the exit code is 3.
     """
     call = Call.of(ctx)

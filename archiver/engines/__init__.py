@@ -29,6 +29,7 @@ _BY_CLASS = {
     ("ffn", "PerformanceStats"): "ffn",
     ("pandas", "Series"): "tables",
     ("pandas", "DataFrame"): "tables",
+    ("pybroker", "TestResult"): "pybroker",
     ("vectorbt", "Portfolio"): "vectorbt",
 }
 _LISTS = (list, tuple)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
@@ -93,21 +94,22 @@ class Callback:
     ) -> None:
         self._archive, self._universe, self._name = archive, universe, name
         self._top_n, self._rank_by, self._tags = top_n, rank_by, tuple(tags)
-        self._resumed = run is not None
         self._run: Any = archive.resume(run) if run is not None else None
         self._end: Any = None
+        self._starting = threading.Lock()
 
     def __call__(self, study: Any, trial: Any) -> None:
         """Add a trial; Optuna calls this when it ends, whatever its state."""
         named, said = _objectives(study)
         kept = _kept.get(study, {}).pop(trial.number, None)
         found = _trial(trial, self._name or _called(study), {}, named | said, kept)
-        if self._run is None:
-            rank_by = self._rank_by or _ranking(named, study)
-            self._run = started(
-                self._archive, self._universe, top_n=self._top_n, rank_by=rank_by, tags=self._tags
-            )
-            self._end = weakref.finalize(self, self._run.finish)
+        with self._starting:  # trials end in several threads
+            if self._run is None:
+                rank_by = self._rank_by or _ranking(named, study)
+                self._run = self._archive.start(
+                    self._universe, top_n=self._top_n, rank_by=rank_by, tags=self._tags
+                )
+                self._end = weakref.finalize(self, self._run.finish)
         self._run.add(found)
 
     @property
@@ -124,34 +126,6 @@ class Callback:
 
     def __exit__(self, *_: object) -> None:
         self.finish()
-
-
-def started(archive: Any, universe: str, **options: Any) -> Any:
-    """Start an open run."""
-    if hasattr(type(archive), "start"):
-        return archive.start(universe, **options)
-    return _Collected(archive, universe, options)
-
-
-class _Collected:
-    """What an archive without open runs has instead: results that wait until the end."""
-
-    def __init__(self, archive: Any, universe: str, options: dict[str, Any]) -> None:
-        self._save, self._universe, self._options = archive.save_universe_results, universe, options
-        self._results: list[Result] = []
-        self.id = ""
-
-    def add(self, result: Result) -> None:
-        """Take a result."""
-        self._results.append(result)
-
-    def finish(self) -> Any:
-        """Save all results."""
-        if not self._results:
-            return None
-        made = self._save(self._universe, self._results, **self._options)
-        self.id = made.id
-        return made
 
 
 def _called(study: Any) -> str:

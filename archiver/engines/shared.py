@@ -35,17 +35,13 @@ _AMOUNT = re.compile(
 _NOT_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf, "∞": math.inf, "-∞": -math.inf}
 
 
-def missing(engine: str, package: str = "") -> ConfigError:
-    """Return the error for an engine that is not installed."""
-    return ConfigError(f"{engine} is not installed: pip install {package or engine}")
-
-
 def engine_module(name: str, package: str = "") -> ModuleType:
     """Import an engine. Raises ConfigError that names what to install."""
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise missing(name.partition(".")[0], package) from None
+        top = name.partition(".")[0]
+        raise ConfigError(f"{top} is not installed: pip install {package or top}") from None
 
 
 @lru_cache(maxsize=4096)

@@ -32,6 +32,7 @@ from archiver.interop.importing.batch import (
 )
 from archiver.interop.importing.find import METRICS, Findings, Found, find
 from archiver.interop.importing.freqtrade import read_freqtrade
+from archiver.interop.importing.lean import read_lean
 from archiver.interop.importing.run_folder import read_run_folder
 from archiver.interop.importing.source import Source, open_source
 from archiver.interop.importing.spool import Spool
@@ -208,6 +209,8 @@ class _Importer:
             return read_universe(source, group, rows, self.outcomes)
         if group.form == "parquet":
             return read_table(source, group, rows, self.outcomes)
+        if group.form == "lean":
+            return read_lean(source, group, self.outcomes)
         if group.form == "freqtrade":
             return read_freqtrade(source, group, rows, self.outcomes)
         return read_run_folder(source, group, rows, self.outcomes)

@@ -24,6 +24,10 @@ _NAMED = (".json", *_COMPRESSED)
 _FREQTRADE, _LAST_RESULT = "backtest-result", ".last_result.json"
 _FREQTRADE_JSON = re.compile(rb'\s*\{\s*"(?:metadata|strategy_comparison|strategy)"\s*:\s*[{\[]')
 _HEAD = 100
+_LEAN_JSON = re.compile(
+    rb'\s*\{\s*"(?:rollingWindow|RollingWindow|totalPerformance|TotalPerformance|charts|Charts)"\s*:\s*\{'
+)
+_BESIDE = ("-summary.json", "-order-events.json")
 _FEW, _MOST_NAMED = 5, 20
 _UNKNOWN = "not in a format that archiver knows"
 _NAME_UNKNOWN = (
@@ -35,7 +39,7 @@ _NAME_UNKNOWN = (
 class Found:
     """Files that are read together.
 
-    `form` is tiered-json, universe-json, parquet, run-folder or freqtrade; `key` names the group: a file, or a folder ("" for
+    `form` is tiered-json, universe-json, parquet, run-folder, freqtrade or lean; `key` names the group: a file, or a folder ("" for
     the source itself).
     """
 
@@ -96,7 +100,7 @@ def find(source: Source) -> Findings:
         told = [f"; {key}: {why}" for key, why in left if not why.startswith((_UNKNOWN, _NAME_UNKNOWN))]
         raise ConfigError(
             f"{source.url} holds no results in a format that archiver knows: `archiver import` reads"
-            f" {METRICS} with {DETAILS}/, *_backtest.json, *.parquet, folders named by date and time, and results of freqtrade"
+            f" {METRICS} with {DETAILS}/, *_backtest.json, *.parquet, folders named by date and time, and results of freqtrade and Lean"
             + "".join(told[:1])
         )
     return Findings(sorted(groups, key=lambda group: (group.key, group.form)), left)
@@ -159,6 +163,10 @@ def _of_engines(source: Source, entries: Sequence[Entry]) -> tuple[list[Found], 
             groups.append(Found("freqtrade", entry.key, [entry, *([meta] if meta else [])]))
             last = f"{entry.key.rpartition('/')[0]}/{_LAST_RESULT}".lstrip("/")
             taken |= {entry.key, last, *([meta.key] if meta else [])}
+        elif entry.key not in taken and _is_lean(source, entry):
+            beside = _beside(entry, entries)
+            groups.append(Found("lean", entry.key, [entry, *beside]))
+            taken |= {entry.key, *(one.key for one in beside)}
     return groups, [entry for entry in entries if entry.key not in taken]
 
 
@@ -174,6 +182,22 @@ def _is_freqtrade(source: Source, entry: Entry) -> bool:
             except (BadZipFile, OSError):
                 return name.startswith(_FREQTRADE)  # a damaged one is named, not passed over
     return name.endswith(".json") and bool(_FREQTRADE_JSON.match(source.read(entry.key, _HEAD)))
+
+
+def _is_lean(source: Source, entry: Entry) -> bool:
+    """Tell a backtest of Lean: its JSON begins with a part that it alone has; a summary of one has no orders."""
+    if not entry.key.endswith(".json") or entry.key.endswith(_BESIDE):
+        return False
+    return bool(_LEAN_JSON.match(source.read(entry.key, _HEAD)))
+
+
+def _beside(result: Entry, entries: Iterable[Entry]) -> list[Entry]:
+    """Return what Lean wrote beside a result: files that begin with its id, the folder `code`, its configuration."""
+    folder, _, name = result.key.rpartition("/")
+    within = f"{folder}/" if folder else ""
+    stem = f"{within}{name.removesuffix('.json')}-"
+    others = (f"{within}code/", f"{within}config", f"{within}log.txt")
+    return [one for one in entries if one != result and one.key.startswith((stem, *others))]
 
 
 def _single(
