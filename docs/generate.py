@@ -21,7 +21,7 @@ import typer.main
 import archiver
 from archiver import capture, cli, errors
 from archiver.analysis import luck, returns
-from archiver.archive import bucket_rules
+from archiver.archive import bucket_rules, judging
 from archiver.base import unread
 from archiver.format import model
 from archiver.health import doctor, usage, verify
@@ -50,6 +50,7 @@ RETURNED = (
     usage.Amount,
     usage.Space,
     luck.Luck,
+    judging.Reported,
     returns.TearSheet,
     returns.Drawdown,
     snapshot.Snapshot,
@@ -72,7 +73,7 @@ NOTHING = {
         "no row matches a filter, a tag or a query",
         "0: an empty answer is an answer. A universe, run or strategy that is named and not there: 10",
     ),
-    "tree, show, code": ("what is named is not there", "10"),
+    "tree, show, code, report": ("what is named is not there", "10"),
     "tag": ("the run has the tag", "0, and says so"),
     "untag": ("the run has no such tag", "10"),
     "prune": (

@@ -49,6 +49,7 @@ COMMANDS: dict[str, str] = {
     "metrics": "metrics:metrics",
     "top": "top:top",
     "trades": "trades:trades",
+    "report": "report:report",
     "code": "code:code",
     "tag": "tag:tag",
     "untag": "tag:untag",
