@@ -50,7 +50,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[Any]], kind: str = "")
     )
     body = [tag("tr", *map(_cell, row)) for row in rows]
     inner = tag("table", tag("thead", head), tag("tbody", *body), class_=kind or None)
-    return tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label="table")
+    return tag("div", inner, class_="scroll", tabindex="0")
 
 
 def _all_numbers(values: Sequence[Any]) -> bool:

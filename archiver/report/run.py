@@ -55,7 +55,7 @@ def closing() -> Markup:
     return tag(
         "footer",
         "Made by archiver from what was saved. Returns are simple ones, the risk-free rate is 0, and what is annualised is"
-        " so by the dates of the curve; the formulas and their sources stand in docs/reference/metrics.md of archiver. No"
+        " so by the dates of the curve; the formulas and their sources stand in docs/reference/returns.md of archiver. No"
         " investment advice.",
     )
 
