@@ -118,7 +118,7 @@ h2 { margin: 0 0 10px; font-size: 1.05rem; } h3 { margin: 14px 0 6px; font-size:
 p { margin: 6px 0; } .muted, footer { color: var(--muted); } footer { font-size: .86rem; overflow-wrap: anywhere; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(120px, 1fr)); gap: 10px; }
 .card { background: var(--panel); border: 1px solid var(--line); border-radius: 12px; padding: 10px 14px; min-width: 0; }
-.card span { display: block; color: var(--muted); font-size: .86rem; } .card b { font-size: 1.3rem; font-weight: 650; overflow-wrap: anywhere; }
+.card span { display: block; color: var(--muted); font-size: .86rem; } .card b { font-size: 1.22rem; font-weight: 650; white-space: nowrap; }
 .bad { color: var(--bad); } .good { color: var(--good); }
 .scroll { overflow-x: auto; } .scroll:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 table { border-collapse: collapse; width: 100%; font-size: .93rem; }
