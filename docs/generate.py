@@ -21,7 +21,7 @@ import typer.main
 import archiver
 from archiver import capture, cli, errors
 from archiver.analysis import luck, returns
-from archiver.archive import bucket_rules
+from archiver.archive import bucket_rules, judging
 from archiver.base import unread
 from archiver.engines import metrics
 from archiver.format import model
@@ -51,6 +51,7 @@ RETURNED = (
     usage.Amount,
     usage.Space,
     luck.Luck,
+    judging.Reported,
     returns.TearSheet,
     returns.Drawdown,
     snapshot.Snapshot,
@@ -73,7 +74,7 @@ NOTHING = {
         "no row matches a filter, a tag or a query",
         "0: an empty answer is an answer. A universe, run or strategy that is named and not there: 10",
     ),
-    "tree, show, code": ("what is named is not there", "10"),
+    "tree, show, code, report": ("what is named is not there", "10"),
     "tag": ("the run has the tag", "0, and says so"),
     "untag": ("the run has no such tag", "10"),
     "prune": (

@@ -93,16 +93,21 @@ def judged(best: float, points: Points) -> Any:
     return luck("sharpe_ratio", {**others, "best": best}, points)
 
 
-def test_an_annualised_metric_is_told_by_the_dates_of_the_curve() -> None:
+def test_an_annualised_metric_is_told_by_the_dates_and_the_curve_itself() -> None:
     points = curve(252, 0.1)
     own = shape(steps(points.values))
     assert own is not None
-    found = judged(own.sharpe * math.sqrt(252) * 1.1, points)
-    assert found.scale == pytest.approx(math.sqrt(252))
-    assert "252 steps a year" in found.scale_from
+    # The curve has 252 steps a year; an engine may annualise by 365 days all the same.
+    found = judged(own.sharpe * math.sqrt(365), points)
+    assert found.scale == pytest.approx(math.sqrt(365))
+    assert "it is annualised, for the curve has 252 steps a year" in found.scale_from
     assert found.deflated == pytest.approx(
-        probabilistic(own.sharpe, found.expected_best / math.sqrt(252), own)
+        probabilistic(own.sharpe, found.expected_best / math.sqrt(365), own)
     )
+    # What has nothing to do with the curve is taken for annualised by its dates.
+    far = judged(own.sharpe * 100, points)
+    assert far.scale == pytest.approx(math.sqrt(252))
+    assert "taken for annualised" in far.scale_from
 
 
 def test_a_metric_per_step_is_not_scaled_and_without_dates_the_best_itself_tells() -> None:
@@ -162,7 +167,7 @@ def test_trials_are_the_strategies_with_a_finite_sharpe_ratio_however_it_is_spel
     assert (found.trials, found.best, found.strategy, found.metric) == (3, 1.7, "b", "Sharpe Ratio")
     assert found.observations == 1000
     assert found.variance == pytest.approx(1.17)
-    assert found.scale == pytest.approx(math.sqrt(252), rel=1e-3)
+    assert found.per_year == pytest.approx(252, rel=1e-3)
     assert found.deflated is not None
     assert 0 < found.deflated < 1
     assert found == archive.luck(archive.runs()[0])

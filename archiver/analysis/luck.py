@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import e, isfinite, log, sqrt
+from math import e, isfinite, sqrt
 from statistics import NormalDist
 
 from archiver.analysis.moments import Points
@@ -17,6 +17,8 @@ from archiver.base.humanize import number
 
 _EULER_MASCHERONI = 0.5772156649015329
 _NORMAL = NormalDist()
+_NEAR = 2.0
+"""By how much ways to annualise may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,20 +140,27 @@ def luck(metric: str | None, sharpes: Mapping[str, float], curve: Points, why_no
 
 
 def _scale(best: float, sharpe: float, per_year: float | None) -> tuple[float | None, str]:
-    """Return what the metric is divided by to be per step of the curve, and how that is known; or None, and why."""
-    implied = best / sharpe if best * sharpe > 0 else None
+    """Return what the metric is divided by to be per step of the curve, and how that is known; or None, and why.
+
+    Engines annualise in several ways, by 252 days or 365, by compounded or by mean returns. So what the best's metric is
+    to its curve's own Sharpe ratio goes for all trials, as long as the dates of the curve do not speak against it.
+    """
+    own = best / sharpe if best * sharpe > 0 else None
     if per_year is None:
-        if implied is None:
+        if own is None:
             return None, "its equity curve has no dates, and another sign than its Sharpe ratio"
-        return implied, "the curve has no dates: the metric is to its own Sharpe ratio as that of the best is"
-    yearly = sqrt(per_year)
-    # Of the two the one that is nearer to what the curve itself has, by ratio.
-    if implied is not None and abs(log(implied)) < abs(log(implied / yearly)):
-        return 1.0, "the metric is not annualised: it is nearer to the curve's Sharpe ratio per step"
-    return (
-        yearly,
-        f"the metric is annualised: the curve has {per_year:,.{0 if per_year >= 10 else 1}f} steps a year, by its dates",
-    )
+        return (
+            own,
+            "what the best's metric is to the Sharpe ratio of its curve a step; the curve has no dates",
+        )
+    steps_a_year = f"{per_year:,.{0 if per_year >= 10 else 1}f} steps a year, by its dates"
+    for scale, what in ((sqrt(per_year), "annualised"), (1.0, "not annualised")):
+        if own is not None and scale / _NEAR <= own <= scale * _NEAR:
+            return own, (
+                f"what the best's metric is to the Sharpe ratio of its curve a step: it is {what}, for the curve has"
+                f" {steps_a_year}"
+            )
+    return sqrt(per_year), f"the metric is taken for annualised: the curve has {steps_a_year}"
 
 
 def _variance(values: Sequence[float]) -> float:

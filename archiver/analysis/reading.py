@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ def equity(reader: Reader, record: Record, detail: Detail, trades: pa.Table | No
     return Points(points.values, moments)
 
 
-def excursions(trades: list[dict[str, Any]]) -> list[Excursion | None]:
+def excursions(trades: Sequence[dict[str, Any]]) -> list[Excursion | None]:
     """Return how far the price went during each trade that has a window of bars; None for the others."""
     found: list[Excursion | None] = []
     for trade in trades:

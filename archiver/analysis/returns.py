@@ -1,4 +1,4 @@
-"""The tear sheet of an equity curve: returns by month and year, drawdowns, rolling figures. Formulas: docs/reference/metrics.md."""
+"""The tear sheet of an equity curve: returns by month and year, drawdowns, rolling figures. Formulas: docs/reference/returns.md."""
 
 from __future__ import annotations
 

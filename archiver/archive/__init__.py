@@ -308,10 +308,11 @@ class Archive:
     sql = _by(_loading, Loading.sql)
 
     def _judging(self) -> Judging:
-        return Judging(self.reader, self._listing)
+        return Judging(self.store, self.reader, self._listing)
 
     luck = _by(_judging, Judging.luck)
     tear_sheet = _by(_judging, Judging.tear_sheet)
+    report = _by(_judging, Judging.report)
 
     def tag(self, run: str, tag: str) -> None:
         """Put a tag on a run. Raises RunNotFoundError, also for a run that is removed at this very moment.

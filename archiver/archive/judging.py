@@ -1,24 +1,39 @@
-"""What an archive's numbers are worth, as it tells: the luck of a search, a strategy's tear sheet."""
+"""What an archive's numbers are worth, as it tells: the luck of a search, a tear sheet, a report."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from archiver.archive.listing import Listing
 from archiver.base.unread import Errors
-from archiver.format.model import Run
+from archiver.errors import NotFoundError, NotKeptError, RunNotFoundError
+from archiver.format import layout
+from archiver.format.model import Detail, Record, Run
 from archiver.runs.read import Reader
+from archiver.store import Store
 
 if TYPE_CHECKING:
     from archiver.analysis.luck import Luck
     from archiver.analysis.returns import TearSheet
 
 
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a report was made of: `about` is strategy or run, `place` where it was written to."""
+
+    place: str
+    about: str
+    name: str
+    bytes: int
+
+
 @dataclass(frozen=True)
 class Judging:
     """Judges what was saved."""
 
+    store: Store
     reader: Reader
     listing: Listing
 
@@ -48,3 +63,64 @@ class Judging:
 
         record, detail = self.reader.telling(errors).find(self.listing.chosen(universe, run, errors), name)
         return tear_sheet(equity(self.reader, record, detail))
+
+    def report(
+        self,
+        name: str,
+        output: str | os.PathLike[str] | BinaryIO,
+        *,
+        universe: str | None = None,
+        run: str | None = None,
+        errors: Errors = "raise",
+    ) -> Reported:
+        """Write one self-contained HTML page on a strategy or a run: it opens offline and runs no script.
+
+        Arguments:
+            name: a strategy, or a run by its id or the beginning of it; where both are there, the strategy.
+            output: a file, its URL, or a binary stream.
+            universe, run: of the strategy, as `load_strategy` takes them.
+            errors: about other runs that cannot be read, see `load_metrics`.
+
+        Returns what was written. Raises NotFoundError where neither is there, and what `load_strategy` raises.
+        """
+        from archiver.interop.export_to import to_place
+        from archiver.report.making import of_run, of_strategy
+        from archiver.runs.snapshot import Snapshot
+
+        record, detail = self._about(name, universe, run, errors)
+        told = self.listing.run(record.run)
+        if detail is not None:
+            text = of_strategy(self.reader, record, detail, told)
+        else:
+            text = of_run(self.reader, record, told, Snapshot(self.store, record.code, record.params))
+        data = text.encode(errors="replace")
+        if isinstance(output, str | os.PathLike):
+            place = to_place(os.fspath(output), "html", lambda file: file.write(data)).place
+        else:
+            output.write(data)
+            place = "the stream"
+        kind, named = ("run", record.run) if detail is None else ("strategy", detail.strategy)
+        return Reported(place, kind, named, len(data))
+
+    def _about(
+        self, name: str, universe: str | None, run: str | None, errors: Errors
+    ) -> tuple[Record, Detail | None]:
+        """Return the record, and the detail of the strategy; None where a run is meant."""
+        if run is None and layout.is_run_id(name):
+            return self.listing.chosen(universe, name)[0], None
+        try:
+            return self.reader.telling(errors).find(self.listing.chosen(universe, run, errors), name)
+        except NotKeptError:
+            raise
+        except NotFoundError:
+            if run is not None:
+                raise
+            try:
+                found = self.listing.run_id(name)
+            except RunNotFoundError as other:
+                if "is the beginning of" in str(other):
+                    raise
+                found = ""
+            if not found:
+                raise
+            return self.listing.chosen(universe, found)[0], None

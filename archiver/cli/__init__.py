@@ -49,6 +49,7 @@ COMMANDS: dict[str, str] = {
     "metrics": "metrics:metrics",
     "top": "top:top",
     "trades": "trades:trades",
+    "report": "report:report",
     "code": "code:code",
     "finish": "finish:finish",
     "tag": "tag:tag",

@@ -71,6 +71,11 @@ def export(
         target = target_of(open_store(place, storage_options=load_settings(url=place).storage_options))
         done = export_tiered(reader, records, target, step)
         return Exported(target.url, done.strategies, done)
+    return to_place(place, form, write)
+
+
+def to_place(place: str, form: str, write: Callable[[BinaryIO], int]) -> Exported:
+    """Write one file, whole or not at all, where a path or a URL says; `write` returns what it counted."""
     return _to_file(place, write) if is_local(place) else _to_url(place, form, write)
 
 
