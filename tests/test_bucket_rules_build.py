@@ -98,7 +98,7 @@ def test_a_policy_by_rank_over_the_same_universes_stops_a_rule_by_age() -> None:
 @pytest.mark.parametrize(
     ("table", "text"),
     [
-        ({"tier3": "GLACIER:1d"}, "did you mean tier2?"),
+        ({"tier3": "GLACIER:1d"}, "did you mean 'tier2'?"),
         ({"tier2": "GLACIER"}, "CLASS:AGE"),
         ({"tier2": "glacier:1d"}, "CLASS:AGE"),
         ({"tier2": 3}, "CLASS:AGE"),

@@ -140,7 +140,7 @@ def test_details_go_by_the_configured_policy(run: Cli, store: Store, runs: list[
     assert run("metrics", "--run", runs[0])[0] == 0
     Path("archiver.toml").write_text("[[policy]]\nkeep_lsat = 3\n")
     code, _, err = run("prune")
-    assert (code, "did you mean keep_last" in err) == (13, True)
+    assert (code, "did you mean 'keep_last'" in err) == (13, True)
 
 
 def test_policies_are_not_for_another_archive_than_the_one_beside_them(

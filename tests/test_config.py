@@ -169,7 +169,7 @@ def test_what_is_to_be_kept_of_one_archive_is_not_for_another(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("ulr = 's3://x'", "did you mean url"),
+        ("ulr = 's3://x'", "did you mean 'url'"),
         ("colour = 1", "'colour' is no setting; known are url"),
         ("url = 5", r"url from .*archiver\.toml does not fit"),
         ("url = ''", "url from"),

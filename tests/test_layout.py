@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archiver.base.run_id import is_run_id
 from archiver.errors import ConfigError
 from archiver.format import layout
 from archiver.store import check_key
@@ -52,7 +53,7 @@ def test_run_ids_sort_by_time_and_differ() -> None:
     assert layout.new_run_id(early).startswith("20250101T000000Z-")
     ids = {layout.new_run_id(early) for _ in range(100)}
     assert len(ids) == 100
-    assert all(map(layout.is_run_id, ids))
+    assert all(map(is_run_id, ids))
 
 
 def test_records_are_told_from_other_objects() -> None:

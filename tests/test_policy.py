@@ -120,7 +120,7 @@ def test_a_rule_that_cannot_be_meant_is_refused(rules: dict[str, Any]) -> None:
 
 
 def test_a_misspelt_rule_is_refused_with_the_right_one() -> None:
-    with pytest.raises(PolicyError, match="no rule 'keep_lsat'; did you mean keep_last"):
+    with pytest.raises(PolicyError, match="no rule 'keep_lsat'; did you mean 'keep_last'"):
         parse_policies([{"keep_lsat": 3}])
     with pytest.raises(PolicyError, match="known are keep_within"):
         parse_policies([{"zzz": 3}])

@@ -23,7 +23,9 @@ ELSEWHERE = {
     "export_to": "test_facade",
     "labels": "test_archive",
     "model": "frozen dataclasses, used by all",
+    "run_id": "test_layout",
     "script": "test_capture_edited",
+    "suggest": "test_read, test_config and whoever suggests",
 }
 
 

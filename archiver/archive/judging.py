@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from archiver.archive.listing import Listing
+from archiver.base.run_id import is_run_id
 from archiver.base.unread import Errors
 from archiver.errors import NotFoundError, NotKeptError, RunNotFoundError
-from archiver.format import layout
 from archiver.format.model import Detail, Record, Run
 from archiver.runs.read import Reader
 from archiver.store import Store
@@ -106,7 +106,7 @@ class Judging:
         self, name: str, universe: str | None, run: str | None, errors: Errors
     ) -> tuple[Record, Detail | None]:
         """Return the record, and the detail of the strategy; None where a run is meant."""
-        if run is None and layout.is_run_id(name):
+        if run is None and is_run_id(name):
             return self.listing.chosen(universe, name)[0], None
         try:
             return self.reader.telling(errors).find(self.listing.chosen(universe, run, errors), name)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from archiver.archive.root import Root
+from archiver.base.run_id import is_run_id
 from archiver.base.unread import Errors
 from archiver.errors import RunNotFoundError
 from archiver.format import layout
@@ -67,7 +68,7 @@ class Listing:
         Raises RunNotFoundError, which names the runs that may be meant.
         """
         run = run.id if isinstance(run, Run) else str(run)
-        if layout.is_run_id(run):
+        if is_run_id(run):
             return run
         known = {layout.run_of_record(entry.key) for entry in self._store.list(prefix)}
         if prefix == layout.RUNS:

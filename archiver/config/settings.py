@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import re
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from archiver.base.address import is_local, scheme_of, shown_url
+from archiver.base.suggest import did_you_mean
 from archiver.config.files import CODE_MODES, Layer, environment, file_layers, is_code
 from archiver.errors import ConfigError
 
@@ -252,9 +252,8 @@ def _checked(name: str, value: Any, origin: str) -> Any:
 def _refuse_unknown(layer: Layer) -> None:
     for name in layer.values:
         if name not in SETTINGS:
-            close = difflib.get_close_matches(name, SETTINGS, 1)
-            meant = f"did you mean {close[0]}?" if close else f"known are {', '.join(SETTINGS)}"
-            raise ConfigError(f"{layer.origin(name)}: {name!r} is no setting; {meant}")
+            meant = did_you_mean(name, SETTINGS, f"; known are {', '.join(SETTINGS)}")
+            raise ConfigError(f"{layer.origin(name)}: {name!r} is no setting{meant}")
 
 
 def _shown(name: str, value: Any) -> str:

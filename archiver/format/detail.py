@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
+from archiver.base.suggest import did_you_mean
 from archiver.errors import ConfigError
 from archiver.format.attached import File
 from archiver.format.columns import Column
@@ -221,8 +221,7 @@ def trades_table(source: Source, detail: Detail, columns: Sequence[str] | None, 
         return pa.table({name: pa.nulls(0) for name in columns})
     for name in columns:
         if name not in shown:
-            near = get_close_matches(name, shown, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f": there are {', '.join(shown) or 'none'}"
+            hint = did_you_mean(name, shown, f": there are {', '.join(shown) or 'none'}")
             raise ConfigError(f"the trades of {detail.strategy!r} have no column {name!r}{hint}")
     return table.select(list(columns))
 

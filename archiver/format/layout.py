@@ -9,6 +9,7 @@ from hashlib import blake2b, sha256
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from archiver.base.run_id import RUN_ID
 from archiver.errors import ConfigError
 
 ARCHIVE = "archive.json"
@@ -37,8 +38,7 @@ SEGMENT_SUFFIX = ".jsonl.zst"
 
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
-_RUN = r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}"
-_RUN_ID = re.compile(_RUN)
+_RUN = RUN_ID
 _RECORD = re.compile(rf"(runs/|trash/|quarantine/runs/|quarantine/trash/)({_RUN})\.json\.zst")
 _OTHERS = re.compile(
     rf"(?P<tier1>tier1/)(?P<u1>universe=[^/]+)/(?P<r1>{_RUN})(?:\.[0-9a-f]{{8}})?\.parquet"
@@ -180,11 +180,6 @@ def new_run_id(now: datetime | None = None) -> str:
     """Make a run id: UTC second and 32 random bits, so it sorts by time and needs no lock."""
     moment = (now or datetime.now(UTC)).astimezone(UTC)
     return f"{moment:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
-
-
-def is_run_id(text: str) -> bool:
-    """Tell whether the text has the shape of a run id."""
-    return _RUN_ID.fullmatch(text) is not None
 
 
 def record_key(run: str) -> str:

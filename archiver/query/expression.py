@@ -9,11 +9,11 @@ name is otherwise no Python name is written in backticks: `` `Sharpe Ratio` > 1 
 from __future__ import annotations
 
 import ast
-import difflib
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
+from archiver.base.suggest import did_you_mean
 from archiver.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,9 +42,7 @@ def known_column(name: str, names: Iterable[str]) -> str:
     kept = list(names)
     if name in kept:
         return name
-    lower = {other.lower(): other for other in kept}
-    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
-    hint = f": did you mean {lower[near[0]]!r}?" if near else f": there are {', '.join(kept[:12])}"
+    hint = did_you_mean(name, kept, f": there are {', '.join(kept[:12])}")
     raise ConfigError(f"no column {name!r}{hint}")
 
 

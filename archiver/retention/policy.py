@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
+from archiver.base.suggest import did_you_mean
 from archiver.errors import PolicyError
 from archiver.format.model import Record
 from archiver.runs.tags import PINNED
@@ -135,9 +135,8 @@ def parse_policies(tables: Iterable[Mapping[str, Any]]) -> list[Policy]:
     for number, table in enumerate(tables, 1):
         for name in table:
             if name not in known:
-                near = get_close_matches(name, known, 1)
-                meant = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-                raise PolicyError(f"policy {number} in the configuration has no rule {name!r}; {meant}")
+                meant = did_you_mean(name, known, f"; known are {', '.join(known)}")
+                raise PolicyError(f"policy {number} in the configuration has no rule {name!r}{meant}")
         try:
             policies.append(Policy(**table))
         except PolicyError as error:
@@ -340,8 +339,8 @@ def _check_metrics(records: Sequence[Record], policies: Sequence[Policy]) -> Non
         covered = [record for record in records if fnmatchcase(record.universe, policy.universe)]
         for metric, _ in policy.keep_best:
             if covered and not any(metric in record.metrics for record in covered):
-                near = get_close_matches(metric, {name for record in covered for name in record.metrics}, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ": `archiver metrics` shows what there is"
+                there = {name for record in covered for name in record.metrics}
+                hint = did_you_mean(metric, there, ": `archiver metrics` shows what there is")
                 raise PolicyError(f"no run has a number as metric {metric!r} to keep the best by{hint}")
 
 

@@ -14,8 +14,8 @@ from archiver.format.model import Record
 from archiver.retention.plan import MOST, Plan, fingerprint
 from archiver.retention.policy import REMOVE, Decision, Policy, decide, refuse_empty
 from archiver.retention.trash import Move, Removed, bring_back, bring_pinned_back, put_away
+from archiver.runs.details import without_details
 from archiver.runs.graph import reached
-from archiver.runs.reduced import without_details
 from archiver.store import Store
 
 State = tuple[Sequence[Record], Mapping[str, Sequence[str]]]

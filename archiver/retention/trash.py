@@ -22,12 +22,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
+from archiver.base.run_id import is_run_id
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, RunNotFoundError, StorageError
 from archiver.format import layout
 from archiver.format.model import Record
+from archiver.runs.details import encode_unlike, without_details
 from archiver.runs.graph import reachable
 from archiver.runs.records import load_record, read_record
-from archiver.runs.reduced import encode_unlike, without_details
 from archiver.runs.removal import remove
 from archiver.runs.tags import pinned
 from archiver.store import Store
@@ -161,7 +162,7 @@ def claimed(store: Store) -> set[str]:
     runs: set[str] = set()
     for claim in [key for key, known in found if known is not None and known.name == "claim"]:
         with suppress(NotFoundError):
-            runs.update(filter(layout.is_run_id, store.get(claim).decode("ascii", "replace").splitlines()))
+            runs.update(filter(is_run_id, store.get(claim).decode("ascii", "replace").splitlines()))
     return runs
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from archiver.base.suggest import did_you_mean
 from archiver.errors import NotFoundError
 from archiver.format.attached import File
 from archiver.format.detail import Source, decode_drawn, detail_row
@@ -161,12 +161,5 @@ def _none(reader: Reader, record: Record, detail: Detail, what: str, name: str) 
 
 def _missing(detail: Detail, what: str, name: str, there: Iterable[str]) -> NotFoundError:
     names = list(there)
-    near = get_close_matches(name, names, 1) if isinstance(name, str) else []
-    hint = (
-        f"; did you mean {near[0]!r}?"
-        if near
-        else f": there are {', '.join(names)}"
-        if names
-        else ": it has none"
-    )
+    hint = did_you_mean(name, names, f": there are {', '.join(names)}" if names else ": it has none")
     return NotFoundError(f"{detail.strategy!r} has no {what} {name!r}{hint}")

@@ -8,12 +8,12 @@ import warnings
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache, lru_cache, partial
 from itertools import product
 from operator import index
 from typing import Any
 
+from archiver.base.suggest import did_you_mean
 from archiver.errors import ConfigError
 from archiver.format.attached import files_of
 from archiver.format.columnar import is_columnar
@@ -188,8 +188,7 @@ class Ranking:
         return f", one of {', '.join(names[:_SHOWN])}" if names else ""
 
     def _near(self, metric: str) -> str:
-        near = get_close_matches(metric, self._metrics.keys() - {"strategy_name"}, 1)
-        return f"; did you mean {near[0]!r}?" if near and near[0] != metric else ""
+        return did_you_mean(metric, self._metrics.keys() - {"strategy_name"})
 
     def _check_metric(self, rank_by: str) -> None:
         metric, _ = rank_order(rank_by)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from archiver.base.suggest import did_you_mean
 from archiver.base.unread import ONE_OBJECT, Errors, Unread, teller
 from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotFoundError, NotKeptError
 from archiver.format import layout
@@ -116,8 +116,7 @@ class Reader:
         if lacking is not None:
             raise self._not_kept(lacking[0], strategy, lacking[1])
         known = {name for record in records[:20] for name in self._known_names(record)}
-        near = get_close_matches(strategy, known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ": `archiver metrics` shows those there are"
+        hint = did_you_mean(strategy, known, ": `archiver metrics` shows those there are")
         raise NotFoundError(f"no run has a strategy {strategy!r}{hint}")
 
     def _is_there(self, record: Record, records: Sequence[Record]) -> bool:

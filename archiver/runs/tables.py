@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from archiver.base.suggest import did_you_mean
 from archiver.errors import ConfigError
 from archiver.format.metrics import inline_table, with_keys
 from archiver.format.model import Record
@@ -60,11 +60,8 @@ def selected(table: pa.Table, wanted: Sequence[str], records: Sequence[Record]) 
         missing.remove(name)
     if missing and table.num_rows:
         known = sorted(ranked | set(table.column_names))
-        near = get_close_matches(missing[0], known, 1)
         where = f" of {records[0].universe!r}" if len({record.universe for record in records}) == 1 else ""
-        raise ConfigError(
-            f"no run{where} has a metric {missing[0]!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-        )
+        raise ConfigError(f"no run{where} has a metric {missing[0]!r}{did_you_mean(missing[0], known)}")
     for name in missing:
         table = table.append_column(name, pa.nulls(0))
     return table.select([*FIRST, *wanted])

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 import orjson
 
 from archiver.base.address import shown_url
+from archiver.base.run_id import is_run_id
 from archiver.errors import (
     AccessError,
     ArchiverError,
@@ -34,7 +35,6 @@ FORMAT = 1
 BLOCK = 512
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _WEB = re.compile(r"(^|::)\s*https?://", re.IGNORECASE)
-_RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 
 
 class Member(NamedTuple):
@@ -225,7 +225,7 @@ def _check_run(run: Mapping[str, Any]) -> None:
     if not (
         all(type(text) is str for text in texts)
         and all(type(count) is int and count >= 0 for count in counts)
-        and _RUN_ID.fullmatch(run["id"])
+        and is_run_id(run["id"])
         and run["created"].tzinfo is not None
     ):
         raise ValueError("a run is not what a run is")

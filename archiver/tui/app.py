@@ -90,7 +90,7 @@ class Browse(App[None]):
         """Open the first page."""
         self.push_screen(Universes(self.source))
 
-    def explain_keys(self) -> None:
+    def action_explain_keys(self) -> None:
         """Show what the keys do."""
         self.push_screen(Keys())
 

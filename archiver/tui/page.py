@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -18,9 +18,6 @@ from textual.widgets import Footer, Input, Static
 from archiver.tui.cells import plain
 from archiver.tui.data import Source, explain
 from archiver.tui.table import Table
-
-if TYPE_CHECKING:
-    from archiver.tui.app import Browse
 
 T = TypeVar("T")
 _NEED_ROWS = frozenset({"ask", "about", "sort", "reverse", "curve", "open"})
@@ -170,9 +167,9 @@ class Page(Screen[None], Generic[T], inherit_bindings=False):
         """Grey the keys out that need something to be there, while nothing is."""
         return None if action in _NEED_ROWS and not self._ready else True
 
-    def action_keys(self) -> None:
+    async def action_keys(self) -> None:
         """Explain the keys."""
-        cast("Browse", self.app).explain_keys()
+        await self.run_action("app.explain_keys")
 
     def action_ask(self, kind: str) -> None:
         """Let something be typed."""

@@ -10,8 +10,8 @@ from archiver.format import layout
 from archiver.format.model import Record
 from archiver.health.verify.report import Report
 from archiver.retention.trash import Move, put_away, set_aside
+from archiver.runs.details import BUCKET_RULE, LOST, without_details
 from archiver.runs.records import whole_record
-from archiver.runs.reduced import BUCKET_RULE, LOST, without_details
 from archiver.store import Store
 
 RECORDS = (layout.RUNS, layout.TRASH)

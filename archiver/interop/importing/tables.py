@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from archiver.base.run_id import is_run_id
 from archiver.errors import FormatError, IntegrityError
-from archiver.format.layout import is_run_id
 from archiver.format.text import loads
 from archiver.format.values import plain
 from archiver.interop.importing.batch import (

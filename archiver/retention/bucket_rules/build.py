@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
+from archiver.base.suggest import did_you_mean
 from archiver.errors import ConfigError, PolicyError
 from archiver.format import layout
 from archiver.retention.bucket_rules.document import Move, Rule, Xml, element, rule
@@ -54,9 +54,8 @@ class Wishes:
         known = ("tier2", "bundles", "abort_uploads", "old_versions", "min_size", "prices")
         for name in table:
             if name not in known:
-                near = get_close_matches(name, known, 1)
-                meant = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-                raise ConfigError(f"lifecycle in the configuration has no setting {name!r}; {meant}")
+                meant = did_you_mean(name, known, f"; known are {', '.join(known)}")
+                raise ConfigError(f"lifecycle in the configuration has no setting {name!r}{meant}")
         return Wishes().changed(**table)
 
     def changed(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from archiver.base.address import is_local, scheme_of, shown_url
+from archiver.base.run_id import is_run_id
 from archiver.errors import ConfigError, IntegrityError, RunNotFoundError
 from archiver.format import layout
 from archiver.store import Store, open_store
@@ -75,7 +76,7 @@ def run_ids(source: BundleStore, runs: Sequence[str] | None = None) -> list[str]
     """
     manifest = source.manifest
     known = [str(run["id"]) for run in manifest.runs]
-    if not all(layout.is_run_id(run) and layout.record_key(run) in manifest.members for run in known):
+    if not all(is_run_id(run) and layout.record_key(run) in manifest.members for run in known):
         raise IntegrityError(f"{source.shown} is damaged: its manifest lists a run without a record")
     if runs is None:
         return known

@@ -15,8 +15,8 @@ from typing import NamedTuple
 from archiver.errors import IntegrityError, NotFoundError, PolicyError
 from archiver.format import layout
 from archiver.retention.trash import Move, bring_back, put_away
+from archiver.runs.details import archived_in
 from archiver.runs.records import read_record
-from archiver.runs.reduced import archived_in
 from archiver.runs.tags import pinned
 from archiver.store import Store
 from archiver.transfer.bundle.check import verify

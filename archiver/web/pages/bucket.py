@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dash import html
 
+from archiver.base.run_id import is_run_id
 from archiver.errors import ArchiverError, IntegrityError
 from archiver.format import layout
 from archiver.health.verify import compare
@@ -145,7 +146,7 @@ def _object(site: Site, key: str) -> Page:
     entry = site.objects.entry(key)
     name = key.rsplit("/", 1)[-1]
     run = layout.run_of_record(key) or next(
-        (part for part in key.replace(".", "/").split("/") if layout.is_run_id(part)), None
+        (part for part in key.replace(".", "/").split("/") if is_run_id(part)), None
     )
     facts: list[tuple[str, Any]] = [
         ("Key", html.Code(key)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from archiver.format.records import decode_record, encode_record
-from archiver.runs.reduced import encode_unlike, without_details
+from archiver.runs.details import encode_unlike, without_details
 from tests.conftest import Place
 from tests.stores import save
 
