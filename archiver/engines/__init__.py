@@ -21,6 +21,7 @@ _BY_CLASS = {
     ("backtesting", "_Stats"): "backtesting",
     ("backtrader", "OptReturn"): "backtrader",
     ("backtrader", "Strategy"): "backtrader",
+    ("nautilus_trader", "BacktestEngine"): "nautilus",
     ("optuna", "FrozenTrial"): "optuna",
     ("optuna", "Study"): "optuna",
     ("bt", "Result"): "ffn",
