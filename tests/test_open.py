@@ -83,6 +83,36 @@ def test_a_finished_run_is_what_a_save_of_all_results_makes(
     assert archive.run(run.id).rank_by == saved.rank_by
 
 
+def test_clocks_further_curves_tables_and_files_are_there_while_it_is_open_and_after(
+    archive: Archive,
+) -> None:
+    days = [f"2024-01-{day:02d}" for day in range(1, 9)]
+    given = {
+        "strategy_name": "s",
+        "sharpe_ratio": 1.0,
+        "curves": {
+            "equity": (days, [100.0 + at for at in range(8)]),
+            "benchmark": [[day, 1.0 * at] for at, day in enumerate(days)],
+            "exposure": [0.5, None, 1.5],
+        },
+        "tables": {"orders": [{"id": 1, "px": 2.5}, {"id": 2, "px": None}], "odd": [{"a": [1]}, {"b": {}}]},
+        "files": {"note.txt": b"hello"},
+    }
+    keys = ("equity_curve", "curves", "tables", "files", "trades")
+    saved = archive.save_universe_results("whole", [given], code="none")
+    wanted = {key: archive.load_strategy("s", run=saved.id)[key] for key in keys}
+    assert wanted["curves"]["equity"][0] == ["2024-01-01", 100.0]
+    run = archive.start("u", code="none")
+    run.add(given)
+    for _ in ("open", "finished"):
+        found = archive.load_strategy("s", run=run.id)
+        assert same({key: found[key] for key in keys}, wanted)
+        assert archive.load_curve("s", "benchmark", run=run.id)["time"].null_count == 0
+        assert archive.load_table("s", "orders", run=run.id).num_rows == 2
+        assert archive.load_file("s", "note.txt", run=run.id) == b"hello"
+        run.finish()
+
+
 def test_a_part_is_one_object_and_the_worse_keep_no_details(archive: Archive) -> None:
     run = archive.start("u", top_n=2, code="none")
     sizes = []

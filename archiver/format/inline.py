@@ -63,5 +63,6 @@ class InlineTable:
         table = table.replace_schema_metadata(None)
         if columns is None:
             return table
-        wanted = {column.partition(".")[0] for column in columns}
+        # A name with a dot is a column (`clock.equity`), or a part of one.
+        wanted = {*columns, *(column.partition(".")[0] for column in columns)}
         return table.select([name for name in table.column_names if name in wanted])

@@ -90,6 +90,18 @@ def table(reader: Reader, record: Record, detail: Detail, name: str) -> pa.Table
     return _none(reader, record, detail, "table", name) if found is None else found
 
 
+def tables_again(
+    reader: Reader, record: Record, detail: Detail, rows: dict[str, list[dict[str, Any]]]
+) -> dict[str, Any]:
+    """Return a strategy's further tables as they can be saved again: with their types, as rows where these are irregular."""
+    found: dict[str, Any] = {}
+    for name, own in rows.items():
+        typed = table(reader, record, detail, name)
+        # Rows that lack some columns would have them as None in a table.
+        found[name] = typed if all(row.keys() == set(typed.column_names) for row in own) else own
+    return found
+
+
 def table_in(source: Source, detail: Detail, name: str) -> pa.Table | None:
     """Return a strategy's table with its types; None for one that it has not."""
     row = detail_row(source, detail, columns_of_table(name))

@@ -356,12 +356,13 @@ def _detail_of(reader: Reader, record: Record, detail: Detail) -> dict[str, Any]
     """Return a strategy's detail as it can be saved again, with the types that it was given in."""
     _, curves = extras.drawn(reader, record, detail)
     there = extras.contents(reader, record, detail)
+    plain = reader.strategy(record, detail)
     return {
-        "trades_detailed": reader.strategy(record, detail)["trades"],
+        "trades_detailed": plain["trades"],
         "equity_curve": curves.pop("equity", None),
         "drawdown_curve": curves.pop("drawdown", None),
         "curves": curves,
-        "tables": {name: extras.table(reader, record, detail, name) for name in there["tables"]},
+        "tables": extras.tables_again(reader, record, detail, plain["tables"]),
         "files": {name: extras.file(reader, record, detail, name) for name in there["files"]},
     }
 

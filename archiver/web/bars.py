@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from archiver.web import curves, figures
+from archiver.analysis.moments import when
+from archiver.web import figures
 from archiver.web import format as fmt
 
 _TICKS = 5
@@ -115,7 +116,7 @@ def _is_long(row: dict[str, Any]) -> bool:
 
 
 def _said(value: Any) -> str:
-    moment = curves.when(value)
+    moment = when(value)
     return fmt.shortened(f"{moment:%Y-%m-%d %H:%M:%S}") if moment else str(value)[:40]
 
 
@@ -131,7 +132,7 @@ def _ticks(clock: list[Any]) -> dict[int, str]:
     texts: dict[int, str] = {}
     before = ["", ""]
     for at in chosen:
-        moment = curves.when(clock[at])
+        moment = when(clock[at])
         if moment is None:
             texts[at] = str(clock[at])[:16]
             continue
@@ -148,10 +149,10 @@ def _ticks(clock: list[Any]) -> dict[int, str]:
 
 def _place(clock: list[Any], moment: Any) -> int | None:
     """Return the last bar that begins at or before a moment."""
-    wanted = curves.when(moment)
+    wanted = when(moment)
     if wanted is None:
         return clock.index(moment) if moment is not None and moment in clock else None
-    moments = [curves.when(value) for value in clock]
+    moments = [when(value) for value in clock]
     try:
         return max(
             (at for at, value in enumerate(moments) if value is not None and value <= wanted), default=None

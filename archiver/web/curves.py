@@ -6,20 +6,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from archiver.analysis.moments import first_of, times, when
+from archiver.analysis.trades import MONEY
 from archiver.format.series import Series, named
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_POINTS = 2_000
-_SINCE_1970 = ((1e11, 1), (1e14, 1e3), (1e17, 1e6), (float("inf"), 1e9))
-"""Numbers up to which a moment is meant in seconds, milliseconds, microseconds, nanoseconds."""
-_MONEY = ("pnl_usd", "pnl", "net_pnl", "profit", "pnl_pct", "return_pct", "pnl_pips")
-_BEGINS = ("entry_time", "entry_date", "open_time")
-_MOMENTS = ("exit_time", "exit_date", "close_time", "entry_time", "time", "date")
 
 
 def _nothing() -> Any:
@@ -100,40 +97,6 @@ def _pairs(saved: Any) -> list[tuple[Any, Any]] | None:
     return None
 
 
-def of_trades(trades: pa.Table, points: int) -> list[datetime] | None:
-    """Return the moments of a curve that has a point for each trade, or one more for the beginning; None for another."""
-    count = trades.num_rows
-    if not count or points - count not in (0, 1):
-        return None
-    ended = [moment for moment in times(trades) if moment is not None]
-    column = first_of(trades, _BEGINS)
-    begun = [when(value) for value in trades[column].to_pylist()] if column else ended
-    known = [moment for moment in begun if moment is not None]
-    if len(ended) != count or len(known) != count or not _is_ordered(known):
-        return None
-    try:
-        # Trades that overlap end in another order: the sum of the first so many is there once all of them have ended.
-        moments = list(accumulate(ended, max))
-        return [known[0], *moments] if points > count else moments
-    except TypeError:  # one has a time zone, another none
-        return None
-
-
-def of_clock(clock: Sequence[Any], points: int) -> list[datetime] | None:
-    """Return the moments of a curve that has a point for each bar of a clock; None for another."""
-    if len(clock) != points:
-        return None
-    known = [moment for moment in map(when, clock) if moment is not None]
-    return known if len(known) == points and _is_ordered(known) else None
-
-
-def _is_ordered(moments: Sequence[datetime]) -> bool:
-    try:
-        return all(one <= other for one, other in pairwise(moments))
-    except TypeError:  # one has a time zone, another none
-        return False
-
-
 def axis_texts(moments: Sequence[datetime]) -> list[str]:
     """Write moments as a chart takes them: in UTC where they have a zone."""
     return [f"{moment.astimezone(UTC) if moment.tzinfo else moment:%Y-%m-%dT%H:%M:%S}" for moment in moments]
@@ -202,7 +165,7 @@ def returns(trades: pa.Table) -> Returns | None:
     """Sum up what trades made. None where no column says it."""
     import numpy as np
 
-    column = first_of(trades, _MONEY)
+    column = first_of(trades, MONEY)
     if column is None or not trades.num_rows:
         return None
     made = floats(trades[column].to_pylist())
@@ -240,32 +203,6 @@ def _edges(finite: Any) -> Any:
     edges = np.arange(first, last + 1) * width
     edges[0], edges[-1] = min(edges[0], low), max(edges[-1], high)
     return edges
-
-
-def first_of(trades: pa.Table, names: Sequence[str]) -> str | None:
-    """Return the first of these names that is a column of numbers or text."""
-    return next((name for name in names if name in trades.column_names), None)
-
-
-def times(trades: pa.Table) -> list[datetime | None]:
-    """Return when each trade ended, as far as its data says so."""
-    column = first_of(trades, _MOMENTS)
-    if column is None:
-        return [None] * trades.num_rows
-    return [when(value) for value in trades[column].to_pylist()]
-
-
-def when(value: Any) -> datetime | None:
-    """Read a moment as traders write them: ISO 8601 text, or seconds to nanoseconds since 1970."""
-    try:
-        if isinstance(value, str):
-            return datetime.fromisoformat(value)
-        if isinstance(value, int | float) and not isinstance(value, bool) and value > 1e8:
-            unit = next(size for most, size in _SINCE_1970 if value <= most)
-            return datetime.fromtimestamp(value / unit, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return value if isinstance(value, datetime) else None
 
 
 def drawdown_unit(equity: Any, drawdown: Any) -> str:

@@ -6,12 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from archiver.analysis.moments import of_clock, of_trades, when
 from archiver.errors import IntegrityError, NotFoundError
 from archiver.format.model import Detail, Record
 from archiver.format.tapes import cut_windows
 from archiver.runs.extras import drawn
 from archiver.runs.read import records_of
-from archiver.web.curves import Curve, of_clock, of_series, of_trades, when
+from archiver.web.curves import Curve, of_series
 from archiver.web.data import Data, Metrics, Recent
 
 if TYPE_CHECKING:

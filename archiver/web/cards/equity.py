@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dash.dependencies import Input, Output, State
 
+from archiver.analysis.moments import when
 from archiver.errors import ArchiverError
 from archiver.web import curves, figures, parts
 from archiver.web import format as fmt
@@ -131,7 +132,7 @@ def _positions(found: Strategy) -> str:
     count = found.trades.table.num_rows
     if count and len(found.equity) - count in (0, 1):
         return "Trade"
-    start, end = (curves.when(found.metrics.get(name)) for name in ("start", "end"))
+    start, end = (when(found.metrics.get(name)) for name in ("start", "end"))
     return f"Points from {start:%Y-%m-%d} to {end:%Y-%m-%d}" if start and end else "Points, first to last"
 
 
