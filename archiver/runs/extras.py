@@ -127,6 +127,15 @@ def contents(reader: Reader, record: Record, detail: Detail) -> dict[str, Any]:
     return _read(reader, record, read)
 
 
+def drawn(found: dict[str, Any], name: str) -> tuple[Any, tuple[str, str] | None]:
+    """Return what a terminal draws of a loaded strategy's equity or drawdown: values, and the first and last moment."""
+    curve = found["curves"].get(name)
+    if type(curve) is not list or not curve or not all(type(one) is list and len(one) == 2 for one in curve):
+        return found[f"{name}_curve"], None
+    first, last = (str(moment) for moment in (curve[0][0], curve[-1][0]))
+    return [value for _, value in curve], (first, last)
+
+
 def old_form(found: dict[str, Any]) -> dict[str, Any]:
     """Return a strategy's detail as it was before there were curves by name, and beside that only what says more."""
     curves = found["curves"]
