@@ -129,7 +129,7 @@ def contents(reader: Reader, record: Record, detail: Detail) -> dict[str, Any]:
 
 def drawn(found: dict[str, Any], name: str) -> tuple[Any, tuple[str, str] | None]:
     """Return what a terminal draws of a loaded strategy's equity or drawdown: values, and the first and last moment."""
-    curve = found["curves"].get(name)
+    curve = found.get("curves", {}).get(name)
     if type(curve) is not list or not curve or not all(type(one) is list and len(one) == 2 for one in curve):
         return found[f"{name}_curve"], None
     first, last = (str(moment) for moment in (curve[0][0], curve[-1][0]))
@@ -138,6 +138,8 @@ def drawn(found: dict[str, Any], name: str) -> tuple[Any, tuple[str, str] | None
 
 def old_form(found: dict[str, Any]) -> dict[str, Any]:
     """Return a strategy's detail as it was before there were curves by name, and beside that only what says more."""
+    if "curves" not in found:
+        return found
     curves = found["curves"]
     known = {name: found[old] for name, old in (("equity", "equity_curve"), ("drawdown", "drawdown_curve"))}
     more = {name: curve for name, curve in curves.items() if name not in known or curve is not known[name]}
