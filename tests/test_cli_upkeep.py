@@ -182,7 +182,7 @@ def test_what_is_only_newer_is_no_damage_but_needs_an_upgrade(
     from archiver.format.records import compress, decompress
 
     key = layout.record_key(runs[0])
-    store.put(key, compress(decompress(store.get(key), key).replace(b'{"format":1', b'{"format":2')))
+    store.put(key, compress(decompress(store.get(key), key).replace(b'{"format":1', b'{"format":3')))
     code, out, _ = run("verify")
     assert (code, "upgrade archiver" in out) == (11, True)
     flip(store, layout.record_key(runs[1]))

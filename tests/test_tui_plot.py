@@ -82,6 +82,13 @@ def test_a_picture_says_its_ends_its_extremes_and_what_is_missing() -> None:
     assert last.endswith(" 5 points")
 
 
+def test_a_picture_of_a_curve_on_a_clock_says_when_it_begins_and_ends() -> None:
+    span = ("2025-03-29T00:00:00+01:00", "2025-04-02T00:00:00+02:00")
+    *_, last = picture("equity", [5.0, 9.0], 70, 8, span).plain.split("\n")
+    assert last.split() == ["2025-03-29T00:00", "2", "points", "2025-04-02T00:00"]
+    assert len(last) < 70
+
+
 @pytest.mark.parametrize(
     "curve", ["text", {"time": [1], "equity": [2.0]}, [[1704067200, 1.0]], [{"time": 1, "equity": 2.0}]]
 )

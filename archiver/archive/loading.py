@@ -73,7 +73,8 @@ class Loading:
 
         Returns a dict of strategy_name, universe, rank, metrics (params among them), trades, equity_curve,
         drawdown_curve, exactly as they were saved; and by name `curves` (lists of values, of [time, value] where there
-        are times), `tables` (lists of dicts) and `files` (size, sha256, type: `load_file` has the content). Raises NotKeptError where the detail was not kept or is no longer there, NotFoundError for an
+        are times), `tables` (lists of dicts) and `files` (size, sha256, type: `load_file` has the content), where a strategy of
+        the run was given with any of these. Raises NotKeptError where the detail was not kept or is no longer there, NotFoundError for an
         unknown strategy.
         """
         return self.reader.strategy(*self._find(name, universe, run, errors))

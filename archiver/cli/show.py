@@ -144,13 +144,16 @@ def _equity(archive: Archive, run: Run, names: list[str]) -> list[str]:
     """Draw the equity of those strategies whose details were kept; a damaged one is left to `verify`."""
     from archiver.base.humanize import numbers, sparkline
     from archiver.errors import ArchiverError
+    from archiver.runs.extras import drawn
 
     record, reader = archive.record(run.id), archive.reader
     details = {detail.strategy: detail for detail in record.details}
     lines = []
     for name in names:
         try:
-            curve = numbers(reader.outline(record, details[name])["equity_curve"]) if name in details else []
+            curve = (
+                numbers(drawn(reader.outline(record, details[name]), "equity")[0]) if name in details else []
+            )
         except ArchiverError:
             curve = []
         lines.append(sparkline(curve, 20))

@@ -109,6 +109,7 @@ def _print_summary(detail: dict[str, Any]) -> None:
     from archiver.base.humanize import NOT_DRAWN, curve_values, number, numbers, sparkline
     from archiver.cli.output import console, print_pairs, put
     from archiver.query.selection import LEADING
+    from archiver.runs.extras import drawn
 
     metrics = detail["metrics"]
     pairs: list[tuple[str, Any]] = [
@@ -117,12 +118,15 @@ def _print_summary(detail: dict[str, Any]) -> None:
         ("rank", detail["rank"]),
         *((name, metrics[name]) for name in LEADING if name in metrics),
     ]
-    curve = numbers(detail["equity_curve"])
+    equity, span = drawn(detail, "equity")
+    curve = numbers(equity)
     if curve:
         pairs.append(
             ("equity", f"{number(curve[0])} -> {number(curve[-1])}, least {number(min(curve))}"),
         )
-    elif detail["equity_curve"] and curve_values(detail["equity_curve"]) is None:
+        if span is not None:
+            pairs.append(("from", f"{span[0]} to {span[1]}"))
+    elif equity and curve_values(equity) is None:
         pairs.append(("equity", NOT_DRAWN))
     print_pairs(pairs)
     if curve:

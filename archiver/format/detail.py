@@ -136,15 +136,16 @@ def decode_detail(source: Source, detail: Detail, cut: CutWindows, clock_of: Clo
     """Return one strategy's detail: strategy_name, rank, metrics, trades, curves, tables, files, and the two old curves."""
     row = _row(source, detail)
     tables = {name: decode_rows_of(row, name, source.facts) for name in table_names(row.column_names)}
-    found = _outline(row, detail, clock_of)
-    found["tables"] = {name: as_rows(table) for name, table in tables.items() if table is not None}
+    found = _outline(source, row, detail, clock_of)
+    if extended(source):
+        found["tables"] = {name: as_rows(table) for name, table in tables.items() if table is not None}
     return {**found, "trades": _decode_trades(row, source.facts.get("trades", {}), cut)}
 
 
 def decode_outline(source: Source, detail: Detail, clock_of: ClockOf) -> dict[str, Any]:
     """Return one strategy's detail without its trades and tables, which take nearly all of the time."""
     names = [name for name in source.names if not name.startswith(_ROWS)]
-    return _outline(_row(source, detail, names), detail, clock_of)
+    return _outline(source, _row(source, detail, names), detail, clock_of)
 
 
 def decode_drawn(
@@ -156,7 +157,7 @@ def decode_drawn(
     return loads(row["metrics"][0].as_py()), decode_curves(row, clock_of)
 
 
-def _outline(row: pa.Table, detail: Detail, clock_of: ClockOf) -> dict[str, Any]:
+def _outline(source: ParquetObject, row: pa.Table, detail: Detail, clock_of: ClockOf) -> dict[str, Any]:
     curves = decode_curves(row, clock_of)
     written = {name: series.written() for name, series in curves.items()}
     return {
@@ -170,9 +171,17 @@ def _outline(row: pa.Table, detail: Detail, clock_of: ClockOf) -> dict[str, Any]
             else _values_of(curves.get(name))
             for name in ("equity", "drawdown")
         },
-        "curves": written,
-        "files": {name: file.told() for name, file in decode_files(row).items()},
+        **(
+            {"curves": written, "files": {name: file.told() for name, file in decode_files(row).items()}}
+            if extended(source)
+            else {}
+        ),
     }
+
+
+def extended(source: ParquetObject) -> bool:
+    """Tell whether any strategy of a run was given with more than format 1 has: its details say so by keys of their own."""
+    return bool(source.facts.get("format", 1) > 1)
 
 
 def _values_of(series: Series | None) -> Any:

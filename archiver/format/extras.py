@@ -100,7 +100,7 @@ def _under_old_name(given: Any, where: str) -> Series:
 
 def encode_extras(kept: Sequence[Given], curves: Sequence[Mapping[str, Series]]) -> Extras:
     """Encode what the strategies have beside trades; `curves` are those that were read of each."""
-    out = Extras()
+    out = Extras(plain=not any(one.curves or one.tables or one.files for one in kept))
     _encode_curves(out, curves)
     names = dict.fromkeys(name for one in kept for name, _ in _named(one.tables, one.strategy, "tables"))
     for name in names:

@@ -41,7 +41,7 @@ _OF_CONTENTS = (
 )
 
 
-def drawn(reader: Reader, record: Record, detail: Detail) -> tuple[dict[str, Any], dict[str, Series]]:
+def curves_of(reader: Reader, record: Record, detail: Detail) -> tuple[dict[str, Any], dict[str, Series]]:
     """Return a strategy's metrics and its curves with their clocks."""
     clock = partial(reader.clock, holder(record, detail))
     return _read(reader, record, detail, lambda source: decode_drawn(source, detail, clock))
@@ -145,8 +145,19 @@ def contents(reader: Reader, record: Record, detail: Detail) -> dict[str, Any]:
     return _read(reader, record, detail, read)
 
 
+def drawn(found: dict[str, Any], name: str) -> tuple[Any, tuple[str, str] | None]:
+    """Return what a terminal draws of a loaded strategy's equity or drawdown: values, and the first and last moment."""
+    curve = found.get("curves", {}).get(name)
+    if type(curve) is not list or not curve or not all(type(one) is list and len(one) == 2 for one in curve):
+        return found[f"{name}_curve"], None
+    first, last = (str(moment) for moment in (curve[0][0], curve[-1][0]))
+    return [value for _, value in curve], (first, last)
+
+
 def old_form(found: dict[str, Any]) -> dict[str, Any]:
     """Return a strategy's detail as it was before there were curves by name, and beside that only what says more."""
+    if "curves" not in found:
+        return found
     curves = found["curves"]
     known = {name: found[old] for name, old in (("equity", "equity_curve"), ("drawdown", "drawdown_curve"))}
     more = {name: curve for name, curve in curves.items() if name not in known or curve is not known[name]}

@@ -354,7 +354,7 @@ def _results(reader: Reader, start: Record, parts: Sequence[Record]) -> Iterator
 
 def _detail_of(reader: Reader, record: Record, detail: Detail) -> dict[str, Any]:
     """Return a strategy's detail as it can be saved again, with the types that it was given in."""
-    _, curves = extras.drawn(reader, record, detail)
+    _, curves = extras.curves_of(reader, record, detail)
     there = extras.contents(reader, record, detail)
     plain = reader.strategy(record, detail)
     return {

@@ -141,7 +141,7 @@ class Reader:
             "strategy_name": detail.strategy,
             "universe": record.universe,
             "rank": detail.rank,
-            **{key: found[key] for key in keys},
+            **{key: found[key] for key in keys if key in found},
         }
 
     def outline(self, record: Record, detail: Detail) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from archiver.errors import ArchiverError, IntegrityError, NotFoundError, NotKep
 from archiver.format.model import Record, Run
 from archiver.query.selection import greatest_first, score_of
 from archiver.query.tree import Folder, Index, Preview, folder, preview
+from archiver.runs.extras import drawn
 from archiver.runs.graph import reachable
 from archiver.runs.ranking import rank_order
 from archiver.runs.read import records_of
@@ -73,6 +74,8 @@ class Strategy:
     rank: int | None = None
     equity: Any = None
     drawdown: Any = None
+    spans: dict[str, tuple[str, str] | None] = field(default_factory=dict)
+    """The first and the last moment of each curve that is on a clock."""
     trades: pa.Table | None = None
     why: str = ""
 
@@ -146,14 +149,17 @@ class Source:
             rows = [row for record in records for row in reader.rows(record)]
             row = next((row for row in rows if row.get("strategy_name") == name), {})
             return Strategy(name, universe, run, _without_name(row), why=str(error))
+        equity, equity_span = drawn(found, "equity")
+        drawdown, drawdown_span = drawn(found, "drawdown")
         return Strategy(
             name,
             universe,
             run,
             _without_name(found["metrics"]),
             found["rank"],
-            found["equity_curve"],
-            found["drawdown_curve"],
+            equity,
+            drawdown,
+            {"equity": equity_span, "drawdown": drawdown_span},
             trades,
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.text import Text
 from textual.widgets import Static
 
-from archiver.base.humanize import NOT_DRAWN, curve_values, number
+from archiver.base.humanize import NOT_DRAWN, curve_values, number, printable
 
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 _AXIS = 8
@@ -71,10 +71,11 @@ class Plot(Static):
         super().__init__(id=id)
         self._title = ""
         self._curve: Any = None
+        self._span: tuple[str, str] | None = None
 
-    def set_curve(self, title: str, curve: Any) -> None:
-        """Show another curve: a list of numbers, or whatever was saved as one."""
-        self._title, self._curve = title, curve
+    def set_curve(self, title: str, curve: Any, span: tuple[str, str] | None = None) -> None:
+        """Show another curve: a list of numbers, or whatever was saved as one. span: its first and last moment."""
+        self._title, self._curve, self._span = title, curve, span
         self._draw()
 
     def on_resize(self) -> None:
@@ -82,11 +83,11 @@ class Plot(Static):
         self._draw()
 
     def _draw(self) -> None:
-        self.update(picture(self._title, self._curve, self.size.width, self.size.height))
+        self.update(picture(self._title, self._curve, self.size.width, self.size.height, self._span))
 
 
-def picture(title: str, curve: Any, width: int, height: int) -> Text:
-    """Return a curve with its title above, values at the left and positions below."""
+def picture(title: str, curve: Any, width: int, height: int, span: tuple[str, str] | None = None) -> Text:
+    """Return a curve with its title above, values at the left, and below how many points, or the ends of its span."""
     values = curve_values(curve)
     if values is None and curve:
         return Text(f"{title}: {NOT_DRAWN}", "dim")
@@ -110,5 +111,9 @@ def picture(title: str, curve: Any, width: int, height: int) -> Text:
         text.append(f"\n{labels.get(at, ''):>{axis}} ", "not bold dim")
         text.append(line, "not bold red" if finite[-1] < finite[0] else "not bold green")
     last = f"{len(values):,} points"
-    text.append(f"\n{last:>{max(0, width - 1)}}", "not bold dim")
+    below = f"{last:>{max(0, width - 1)}}"
+    if span is not None:
+        begin, end = (printable(moment[:16]) for moment in span)
+        below = f"{'':>{axis}} {begin}{f'{last}   {end}':>{max(0, width - axis - len(begin) - 2)}}"
+    text.append(f"\n{below}", "not bold dim")
     return text

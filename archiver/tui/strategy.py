@@ -112,7 +112,7 @@ class StrategyPage(Page[Strategy], inherit_bindings=False):
                 if self._drawdown
                 else ("equity", self._found.equity)
             )
-            self.query_one("#plot", Plot).set_curve(title, curve)
+            self.query_one("#plot", Plot).set_curve(title, curve, self._found.spans.get(title))
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Open a trade."""

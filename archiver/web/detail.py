@@ -10,7 +10,7 @@ from archiver.analysis.moments import of_clock, of_trades, when
 from archiver.errors import IntegrityError, NotFoundError
 from archiver.format.model import Detail, Record
 from archiver.format.tapes import cut_windows
-from archiver.runs.extras import drawn
+from archiver.runs.extras import curves_of
 from archiver.runs.read import records_of
 from archiver.web.curves import Curve, of_series
 from archiver.web.data import Data, Metrics, Recent
@@ -116,7 +116,7 @@ class Details:
     def _read(self, record: Record, detail: Detail) -> Strategy:
         reader = self._data.reader
         trades = reader.trades(record, detail, None)
-        metrics, curves = drawn(reader, record, detail)
+        metrics, curves = curves_of(reader, record, detail)
         equity, drawdown = (of_series(curves.get(name)) for name in ("equity", "drawdown"))
         return Strategy(
             record,
