@@ -157,7 +157,7 @@ def decode_drawn(
     return loads(row["metrics"][0].as_py()), decode_curves(row, clock_of)
 
 
-def _outline(source: ParquetObject, row: pa.Table, detail: Detail, clock_of: ClockOf) -> dict[str, Any]:
+def _outline(source: Source, row: pa.Table, detail: Detail, clock_of: ClockOf) -> dict[str, Any]:
     curves = decode_curves(row, clock_of)
     written = {name: series.written() for name, series in curves.items()}
     return {
@@ -179,7 +179,7 @@ def _outline(source: ParquetObject, row: pa.Table, detail: Detail, clock_of: Clo
     }
 
 
-def extended(source: ParquetObject) -> bool:
+def extended(source: Source) -> bool:
     """Tell whether any strategy of a run was given with more than format 1 has: its details say so by keys of their own."""
     return bool(source.facts.get("format", 1) > 1)
 

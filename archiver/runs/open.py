@@ -362,7 +362,7 @@ def _detail_of(reader: Reader, record: Record, detail: Detail) -> dict[str, Any]
         "equity_curve": curves.pop("equity", None),
         "drawdown_curve": curves.pop("drawdown", None),
         "curves": curves,
-        "tables": extras.tables_again(reader, record, detail, plain["tables"]),
+        "tables": extras.tables_again(reader, record, detail, plain.get("tables", {})),
         "files": {name: extras.file(reader, record, detail, name) for name in there["files"]},
     }
 
