@@ -132,6 +132,10 @@ class BundleStore(Store):
     def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:  # noqa: ARG002 - the contract's
         raise self._refusal("delete")
 
+    def close(self) -> None:
+        super().close()
+        self.inner.close()
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 

@@ -197,6 +197,7 @@ def _large(
             out.write(os.urandom(PIECE))
     size = big.stat().st_size
     place = f"s:{bucket}/{secrets.token_hex(4)}"
+    theirs_back = folder / "theirs"
 
     def up() -> None:
         with big.open("rb") as data, store.write("big") as out:
@@ -209,8 +210,13 @@ def _large(
                 out.write(piece)
 
     for name, ours, theirs in (
-        ("up", up, lambda: rclone(endpoint, "copyto", str(big), f"{place}/big")),
-        ("down", down, lambda: rclone(endpoint, "copyto", f"{place}/big", str(folder / "theirs"))),
+        # Otherwise it would see that all is there.
+        ("up", up, lambda: rclone(endpoint, "copyto", "--ignore-times", str(big), f"{place}/big")),
+        (
+            "down",
+            down,
+            lambda: rclone(endpoint, "copyto", "--ignore-times", f"{place}/big", str(theirs_back)),
+        ),
     ):
         # In turn, for what else the machine does hits both.
         pairs = [(timed(theirs, resource.RUSAGE_CHILDREN), timed(ours)) for _ in range(3)]
