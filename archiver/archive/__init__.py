@@ -266,6 +266,7 @@ class Archive:
         return self._listing
 
     runs = _by(_runs, Listing.runs)
+    runs_table = _by(_runs, Listing.runs_table)
     run = _by(_runs, Listing.run)
     record = _by(_runs, Listing.record)
     records = _by(_runs, Listing.records)

@@ -33,10 +33,13 @@ def ls(
 
     call = Call.of(ctx)
     archive = call.archive()
-    runs = [run for run in archive.runs(universe, tag, errors=call.unread) if run.archived or not archived]
+    all_of_them = not (universe or tag or archived)
+    found = archive.runs(universe, tag, limit=limit if all_of_them else None, errors=call.unread)
+    runs = [run for run in found if run.archived or not archived]
     if not runs:
         call.require_universe(archive, universe)
     shown = runs if limit is None else runs[:limit]
+    total = len(archive.run_ids()) if all_of_them and limit is not None else len(runs)
     if call.json:
         call.print_json(
             {"runs": [run_document(run) | ({"bundle": run.archived} if archived else {}) for run in shown]}
@@ -68,8 +71,8 @@ def ls(
                 drop=["tags", "strategies", "detailed"],
                 crop="universe",
             )
-    if len(shown) < len(runs):
-        call.say(f"{len(runs) - len(shown)} older runs are not shown: raise --limit")
+    if len(shown) < total:
+        call.say(f"{total - len(shown)} older runs are not shown: raise --limit")
     elif not runs:
         narrowed = " that match" if universe or tag or archived else ""
         call.say(

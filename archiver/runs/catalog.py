@@ -41,14 +41,18 @@ class Records:
         self._store = store
         self._known: dict[str, tuple[Entry, Record]] = {}
 
-    def read(self, prefix: str = layout.RUNS, errors: Errors = "raise") -> list[Record]:
+    def read(
+        self, prefix: str = layout.RUNS, errors: Errors = "raise", *, newest: int | None = None
+    ) -> list[Record]:
         """Return every record below a prefix (`runs/` or `trash/`), newest first.
 
-        errors: what to do about one that cannot be read (`archiver.base.unread`): it is never taken for absent unasked.
+        newest: only so many at least, by their ids, and no other is read; errors: what to do about one that cannot be read (`archiver.base.unread`): it is never taken for absent unasked.
         Raises IntegrityError or FormatError for it, AccessError where the store refuses it.
         """
         tell = teller(errors)
         entries = [entry for entry in self._store.list(prefix) if layout.run_of_record(entry.key)]
+        if newest is not None:
+            entries = _newest(entries, newest)
         missing = [entry for entry in entries if not self._has(entry)]
         if len(missing) >= _WORTH:
             self._read_catalog(missing)
@@ -93,6 +97,15 @@ class Records:
                     self._known[entry.key] = (entry, read_record(entry.key, data))
                 except (IntegrityError, FormatError):
                     continue  # the record itself is read, and says what is wrong
+
+
+def _newest(entries: Sequence[Entry], count: int) -> list[Entry]:
+    """Return the entries of the newest runs: all of the second that the last of them is of, for ids tell no more."""
+    by_second = sorted(entries, key=lambda entry: entry.key, reverse=True)
+    if count >= len(by_second):
+        return by_second
+    last = by_second[count - 1].key.partition("-")[0] if count else ""
+    return [entry for entry in by_second if count and entry.key.partition("-")[0] >= last]
 
 
 def segment_lines(store: Store) -> Iterator[tuple[Entry, bytes]]:
