@@ -290,16 +290,6 @@ def newest_runs(records: Sequence[Record]) -> dict[str, str]:
     return {record.universe: record.run for record in reversed(records)}
 
 
-def state_of_details(record: Record) -> str:
-    """Say in one wording what became of a run's details, for every page."""
-    # The core is to say it, and to know what has expired or is lost: this is the one place that then asks it.
-    if record.archived:
-        return f"in bundle {record.archived}"
-    if record.detail_removed:
-        return f"removed by {record.detail_removed}"
-    return "kept" if record.tier2 is not None else "none"
-
-
 def growth(records: Sequence[Record]) -> list[int]:
     """Return the bytes that each record brought along, code aside; what several share counts with the first saved.
 

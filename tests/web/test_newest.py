@@ -12,7 +12,8 @@ from werkzeug.test import Client
 
 import archiver
 from archiver.errors import ConfigError
-from archiver.web.data import NEWEST, Data, newest_runs, state_of_details
+from archiver.runs.details import state_of
+from archiver.web.data import NEWEST, Data, newest_runs
 from tests.web.conftest import callback, guarded
 from tests.web.test_pages import grid
 
@@ -132,8 +133,8 @@ def test_what_became_of_details_is_said_in_one_wording(tmp_path: Path):
     archive.apply(archive.plan_prune(archiver.Policy(name="lean", keep_last=1, tiers=2)), max_remove=1.0)
     records = {record.run: record for record in archive.records()}
     assert newest_runs(list(records.values())) == {"u": plain.id}
-    assert state_of_details(records[plain.id]) == "none"
-    gone = state_of_details(records[old.id])
+    assert state_of(records[plain.id]).kind == "none"
+    gone = state_of(records[old.id]).words
     assert gone.startswith("removed by")
     client = Client(guarded(str(tmp_path / "a")))
     for path, query in (("/runs", ""), ("/run", f"?id={old.id}")):

@@ -7,9 +7,9 @@ from typing import Any
 from dash import html
 
 from archiver.format.model import Record, Run
+from archiver.runs.details import state_of
 from archiver.web import format as fmt
 from archiver.web import links, parts
-from archiver.web.data import state_of_details
 
 
 def table(runs: list[Run], records: list[Record], caption: str) -> Any:
@@ -43,7 +43,10 @@ def table(runs: list[Run], records: list[Record], caption: str) -> Any:
 
 def details_of(record: Record) -> Any:
     """Show of how many strategies a run had the details, and where these are now if not here."""
-    count, state = fmt.count(len(record.details)), state_of_details(record)
-    if state in ("kept", "none"):
+    count = fmt.count(len(record.details))
+    kind, words, _ = state_of(record)
+    if record.open:
+        words = "open: it still grows"
+    elif kind in ("kept", "none"):
         return count
-    return html.Div([count, html.Div(state, className="line muted small", title=state)])
+    return html.Div([count, html.Div(words, className="line muted small", title=words)])

@@ -12,6 +12,7 @@ from archiver.base.humanize import NOT_DRAWN
 from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotFoundError, NotKeptError
 from archiver.format.model import Record
 from archiver.query.selection import Ask
+from archiver.runs.details import state_of
 from archiver.web import code, figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.cards import overlay
@@ -124,7 +125,8 @@ def _strategy_side(site: Site, choice: links.Choice) -> Side:
         row = site.data.row(choice.universe, choice.strategy, choice.run)
         if row is None:
             raise
-        why = "no detail kept" if isinstance(error, NotKeptError) else "its detail is damaged"
+        lacks = f"details: {state_of(row[0]).words}" if row[0].details else "no detail kept"
+        why = lacks if isinstance(error, NotKeptError) else "its detail is damaged"
         return Side(choice.strategy, f"{choice.universe} · {why}", address, *row, Curve())
 
 

@@ -12,10 +12,10 @@ from archiver.format import layout
 from archiver.format.model import Record, Run
 from archiver.format.text import loads
 from archiver.query.selection import LEADING
+from archiver.runs.details import state_of
 from archiver.runs.graph import reachable
 from archiver.web import code, links, parts
 from archiver.web import format as fmt
-from archiver.web.data import state_of_details
 from archiver.web.parts import Page
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _summary(site: Site, record: Record, query: links.Query) -> Any:  # noqa: AR
         ("Note", record.note or fmt.NONE),
     ]
     if record.details:
-        facts.append(("Details", state_of_details(record)))
+        facts.append(("Details", state_of(record).words))
     cards = [parts.card("Record", parts.pairs(facts))]
     if record.params:
         cards.append(parts.card("Parameters", code.text_block(_pretty(record.params), "params.json")))
@@ -125,8 +125,8 @@ def _summary(site: Site, record: Record, query: links.Query) -> Any:  # noqa: AR
 
 
 def _kept(record: Record) -> str:
-    state = state_of_details(record)
-    return f"top {record.top_n} asked for" if state in ("kept", "none") else state
+    kind, words, _ = state_of(record)
+    return f"top {record.top_n} asked for" if kind in ("kept", "none") else words
 
 
 def _pretty(text: str) -> str:
