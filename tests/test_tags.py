@@ -83,7 +83,9 @@ def test_every_key_that_is_made_is_read(name: str) -> None:
     assert layout.parse(layout.bundle_key(name)) == (layout.BUNDLES, "", name)
     assert layout.parse(layout.record_key(RUN)) == (layout.RUNS, RUN, "")
     assert layout.parse(layout.trash_key(RUN)) == (layout.TRASH, RUN, "")
-    assert layout.parse(layout.new_claim_key()) == (layout.TRASH, "", "claim")
+    assert layout.parse(layout.claim_key()) == (layout.TRASH, "", "claim")
+    assert layout.parse(layout.claim_key(RUN)) == (layout.TRASH, "", "claim")
+    assert layout.claim_key(RUN) == layout.claim_key(RUN) != layout.claim_key() != layout.claim_key()
     assert layout.parse("trash/probe-0123456789abcdef") == (layout.TRASH, "", "probe")
     for key in (layout.record_key(RUN), layout.trash_key(RUN)):
         assert layout.parse(layout.quarantine_key(key)) == (f"quarantine/{key.partition('/')[0]}/", RUN, "")

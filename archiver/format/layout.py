@@ -197,9 +197,12 @@ def quarantine_key(key: str) -> str:
     return f"{QUARANTINE}{key}"
 
 
-def new_claim_key() -> str:
-    """Make the key of an object that says which runs somebody moves to the trash, or back, just now."""
-    return f"{TRASH}{secrets.token_hex(8)}.claim"
+def claim_key(run: str | None = None) -> str:
+    """Return the key of an object that says which runs somebody moves to the trash, or back, just now.
+
+    run: the one that comes back, so that who tries again takes the same key; None makes a new one.
+    """
+    return f"{TRASH}{secrets.token_hex(8) if run is None else f'{digest(run):016x}'}.claim"
 
 
 def run_of_record(key: str) -> str | None:

@@ -115,11 +115,15 @@ def bring_back(store: Store, run: str) -> tuple[Record, bool]:
     missing = RunNotFoundError(f"run {run} is not in the trash: `archiver undelete` lists what is")
     if store.stat(layout.trash_key(run)) is None:
         raise missing
-    with _claim(store, [run]):
-        try:
-            return _bring_back(store, run)
-        except NotFoundError:
+    claim = layout.claim_key(run)
+    store.put(claim, run.encode())
+    try:
+        return _bring_back(store, run, claim)
+    except ArchiverError as error:
+        _remove_claim(store, claim)
+        if isinstance(error, NotFoundError):
             raise missing from None
+        raise
 
 
 def hold(store: Store, before: Record, *, back: bool) -> None:
@@ -299,7 +303,7 @@ def _spare(store: Store, run: str) -> None:
             store.put(layout.record_key(run), data)
 
 
-def _bring_back(store: Store, run: str) -> tuple[Record, bool]:
+def _bring_back(store: Store, run: str, claim: str) -> tuple[Record, bool]:
     key, place = layout.trash_key(run), layout.record_key(run)
     data = store.get(key)
     record = read_record(key, data)
@@ -311,7 +315,7 @@ def _bring_back(store: Store, run: str) -> tuple[Record, bool]:
             )
         data = encode_unlike(left, len(data))
     store.put(place, data)
-    for error in remove(store, [key]).values():
+    for error in remove(store, [key, claim]).values():
         raise error
     if store.stat(place) is None:
         # A removal that began before us took the record away once more.
@@ -337,11 +341,16 @@ def _what_is_left(store: Store, record: Record) -> Record:
 
 @contextmanager
 def _claim(store: Store, runs: Sequence[str]) -> Iterator[None]:
-    """Claim runs while they move. A claim that stays costs nothing but a gc that waits, and then removes it."""
-    key = layout.new_claim_key()
+    """Claim runs while they move."""
+    key = layout.claim_key()
     store.put(key, "\n".join(runs).encode())
     try:
         yield
     finally:
-        with suppress(ArchiverError):
-            remove(store, [key])
+        _remove_claim(store, key)
+
+
+def _remove_claim(store: Store, key: str) -> None:
+    """Remove a claim; one that stays costs nothing but a gc that waits, and then removes it."""
+    with suppress(ArchiverError):
+        remove(store, [key])

@@ -201,7 +201,9 @@ class Writer:
         store.put(at or layout.record_key(record.run), data, create=True)
         self._written.update(dict.fromkeys(stale, time.monotonic()))
         # Whatever a gc with a short grace deleted until now; what it deletes later it puts back itself.
-        self._each(lambda key: store.stat(key) or store.put(key, _bytes(draft, key)), [*shared, *draft.own])
+        self._each(
+            lambda key: store.stat(key) or store.put(key, _bytes(draft, key)), [*shared, *draft.own, *markers]
+        )
         return replace(record, size=len(data))
 
     def _fresh(self, key: str) -> bool:

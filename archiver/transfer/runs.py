@@ -221,6 +221,10 @@ class _Transfer:
         for _ in self.pool.map(put, ((layout.record_key(run), texts[run]) for run in sound)):
             pass
         self._look_again([ref for key, ref in refs.items() if key not in damaged], own)
+        labels = [key for run in sound for key in markers.get(run, ())]
+        there = self._stat(labels)
+        for _ in self.pool.map(put, ((key, b"") for key in labels if key not in there)):
+            pass
         self._shared.update(key for key in refs if is_shared(key) and key not in damaged)
         self.done += sound
         size = sum(len(texts[run]) for run in sound)

@@ -263,9 +263,15 @@ def _tidy(store: Store, done: Collected) -> None:
     # A dry run takes what it would have deleted from the trash for gone.
     kept = [entry for entry in listed[layout.TRASH] if done.applied or entry.modified > done.before]
     records = [*listed[layout.RUNS], *kept, *listed[layout.QUARANTINE]]
+<<<<<<< HEAD
     runs = {layout.run_of_record(entry.key) for entry in records} | open_ids(store)
     # Tags come before the record of a save, and a run may come back from the trash between two of these listings.
     tags = [entry for entry in store.list(layout.TAGS) if entry.modified <= in_work]
+=======
+    runs = {layout.run_of_record(entry.key) for entry in records}
+    # A run may have come back from the trash between two of these listings.
+    tags = [entry for entry in store.list(layout.TAGS) if entry.modified <= done.before]
+>>>>>>> t-trash
     runs |= {layout.run_of_record(entry.key) for entry in store.list(layout.RUNS)} if tags else set()
     markers = markers_of_others(tags, runs)
     probes = [
@@ -273,11 +279,25 @@ def _tidy(store: Store, done: Collected) -> None:
         for entry in listed[layout.TRASH]
         if entry.modified <= {"probe": rest, "claim": in_work}.get(_name(entry.key), _NEVER)
     ]
-    unfinished = [entry for entry in store.leftovers() if entry.modified <= in_work]
+    unfinished = [entry for entry in store.leftovers() if entry.modified <= done.before]
     _remove(store, "catalog", segments, done)
     _remove(store, "tags", markers, done)
+    if done.applied and markers:
+        _give_tags_back(store, markers, done)
     _remove(store, "leftovers", probes, done)
     _remove(store, "leftovers", unfinished, done, leftovers=True)
+
+
+def _give_tags_back(store: Store, markers: list[Entry], done: Collected) -> None:
+    """Put back the tags of runs that are there after all: a save writes them before its record."""
+    known = {
+        layout.run_of_record(entry.key) for prefix in (*_RECORDS, layout.RUNS) for entry in store.list(prefix)
+    }
+    back = [entry for entry in markers if entry not in markers_of_others([entry], known)]
+    for entry in back:
+        store.put(entry.key, b"")
+        done.restored.append(entry.key)
+    bring_pinned_back(store, {entry.key.rpartition("/")[2] for entry in back})
 
 
 def _remove(

@@ -1,0 +1,228 @@
+"""The trash, with two or three at work at once: every pair of calls at which they change over, and meetings of three."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+import pytest
+
+from archiver.archive import Archive
+from archiver.errors import IntegrityError, PolicyError, RunNotFoundError, StorageError
+from archiver.format import layout
+from archiver.retention.gc import collect
+from archiver.retention.trash import Move, bring_back, put_away
+from archiver.store import Store
+from tests.removals import (
+    CALLER,
+    CALLERS,
+    Act,
+    each_interleaving,
+    filled,
+    filled_objects,
+    kept,
+    made,
+    oldest_first,
+    prune_details,
+    prune_runs,
+    whole,
+)
+from tests.stores import MovedStore, PassingStore, SharedStore, fresh_store, snapshot
+
+
+@pytest.fixture(scope="module")
+def objects() -> dict[str, bytes]:
+    return filled_objects()
+
+
+@CALLER
+@pytest.mark.parametrize("order", [1, -1], ids=["pin first", "pin second"])
+def test_a_pin_that_returned_holds_at_every_interleaving(
+    caller: str, order: int, objects: dict[str, bytes]
+) -> None:
+    promised: list[bool] = []
+
+    def pin(_: Store, runs: list[str]) -> Act:
+        def act(store: Store) -> None:
+            promised.append(False)
+            with suppress(RunNotFoundError):
+                Archive(store).tag(runs[0], "pinned")
+                promised[-1] = True
+
+        return act
+
+    def remove(_: Store, __: list[str]) -> Act:
+        def act(store: Store) -> None:
+            with suppress(PolicyError):
+                CALLERS[caller](store)
+
+        return act
+
+    for store, runs in each_interleaving(objects, *[pin, remove][::order]):
+        collect(store, grace="0d", apply=True)
+        assert Archive(store).verify().ok
+        assert not promised[-1] or runs[0] in Archive(store).run_ids()
+        assert not promised[-1] or kept(store, runs[0])
+    assert promised.count(True) > 20
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["pin first", "gc first"])
+def test_a_pin_and_a_gc_without_any_grace_at_every_interleaving(
+    order: int, objects: dict[str, bytes]
+) -> None:
+    """The run goes to the trash between the pin's look and its marker; then gc and the pin meet."""
+    results: list[bool] = []
+
+    def pin(_: Store, runs: list[str]) -> Act:
+        def act(store: Store) -> None:
+            removing = SharedStore(store, 2, lambda: prune_runs(removing.inner_most))
+            removing.inner_most = store.inner if isinstance(store, SharedStore) else store  # type: ignore[attr-defined]
+            results.append(False)
+            with suppress(RunNotFoundError):
+                Archive(removing).tag(runs[0], "pinned")
+                results[-1] = True
+
+        return act
+
+    def free(_: Store, __: list[str]) -> Act:
+        return lambda store: collect(store, grace="0d", apply=True)
+
+    for store, runs in each_interleaving(objects, *[pin, free][::order]):
+        collect(store, grace="0d", apply=True)
+        assert Archive(store).verify().ok
+        assert whole(store, runs[0]) or not results[-1]
+    assert results.count(True) > 20
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["undelete first", "gc first"])
+@pytest.mark.parametrize("caller", ["prune", "prune details", "bundle --remove"])
+def test_an_undelete_and_a_gc_without_any_grace_at_every_interleaving(
+    caller: str, order: int, objects: dict[str, bytes]
+) -> None:
+    store, _ = made(objects)
+    CALLERS[caller](store)
+    removed = snapshot(store)
+    first = min(layout.run_of_record(entry.key) or "" for entry in store.list(layout.TRASH))
+    back: list[bool] = []
+
+    def undelete(_: Store, __: list[str]) -> Act:
+        def act(store: Store) -> None:
+            back.append(False)
+            with suppress(RunNotFoundError, IntegrityError):
+                bring_back(store, first)
+                back[-1] = True
+
+        return act
+
+    def free(_: Store, __: list[str]) -> Act:
+        return lambda store: collect(store, grace="0d", apply=True)
+
+    for store, _ in each_interleaving(removed, *[undelete, free][::order]):
+        collect(store, grace="0d", apply=True)
+        assert Archive(store).verify().ok
+        assert not back[-1] or whole(store, first)
+    assert back.count(True) > 20
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["prune first", "gc first"])
+def test_a_prune_of_runs_without_details_and_a_gc_at_every_interleaving(
+    order: int, objects: dict[str, bytes]
+) -> None:
+    """Details whose grace is over are freed, while the run itself goes to the trash."""
+    store, _ = made(objects)
+    prune_details(store)
+    reduced = snapshot(store)
+
+    def prune(_: Store, __: list[str]) -> Act:
+        return prune_runs
+
+    def free(_: Store, __: list[str]) -> Act:
+        return lambda store: collect(store, grace="0d", apply=True)
+
+    for store, runs in each_interleaving(reduced, *[prune, free][::order]):
+        archive = Archive(store)
+        assert archive.verify().ok
+        for run in archive.trash():
+            archive.undelete(run.id)
+        assert archive.verify().ok
+        assert runs[2] in archive.run_ids()
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["removal first", "gc first"])
+def test_a_pin_a_removal_and_a_gc_at_once(order: int, objects: dict[str, bytes]) -> None:
+    """The removal looks for the pinned run in the trash just when gc has deleted it there, and puts it back later."""
+    pins: list[bool] = []
+
+    def remove(plain: Store, runs: list[str]) -> Act:
+        def pin() -> None:
+            pins.append(False)
+            with suppress(RunNotFoundError):
+                Archive(plain).tag(runs[0], "pinned")
+                pins[-1] = True
+
+        # After its copy is in the trash, before the record goes.
+        return lambda store: put_away(SharedStore(store, 2, pin), [Move(runs[0])])
+
+    def free(_: Store, __: list[str]) -> Act:
+        return lambda store: collect(store, grace="0d", apply=True)
+
+    for store, runs in each_interleaving(objects, *[remove, free][::order]):
+        assert Archive(store).verify().ok
+        assert not pins[-1] or whole(store, runs[0])
+    assert pins.count(True) > 50
+
+
+def test_gc_brings_back_what_a_removal_could_not_find(objects: dict[str, bytes]) -> None:
+    """A removal looks for the run, pinned meanwhile, in the trash just after gc deleted it, and before gc puts it back."""
+    store, _ = made(objects)
+    run = oldest_first(store)[0]
+    record, trashed = layout.record_key(run), layout.trash_key(run)
+    store.put(trashed, store.get(record))
+    looked: list[str] = []
+
+    class Meeting(PassingStore):
+        def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
+            wanted = list(keys)
+            if trashed not in wanted or looked:
+                return super().delete(wanted)
+            Archive(store).tag(run, "pinned")
+            store.delete([record])
+            failed = super().delete(wanted)
+            with pytest.raises(RunNotFoundError):
+                bring_back(store, run)
+            looked.append(run)
+            return failed
+
+    collect(Meeting(store), grace="0d", apply=True)
+    assert looked == [run]
+    assert whole(store, run)
+    assert Archive(store).trash() == []
+    assert Archive(store).verify(read_data=True).ok
+
+
+@pytest.mark.parametrize("days", [0, 8])
+def test_gc_leaves_a_run_alone_that_is_in_neither_place_for_a_moment(days: int) -> None:
+    """A removal deletes the record after somebody brought the run back, and sees only then that its copy is gone."""
+    store = MovedStore(fresh_store())
+    runs = filled(store)
+    store.move(days=days)
+
+    class Meeting(PassingStore):
+        met = False
+
+        def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
+            wanted = list(keys)
+            if layout.record_key(runs[0]) not in wanted or self.met:
+                return super().delete(wanted)
+            self.met = True
+            bring_back(store, runs[0])
+            failed = super().delete(wanted)
+            assert not any(store.stat(key) for key in (layout.record_key(runs[0]), layout.trash_key(runs[0])))
+            collect(store, grace="7d" if days else "0d", apply=True)
+            return failed
+
+    meeting = Meeting(store)
+    put_away(meeting, [Move(runs[0])])
+    assert meeting.met
+    assert whole(store, runs[0])
+    assert Archive(store).verify(read_data=True).ok
