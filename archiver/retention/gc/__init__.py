@@ -263,15 +263,9 @@ def _tidy(store: Store, done: Collected) -> None:
     # A dry run takes what it would have deleted from the trash for gone.
     kept = [entry for entry in listed[layout.TRASH] if done.applied or entry.modified > done.before]
     records = [*listed[layout.RUNS], *kept, *listed[layout.QUARANTINE]]
-<<<<<<< HEAD
     runs = {layout.run_of_record(entry.key) for entry in records} | open_ids(store)
-    # Tags come before the record of a save, and a run may come back from the trash between two of these listings.
-    tags = [entry for entry in store.list(layout.TAGS) if entry.modified <= in_work]
-=======
-    runs = {layout.run_of_record(entry.key) for entry in records}
     # A run may have come back from the trash between two of these listings.
     tags = [entry for entry in store.list(layout.TAGS) if entry.modified <= done.before]
->>>>>>> t-trash
     runs |= {layout.run_of_record(entry.key) for entry in store.list(layout.RUNS)} if tags else set()
     markers = markers_of_others(tags, runs)
     probes = [
@@ -293,6 +287,7 @@ def _give_tags_back(store: Store, markers: list[Entry], done: Collected) -> None
     known = {
         layout.run_of_record(entry.key) for prefix in (*_RECORDS, layout.RUNS) for entry in store.list(prefix)
     }
+    known |= open_ids(store)
     back = [entry for entry in markers if entry not in markers_of_others([entry], known)]
     for entry in back:
         store.put(entry.key, b"")
