@@ -199,7 +199,7 @@ class Archive:
 
     def start(
         self,
-        universe_name: str,
+        universe: str,
         top_n: int = 50,
         rank_by: str | None = None,
         tags: Iterable[str] = (),
@@ -226,13 +226,13 @@ class Archive:
         self.create()
         run = start_run(
             self.store,
-            universe_name,
+            universe,
             top_n=top_n,
             rank_by=rank_by,
             params=params,
             note=note,
             code=(captured.code, captured.blobs),
-            bars=self._series.of(universe_name, bars),
+            bars=self._series.of(universe, bars),
             allow=None if self._guard is None else self._guard.check,
         )
         for label in labels:
