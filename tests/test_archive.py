@@ -308,3 +308,12 @@ def test_an_archive_that_went_while_it_was_open_stays_gone(how: str, tmp_path: P
     assert root.exists() is (how == "content")
     assert list(root.glob("**/*")) == []
     assert archiver.open(root).save_universe_results("u", rows, code="none").id
+
+
+def test_an_archive_is_a_context_manager_and_works_on_after_it_was_closed(tmp_path: Path) -> None:
+    with archiver.open(tmp_path / "a") as archive:
+        run = archive.save_universe_results("u", [{"strategy_name": "s", "sharpe_ratio": 1.0}], code="none")
+        again = pickle.loads(pickle.dumps(archive))
+    assert [one.id for one in archive.runs()] == [run.id] == [one.id for one in again.runs()]
+    archive.close()
+    archive.close()

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from archiver.errors import AccessError, NotFoundError, StorageError, StorageFullError
-from archiver.store import Store, durable, open_store
+from archiver.store import Store, durable, local, open_store
 from archiver.store.contract import TEMPORARY
 from archiver.store.folder import Folder
 
@@ -375,3 +375,24 @@ def test_a_root_that_was_never_there_is_made_by_the_first_write_alone(tmp_path: 
     with pytest.raises(StorageError, match="was there and is gone"):
         store.put("a", b"x")
     assert not (tmp_path / "not").exists()
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_write_whose_unfinished_file_is_taken_away_is_made_again(
+    create: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a gc without any grace, say, that takes it for what a dead writer left."""
+    store = open_store(tmp_path / "root")
+    taken: list[object] = []
+    sync = durable.sync
+
+    def snatch(fd: int) -> None:
+        sync(fd)
+        if len(taken) < 3:
+            taken.append([store.delete([entry.key]) for entry in store.leftovers()])
+
+    monkeypatch.setattr(local, "sync", snatch)
+    store.put("a/b", b"x", create=create)
+    assert len(taken) == 3
+    assert store.get("a/b") == b"x"
+    assert list(store.leftovers()) == []

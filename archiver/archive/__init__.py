@@ -6,8 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from datetime import datetime
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -102,7 +103,7 @@ def _by(
     return call
 
 
-class Archive:
+class Archive(AbstractContextManager["Archive"]):
     """Everything under one URL. Safe to use from many threads, and from many processes at once."""
 
     def __init__(
@@ -129,7 +130,15 @@ class Archive:
         return f"Archive({self.store.url!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self.store, self._code, self._guard, self._configured, self._budget, self._options)
+        how: dict[str, Any] = {"code": self._code, "guard": self._guard, "policies": self._configured}
+        return partial(Archive, budget=self._budget, storage_options=self._options, **how), (self.store,)
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close connections and end threads, as the end of a `with` block does; a later call opens new ones."""
+        self.store.close()
 
     def save_universe_results(
         self,
@@ -388,9 +397,3 @@ class Archive:
     apply_extras = _by(_exchange, Exchange.apply_extras)
     export = _by(_exchange, Exchange.export)
     import_from = _by(_exchange, Exchange.import_from)
-
-
-def _rebuild(
-    store: Store, code: Any, guard: Guard | None, policies: Any, budget: Any, options: Any
-) -> Archive:
-    return Archive(store, code=code, guard=guard, policies=policies, budget=budget, storage_options=options)

@@ -23,7 +23,7 @@ from archiver.store.folder import Folder, Gone, LinkError, listed_name
 
 _WORKERS = 8
 _CHUNK = 1 << 20
-_RACES = 100
+_RACES, _SNATCHED = 100, 5
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _DEEPEST = 64
@@ -73,12 +73,23 @@ class LocalStore(Store):
     def put(self, key: str, data: bytes, *, create: bool = False) -> None:
         check_key(key)
         self.refuse_when_read_only(f"write {key}")
-        with self._translated(key), self._temporary(key) as draft:
-            write_all(draft.fd, data)
-            sync(draft.fd)
-            taken = self._publish(draft, create=create)
+        with self._translated(key):
+            taken = self._put(key, data, create=create)
         if taken and self.get(key) != data:
             raise taken_error(key, self.url)
+
+    def _put(self, key: str, data: bytes, *, create: bool) -> bool:
+        for left in reversed(range(_SNATCHED)):
+            try:
+                with self._temporary(key) as draft:
+                    write_all(draft.fd, data)
+                    sync(draft.fd)
+                    return self._publish(draft, create=create)
+            except FileNotFoundError:
+                # A gc without any grace takes what is being written for what somebody left.
+                if not left:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     def open(self, key: str) -> BinaryIO:
         check_key(key)
