@@ -100,6 +100,7 @@ NOTHING = {
     ),
     "export": ("no run, universe or row to write", "10, and no file"),
     "du, df, doctor, config": ("", "0, but for what they find: see each"),
+    "finish": ("the run is finished already", "0: what is asked for is so. No such run: 10"),
     "demo, browse, serve": ("", "0"),
 }
 """What each command ends with when there is nothing to do: never 0 unless what was asked for is so."""

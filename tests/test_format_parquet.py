@@ -139,7 +139,7 @@ def test_parquet_of_others_and_of_newer_formats_is_refused() -> None:
     pq.write_table(pa.table({"a": [1]}), out)
     with pytest.raises(FormatError, match="not written by archiver"):
         ParquetObject(ref_of("k", out.getvalue()), Source(out.getvalue()))
-    data, ref = write_parquet([pa.table({"a": [1]})], {"format": 2}, parts="group")
+    data, ref = write_parquet([pa.table({"a": [1]})], {"format": 3}, parts="group")
     with pytest.raises(FormatError, match="upgrade"):
         ParquetObject(ref, Source(data))
     with pytest.raises(FormatError, match="not Parquet"):

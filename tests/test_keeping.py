@@ -327,7 +327,7 @@ def test_details_that_a_rule_of_the_bucket_covers_are_expired(moto_place: Place)
         ('{"format": true}', IntegrityError, "its format is True"),
         ('{"format": "1"}', IntegrityError, "its format is '1'"),
         ('{"form', IntegrityError, "put it back"),
-        ('{"format": 2}', FormatError, "upgrade archiver"),
+        ('{"format": 3}', FormatError, "upgrade archiver"),
     ],
 )
 def test_a_damaged_archive_json_is_told_from_a_foreign_one(

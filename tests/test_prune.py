@@ -310,7 +310,7 @@ def test_a_newer_record_aborts_the_plan(local: Store) -> None:
 
     runs = filled(local)
     key = layout.record_key(runs[3])
-    text = decompress(local.get(key), key).replace(b'{"format":1', b'{"format":2')
+    text = decompress(local.get(key), key).replace(b'{"format":1', b'{"format":3')
     local.put(key, compress(text))
     with pytest.raises(archiver.FormatError, match=key):
         Archive(local).plan_prune(OLD)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from archiver.errors import (
     AccessError,
@@ -141,6 +141,8 @@ def judge(error: BaseException, shown: str, action: str) -> Failure:
         )
     if names & _CONFIG_CLASSES:
         return Failure(ConfigError(f"{what}: {reason}"), False)
+    if isinstance(error, FileNotFoundError) and _without_answer(error.__cause__):
+        return judge(error.__cause__, shown, action)
     if isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError)):
         return Failure(NotFoundError(f"{what}: it is not there"), False)
     if isinstance(error, PermissionError) or web_status(error) in (401, 403):
@@ -226,6 +228,14 @@ def web_status(error: BaseException) -> int:
         getattr(link, "status", 0) for link in _chain(error) if type(link).__name__ == "ClientResponseError"
     )
     return next(found, 0)
+
+
+def _without_answer(cause: BaseException | None) -> TypeGuard[BaseException]:
+    """Whether a server gave none, or none that counts: fsspec says of a web object then that it is not there."""
+    if cause is None or isinstance(cause, FileNotFoundError):
+        return False
+    names = {kind.__name__ for kind in type(cause).__mro__}
+    return bool(names & (_TRANSIENT_CLASSES | {"TimeoutError"})) and not 0 < web_status(cause) < 500
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
