@@ -140,7 +140,7 @@ class Windows:
         return self.browser.new_context(**options)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Windows]:
     """Give the system's browser."""
     path = shutil.which("chromium") or shutil.which("google-chrome")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dash import html
 
-from archiver.query.selection import Ask
+from archiver.query.selection import Ask, sort_text
 from archiver.web import format as fmt
 from archiver.web import links, parts
 from archiver.web.data import NEWEST, newest_runs
@@ -49,7 +49,7 @@ def card(site: Site, newest: str) -> tuple[Any, str]:
     # A column that none of these has tells nothing.
     shown = [name for name in columns if name == score or any(row[name] is not None for row in rows)]
     all_ = parts.link(
-        "All strategies →", links.href("/strategies", sort=f"-{score}" if greatest else score, newest=newest)
+        "All strategies →", links.href("/strategies", sort=sort_text([(score, greatest)]), newest=newest)
     )
     table = _table(site, rows, score, shown[1:_MOST_METRICS], is_all=newest == "all")
     return parts.card(title, switch(newest), parts.left_out(metrics.damaged), table, note=all_), count
