@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial, update_wrapper
 from pathlib import Path
@@ -103,7 +102,7 @@ def _by(
     return call
 
 
-class Archive(AbstractContextManager["Archive"]):
+class Archive:
     """Everything under one URL. Safe to use from many threads, and from many processes at once."""
 
     def __init__(
@@ -120,11 +119,9 @@ class Archive(AbstractContextManager["Archive"]):
         self.reader = Reader(store)
         self._code, self._guard, self._budget = code, guard, budget
         self._configured = policies if isinstance(policies, Configured) else Configured(policies)
-        self._options = dict(storage_options or {})
-        self._root = Root(store)
+        self._options, self._root = dict(storage_options or {}), Root(store)
         self._listing = Listing(store, self._root)
-        self._series = KnownSeries()
-        self._writer = Writer(store)
+        self._series, self._writer = KnownSeries(), Writer(store)
 
     def __repr__(self) -> str:
         return f"Archive({self.store.url!r})"
@@ -132,6 +129,9 @@ class Archive(AbstractContextManager["Archive"]):
     def __reduce__(self) -> tuple[Any, ...]:
         how: dict[str, Any] = {"code": self._code, "guard": self._guard, "policies": self._configured}
         return partial(Archive, budget=self._budget, storage_options=self._options, **how), (self.store,)
+
+    def __enter__(self) -> Archive:
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
