@@ -35,6 +35,11 @@ def objects() -> dict[str, bytes]:
     return filled_objects()
 
 
+def free(_: Store, __: list[str]) -> Act:
+    """Be a gc without any grace."""
+    return lambda store: collect(store, grace="0d", apply=True)
+
+
 @CALLER
 @pytest.mark.parametrize("order", [1, -1], ids=["pin first", "pin second"])
 def test_a_pin_that_returned_holds_at_every_interleaving(
@@ -84,9 +89,6 @@ def test_a_pin_and_a_gc_without_any_grace_at_every_interleaving(
 
         return act
 
-    def free(_: Store, __: list[str]) -> Act:
-        return lambda store: collect(store, grace="0d", apply=True)
-
     for store, runs in each_interleaving(objects, *[pin, free][::order]):
         collect(store, grace="0d", apply=True)
         assert Archive(store).verify().ok
@@ -114,9 +116,6 @@ def test_an_undelete_and_a_gc_without_any_grace_at_every_interleaving(
 
         return act
 
-    def free(_: Store, __: list[str]) -> Act:
-        return lambda store: collect(store, grace="0d", apply=True)
-
     for store, _ in each_interleaving(removed, *[undelete, free][::order]):
         collect(store, grace="0d", apply=True)
         assert Archive(store).verify().ok
@@ -135,9 +134,6 @@ def test_a_prune_of_runs_without_details_and_a_gc_at_every_interleaving(
 
     def prune(_: Store, __: list[str]) -> Act:
         return prune_runs
-
-    def free(_: Store, __: list[str]) -> Act:
-        return lambda store: collect(store, grace="0d", apply=True)
 
     for store, runs in each_interleaving(reduced, *[prune, free][::order]):
         archive = Archive(store)
@@ -162,9 +158,6 @@ def test_a_pin_a_removal_and_a_gc_at_once(order: int, objects: dict[str, bytes])
 
         # After its copy is in the trash, before the record goes.
         return lambda store: put_away(SharedStore(store, 2, pin), [Move(runs[0])])
-
-    def free(_: Store, __: list[str]) -> Act:
-        return lambda store: collect(store, grace="0d", apply=True)
 
     for store, runs in each_interleaving(objects, *[remove, free][::order]):
         assert Archive(store).verify().ok

@@ -38,19 +38,18 @@ SEGMENT_SUFFIX = ".jsonl.zst"
 
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
-_RUN = RUN_ID
-_RECORD = re.compile(rf"(runs/|trash/|quarantine/runs/|quarantine/trash/)({_RUN})\.json\.zst")
+_RECORD = re.compile(rf"(runs/|trash/|quarantine/runs/|quarantine/trash/)({RUN_ID})\.json\.zst")
 _OTHERS = re.compile(
-    rf"(?P<tier1>tier1/)(?P<u1>universe=[^/]+)/(?P<r1>{_RUN})(?:\.[0-9a-f]{{8}})?\.parquet"
-    rf"|(?P<tier2>tier2/)(?P<u2>universe=[^/]+)/(?P<r2>{_RUN})(?:\.[0-9a-f]{{8}})?/detail\.parquet"
+    rf"(?P<tier1>tier1/)(?P<u1>universe=[^/]+)/(?P<r1>{RUN_ID})(?:\.[0-9a-f]{{8}})?\.parquet"
+    rf"|(?P<tier2>tier2/)(?P<u2>universe=[^/]+)/(?P<r2>{RUN_ID})(?:\.[0-9a-f]{{8}})?/detail\.parquet"
     r"|(?P<tapes>tapes/)(?P<t2>[0-9a-f]{2})/(?P<t64>(?P=t2)[0-9a-f]{62})\.parquet"
     r"|(?P<clocks>clocks/)(?P<k2>[0-9a-f]{2})/(?P<k64>(?P=k2)[0-9a-f]{62})\.parquet"
     r"|(?P<files>files/)(?P<f2>[0-9a-f]{2})/(?P<f64>(?P=f2)[0-9a-f]{62})\.zst"
     r"|(?P<code>code/)(?P<c2>[0-9a-f]{2})/(?P<c64>(?P=c2)[0-9a-f]{62})\.zst"
-    rf"|(?P<tags>tags/)(?P<tag>[^/]+)/(?P<rt>{_RUN})"
-    rf"|(?P<catalog>catalog/)(?P<span>{_RUN}--{_RUN}--[0-9a-f]{{8}})\.jsonl\.zst"
+    rf"|(?P<tags>tags/)(?P<tag>[^/]+)/(?P<rt>{RUN_ID})"
+    rf"|(?P<catalog>catalog/)(?P<span>{RUN_ID}--{RUN_ID}--[0-9a-f]{{8}})\.jsonl\.zst"
     r"|(?P<bundles>bundles/)(?P<bundle>[^/]+)\.tar\.zst"
-    rf"|(?P<open>open/)(?P<ro>{_RUN})/(?:(?P<at>start|[0-9]{{20}}-[0-9a-f]{{8}})\.json\.zst|(?P<shut>closed))"
+    rf"|(?P<open>open/)(?P<ro>{RUN_ID})/(?:(?P<at>start|[0-9]{{20}}-[0-9a-f]{{8}})\.json\.zst|(?P<shut>closed))"
     r"|(?P<trash>trash/)(?P<claim>[0-9a-f]{16}\.claim|probe-[0-9a-f]+)"
 )
 _CUT = re.compile(r"[A-Za-z0-9_.%-]{200,213}~[0-9a-f]{16}")
@@ -237,24 +236,28 @@ def new_part_key(run: str, now: datetime | None = None) -> str:
     return f"{OPEN}{run}/{moment:%Y%m%d%H%M%S%f}-{secrets.token_hex(4)}{RECORD_SUFFIX}"
 
 
+def _content_key(area: str, sha256: str, suffix: str) -> str:
+    return f"{area}{sha256[:2]}/{sha256}{suffix}"
+
+
 def tape_key(sha256: str) -> str:
     """Return the key of a tape, named by its content."""
-    return f"{TAPES}{sha256[:2]}/{sha256}.parquet"
+    return _content_key(TAPES, sha256, ".parquet")
 
 
 def clock_key(sha256: str) -> str:
     """Return the key of a clock, named by its content."""
-    return f"{CLOCKS}{sha256[:2]}/{sha256}.parquet"
+    return _content_key(CLOCKS, sha256, ".parquet")
 
 
 def file_key(sha256: str) -> str:
     """Return the key of a file of a strategy, named by the sha256 of its plain bytes."""
-    return f"{FILES}{sha256[:2]}/{sha256}.zst"
+    return _content_key(FILES, sha256, ".zst")
 
 
 def code_key(sha256: str) -> str:
     """Return the key of a captured text, named by the sha256 of its plain bytes."""
-    return f"{CODE}{sha256[:2]}/{sha256}.zst"
+    return _content_key(CODE, sha256, ".zst")
 
 
 def tag_key(tag: str, run: str) -> str:

@@ -163,7 +163,7 @@ class BundleStore(Store):
                 with self._unsigned():
                     found = self.inner.stat(self.key)
                 if found is None:
-                    # A web server that gives no answer has no size either; reading says what is wrong with it.
+                    # Of what a web server refuses it has no size either; reading says why.
                     with suppress(NotFoundError):
                         self._read(0, 1)
                     raise NotFoundError(f"no bundle at {self.shown}: check the name")
