@@ -142,7 +142,7 @@ def collect(
     with closing(Listing()) as listing:
         listing.fill(store, done.before)
         graph = Graph(store)
-        _exhaust(graph.look(done.before, held(store)))
+        _exhaust(graph.look(done.before, held(store, _dead(done))))
         if apply and not graph.runs and not allow_empty:
             _refuse_without_records(store, listing.unaccounted(graph))
         if apply:
@@ -157,7 +157,7 @@ def collect(
                 for entry in orphans:
                     done.kinds[_kind(entry.key)].add(entry.key, entry.size)
                     step(1)
-        _tidy(store, done)
+        _tidy(store, graph, done)
         _count_versions(store, graph, done, remove=versions)
     return done
 
@@ -201,7 +201,7 @@ def _drop_trash(store: Store, graph: Graph, done: Collected) -> None:
             copies.take(batch)
             deleted |= _count(_delete(store, batch), done)
         _exhaust(graph.look())
-        spared = held(store)
+        spared = held(store, _dead(done))
         for run in graph.expired:
             key = layout.trash_key(run)
             # Somebody pinned the run, or is bringing it back; or a removal took the run's record away, counting on
@@ -210,16 +210,21 @@ def _drop_trash(store: Store, graph: Graph, done: Collected) -> None:
             if key in deleted and needed and copies.give_back(key):
                 done.restored.append(key)
         bring_pinned_back(store, {run for run in graph.expired if layout.trash_key(run) in done.restored})
-    _settle(store, graph)
+    _settle(store, graph, _dead(done))
 
 
-def _settle(store: Store, graph: Graph) -> None:
+def _settle(store: Store, graph: Graph, dead: datetime) -> None:
     """See what is there by now. A run that somebody moves may be in neither place for a moment; its claim tells."""
-    moving = claimed(store)
+    moving = claimed(store, dead)
     _exhaust(graph.look())
-    moving |= claimed(store)
+    moving |= claimed(store, dead)
     _exhaust(graph.look())
     graph.spare_moving(moving)
+
+
+def _dead(done: Collected) -> datetime:
+    """Return the moment before which claims are of movers that died: gc heeds them no more, and removes them."""
+    return min(done.before, done.now - _REST)
 
 
 def _sweep(
@@ -254,14 +259,17 @@ def _sweep(
                 ]
 
 
-def _tidy(store: Store, done: Collected) -> None:
+def _tidy(store: Store, graph: Graph, done: Collected) -> None:
     """Remove what is derived, empty or was never finished."""
     rest = max(done.before, done.now - _REST)
     listed = {prefix: list(store.list(prefix)) for prefix in _RECORDS}
     segments = [entry for entry in superseded(store, listed[layout.RUNS]) if entry.modified <= rest]
-    in_work = min(done.before, done.now - _REST)
     # A dry run takes what it would have deleted from the trash for gone.
-    kept = [entry for entry in listed[layout.TRASH] if done.applied or entry.modified > done.before]
+    kept = [
+        entry
+        for entry in listed[layout.TRASH]
+        if done.applied or layout.run_of_record(entry.key) not in graph.expired
+    ]
     records = [*listed[layout.RUNS], *kept, *listed[layout.QUARANTINE]]
     runs = {layout.run_of_record(entry.key) for entry in records} | open_ids(store)
     # A run may have come back from the trash between two of these listings.
@@ -271,7 +279,7 @@ def _tidy(store: Store, done: Collected) -> None:
     probes = [
         entry
         for entry in listed[layout.TRASH]
-        if entry.modified <= {"probe": rest, "claim": in_work}.get(_name(entry.key), _NEVER)
+        if entry.modified <= {"probe": rest, "claim": _dead(done)}.get(_name(entry.key), _NEVER)
     ]
     unfinished = [entry for entry in store.leftovers() if entry.modified <= done.before]
     _remove(store, "catalog", segments, done)
