@@ -7,17 +7,19 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import datetime
-from functools import partial, update_wrapper
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from archiver.archive.configured import Configured
 from archiver.archive.health import Checkup
 from archiver.archive.judging import Judging
 from archiver.archive.listing import Listing
 from archiver.archive.loading import Loading
+from archiver.archive.part import by
 from archiver.archive.retention import Keeping
 from archiver.archive.root import Root
+from archiver.archive.saving import Saving
 from archiver.archive.transfer import Exchange
 from archiver.base.humanize import printable
 from archiver.base.unread import Errors
@@ -40,10 +42,6 @@ if TYPE_CHECKING:
     from archiver.transfer.bundle import Bundles
 
 _said: set[str] = set()
-
-P = ParamSpec("P")
-R = TypeVar("R")
-Part = TypeVar("Part")
 
 
 def open_archive(
@@ -87,19 +85,6 @@ def open_archive(
         budget=settings.budget,
         storage_options=settings.storage_options,
     )
-
-
-def _by(
-    part: Callable[[Archive], Part], method: Callable[Concatenate[Part, P], R]
-) -> Callable[Concatenate[Archive, P], R]:
-    """Return a part's method as one of the archive: one signature, one text, one room for what it does."""
-
-    def call(archive: Archive, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return method(part(archive), *args, **kwargs)
-
-    update_wrapper(call, method)
-    call.__qualname__ = f"Archive.{method.__name__}"
-    return call
 
 
 class Archive:
@@ -198,6 +183,11 @@ class Archive:
         self._series.keep(universe_name, draft.series)
         return run_of(record, labels)
 
+    def _saving(self) -> Saving:
+        return Saving(self.save_universe_results)
+
+    save = by(_saving, Saving.save)
+
     def add(self, draft: Draft, tags: Iterable[str] = ()) -> Record:
         """Write a run that is drafted, from an import say. Raises what a save raises."""
         labels = checked_tags(tags)
@@ -274,12 +264,12 @@ class Archive:
     def _runs(self) -> Listing:
         return self._listing
 
-    runs = _by(_runs, Listing.runs)
-    runs_table = _by(_runs, Listing.runs_table)
-    run = _by(_runs, Listing.run)
-    record = _by(_runs, Listing.record)
-    records = _by(_runs, Listing.records)
-    run_id = _by(_runs, Listing.run_id)
+    runs = by(_runs, Listing.runs)
+    runs_table = by(_runs, Listing.runs_table)
+    run = by(_runs, Listing.run)
+    record = by(_runs, Listing.record)
+    records = by(_runs, Listing.records)
+    run_id = by(_runs, Listing.run_id)
 
     def run_ids(
         self,
@@ -306,23 +296,23 @@ class Archive:
     def _loading(self) -> Loading:
         return Loading(self.reader, self._listing)
 
-    load_metrics = _by(_loading, Loading.load_metrics)
-    load_strategy = _by(_loading, Loading.load_strategy)
-    load_outline = _by(_loading, Loading.load_outline)
-    load_trades = _by(_loading, Loading.load_trades)
-    load_curve = _by(_loading, Loading.load_curve)
-    load_table = _by(_loading, Loading.load_table)
-    load_file = _by(_loading, Loading.load_file)
-    contents = _by(_loading, Loading.contents)
-    detailed_strategies = _by(_loading, Loading.detailed_strategies)
-    sql = _by(_loading, Loading.sql)
+    load_metrics = by(_loading, Loading.load_metrics)
+    load_strategy = by(_loading, Loading.load_strategy)
+    load_outline = by(_loading, Loading.load_outline)
+    load_trades = by(_loading, Loading.load_trades)
+    load_curve = by(_loading, Loading.load_curve)
+    load_table = by(_loading, Loading.load_table)
+    load_file = by(_loading, Loading.load_file)
+    contents = by(_loading, Loading.contents)
+    detailed_strategies = by(_loading, Loading.detailed_strategies)
+    sql = by(_loading, Loading.sql)
 
     def _judging(self) -> Judging:
         return Judging(self.store, self.reader, self._listing)
 
-    luck = _by(_judging, Judging.luck)
-    tear_sheet = _by(_judging, Judging.tear_sheet)
-    report = _by(_judging, Judging.report)
+    luck = by(_judging, Judging.luck)
+    tear_sheet = by(_judging, Judging.tear_sheet)
+    report = by(_judging, Judging.report)
 
     def tag(self, run: str, tag: str) -> None:
         """Put a tag on a run. Raises RunNotFoundError, also for a run that is removed at this very moment.
@@ -373,27 +363,27 @@ class Archive:
     def _keeping(self) -> Keeping:
         return Keeping(self.store, self._root, self._listing, self._configured)
 
-    plan_prune = _by(_keeping, Keeping.plan_prune)
-    apply = _by(_keeping, Keeping.apply)
-    undelete = _by(_keeping, Keeping.undelete)
-    trash = _by(_keeping, Keeping.trash)
-    gc = _by(_keeping, Keeping.gc)
+    plan_prune = by(_keeping, Keeping.plan_prune)
+    apply = by(_keeping, Keeping.apply)
+    undelete = by(_keeping, Keeping.undelete)
+    trash = by(_keeping, Keeping.trash)
+    gc = by(_keeping, Keeping.gc)
 
     def _checkup(self) -> Checkup:
         return Checkup(self.store, self._root, lambda: self.lifecycle, self._budget)
 
-    verify = _by(_checkup, Checkup.verify)
-    du = _by(_checkup, Checkup.du)
-    df = _by(_checkup, Checkup.df)
-    tree = _by(_checkup, Checkup.tree)
-    doctor = _by(_checkup, Checkup.doctor)
+    verify = by(_checkup, Checkup.verify)
+    du = by(_checkup, Checkup.du)
+    df = by(_checkup, Checkup.df)
+    tree = by(_checkup, Checkup.tree)
+    doctor = by(_checkup, Checkup.doctor)
 
     def _exchange(self) -> Exchange:
         return Exchange(self.store, self._root, self._listing, self.reader, self.bundles, self.add)
 
-    bundle = _by(_exchange, Exchange.bundle)
-    copy_to = _by(_exchange, Exchange.copy_to)
-    extras = _by(_exchange, Exchange.extras)
-    apply_extras = _by(_exchange, Exchange.apply_extras)
-    export = _by(_exchange, Exchange.export)
-    import_from = _by(_exchange, Exchange.import_from)
+    bundle = by(_exchange, Exchange.bundle)
+    copy_to = by(_exchange, Exchange.copy_to)
+    extras = by(_exchange, Exchange.extras)
+    apply_extras = by(_exchange, Exchange.apply_extras)
+    export = by(_exchange, Exchange.export)
+    import_from = by(_exchange, Exchange.import_from)

@@ -44,15 +44,16 @@ def result(obj: Any, name: str | None = None, params: Mapping[str, Any] | None =
     The class of the object tells the engine: nothing is imported for it. docs/how-to/engines/ has a page for each.
 
     Arguments:
-        obj: a result, study, portfolio, analyzer or Series of returns; a list of such, too.
+        obj: a result, study, portfolio, analyzer or Series of returns; a dict with `strategy_name` is a result already; a
+            list or iterator of such, too.
         name: the strategy's name; None makes one of the class and its parameters, the same in every process. Of several
             that are called the same, the second is `name #2`.
         params: the strategy's parameters; None takes those that the engine knows.
         how: what the engine's page says, such as `benchmark=`.
 
-    Returns a dict, or an iterator of dicts for `save_universe_results`. Raises ConfigError for an object of no known engine.
+    Returns a dict, or an iterator of dicts; `archive.save(obj, universe)` makes and saves them. Raises ConfigError for an object of no known engine.
     """
-    if type(obj) in _LISTS and obj and not _is_optimized(obj):
+    if isinstance(obj, Iterator) or (type(obj) in _LISTS and not _is_optimized(obj)):
         from archiver.engines.shared import unique
 
         return unique(chain.from_iterable(_listed(result(one, name, params, **how)) for one in obj))
@@ -61,7 +62,7 @@ def result(obj: Any, name: str | None = None, params: Mapping[str, Any] | None =
 
 def _is_optimized(obj: Any) -> bool:
     """Tell the pair of backtesting.py's `optimize(return_heatmap=True)`."""
-    return type(obj) is tuple and class_name(type(obj[0])) == ("backtesting", "_Stats")
+    return type(obj) is tuple and len(obj) > 0 and class_name(type(obj[0])) == ("backtesting", "_Stats")
 
 
 def _listed(found: Any) -> Iterable[dict[str, Any]]:
@@ -69,7 +70,7 @@ def _listed(found: Any) -> Iterable[dict[str, Any]]:
 
 
 def _adapter(obj: Any) -> Any:
-    kind = type(obj[0]) if type(obj) is tuple and obj else type(obj)
+    kind = type(obj[0]) if type(obj) is tuple else type(obj)
     others = _others()
     for base in kind.__mro__:
         at = class_name(base)
@@ -80,7 +81,7 @@ def _adapter(obj: Any) -> Any:
     known = ", ".join(sorted({module for module, _ in (*_BY_CLASS, *others)} - {"archiver", "builtins"}))
     raise ConfigError(
         f"archiver.result does not know a {kind.__module__}.{kind.__qualname__}: it takes results of {known};"
-        " give a dict to save_universe_results, or add an engine (entry point group archiver.engines)"
+        " give a dict with strategy_name, or add an engine (entry point group archiver.engines)"
     )
 
 
