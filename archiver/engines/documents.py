@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from archiver.engines import freqtrade, lean
+from archiver.engines import freqtrade, jesse, lean
 from archiver.engines.shared import Result, params_of
 from archiver.errors import ConfigError
 
@@ -25,6 +25,8 @@ def result(
         return found if params is None else found | {"params": params_of({**obj.get("params", {}), **params})}
     if isinstance(obj.get("strategy"), dict) and "strategy_comparison" in obj:
         return freqtrade.result(obj, name, params)
+    if jesse.is_result(obj):
+        return jesse.result(obj, name, params)
     if lean.is_result(obj):
         return lean.result(obj, name, params)
     raise ConfigError(
