@@ -67,6 +67,8 @@ def environment(folder: Path) -> dict[str, str]:
     """Return an environment in which `archiver` is this project's, and its archive a folder."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("ARCHIVER_", "AWS_"))}
+    # What vectorbt compiles takes longer than all that a page does.
+    clean["NUMBA_DISABLE_JIT"] = "1"
     return {**clean, "PATH": path, "HOME": str(folder), "ARCHIVER_URL": str(folder / "my-archive")}
 
 

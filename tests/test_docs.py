@@ -22,11 +22,23 @@ def runnable(page: Path) -> bool:
     return page.name not in GENERATED and any(b.language in ("python", "console") for b in blocks(page))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)], ids=lambda page: page.name)
+def needed(page: Path) -> list[str]:
+    """Return the engines that a page's examples need."""
+    return re.findall(r"^<!-- needs: (\w+) -->$", page.read_text(), re.MULTILINE)
+
+
+RUN = [
+    pytest.param(page, marks=[pytest.mark.engines] if needed(page) else [], id=page.name)
+    for page in PAGES
+    if runnable(page)
+]
+
+
+@pytest.mark.parametrize("page", RUN)
 def test_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
-    for engine in re.findall(r"^<!-- needs: (\w+) -->$", page.read_text(), re.MULTILINE):
+    for engine in needed(page):
         if find_spec(engine) is None:
-            pytest.skip(f"{engine} is not installed: pip install 'archiver[engines-dev]'")
+            pytest.skip(f"{engine} is not installed")
     done = subprocess.run(
         [sys.executable, "-c", script(page)],
         cwd=tmp_path,

@@ -210,6 +210,7 @@ def test_returns_give_metrics_and_dated_curves() -> None:
     assert {*found["curves"]} == {"equity", "returns", "benchmark", "benchmark_returns"}
 
 
+@pytest.mark.engines
 def test_metrics_of_returns_are_those_of_the_kept_libraries() -> None:
     quantstats = pytest.importorskip("quantstats", reason="quantstats is not installed").stats
     found = archiver.result(returns())

@@ -15,7 +15,10 @@ from tests.engine_runs import bars, same, saved
 bt = pytest.importorskip(
     "backtrader", reason="backtrader is not installed: pip install 'archiver[engines-dev]'"
 )
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+pytestmark = [
+    pytest.mark.engines,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+]
 
 
 class Cross(bt.Strategy):

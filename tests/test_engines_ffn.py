@@ -12,7 +12,7 @@ import archiver
 from archiver.engines.shared import metric
 from tests.engine_runs import closes, same
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # ffn and what it imports warn of their own code
+pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore")]  # ffn and what it imports warn
 WANTED = "is not installed: pip install 'archiver[engines-dev]'"
 
 

@@ -12,7 +12,7 @@ import pytest
 import archiver
 from tests.engine_runs import bars, same
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # nautilus_trader's own
+pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore")]  # nautilus_trader's own
 WANTED = "nautilus_trader is not installed: pip install nautilus_trader"
 
 

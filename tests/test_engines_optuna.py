@@ -14,6 +14,7 @@ from tests.engine_runs import closes
 
 optuna = pytest.importorskip("optuna", reason="optuna is not installed: pip install 'archiver[engines-dev]'")
 pytestmark = [
+    pytest.mark.engines,
     pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
     pytest.mark.filterwarnings("ignore:universe .* an index is not kept"),
 ]

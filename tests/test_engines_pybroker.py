@@ -13,7 +13,7 @@ import archiver
 from archiver.engines.shared import plain_value
 from tests.engine_runs import bars, same
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # PyBroker's own
+pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore")]  # PyBroker's own
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,12 @@ import pytest
 import archiver
 from tests.engine_runs import closes
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore"),
-]  # numba compiles for a minute, and warns
+pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore")]  # vectorbt and what it imports warn
 
 
 @pytest.fixture(scope="module")
 def grid() -> Any:
+    os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # compiling takes half a minute, these prices a second
     vbt = pytest.importorskip(
         "vectorbt", reason="vectorbt is not installed: pip install 'archiver[engines-dev]'"
     )
