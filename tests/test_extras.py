@@ -283,9 +283,26 @@ def test_figures_and_buffers_are_files(archive):
             "d": bytearray(b"y"),
         },
     )
-    assert b"<html>" in archive.load_file("S", "a.html")
+    page = archive.load_file("S", "a.html")
+    assert b"<html>" in page
+    assert b"<script src=" not in page  # it opens offline
     assert archive.load_file("S", "a.json").startswith(b"{")
     assert [archive.load_file("S", name) for name in "bcd"] == [b"x", "é".encode(), b"y"]
+
+
+@pytest.mark.engines  # matplotlib comes with them
+def test_figures_of_matplotlib_are_drawn_as_their_names_end(archive):
+    figures = pytest.importorskip("matplotlib.figure", reason="matplotlib is not installed")
+    figure = figures.Figure(figsize=(2, 1))
+    figure.subplots().plot([1, 3, 2])
+    names = ("a.png", "b.svg", "c.pdf", "d")
+    save(archive, files=dict.fromkeys(names, figure))
+    begins = [archive.load_file("S", name)[:5] for name in names]
+    assert begins == [b"\x89PNG\r", b"<?xml", b"%PDF-", b"\x89PNG\r"]
+    kinds = [archive.contents("S")["files"][name]["type"] for name in names[:3]]
+    assert kinds == ["image/png", "image/svg+xml", "application/pdf"]
+    with pytest.raises(archiver.ConfigError, match=r"files\.x\.docx: the figure cannot be drawn .*docx"):
+        save(archive, files={"x.docx": figure})
 
 
 def test_details_cost_the_metrics_nothing_and_a_plain_result_stays_of_format_1(archive):

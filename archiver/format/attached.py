@@ -111,9 +111,8 @@ def _content(name: str, value: Any, where: str) -> bytes:
             value.savefig(out, format=PurePath(name).suffix[1:].lower() or "png")
             return out.getvalue()
         if ("plotly", "BaseFigure") in kinds:
-            text = (
-                value.to_json() if name.lower().endswith(".json") else value.to_html(include_plotlyjs="cdn")
-            )
+            # A page brings plotly.js: it opens offline, and in ten years (decision 090).
+            text = value.to_json() if name.lower().endswith(".json") else value.to_html(include_plotlyjs=True)
             return str(text).encode()
     except Exception as error:  # a figure draws with its user's own code and fonts
         why = " ".join(str(error).split())[:200]
