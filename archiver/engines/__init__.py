@@ -31,6 +31,8 @@ _BY_CLASS = {
     ("pandas", "Series"): "tables",
     ("pandas", "DataFrame"): "tables",
     ("pybroker", "TestResult"): "pybroker",
+    ("ray", "Result"): "ray",
+    ("ray", "ResultGrid"): "ray",
     ("vectorbt", "Portfolio"): "vectorbt",
 }
 _LISTS = (list, tuple)

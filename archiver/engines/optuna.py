@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from typing import Any
 
+from archiver.engines.search import Search
 from archiver.engines.shared import Result, flat, params_of, plain_value
 from archiver.errors import ConfigError
 
@@ -92,34 +92,25 @@ class Callback:
         name: str | None = None,
         run: str | None = None,
     ) -> None:
-        self._archive, self._universe, self._name = archive, universe, name
-        self._top_n, self._rank_by, self._tags = top_n, rank_by, tuple(tags)
-        self._run: Any = archive.resume(run) if run is not None else None
-        self._end: Any = None
-        self._starting = threading.Lock()
+        self._name = name
+        self._search = Search(archive, universe, top_n=top_n, rank_by=rank_by, tags=tags, run=run)
+        self._end = weakref.finalize(self, self._search.finish)
 
     def __call__(self, study: Any, trial: Any) -> None:
         """Add a trial; Optuna calls this when it ends, whatever its state."""
         named, said = _objectives(study)
         kept = _kept.get(study, {}).pop(trial.number, None)
         found = _trial(trial, self._name or _called(study), {}, named | said, kept)
-        with self._starting:  # trials end in several threads
-            if self._run is None:
-                rank_by = self._rank_by or _ranking(named, study)
-                self._run = self._archive.start(
-                    self._universe, top_n=self._top_n, rank_by=rank_by, tags=self._tags
-                )
-                self._end = weakref.finalize(self, self._run.finish)
-        self._run.add(found)
+        self._search.add(found, _ranking(named, study))
 
     @property
     def run(self) -> str | None:
         """The id of the run; None before the first trial."""
-        return None if self._run is None else str(self._run.id)
+        return self._search.run
 
     def finish(self) -> Any:
         """Make the open run an ordinary one, and return it; a run that another process started stays open."""
-        return None if self._end is None else self._end()
+        return self._search.finish()
 
     def __enter__(self) -> Callback:
         return self
