@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import feather
 
 import archiver
 from archiver.engines.freqtrade import of_strategy, result, universe_of, without_secrets
@@ -95,6 +98,40 @@ def test_a_folder_becomes_runs_with_details_code_and_params(archive: archiver.Ar
     assert sorted(epochs["params.buy_rsi"].to_pylist()) == [21, 22, 23]
     again = archive.import_from(FILES)
     assert (len(again.of("present")), again.of("imported")) == (3, [])
+
+
+def test_wallet_and_market_change_are_tables_and_curves_as_freqtrade_wrote_them(
+    archive: archiver.Archive,
+) -> None:
+    archive.import_from(ZIP)
+    with zipfile.ZipFile(ZIP) as packed:
+        wallet, market = (
+            feather.read_table(packed.open(f"{ZIP.stem}_{name}.feather"))
+            for name in ("Sample_wallet", "market_change")
+        )
+    assert archive.load_table("Sample", "wallet").to_pylist() == wallet.to_pylist()
+    assert archive.load_table("Sample", "market_change").to_pylist() == market.to_pylist()
+    benchmark = archive.load_curve("Sample", "benchmark")
+    assert benchmark["time"].to_pylist() == market["date"].to_pylist()
+    assert benchmark["value"].to_pylist() == [1.0 + value for value in market["rel_mean"].to_pylist()]
+    equity = archive.load_curve("Sample").to_pylist()
+    by_date: dict[Any, float] = {}
+    for row in wallet.to_pylist():
+        by_date[row["date"]] = by_date.get(row["date"], 0.0) + row["rate"] * row["balance"]
+    assert {row["time"]: row["value"] for row in equity} == by_date
+
+
+def test_a_wallet_without_balances_is_damage(archive: archiver.Archive, tmp_path: Path) -> None:
+    with zipfile.ZipFile(ZIP) as packed, zipfile.ZipFile(tmp_path / ZIP.name, "w") as made:
+        for member in packed.namelist():
+            data = packed.read(member)
+            if member.endswith("_Sample_wallet.feather"):
+                out = io.BytesIO()
+                feather.write_feather(pa.table({"date": [1]}), out)
+                data = out.getvalue()
+            made.writestr(member, data)
+    (damaged,) = archive.import_from(tmp_path / ZIP.name).outcomes
+    assert (damaged.status, "archiver knows date, rate, balance" in str(damaged.why)) == ("damaged", True)
 
 
 def test_no_secret_of_a_configuration_is_kept(archive: archiver.Archive, tmp_path: Path) -> None:

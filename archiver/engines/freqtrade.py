@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import accumulate, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archiver.engines.metrics import Table, add_canonical
 from archiver.engines.shared import Result, flat, params_of, plain_value, secret
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _CANONICAL: Table = {
     "sharpe_ratio": ("sharpe", 1),
@@ -70,8 +74,8 @@ def of_strategy(
     stats: Mapping[str, Any],
     params: Mapping[str, Any] | None = None,
     *,
-    wallet: Mapping[str, list[Any]] | None = None,
-    market: Mapping[str, list[Any]] | None = None,
+    wallet: pa.Table | None = None,
+    market: pa.Table | None = None,
 ) -> Result:
     """Return the result of one strategy.
 
@@ -79,8 +83,8 @@ def of_strategy(
         name: its name.
         stats: what freqtrade says of it.
         params: what it was optimised to, beside its settings.
-        wallet: the columns of its wallet, where the file has them: date, currency, rate, balance.
-        market: the columns of the market change: date, count, mean, rel_mean.
+        wallet: its wallet, where the file has it: date, currency, rate, balance.
+        market: the market change: date, count, mean, rel_mean.
     """
     found: Result = {"strategy_name": name}
     tables: dict[str, Any] = {}
@@ -104,14 +108,15 @@ def of_strategy(
     add_canonical(found, dict(found), _CANONICAL, "freqtrade")
     trades = [_trade(trade) for trade in stats.get("trades") or ()]
     if wallet is not None:
-        tables["wallet"] = _rows(wallet)
+        tables["wallet"] = wallet
         curves["equity"] = _equity(wallet)
     elif trades and "starting_balance" in stats:
         curves["equity"] = _closed(trades, stats["starting_balance"])
     if market is not None:
-        tables["market_change"] = _rows(market)
-        pairs = zip(market["date"], market["rel_mean"], strict=True)
-        curves["benchmark"] = [[date, 1.0 + value] for date, value in pairs]
+        tables["market_change"] = market
+        curves["benchmark"] = _curve(
+            market["date"], [1.0 + value for value in market["rel_mean"].to_pylist()]
+        )
     given = params_of(settings) | params_of(params or {})
     return {**found, "params": given, "trades": trades, "curves": curves, "tables": tables}
 
@@ -156,24 +161,39 @@ def universe_of(stats: Mapping[str, Any]) -> str:
 
 
 def _trade(trade: Mapping[str, Any]) -> Result:
-    made = {_TRADE.get(key, key): value for key, value in trade.items()}
+    renamed, others = _layout(tuple(trade))
+    made = {name: trade[key] for key, name in renamed}
     if isinstance(trade.get("is_short"), bool):
         made["direction"] = "short" if trade["is_short"] else "long"
     if isinstance(trade.get("profit_ratio"), float):
         made["pnl_pct"] = trade["profit_ratio"] * 100.0
-    first = [key for key in (*_TRADE.values(), "direction", "pnl_pct") if key in made]
-    return {key: made[key] for key in (*first, *(key for key in made if key not in first))}
+    for key in others:
+        made[key] = trade[key]
+    return made
 
 
-def _rows(columns: Mapping[str, list[Any]]) -> list[Result]:
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+@lru_cache(maxsize=16)
+def _layout(keys: tuple[str, ...]) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Return which keys of a trade are renamed, in the order of their new names, and the others in theirs."""
+    return tuple((key, name) for key, name in _TRADE.items() if key in keys), tuple(
+        key for key in keys if key not in _TRADE
+    )
 
 
-def _equity(wallet: Mapping[str, list[Any]]) -> list[list[Any]]:
-    total: dict[Any, float] = {}
-    for date, rate, balance in zip(wallet["date"], wallet["rate"], wallet["balance"], strict=True):
-        total[date] = total.get(date, 0.0) + rate * balance
-    return [list(pair) for pair in total.items()]
+def _equity(wallet: pa.Table) -> pa.Table:
+    """Return what all currencies of a wallet came to on each date."""
+    places = wallet["date"].combine_chunks().dictionary_encode("encode")
+    totals = [0.0] * len(places.dictionary)
+    columns = (places.indices, wallet["rate"], wallet["balance"])
+    for at, rate, balance in zip(*(column.to_pylist() for column in columns), strict=True):
+        totals[at] += rate * balance
+    return _curve(places.dictionary, totals)
+
+
+def _curve(times: Any, values: list[float]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({"time": times, "value": pa.array(values, pa.float64())})
 
 
 def _closed(trades: Iterable[Result], start: float) -> list[list[Any]]:

@@ -22,6 +22,7 @@ from archiver.format.text import PLAIN, dumps
 Default = Callable[[Any], Any]
 """Makes plain data of a value that the table does not know."""
 _Convert = Callable[[Any, str, int], Any]
+_TEXT = frozenset({str})
 _MOST_LEVELS = 100
 
 
@@ -198,7 +199,10 @@ def _offset(value: Any, _where: str, _depth: int) -> str:
 
 
 def _items(value: Iterable[Any], where: str, depth: int) -> list[Any]:
-    return [plain(item, f"{where}[{at}]", depth + 1) for at, item in enumerate(value)]
+    return [
+        item if type(item) in PLAIN else plain(item, f"{where}[{at}]", depth + 1)
+        for at, item in enumerate(value)
+    ]
 
 
 def _set(value: Iterable[Any], where: str, depth: int) -> list[Any]:
@@ -211,6 +215,8 @@ def _set(value: Iterable[Any], where: str, depth: int) -> list[Any]:
 
 
 def _mapping(value: Mapping[Any, Any], where: str, depth: int) -> dict[str, Any]:
+    if type(value) is dict and set(map(type, value)) <= _TEXT and set(map(type, value.values())) <= PLAIN:
+        return value.copy()
     # Through the class: where an object's keys are its attributes, one may be called `items`.
     found = {}
     for key, item in type(value).items(value):
@@ -219,7 +225,11 @@ def _mapping(value: Mapping[Any, Any], where: str, depth: int) -> dict[str, Any]
                 f"{where.rstrip()} has the key {key!r}: keys must be text, write it as {str(key)!r}"
             )
         name = str.__str__(key)
-        found[name] = plain(item, f"{where}{name}" if where.endswith(": ") else f"{where}.{name}", depth + 1)
+        if type(item) in PLAIN:
+            found[name] = item
+        else:
+            place = f"{where}{name}" if where.endswith(": ") else f"{where}.{name}"
+            found[name] = plain(item, place, depth + 1)
     return found
 
 

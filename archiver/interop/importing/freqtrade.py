@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archiver.engines.freqtrade import of_epoch, of_strategy, universe_of, without_secrets
 from archiver.errors import IntegrityError
@@ -26,10 +26,14 @@ from archiver.interop.importing.listed import listed_code
 from archiver.interop.importing.source import Source
 from archiver.interop.importing.spool import Spool
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _MOST = 1 << 30
 """Bytes that a file inside a zip may unpack to."""
 _FILEVERSION = "fthypt_fileversion"
 _KNOWN_FILEVERSION = 2
+_WALLET, _MARKET = ("date", "rate", "balance"), ("date", "rel_mean")
 
 
 def read_freqtrade(source: Source, found: Found, spool: Spool, outcomes: list[Outcome]) -> Iterator[Batch]:
@@ -108,13 +112,13 @@ def _backtest(
         outcomes,
     )
     feathers = {name: files.pop(name) for name in [*files] if name.endswith(".feather")}
-    market = _columns(feathers.pop(f"{stem}_market_change.feather", None), entry.key)
+    market = _table(feathers.pop(f"{stem}_market_change.feather", None), entry.key, _MARKET)
     details = {}
     for name in strategies:
         params = files.pop(f"{stem}_{name}.json", None)
         details[name] = (
             None if params is None else _params(load_json(params, f"{entry.key}/{stem}_{name}.json")),
-            _columns(feathers.pop(f"{stem}_{name}_wallet.feather", None), entry.key),
+            _table(feathers.pop(f"{stem}_{name}_wallet.feather", None), entry.key, _WALLET),
         )
     left = "not a part of a result that archiver knows"
     outcomes += [Outcome(f"{entry.key}/{name}", SKIPPED, left) for name in (*files, *feathers)]
@@ -147,7 +151,7 @@ def _params(content: Any) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _columns(data: bytes | None, key: str) -> dict[str, list[Any]] | None:
+def _table(data: bytes | None, key: str, wanted: tuple[str, ...]) -> pa.Table | None:
     if data is None:
         return None
     import pyarrow as pa
@@ -157,12 +161,9 @@ def _columns(data: bytes | None, key: str) -> dict[str, list[Any]] | None:
         table = feather.read_table(io.BytesIO(data))
     except pa.ArrowException as error:
         raise IntegrityError(f"{key} has a damaged table: {str(error).splitlines()[0]}") from None
-    found = {}
-    for field, column in zip(table.schema, table.columns, strict=True):
-        moments = pa.types.is_timestamp(field.type)
-        kept = column.cast(pa.timestamp("us", field.type.tz), safe=False) if moments else column
-        found[field.name] = kept.to_pylist()
-    return found
+    if not {*wanted} <= {*table.column_names}:
+        raise IntegrityError(f"{key} has a table of {table.column_names}: archiver knows {', '.join(wanted)}")
+    return table.replace_schema_metadata(None)  # it is of the frame's index, a range
 
 
 def _hyperopt(source: Source, found: Found, stem: str, spool: Spool) -> Batch:
