@@ -121,6 +121,11 @@ def test_wallet_and_market_change_are_tables_and_curves_as_freqtrade_wrote_them(
     assert {row["time"]: row["value"] for row in equity} == by_date
 
 
+def test_a_strategy_that_is_no_dict_is_of_no_known_version() -> None:
+    with pytest.raises(archiver.ConfigError, match="says of Sample is no dict"):
+        list(archiver.result({"strategy": {"Sample": 3}, "strategy_comparison": []}))
+
+
 def test_a_wallet_without_balances_is_damage(archive: archiver.Archive, tmp_path: Path) -> None:
     with zipfile.ZipFile(ZIP) as packed, zipfile.ZipFile(tmp_path / ZIP.name, "w") as made:
         for member in packed.namelist():

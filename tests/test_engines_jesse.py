@@ -81,3 +81,5 @@ def test_a_backtest_without_trades_is_a_result() -> None:
     empty = {"total": 0, "win_rate": 0, "net_profit_percentage": 0, "annualization": 365}
     found = archiver.result({"metrics": empty, "logs": None})
     assert (found["strategy_name"], found["trades"], found["n_trades"]) == ("jesse", [], 0)
+    bare = archiver.result({"metrics": empty, "logs": None, "trades": [{"PNL": 1.0}]})
+    assert (bare["trades"], bare["tables"]["orders"]) == ([{"pnl": 1.0}], [])

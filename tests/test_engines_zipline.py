@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import archiver
+from archiver.errors import ConfigError
 from tests.engine_runs import same
 
 FILE = Path(__file__).parent / "fixtures/engines/zipline.json"
@@ -90,3 +91,8 @@ def test_a_table_without_sessions_is_a_result() -> None:
     found = archiver.result(written().iloc[:0])
     assert found["n_transactions"] == 0
     assert len(found["curves"]["equity"]) == 0
+
+
+def test_a_table_whose_values_are_no_numbers_is_refused() -> None:
+    with pytest.raises(ConfigError, match="portfolio_value of zipline's table"):
+        archiver.result(written().assign(portfolio_value="much"))

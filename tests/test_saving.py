@@ -59,6 +59,7 @@ def test_a_result_is_kept_as_it_is(archive: Archive) -> None:
 def test_name_params_and_what_the_engine_takes_go_to_its_adapter(archive: Archive) -> None:
     archive.save(OWN, "u", "other", {"y": 2}, code="none")
     assert archive.load_strategy("other")["metrics"]["params"] == {"x": 1, "y": 2}
+    assert archiver.result({**OWN, "params": None}, params={"y": 2})["params"] == {"y": 2}
     archive.save(MINE, "u", "named", {"y": 2}, benchmark=MINE / 2, code="none")
     assert archive.load_strategy("named")["metrics"]["beta"] == pytest.approx(2.0)
 

@@ -22,7 +22,11 @@ def result(
     """
     if "strategy_name" in obj:
         found = {**obj, "strategy_name": name or obj["strategy_name"]}
-        return found if params is None else found | {"params": params_of({**obj.get("params", {}), **params})}
+        return (
+            found
+            if params is None
+            else found | {"params": params_of({**(obj.get("params") or {}), **params})}
+        )
     if isinstance(obj.get("strategy"), dict) and "strategy_comparison" in obj:
         return freqtrade.result(obj, name, params)
     if jesse.is_result(obj):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archiver.engines.metrics import Table, add_canonical
 from archiver.engines.shared import Result, flat, params_of, plain_value, secret
+from archiver.errors import ConfigError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,8 +64,13 @@ def result(
         obj: the content of `backtest-result-....json`.
         name: the name where it holds one strategy; None takes its own.
         params: parameters of the strategies; None takes the settings that the file has.
+
+    Raises ConfigError for a strategy that is no dict.
     """
     strategies = obj["strategy"]
+    odd = [own for own, stats in strategies.items() if not isinstance(stats, Mapping)]
+    if odd:
+        raise ConfigError(f"what freqtrade says of {odd[0]} is no dict: archiver does not know this version")
     for own, stats in strategies.items():
         yield of_strategy(name if name and len(strategies) == 1 else own, stats, params)
 

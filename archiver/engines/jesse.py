@@ -60,11 +60,15 @@ def result(
             key: value for key, value in obj.get("hyperparameters") or () if (key, value) != ("DNA", "")
         }
     kept = params_of(params)
-    kind = "+".join(dict.fromkeys(str(trade["strategy_name"]) for trade in trades)) or "jesse"
+    kind = "+".join(dict.fromkeys(str(trade.get("strategy_name", "jesse")) for trade in trades)) or "jesse"
     found: Result = {"strategy_name": name or made_name(kind, kept)}
     found |= {str(key): plain_value(value) for key, value in obj["metrics"].items()}
     add_canonical(found, dict(found), _CANONICAL, "jesse")
-    files, curves, tables = {}, {}, {"orders": [_plain(one) for trade in trades for one in trade["orders"]]}
+    files, curves, tables = (
+        {},
+        {},
+        {"orders": [_plain(one) for trade in trades for one in trade.get("orders") or ()]},
+    )
     for key, value in obj.items():
         if key in _WRITTEN and value is not None and Path(value).is_file():
             files[f"{key}{Path(value).suffix}"] = Path(value)

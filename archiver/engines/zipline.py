@@ -7,6 +7,7 @@ from typing import Any
 
 from archiver.engines.metrics import Table, add_canonical
 from archiver.engines.shared import Result, made_name, params_of, plain_value
+from archiver.errors import ConfigError
 
 _CANONICAL: Table = {
     "sharpe_ratio": ("sharpe", 1),
@@ -42,12 +43,16 @@ def result(obj: Any, name: str | None = None, params: Mapping[str, Any] | None =
         obj: what `run_algorithm()` returned, a row a session.
         name: the strategy's name; None: `zipline` and its parameters.
         params: the strategy's parameters; zipline does not know them.
+
+    Raises ConfigError where its values are no numbers.
     """
     kept = params_of(params or {})
     found: Result = {"strategy_name": name or made_name("zipline", kept)}
     tables = {key: list(_rows(obj[key])) for key in _IN_A_DAY if key in obj}
     numbers = {str(key): _numbers(obj[key]) for key in obj if key not in tables}
     curves = {key: column for key, column in numbers.items() if column is not None}
+    if "portfolio_value" not in curves:
+        raise ConfigError("portfolio_value of zipline's table has something else than numbers")
     if len(obj):
         found |= {key: plain_value(obj[key].iloc[-1]) for key in _SO_FAR if key in obj}
         found |= {"start": plain_value(obj.index[0]), "end": plain_value(obj.index[-1])}
