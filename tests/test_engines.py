@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -153,24 +153,33 @@ def test_attributes_of_an_object_are_never_asked_for() -> None:
         archiver.result(Trap())
 
 
-def test_others_add_engines_by_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Backtested:
-        total = 3
-
-    def adapter(obj: Any, name: str | None, params: Any, scale: int = 1) -> dict[str, Any]:
-        return {"strategy_name": name or "theirs", "total": obj.total * scale}
-
-    monkeypatch.setattr(engines, "their_adapter", adapter, raising=False)
-    name = f"{__name__.partition('.')[0]}.{Backtested.__qualname__}"
-    point = EntryPoint(name, "archiver.engines:their_adapter", engines.GROUP)
-    monkeypatch.setattr(engines, "entry_points", lambda group: [point] if group == engines.GROUP else [])
-    engines._others.cache_clear()
-    try:
-        assert archiver.result(Backtested(), scale=2) == {"strategy_name": "theirs", "total": 6}
-        found = list(archiver.result([Backtested(), Backtested()]))
-        assert [one["strategy_name"] for one in found] == ["theirs", "theirs #2"]
-    finally:
-        engines._others.cache_clear()
+def test_a_package_that_is_installed_adds_its_engine(tmp_path: Path) -> None:
+    (tmp_path / "theirs.py").write_text(
+        """
+class Backtest:
+    total = 3
+def adapter(obj, name=None, params=None, scale=1):
+    return {"strategy_name": name or "theirs", "total": obj.total * scale}
+"""
+    )
+    about = tmp_path / "theirs-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[{engines.GROUP}]\ntheirs.Backtest = theirs:adapter\n")
+    code = """
+import archiver, theirs
+archive = archiver.open("archive")
+archive.save([theirs.Backtest(), theirs.Backtest()], universe="u", scale=2, code="none")
+rows = archive.load_metrics("u").select(["strategy_name", "total"]).to_pylist()
+assert rows == [{"strategy_name": "theirs", "total": 6}, {"strategy_name": "theirs #2", "total": 6}], rows
+try:
+    archiver.result(3)
+except archiver.ConfigError as error:
+    assert "theirs" in str(error)
+"""
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    environment = {**os.environ, "PYTHONPATH": path}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=environment)
 
 
 def test_engines_are_reachable_and_nothing_is_imported_for_them() -> None:
