@@ -277,5 +277,5 @@ def add_details(draft: Draft, details: Details, made_of: str = "", *, inline: bo
         tapes=tuple(tapes),
         clocks=tuple(ref for ref, _ in clocks),
         files=tuple(files),
-        format=1 if extras.plain else 2,
+        format=details.facts.get("format", 1),
     )
