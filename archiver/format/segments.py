@@ -1,8 +1,10 @@
-"""Curves that follow the bars: a curve that marks a position to the closes is, between trades, a straight line over them.
+"""Curves that follow the bars: what marks a position to the closes is, between trades, a straight line over them.
 
 Such a curve is kept as segments (where they begin, base, position) and, value for value, the difference of its float bits from
-`base + position * close`, which is nearly always nothing. What is kept was decoded and compared when it was saved. How the
-segments are found is nobody's promise: whatever they are, the bits make up for it; where that takes too much, the curve is kept as it is.
+`base + position * close`, which is nearly always nothing. How segments are found is nobody's promise: whatever they are, the
+bits make up for it, and where that takes too much, the curve is kept as it is.
+
+The bars under a curve are found from the data: its steps are in the proportion of the steps of the closes.
 """
 
 from __future__ import annotations
@@ -24,27 +26,30 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
     Bools = npt.NDArray[np.bool_]
 
+_FIELDS = ["begin", "shift", "base", "position"]
+_PAYS = 4
+"""How many times fewer bytes segments must take than the curve itself."""
 _LEAST = 64
 """A shorter curve takes few bytes in any form."""
-_PAYS = 4
+_LINE = 4
+"""Values of the shortest line that is looked for, and places that must agree on where the bars are."""
 _ROUNDING = 64
 """By how many units in the last place of its greatest value a curve may be off a line: engines add in their own order."""
-_SAMPLE = 512
-_VOTES = 4
-_SHARED = 8
-"""A step that so many places of a tape have says nothing of where it is."""
-_LIKELY = 4
+_SAMPLE = 256
+"""Places in a curve that decide whether it follows the bars at all."""
 _PROPORTION = 1e-8
+"""How far two proportions may differ, in parts of one, and still be the same."""
+_SHARED = 8
+"""A proportion that more places of the bars have says nothing of where a curve is."""
+_LIKELY = 4
 _WHOLE, _SOME = 0.9, 0.3
-"""The share of a curve's steps that lie on lines over the bars: where it is laid over them in one piece, and where at all."""
-_LINE = 4
-"""Bars of the shortest line that is looked for."""
+"""Share of a curve's steps on lines over the bars: from here it is laid over them in one piece, and below that not at all."""
 _DECIMALS = 13
 
 
 @dataclass(slots=True, eq=False)
 class Segments:
-    """A curve that follows the bars. `begin` counts its values, `shift` leads from there to the bar of the tapes."""
+    """A curve that follows the bars. `begin` counts its values, `shift` leads from there to the bar in the run's tapes."""
 
     begin: Ints
     shift: Ints
@@ -53,95 +58,89 @@ class Segments:
     bits: Ints
 
     def values(self, closes: Floats) -> Floats:
-        """Return the curve, given the closes of the record's tapes, end to end.
+        """Return the curve, given the closes of the run's tapes, end to end.
 
-        Raises ValueError for segments that are none, or that lead out of the tapes.
+        Raises ValueError for segments that no save writes.
         """
         count, first = len(self.bits), self.begin
         if not len(first) or first[0] != 0 or (np.diff(first) <= 0).any() or first[-1] >= count:
-            raise ValueError("segments that do not follow each other")
+            raise ValueError("segments do not follow each other")
         number = np.repeat(np.arange(len(first)), np.diff(np.append(first, count)))
         line = self.base[number]
         held = np.flatnonzero(self.position[number] != 0.0)
-        bar = held + self.shift[number[held]]
-        if len(bar) and not (bar.min() >= 0 and bar.max() < len(closes)):
-            raise ValueError("segments that lead out of the tapes")
-        # Two roundings, no fused step; what is not finite has no bits that all machines agree on.
+        own = number[held]
+        bar = held + self.shift[own]
+        if ((bar < 0) | (bar >= len(closes))).any():
+            raise ValueError("segments lead out of the tapes")
         with np.errstate(all="ignore"):
-            line[held] += self.position[number[held]] * closes[bar]
+            # Two roundings, no fused step: so all machines agree on the bits.
+            line[held] += self.position[own] * closes[bar]
         if not np.isfinite(line[held]).all():
-            raise ValueError("segments with a line that is not finite")
+            raise ValueError("a segment is no line of finite numbers")
         found: Floats = (line.view(np.int64) + self.bits).view(np.float64)
         return found
 
     def size(self) -> int:
         """Return about how many bytes they take in the archive."""
-        # Small numbers of either sign: as those of one sign, which is about what a dictionary of them takes.
+        # Small numbers of either sign as those of one sign: about what a dictionary of them takes.
         bits = (self.bits << 1) ^ (self.bits >> 63)
         return _packed(self.begin, self.shift, self.base, self.position, bits)
-
-    def last_bar(self) -> int:
-        """Return the last bar of the tapes that the curve looks at; -1 where it looks at none."""
-        held = np.flatnonzero(self.position != 0.0)
-        ends = np.append(self.begin[1:], len(self.bits)) - 1
-        return int((ends + self.shift)[held].max()) if len(held) else -1
 
 
 @dataclass(slots=True, eq=False)
 class Bars:
-    """The closes of tapes, end to end, as curves are laid over them; `first` is the place of the first bar in the record's."""
+    """The closes that curves are laid over; `first` is the place of the first of them in the run's tapes."""
 
     closes: Floats
     first: int = 0
     _steps: tuple[Floats, Ints] | None = field(default=None, repr=False)
 
     def follow(self, curve: Floats) -> Segments | None:
-        """Return a curve as segments, where that is exact and takes at most a quarter of the bytes."""
+        """Return a curve as segments, where that is exact and takes at most a quarter of the bytes; else None."""
         if len(curve) < _LEAST or len(self.closes) < _LINE:
             return None
-        with np.errstate(all="ignore"):
-            shift = self._shift(curve)
-            if shift is None:
-                return None
-            found = _segments(curve, _over(self.closes, shift), shift)
-        found.shift += self.first
-        if found.size() * _PAYS > _packed(curve):
-            return None
         try:
-            again = found.values(np.concatenate([np.zeros(self.first), self.closes]))
-        except ValueError:
+            with np.errstate(all="ignore"):
+                shift = self._shift(curve)
+                found = None if shift is None else lay(curve, self.closes, shift)
+        except ValueError:  # a line that no machine is sure of
             return None
-        return found if again.tobytes() == curve.tobytes() else None
+        if found is None or found.size() * _PAYS > _packed(curve):
+            return None
+        if found.values(self.closes).tobytes() != curve.tobytes():
+            return None
+        found.shift += self.first
+        return found
 
     def _shift(self, curve: Floats) -> Ints | None:
-        """Return for each value what leads from its place to its bar; None where the curve does not follow the bars."""
+        """Return what leads from each value to its bar; None where the curve does not follow the bars."""
         step = np.diff(curve)
         places = np.flatnonzero((step[1:] != 0) & (step[:-1] != 0))
         sample = places[:: max(1, len(places) // _SAMPLE)]
         if len(sample) < _LINE:
             return None
-        at, shifts = self._votes(curve, sample)
-        likely, count = np.unique(shifts, return_counts=True)
-        likely = likely[np.argsort(-count, kind="stable")[:_LIKELY]]
+        at, shifts = self._agreed(curve, sample)
+        agreed, count = np.unique(shifts, return_counts=True)
+        likely = agreed[np.argsort(-count, kind="stable")[:_LIKELY]]
         one, share = 0, 0.0
-        for shift in {0, len(self.closes) - len(curve), *likely.tolist()}:
-            lines = float(_on_line(curve, sample, self.closes, sample + shift).mean())
-            if lines > share:
-                one, share = shift, lines
-        if share < _WHOLE and max(share, _share(at, len(sample))) >= _SOME:
+        for shift in (0, len(self.closes) - len(curve), *likely.tolist()):
+            on_lines = float(_on_line(curve, sample, self.closes, sample + shift).mean())
+            if on_lines > share:
+                one, share = shift, on_lines
+        if share < _WHOLE and max(share, len(at) / len(sample)) >= _SOME:
             # Bars that no trade shows are missing in the tape: the curve follows it in pieces.
-            at, shifts = self._votes(curve, places)
-            if _share(at, len(places)) > share:
+            at, shifts = self._agreed(curve, places)
+            if len(at) / len(places) > share:
                 latest = np.zeros(len(curve), np.int64)
                 latest[at] = np.arange(len(at))
                 found: Ints = shifts[np.maximum.accumulate(latest)]
                 return found
         return np.full(len(curve), one) if share >= _SOME else None
 
-    def _votes(self, curve: Floats, places: Ints) -> tuple[Ints, Ints]:
-        """Return places in the curve where it steps in the proportion of the closes, and what leads from each to its bar.
+    def _agreed(self, curve: Floats, places: Ints) -> tuple[Ints, Ints]:
+        """Return places where the curve steps in the proportion of some closes, ascending, and what leads to these.
 
-        Only shifts that several places agree on, at each place the one that most agree on.
+        What leads there is the same at several places; where these disagree, most count.
         """
         if self._steps is None:
             ratio = _proportions(self.closes)
@@ -152,198 +151,132 @@ class Bars:
         places, wanted = places[np.isfinite(wanted)], wanted[np.isfinite(wanted)]
         off = np.abs(wanted) * _PROPORTION
         low, high = np.searchsorted(told, wanted - off), np.searchsorted(told, wanted + off, "right")
-        rare = high - low <= _SHARED
-        own = [np.flatnonzero(rare & (low + more < high)) for more in range(_SHARED)]
+        own = [np.flatnonzero((high - low <= _SHARED) & (low + more < high)) for more in range(_SHARED)]
         at = np.concatenate([places[one] for one in own])
+        if not len(at):
+            return at, at
         shifts = np.concatenate([order[low[one] + more] for more, one in enumerate(own)]) - at
         _, which, count = np.unique(shifts, return_inverse=True, return_counts=True)
         votes = count[which]
         best = np.lexsort((-votes, at))
-        best = best[votes[best] >= _VOTES]
-        best = best[np.concatenate([[True], np.diff(at[best]) > 0])] if len(best) else best
+        best = best[votes[best] >= _LINE]
+        best = best[np.diff(at[best], prepend=-1) > 0]
         return at[best], shifts[best]
 
 
 def follow(
     curves: Sequence[Sequence[float] | None], tapes: Sequence[Tape], known: Sequence[Tape]
 ) -> tuple[list[Segments | None], list[Tape]]:
-    """Return each curve as segments where it follows the bars, and the tapes that this needs beside those of the run.
+    """Return as segments each curve that follows the bars, and the tapes that this needs beside those of the run.
 
-    curves: finite or not, None for what is not to be looked at; known: series that the run may follow, each used only where
-    it saves more than it takes.
+    Arguments:
+        curves: None for one that is not to be looked at.
+        tapes: the run's, in their order.
+        known: bar series that the run may follow, too: each is taken only where that saves more than it takes.
     """
-    arrays = [
-        None if curve is None or len(curve) < _LEAST else np.array(curve, np.float64) for curve in curves
-    ]
+    arrays = [None if curve is None or len(curve) < _LEAST else np.array(curve) for curve in curves]
     found: list[Segments | None] = [None] * len(arrays)
-    if all(array is None for array in arrays):
-        return found, []
     more: list[Tape] = []
+    if tapes and any(array is not None for array in arrays):
+        found = _follow(Bars(np.concatenate([tape.closes() for tape in tapes])), arrays)
     first = sum(tape.bars for tape in tapes)
-    if tapes:
-        _follow(Bars(np.concatenate([tape.closes() for tape in tapes])), arrays, found)
     for tape in known:
-        if any(tape is one for one in tapes) or all(array is None for array in arrays):
+        rest = [None if done else array for array, done in zip(arrays, found, strict=True)]
+        if any(tape is own for own in tapes) or all(array is None for array in rest):
             continue
-        tried: list[Segments | None] = [None] * len(arrays)
-        saved = _follow(Bars(tape.closes(), first), arrays, tried)
-        if saved > len(tape.encoded()[0]):
-            found = [one or other for one, other in zip(found, tried, strict=True)]
+        laid = _follow(Bars(tape.closes(), first), rest)
+        pairs = [(array, one) for array, one in zip(rest, laid, strict=True) if array is not None and one]
+        saved = sum(_packed(array) - one.size() for array, one in pairs)
+        if pairs and saved > len(tape.encoded()[0]):
+            found = [one or other for one, other in zip(found, laid, strict=True)]
             more.append(tape)
             first += tape.bars
     return found, more
 
 
-def _follow(bars: Bars, arrays: list[Floats | None], found: list[Segments | None]) -> int:
-    """Try each curve that follows nothing yet; returns how many bytes that saves."""
-    saved = 0
-    for at, array in enumerate(arrays):
-        if array is not None and (segments := bars.follow(array)) is not None:
-            found[at] = segments
-            saved += _packed(array) - segments.size()
-    for at, segments in enumerate(found):
-        if segments is not None:
-            arrays[at] = None
-    return saved
+def _follow(bars: Bars, arrays: Sequence[Floats | None]) -> list[Segments | None]:
+    return [None if array is None else bars.follow(array) for array in arrays]
 
 
 def encode_segments(found: Sequence[Segments | None]) -> tuple[pa.Array, pa.Array]:
-    """Return the columns of curves that follow the bars: their segments, and the difference of the bits."""
+    """Return the two columns of curves of which at least one follows the bars: segments, and the differences of the bits."""
     import pyarrow as pa
 
     there = [one for one in found if one is not None]
     mask = pa.array([one is None for one in found])
-    structs = pa.StructArray.from_arrays(
-        [pa.array(np.concatenate([getattr(one, name) for one in there])) for name in _FIELDS], _FIELDS
-    )
+    fields = [pa.array(np.concatenate([getattr(one, name) for one in there])) for name in _FIELDS]
+    bits = pa.array(np.concatenate([one.bits for one in there]))
+    ends = [
+        pa.array(
+            np.cumsum([0, *(0 if one is None else len(getattr(one, name)) for one in found)]), pa.int32()
+        )
+        for name in ("begin", "bits")
+    ]
     return (
-        pa.ListArray.from_arrays(
-            _offsets([0 if one is None else len(one.begin) for one in found]), structs, mask=mask
-        ),
-        pa.ListArray.from_arrays(
-            _offsets([0 if one is None else len(one.bits) for one in found]),
-            pa.array(np.concatenate([one.bits for one in there])),
-            mask=mask,
-        ),
+        pa.ListArray.from_arrays(ends[0], pa.StructArray.from_arrays(fields, _FIELDS), mask=mask),
+        pa.ListArray.from_arrays(ends[1], bits, mask=mask),
     )
-
-
-_FIELDS = ["begin", "shift", "base", "position"]
 
 
 def decode_segments(segments: pa.Scalar, bits: pa.Scalar, closes: Floats) -> list[float]:
-    """Return a curve from its two columns. Raises ValueError where they are none that a save writes."""
-    if not segments.is_valid or not bits.is_valid:
+    """Return a curve from its two columns. Raises ValueError for what no save writes."""
+    if not bits.is_valid:
         raise ValueError("segments without bits")
-    parts: list[Any] = [segments.values.field(name) for name in _FIELDS]
-    if any(part.null_count for part in [*parts, bits.values]):
+    columns: list[Any] = [*(segments.values.field(name) for name in _FIELDS), bits.values]
+    if any(column.null_count for column in (segments.values, *columns)):
         raise ValueError("segments with nulls")
-    begin, shift, base, position = (part.to_numpy(zero_copy_only=False) for part in parts)
-    kept = Segments(begin, shift, base, position, bits.values.to_numpy(zero_copy_only=False))
-    values: list[float] = kept.values(closes).tolist()
+    values: list[float] = Segments(*(column.to_numpy() for column in columns)).values(closes).tolist()
     return values
 
 
-def _offsets(counts: Sequence[int]) -> pa.Array:
-    import pyarrow as pa
+def lay(curve: Floats, closes: Floats, shift: Ints) -> Segments:
+    """Return a curve as segments: its lines over the closes, and each value on none as a segment with all that equal it.
 
-    return pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
-
-
-def _packed(*columns: npt.NDArray[Any]) -> int:
-    """Return about how many bytes numbers of eight bytes take in Parquet: each byte with its like."""
-    planes = b"".join(column.view(np.uint8).reshape(-1, 8).T.tobytes() for column in columns)
-    return len(zstandard.ZstdCompressor(level=1).compress(planes))
-
-
-def _proportions(values: Floats) -> Floats:
-    """Return each step in proportion to the one before it; NaN where that says nothing."""
-    step = np.diff(values)
-    ratio: Floats = step[1:] / step[:-1]
-    ratio[(ratio == 0) | (np.abs(ratio) == 1) | ~np.isfinite(ratio)] = np.nan
-    return ratio
-
-
-def _tolerance(curve: Floats) -> float:
-    finite = np.abs(curve[np.isfinite(curve)])
-    return float(_ROUNDING * np.spacing(finite.max())) if len(finite) else 0.0
-
-
-def _on_line(curve: Floats, places: Ints, closes: Floats, bars: Ints) -> Bools:
-    """Tell for each place whether the curve's next two steps are in the proportion of those of the closes."""
-    inside = (bars >= 0) & (bars + 2 < len(closes))
-    bar = np.where(inside, bars, 0)
-    steps = curve[places + 1] - curve[places], curve[places + 2] - curve[places + 1]
-    moves = closes[bar + 1] - closes[bar], closes[bar + 2] - closes[bar + 1]
-    found: Bools = inside & _proportional(*steps, *moves, _tolerance(curve))
+    shift: what leads from each value to its bar.
+    """
+    close = _under(closes, shift)
+    first, last = _lines(curve, close, shift)
+    base, position = _fitted(curve, close, first, last)
+    # Neighbours share a value: it is the earlier one's.
+    first = np.maximum(first, np.concatenate([[0], last + 1])[: len(first)])
+    place = np.arange(len(curve))
+    # The line that began last; before the first one that is none, which ends before all.
+    latest = np.searchsorted(first, place, "right") - 1
+    free = place > np.append(last, -1)[latest]
+    same = np.concatenate([[False], np.diff(curve.view(np.int64)) == 0])
+    alone = free & ~(same & np.concatenate([[False], free[:-1]]))
+    begin = np.concatenate([first, np.flatnonzero(alone)])
+    order = np.argsort(begin, kind="stable")
+    begin = begin[order]
+    found = Segments(
+        begin,
+        shift[begin],
+        np.concatenate([base, curve[alone]])[order],
+        np.concatenate([position, np.zeros(int(alone.sum()))])[order],
+        np.zeros(len(curve), np.int64),
+    )
+    found.bits = curve.view(np.int64) - found.values(closes).view(np.int64)
     return found
 
 
-def _share(at: Ints, count: int) -> float:
-    return len(at) / count
-
-
-def _over(closes: Floats, shift: Ints) -> Floats:
-    """Return for each value of a curve the close that it is over; NaN where there is none."""
-    bar = np.arange(len(shift)) + shift
-    inside = (bar >= 0) & (bar < len(closes))
-    return np.where(inside, closes[np.where(inside, bar, 0)], np.nan)
-
-
 def _lines(curve: Floats, close: Floats, shift: Ints) -> tuple[Ints, Ints]:
-    """Return where the curve is a straight line over the closes: the first and the last value of each line."""
+    """Return the first and the last value of each straight line over the closes."""
     step, move = np.diff(curve), np.diff(close)
     off = _tolerance(curve)
     usable = np.isfinite(step) & np.isfinite(move) & (np.diff(shift) == 0)
     told = np.flatnonzero(usable & ((move != 0) | (np.abs(step) > off)))
-    before, after = told[:-1], told[1:]
+    one, two = told[:-1], told[1:]
     breaks = np.cumsum(~usable)
-    straight = _proportional(step[before], step[after], move[before], move[after], off)
-    straight &= breaks[before] == breaks[after]
+    straight = _proportional(step[one], step[two], move[one], move[two], off)
+    straight &= breaks[one] == breaks[two]
     edges = np.flatnonzero(np.diff(np.concatenate([[False], straight, [False]])))
     first, last = told[edges[::2]], told[edges[1::2]] + 1
     long = last - first + 1 >= _LINE
     return first[long], last[long]
 
 
-def _proportional(one: Floats, two: Floats, over: Floats, next_: Floats, off: float) -> Bools:
-    """Tell where two steps of a curve are in the proportion of those of the closes."""
-    found: Bools = np.abs(one * next_ - two * over) <= off * (np.abs(over) + np.abs(next_))
-    return found
-
-
-def _covered(count: int, first: Ints, last: Ints) -> Bools:
-    """Tell which of so many values are on a line."""
-    change = np.zeros(count + 1, np.int64)
-    np.add.at(change, first, 1)
-    np.add.at(change, last + 1, -1)
-    found: Bools = np.cumsum(change)[:-1] > 0
-    return found
-
-
-def _segments(curve: Floats, close: Floats, shift: Ints) -> Segments:
-    """Return a curve as segments: its lines, and what is on none of them."""
-    first, last = _lines(curve, close, shift)
-    base, position = _fitted(curve, close, first, last)
-    # Neighbours share a value: it is the earlier one's.
-    first = np.maximum(first, np.concatenate([[0], last[:-1] + 1])[: len(first)])
-    free = ~_covered(len(curve), first, last)
-    bits = curve.view(np.int64)
-    alone = free & np.concatenate([[True], ~free[:-1] | (bits[1:] != bits[:-1])])
-    begin = np.concatenate([first, np.flatnonzero(alone)])
-    order = np.argsort(begin, kind="stable")
-    begin = begin[order]
-    base = np.concatenate([base, curve[alone]])[order]
-    position = np.concatenate([position, np.zeros(int(alone.sum()))])[order]
-    number = np.repeat(np.arange(len(begin)), np.diff(np.append(begin, len(curve))))
-    line = base[number]
-    held = position[number] != 0.0
-    line[held] += position[number][held] * close[held]
-    return Segments(begin, shift[begin], base, position, bits - line.view(np.int64))
-
-
 def _fitted(curve: Floats, close: Floats, first: Ints, last: Ints) -> tuple[Floats, Floats]:
-    """Return base and position of each line: the position in as few decimals as the greatest and least close allow."""
+    """Return base and position of each line: the position in as few decimals as its greatest and least close allow."""
     if not len(first):
         return np.zeros(0), np.zeros(0)
     pieces = np.stack([first, last + 1], axis=1).ravel()
@@ -363,6 +296,48 @@ def _fitted(curve: Floats, close: Floats, first: Ints, last: Ints) -> tuple[Floa
         position = np.where(np.abs(short - exact) <= off, short, position)
     number = np.clip(np.searchsorted(first, np.arange(len(curve)), "right") - 1, 0, None)
     rest = curve - position[number] * close
-    rest -= rest[first][number]
-    base = curve[first] - position * close[first] + each(np.add, rest) / (last - first + 1)
+    start = rest[first]
+    base = start + each(np.add, rest - start[number]) / (last - first + 1)
     return base, position
+
+
+def _on_line(curve: Floats, places: Ints, closes: Floats, bars: Ints) -> Bools:
+    """Tell for each place whether the curve's next two steps are in the proportion of those of the closes."""
+    inside = (bars >= 0) & (bars + 2 < len(closes))
+    bar = np.where(inside, bars, 0)
+    steps = curve[places + 1] - curve[places], curve[places + 2] - curve[places + 1]
+    moves = closes[bar + 1] - closes[bar], closes[bar + 2] - closes[bar + 1]
+    found: Bools = inside & _proportional(*steps, *moves, _tolerance(curve))
+    return found
+
+
+def _proportional(one: Floats, two: Floats, move: Floats, next_: Floats, off: float) -> Bools:
+    """Tell where two steps of a curve are in the proportion of two of the closes."""
+    found: Bools = np.abs(one * next_ - two * move) <= off * (np.abs(move) + np.abs(next_))
+    return found
+
+
+def _proportions(values: Floats) -> Floats:
+    """Return each step but the first in parts of the one before it; NaN where that says nothing."""
+    step = np.diff(values)
+    ratio: Floats = step[1:] / step[:-1]
+    ratio[(ratio == 0) | (np.abs(ratio) == 1) | ~np.isfinite(ratio)] = np.nan
+    return ratio
+
+
+def _tolerance(curve: Floats) -> float:
+    finite = np.abs(curve[np.isfinite(curve)])
+    return float(_ROUNDING * np.spacing(finite.max())) if len(finite) else 0.0
+
+
+def _under(closes: Floats, shift: Ints) -> Floats:
+    """Return the close of each value's bar; NaN where there is none."""
+    bar = np.arange(len(shift)) + shift
+    inside = (bar >= 0) & (bar < len(closes))
+    return np.where(inside, closes[np.where(inside, bar, 0)], np.nan)
+
+
+def _packed(*columns: npt.NDArray[Any]) -> int:
+    """Return about how many bytes numbers of eight bytes take in Parquet: each byte beside its like."""
+    planes = b"".join(column.view(np.uint8).reshape(-1, 8).T.tobytes() for column in columns)
+    return len(zstandard.ZstdCompressor(level=1).compress(planes))

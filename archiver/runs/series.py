@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -60,11 +60,7 @@ class SharedSeries:
         return self._clocks[sha256]
 
     def _closes(self, record: Record) -> Floats:
-        return closes_of(self.tapes(record))
+        """Return the closes of a run's tapes, end to end."""
+        import numpy as np
 
-
-def closes_of(tapes: Sequence[Tape]) -> Floats:
-    """Return the closes of tapes, end to end."""
-    import numpy as np
-
-    return np.concatenate([np.zeros(0), *(tape.closes() for tape in tapes)])
+        return np.concatenate([np.zeros(0), *(tape.closes() for tape in self.tapes(record))])
