@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Bools = npt.NDArray[np.bool_]
 
 _FIELDS = ["begin", "shift", "base", "position"]
+_TYPES = ["int64", "int64", "double", "double", "int64"]
 _PAYS = 4
 """How many times fewer bytes segments must take than the curve itself."""
 _LEAST = 64
@@ -225,6 +226,8 @@ def decode_segments(segments: pa.Scalar, bits: pa.Scalar, closes: Floats) -> lis
     columns: list[Any] = [*(segments.values.field(name) for name in _FIELDS), bits.values]
     if any(column.null_count for column in (segments.values, *columns)):
         raise ValueError("segments with nulls")
+    if [str(column.type) for column in columns] != _TYPES:
+        raise ValueError("segments of other types")
     values: list[float] = Segments(*(column.to_numpy() for column in columns)).values(closes).tolist()
     return values
 
