@@ -212,19 +212,18 @@ def tape(close: Floats, name: str = "close") -> Tape:
     return tape_of({"time": list(range(len(close))), name: close.tolist()})
 
 
-def test_known_bars_are_taken_where_they_save_more_than_they_take():
-    run, other = tape(SHARES), tape(FX, "CLOSE")
+def test_known_bars_become_the_runs_where_a_curve_follows_them():
+    run, other, third = tape(SHARES), tape(FX, "CLOSE"), tape(marked.closes(300, seed=8))
     curves = [marked.equity(FX, units).tolist() for units in (90_000.0, 50_000.0, -70_000.0)]
     own = marked.equity(SHARES).tolist()
-    found, more = follow([own, None, *curves, [1.0] * 9], [run], [run, other])
+    found, more = follow([own, None, *curves, [1.0] * 9], [run], [run, third, other])
     assert more == [other]
     assert [one is None for one in found] == [False, True, False, False, False, True]
     both = np.concatenate([SHARES, FX])
     for curve, one in zip([own, *curves], [found[0], *found[2:5]], strict=True):
         assert one is not None
         assert exactly(one.values(both), np.array(curve))
-    found, more = follow(curves[:1], [], [other])
-    assert (found, more) == ([None], [])  # one curve saves less than its bars take
+    assert follow([own], [], [other]) == ([None], [])
 
 
 def test_the_first_column_named_close_counts_and_bars_without_numbers_are_none():

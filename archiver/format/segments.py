@@ -43,6 +43,8 @@ _PROPORTION = 1e-8
 _SHARED = 8
 """A proportion that more places of the bars have says nothing of where a curve is."""
 _LIKELY = 4
+_IN_VAIN = 8
+"""After so many curves in a row that follow nothing, no other is looked for among all bars."""
 _WHOLE, _SOME = 0.9, 0.3
 """Share of a curve's steps on lines over the bars: from here it is laid over them in one piece, and below that not at all."""
 _DECIMALS = 13
@@ -95,6 +97,8 @@ class Bars:
     closes: Floats
     first: int = 0
     _steps: tuple[Floats, Ints] | None = field(default=None, repr=False)
+    _latest: int = 0
+    _vain: int = 0
 
     def follow(self, curve: Floats) -> Segments | None:
         """Return a curve as segments, where that is exact and takes at most a quarter of the bytes; else None."""
@@ -120,23 +124,32 @@ class Bars:
         sample = places[:: max(1, len(places) // _SAMPLE)]
         if len(sample) < _LINE:
             return None
-        at, shifts = self._agreed(curve, sample)
-        agreed, count = np.unique(shifts, return_counts=True)
-        likely = agreed[np.argsort(-count, kind="stable")[:_LIKELY]]
-        one, share = 0, 0.0
-        for shift in (0, len(self.closes) - len(curve), *likely.tolist()):
-            on_lines = float(_on_line(curve, sample, self.closes, sample + shift).mean())
-            if on_lines > share:
-                one, share = shift, on_lines
-        if share < _WHOLE and max(share, len(at) / len(sample)) >= _SOME:
-            # Bars that no trade shows are missing in the tape: the curve follows it in pieces.
-            at, shifts = self._agreed(curve, places)
-            if len(at) / len(places) > share:
-                latest = np.zeros(len(curve), np.int64)
-                latest[at] = np.arange(len(at))
-                found: Ints = shifts[np.maximum.accumulate(latest)]
-                return found
-        return np.full(len(curve), one) if share >= _SOME else None
+        # Bars and curve begin or end together, or as the last curve did; else it takes a look at all bars.
+        one, share = self._best(curve, sample, (0, len(self.closes) - len(curve), self._latest))
+        if share < _WHOLE and self._vain < _IN_VAIN:
+            at, shifts = self._agreed(curve, sample)
+            agreed, count = np.unique(shifts, return_counts=True)
+            likely = agreed[np.argsort(-count, kind="stable")[:_LIKELY]].tolist()
+            one, share = max((one, share), self._best(curve, sample, likely), key=lambda best: best[1])
+            if share < _WHOLE and max(share, len(at) / len(sample)) >= _SOME:
+                # Bars that no trade shows are missing in the tape: the curve follows it in pieces.
+                at, shifts = self._agreed(curve, places)
+                if len(at) / len(places) > share:
+                    latest = np.zeros(len(curve), np.int64)
+                    latest[at] = np.arange(len(at))
+                    self._vain = 0
+                    found: Ints = shifts[np.maximum.accumulate(latest)]
+                    return found
+        if share < _SOME:
+            self._vain += 1
+            return None
+        self._vain, self._latest = 0, one
+        return np.full(len(curve), one)
+
+    def _best(self, curve: Floats, places: Ints, shifts: Sequence[int]) -> tuple[int, float]:
+        """Return what puts most of these places on lines over the bars, and the share of these."""
+        shares = [float(_on_line(curve, places, self.closes, places + shift).mean()) for shift in shifts]
+        return max(zip(shifts, shares, strict=True), key=lambda best: best[1], default=(0, 0.0))
 
     def _agreed(self, curve: Floats, places: Ints) -> tuple[Ints, Ints]:
         """Return places where the curve steps in the proportion of some closes, ascending, and what leads to these.
@@ -173,30 +186,24 @@ def follow(
     Arguments:
         curves: None for one that is not to be looked at.
         tapes: the run's, in their order.
-        known: bar series that the run may follow, too: each is taken only where that saves more than it takes.
+        known: bar series that the run may follow, too: the user gave them, or an earlier run has them.
     """
-    arrays = [None if curve is None or len(curve) < _LEAST else np.array(curve) for curve in curves]
-    found: list[Segments | None] = [None] * len(arrays)
+    found: list[Segments | None] = [None] * len(curves)
+    rest = {at: np.array(curve) for at, curve in enumerate(curves) if curve and len(curve) >= _LEAST}
     more: list[Tape] = []
-    if tapes and any(array is not None for array in arrays):
-        found = _follow(Bars(np.concatenate([tape.closes() for tape in tapes])), arrays)
     first = sum(tape.bars for tape in tapes)
-    for tape in known:
-        rest = [None if done else array for array, done in zip(arrays, found, strict=True)]
-        if any(tape is own for own in tapes) or all(array is None for array in rest):
+    for own in [tapes, *([tape] for tape in known if all(tape is not one for one in tapes))]:
+        if not own or not rest:
             continue
-        laid = _follow(Bars(tape.closes(), first), rest)
-        pairs = [(array, one) for array, one in zip(rest, laid, strict=True) if array is not None and one]
-        saved = sum(_packed(array) - one.size() for array, one in pairs)
-        if pairs and saved > len(tape.encoded()[0]):
-            found = [one or other for one, other in zip(found, laid, strict=True)]
-            more.append(tape)
-            first += tape.bars
+        bars = Bars(np.concatenate([tape.closes() for tape in own]), 0 if own is tapes else first)
+        there = {at: laid for at, curve in rest.items() if (laid := bars.follow(curve)) is not None}
+        rest = {at: curve for at, curve in rest.items() if at not in there}
+        for at, laid in there.items():
+            found[at] = laid
+        if there and own is not tapes:
+            more += own
+            first += own[0].bars
     return found, more
-
-
-def _follow(bars: Bars, arrays: Sequence[Floats | None]) -> list[Segments | None]:
-    return [None if array is None else bars.follow(array) for array in arrays]
 
 
 def encode_segments(found: Sequence[Segments | None]) -> tuple[pa.Array, pa.Array]:
