@@ -230,3 +230,10 @@ def test_the_first_column_named_close_counts_and_bars_without_numbers_are_none()
     assert np.isnan(tape(FX, "price").closes()).all()
     assert np.isnan(tape_of({"time": [1, 2], "close": ["a", "b"]}).closes()).all()
     assert tape_of({"time": [1, 2], "CLOSE": [1, 2.5], "close": [3.0, 4.0]}).closes().tolist() == [1.0, 2.5]
+
+
+def test_no_more_curves_are_laid_than_readers_believe(monkeypatch):
+    curve = marked.equity(FX, 90_000).tolist()
+    monkeypatch.setattr("archiver.format.segments._MOST", 2 * len(curve))
+    found, _ = follow([curve] * 3, [tape(FX)], [])
+    assert [one is None for one in found] == [False, False, True]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _FIELDS = ["begin", "shift", "base", "position"]
 _TYPES = ["int64", "int64", "double", "double", "int64"]
+_MOST = 1 << 25
+"""Values of all curves: more of them in next to no bytes would seem a bomb to readers."""
 _PAYS = 4
 """How many times fewer bytes segments must take than the curve itself."""
 _LEAST = 64
@@ -189,7 +192,11 @@ def follow(
         known: bar series that the run may follow, too: the user gave them, or an earlier run has them.
     """
     found: list[Segments | None] = [None] * len(curves)
-    rest = {at: np.array(curve) for at, curve in enumerate(curves) if curve and len(curve) >= _LEAST}
+    long = {at: curve for at, curve in enumerate(curves) if curve and len(curve) >= _LEAST}
+    held = accumulate(map(len, long.values()))
+    rest = {
+        at: np.array(curve) for (at, curve), upto in zip(long.items(), held, strict=True) if upto <= _MOST
+    }
     more: list[Tape] = []
     first = sum(tape.bars for tape in tapes)
     for own in [tapes, *([tape] for tape in known if all(tape is not one for one in tapes))]:
