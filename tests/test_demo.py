@@ -57,6 +57,13 @@ def test_demo_stores_bars_once_for_all_trades(archive: archiver.Archive) -> None
         assert all(len(trade["price_history"]["close"]) > 20 for trade in trades)
 
 
+def test_demo_takes_little_as_its_curves_follow_the_bars(archive: archiver.Archive) -> None:
+    assert sum(entry.size for entry in archive.store.list("")) < 600_000
+    for run in archive.runs():
+        names = archive.reader.details(archive.record(run.id)).names
+        assert {"segments.equity", "bits.equity", "drawdown_rule"} <= set(names)
+
+
 def test_saved_code_runs_again_to_the_same_metrics(archive: archiver.Archive, tmp_path: Path) -> None:
     universe, name = archive.detailed_strategies(universe="goog_daily")[0]
     metrics = archive.load_strategy(name, universe=universe)["metrics"]

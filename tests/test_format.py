@@ -14,7 +14,7 @@ import pytest
 import archiver
 from archiver.archive import Archive
 from archiver.runs.graph import reachable
-from tests.fixtures import make_format_2
+from tests.fixtures import make_format_2, make_format_2_bars
 from tests.fixtures.make_format_1 import expected
 from tests.same import same
 
@@ -94,4 +94,19 @@ def test_curves_tables_and_files_of_the_frozen_archive_of_format_2_are_what_was_
     assert same(frozen.load_strategy("dated")["metrics"]["params"], dated["params"])
     assert same(frozen.load_strategy("pairs")["equity_curve"], pairs["equity_curve"])
     assert same(frozen.load_strategy("bars")["curves"], bars["curves"])
+    assert frozen.verify(read_data=True).ok
+
+
+def test_curves_of_the_frozen_archive_that_follow_the_bars_are_what_was_saved() -> None:
+    frozen = archiver.open(FROZEN.parent / "format_2_bars", read_only=True)
+    (record,) = frozen.records()
+    assert (record.format, len(record.tapes)) == (2, 1)
+    detail = pq.read_table(FROZEN.parent / "format_2_bars" / record.tier2.key)
+    assert [curve.is_valid for curve in detail["segments.equity"]] == [True, True, True, False]
+    for result in make_format_2_bars.expected():
+        found = frozen.load_strategy(result["strategy_name"])
+        curves = result.get("curves", {})
+        assert same(found["equity_curve"], result.get("equity_curve", curves.get("equity")))
+        assert same(found["drawdown_curve"], result.get("drawdown_curve"))
+        assert all(same(found["curves"][name], curve) for name, curve in curves.items())
     assert frozen.verify(read_data=True).ok

@@ -157,7 +157,7 @@ class Archive:
             code: what to capture: auto, entry, imports, none, or paths; None: as configured.
             seed: the random seed of the run, kept with the code.
             data: a fingerprint of the data, kept with the code.
-            bars: the bar series that price windows are cut from, if at hand: a dict of lists or a table.
+            bars: the bar series that price windows are cut from and curves follow, if at hand: a dict of lists or a table.
             default: makes of a value that docs/reference/values.md does not name one that can be kept, as in `json.dumps`.
 
         Returns the run. Raises ConfigError for results that cannot be kept, CaptureError in strict modes,

@@ -17,8 +17,8 @@ from archiver.errors import ConfigError
 from archiver.format.attached import File
 from archiver.format.columns import Column
 from archiver.format.extras import (
-    ClockOf,
     Extras,
+    Shared,
     as_rows,
     decode_curves,
     decode_files,
@@ -118,10 +118,11 @@ def _encode(kept: Sequence[Kept], known: Sequence[Tape], extras: Extras) -> Deta
             for rows, text in zip(trades, texts, strict=True)
         ]
         trades = [None] * len(kept)
+    tapes += extras.lay_curves(tapes, known)
     table = _table(kept, trades, texts, encoded, extras)
     groups = list(_groups([len(rows) if rows else 0 for rows in trades]))
     slices = [table.slice(start, end - start) for start, end in groups]
-    facts: dict[str, Any] = {"tier": 2, **extras.facts, **({} if extras.plain else {"format": 2})}
+    facts: dict[str, Any] = {"tier": 2, **extras.facts}
     if encoded is not None and encoded.layout:
         facts["trades"] = encoded.layout
     details = tuple(
@@ -132,33 +133,31 @@ def _encode(kept: Sequence[Kept], known: Sequence[Tape], extras: Extras) -> Deta
     return Details(slices, facts, details, tapes, extras)
 
 
-def decode_detail(source: Source, detail: Detail, cut: CutWindows, clock_of: ClockOf) -> dict[str, Any]:
+def decode_detail(source: Source, detail: Detail, cut: CutWindows, shared: Shared) -> dict[str, Any]:
     """Return one strategy's detail: strategy_name, rank, metrics, trades, curves, tables, files, and the two old curves."""
     row = _row(source, detail)
     tables = {name: decode_rows_of(row, name, source.facts) for name in table_names(row.column_names)}
-    found = _outline(source, row, detail, clock_of)
+    found = _outline(source, row, detail, shared)
     if extended(source):
         found["tables"] = {name: as_rows(table) for name, table in tables.items() if table is not None}
     return {**found, "trades": _decode_trades(row, source.facts.get("trades", {}), cut)}
 
 
-def decode_outline(source: Source, detail: Detail, clock_of: ClockOf) -> dict[str, Any]:
+def decode_outline(source: Source, detail: Detail, shared: Shared) -> dict[str, Any]:
     """Return one strategy's detail without its trades and tables, which take nearly all of the time."""
     names = [name for name in source.names if not name.startswith(_ROWS)]
-    return _outline(source, _row(source, detail, names), detail, clock_of)
+    return _outline(source, _row(source, detail, names), detail, shared)
 
 
-def decode_drawn(
-    source: Source, detail: Detail, clock_of: ClockOf
-) -> tuple[dict[str, Any], dict[str, Series]]:
+def decode_drawn(source: Source, detail: Detail, shared: Shared) -> tuple[dict[str, Any], dict[str, Series]]:
     """Return one strategy's metrics and its curves with their clocks, as pages draw them."""
     names = [name for name in source.names if not name.startswith(_ROWS)]
     row = _row(source, detail, names)
-    return loads(row["metrics"][0].as_py()), decode_curves(row, clock_of)
+    return loads(row["metrics"][0].as_py()), decode_curves(row, shared)
 
 
-def _outline(source: Source, row: pa.Table, detail: Detail, clock_of: ClockOf) -> dict[str, Any]:
-    curves = decode_curves(row, clock_of)
+def _outline(source: Source, row: pa.Table, detail: Detail, shared: Shared) -> dict[str, Any]:
+    curves = decode_curves(row, shared)
     written = {name: series.written() for name, series in curves.items()}
     return {
         "strategy_name": detail.strategy,
@@ -181,7 +180,7 @@ def _outline(source: Source, row: pa.Table, detail: Detail, clock_of: ClockOf) -
 
 def extended(source: Source) -> bool:
     """Tell whether any strategy of a run was given with more than format 1 has: its details say so by keys of their own."""
-    return bool(source.facts.get("format", 1) > 1)
+    return bool(source.facts.get("format", 1) > 1 and not source.facts.get("plain"))
 
 
 def _values_of(series: Series | None) -> Any:

@@ -1,24 +1,37 @@
 """What a strategy has beside trades, as columns of tier 2: curves and their clocks, further tables, files.
 
 `equity` and `drawdown` keep the columns of format 1. Of every other curve `curve.<name>`, and where needed `ints.<name>` and
-`text.<name>`; of each that is on one `clock.<name>`. Of a table `table.<name>`, `json.<name>` where its rows are too irregular for
+`text.<name>`; of each that is on one `clock.<name>`. Of one that follows from equity `rule.<name>`, of one that follows the bars
+`segments.<name>` and `bits.<name>`. Of a table `table.<name>`, `json.<name>` where its rows are too irregular for
 columns, `schema.<name>` with its types; of all files `files`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from archiver.errors import ConfigError
 from archiver.format.attached import File, check_name
 from archiver.format.clocks import Clock, encode_clock
-from archiver.format.curves import apply_rule, decode_curve, drawdown_rule, encode_curves
+from archiver.format.curves import (
+    DRAWDOWN,
+    EQUITY,
+    Closes,
+    Split,
+    apply_rule,
+    columns_of,
+    decode_curve,
+    drawdown_rule,
+    encode_curves,
+    split,
+)
 from archiver.format.model import Ref
 from archiver.format.rows import decode_rows, encode_rows
 from archiver.format.series import Series, series_of
+from archiver.format.tapes import Tape
 from archiver.format.text import dumps, loads
 from archiver.format.typed import from_rows, is_frame, plain_rows, schema_text, to_arrow, written_rows
 from archiver.format.values import columns_to_lists, place, plain
@@ -26,11 +39,19 @@ from archiver.format.values import columns_to_lists, place, plain
 if TYPE_CHECKING:
     import pyarrow as pa
 
-EQUITY, DRAWDOWN = "equity", "drawdown"
+    from archiver.format.segments import Segments
+
 _OLD = {EQUITY: "equity_curve", DRAWDOWN: "drawdown_curve"}
 _PAIRS = "pairs"
 ClockOf = Callable[[str], Clock]
 """Gives a clock by its sha256."""
+
+
+class Shared(NamedTuple):
+    """What curves need that stands in objects of its own."""
+
+    clock: ClockOf
+    closes: Closes
 
 
 class Given(Protocol):
@@ -46,13 +67,35 @@ class Given(Protocol):
 
 @dataclass(slots=True)
 class Extras:
-    """Encoded extras: columns, what decoding needs, clocks by sha256, files by sha256; `plain` is what format 1 has, too."""
+    """Encoded extras: columns, what decoding needs, clocks by sha256, files by sha256; curves by name, until they are laid
+    over the bars; `plain` is what format 1 has, too."""
 
     columns: dict[str, pa.Array] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     clocks: dict[str, tuple[bytes, Ref]] = field(default_factory=dict)
     files: dict[str, File] = field(default_factory=dict)
     plain: bool = True
+    curves: dict[str, list[Split]] = field(default_factory=dict)
+
+    def lay_curves(self, tapes: Sequence[Tape], known: Sequence[Tape]) -> list[Tape]:
+        """Encode the curves, as what they differ from the bars by where they follow them.
+
+        tapes: of the run; known: series that it may follow as well. Returns those of these that are tapes of the run now.
+        """
+        flat = [one.floats for curves in self.curves.values() for one in curves]
+        laid: list[Segments | None] = [None] * len(flat)
+        more: list[Tape] = []
+        if (tapes or known) and any(flat):
+            from archiver.format.segments import follow
+
+            laid, more = follow(flat, tapes, known)
+        for name, curves in self.curves.items():
+            own, laid = laid[: len(curves)], laid[len(curves) :]
+            self.columns |= encode_curves(curves, columns_of(name), own)
+            if any(own):
+                # Older archivers can't read it, though nothing was given that they do not know.
+                self.facts |= {"format": 2, **({"plain": True} if self.plain else {})}
+        return more
 
 
 def read_curves(one: Given) -> dict[str, Series]:
@@ -107,6 +150,8 @@ def encode_extras(kept: Sequence[Given], curves: Sequence[Mapping[str, Series]])
         check_name(name, place(kept[0].strategy if len(kept) == 1 else _who(kept, name), "tables"))
         _encode_table(out, name, kept)
     _encode_files(out, kept)
+    if not out.plain:
+        out.facts["format"] = 2
     return out
 
 
@@ -118,15 +163,15 @@ def _encode_curves(out: Extras, curves: Sequence[Mapping[str, Series]]) -> None:
     import pyarrow as pa
 
     shas: dict[int, str] = {}
+    equity = [own[EQUITY].values if EQUITY in own else None for own in curves]
     for name in dict.fromkeys([EQUITY, DRAWDOWN, *chain.from_iterable(curves)]):
         values = [own[name].values if name in own else None for own in curves]
-        if name == DRAWDOWN:
-            equity = [own[EQUITY].values if EQUITY in own else None for own in curves]
+        if name != EQUITY:
             rules = [drawdown_rule(e, d) for e, d in zip(equity, values, strict=True)]
             values = [None if rule else value for rule, value in zip(rules, values, strict=True)]
             if any(rules):
-                out.columns["drawdown_rule"] = pa.array(rules, pa.string())
-        out.columns |= encode_curves(values, *_columns(name))
+                out.columns[columns_of(name).rule] = pa.array(rules, pa.string())
+        out.curves[name] = [split(value, name) for value in values]
         clocks = [_clock(out, shas, own[name].clock) if name in own else None for own in curves]
         if any(clocks):
             out.columns[f"clock.{name}"] = pa.array(clocks, pa.string())
@@ -148,38 +193,32 @@ def _clock(out: Extras, shas: dict[int, str], clock: Clock | None) -> str | None
     return shas[id(clock)]
 
 
-def _columns(name: str) -> tuple[str, str, str]:
-    """Return the columns of a curve: its values, where ints are among them, and what is no list of numbers."""
-    old = _OLD.get(name)
-    return (old, f"{old}_ints", f"{old}_text") if old else (f"curve.{name}", f"ints.{name}", f"text.{name}")
+def columns_of_curve(name: str, there: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the columns that say something of a curve, and of equity where it follows from that; there: all columns."""
+    own = columns_of(name)
+    more = columns_of(EQUITY) if name != EQUITY and own.rule in there else ()
+    return (*own, f"clock.{name}", _PAIRS, *more)
 
 
-def columns_of_curve(name: str, *, own: bool = False) -> tuple[str, ...]:
-    """Return the columns that say something of a curve; own: that hold its values, or the rule for them."""
-    values, ints, text = _columns(name)
-    rule = ("drawdown_rule",) if name == DRAWDOWN else ()
-    if own:
-        return (values, text, *rule)
-    return (values, ints, text, f"clock.{name}", _PAIRS, *rule, *(_columns(EQUITY) if rule else ()))
+def holds_curve(name: str) -> tuple[str, ...]:
+    """Return the columns of which one has something where there is the curve."""
+    own = columns_of(name)
+    return (own.values, own.text, own.rule, own.segments)
 
 
-def decode_curves(row: pa.Table, clock_of: ClockOf, only: str | None = None) -> dict[str, Series]:
+def decode_curves(row: pa.Table, shared: Shared, only: str | None = None) -> dict[str, Series]:
     """Return the curves in a row of tier 2 by name, with their clocks; only: this one, and what it follows from."""
     pairs = set(row[_PAIRS][0].as_py() or ()) if _PAIRS in row.column_names else set()
     found: dict[str, Series] = {}
     for name in curve_names(row.column_names):
-        rule = (
-            row["drawdown_rule"][0].as_py()
-            if name == DRAWDOWN and "drawdown_rule" in row.column_names
-            else None
-        )
-        equity = found[EQUITY].values if rule else None
-        values = apply_rule(rule, equity or []) if rule else decode_curve(row, *_columns(name))
+        columns = columns_of(name)
+        rule = row[columns.rule][0].as_py() if name != EQUITY and columns.rule in row.column_names else None
+        values = apply_rule(rule, found[EQUITY].values) if rule else decode_curve(row, columns, shared.closes)
         if values is None:
             continue
         sha256 = row[f"clock.{name}"][0].as_py() if f"clock.{name}" in row.column_names else None
         sha256 = sha256 if only in (None, name) else None
-        clock = clock_of(sha256) if sha256 else None
+        clock = shared.clock(sha256) if sha256 else None
         if clock is not None and (type(values) is not list or len(clock.time) != len(values)):
             raise ValueError(f"the curve {name!r} and its clock differ in length")
         found[name] = Series(values, clock, _OLD.get(name) in pairs)

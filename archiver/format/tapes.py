@@ -16,7 +16,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
 from archiver.format.columns import Column, encode_text, scalars
@@ -24,6 +24,12 @@ from archiver.format.model import Ref
 from archiver.format.parquet import ParquetObject, write_parquet
 from archiver.format.rows import encode_column
 from archiver.format.values import columns_to_lists, plain
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
 
 Window = dict[str, list[Any]]
 _LOOK = 100
@@ -41,6 +47,7 @@ class Tape:
     """The user says that this is the series: it is used even if few windows are cut from it."""
     _series: _Series | None = field(default=None, repr=False, compare=False)
     _encoded: tuple[bytes, Ref] | None = field(default=None, repr=False, compare=False)
+    _closes: Floats | None = field(default=None, repr=False, compare=False)
 
     @property
     def bars(self) -> int:
@@ -58,6 +65,17 @@ class Tape:
         if self._encoded is None:
             self._encoded = _encode(self)
         return self._encoded
+
+    def closes(self) -> Floats:
+        """Return the first column that is named `close`, in whatever case, as doubles; NaN where there are no such numbers."""
+        import numpy as np
+
+        if self._closes is None:
+            name = next((name for name in self.columns if name.lower() == "close"), "")
+            values = self.columns.get(name, [])
+            numbers = bool(values) and set(map(type, values)) <= {float, int}
+            self._closes = np.array(values, np.float64) if numbers else np.full(self.bars, np.nan)
+        return self._closes
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 KEYS = ("universe", "strategy_name", "run")
 _LONG, _WIDE = {"curve", "time", "value"}, {"point", "equity", "drawdown"}
 _COLUMNS = ("equity_curve", "equity_curve_ints", "equity_curve_text", "drawdown_curve", "drawdown_curve_ints",
-            "drawdown_curve_text", "drawdown_rule", "curve.", "ints.", "text.", "clock.")  # fmt: skip
+            "drawdown_curve_text", "drawdown_rule", "curve.", "ints.", "text.", "clock.", "rule.", "segments.", "bits.")  # fmt: skip
 
 
 def curves(reader: Reader, parts: Sequence[Part], named: Collection[str]) -> pa.Table:
@@ -44,11 +44,12 @@ def curves(reader: Reader, parts: Sequence[Part], named: Collection[str]) -> pa.
 
 def _curves_of(reader: Reader, part: Part, make: Any) -> list[pa.Table]:
     source = reader.details(part.record)
+    shared = reader.shared(part.record)
     tables = []
     with decoding(source.key):
         for detail in _details(part):
             row = detail_row(source, detail, _COLUMNS)
-            points = make(decode_curves(row, partial(reader.clock, part.record)))
+            points = make(decode_curves(row, shared))
             tables.append(of_part(points, [detail.strategy] * len(points), part))
     return tables
 

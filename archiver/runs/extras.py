@@ -18,6 +18,7 @@ from archiver.format.extras import (
     decode_curves,
     decode_files,
     decode_rows_of,
+    holds_curve,
     table_names,
 )
 from archiver.format.model import Detail, Record
@@ -31,10 +32,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 EXTRAS = ("curves", "tables", "files")
 _OF_CONTENTS = (
-    *columns_of_curve("equity"),
-    *columns_of_curve("drawdown"),
+    *holds_curve("equity"),
+    *holds_curve("drawdown"),
     "curve.",
     "text.",
+    "rule.",
+    "segments.",
     "table.",
     "json.",
     "files",
@@ -43,16 +46,16 @@ _OF_CONTENTS = (
 
 def curves_of(reader: Reader, record: Record, detail: Detail) -> tuple[dict[str, Any], dict[str, Series]]:
     """Return a strategy's metrics and its curves with their clocks."""
-    clock = partial(reader.clock, holder(record, detail))
-    return _read(reader, record, detail, lambda source: decode_drawn(source, detail, clock))
+    shared = reader.shared(holder(record, detail))
+    return _read(reader, record, detail, lambda source: decode_drawn(source, detail, shared))
 
 
 def curve(reader: Reader, record: Record, detail: Detail, name: str) -> pa.Table:
     """Return one curve as a table of time and value. Raises NotFoundError for one that the strategy has not."""
 
     def read(source: Source) -> pa.Table | None:
-        row = detail_row(source, detail, columns_of_curve(name))
-        found = decode_curves(row, partial(reader.clock, holder(record, detail)), only=name)
+        row = detail_row(source, detail, columns_of_curve(name, source.names))
+        found = decode_curves(row, reader.shared(holder(record, detail)), only=name)
         return curve_table(found[name]) if name in found else None
 
     found = _read(reader, record, detail, read)
@@ -130,9 +133,7 @@ def contents(reader: Reader, record: Record, detail: Detail) -> dict[str, Any]:
         row = detail_row(source, detail, _OF_CONTENTS)
         return {
             "curves": [
-                name
-                for name in curve_names(columns)
-                if any(map(partial(_is_there, row), columns_of_curve(name, own=True)))
+                name for name in curve_names(columns) if any(map(partial(_is_there, row), holds_curve(name)))
             ],
             "tables": [
                 name

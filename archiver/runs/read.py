@@ -17,26 +17,23 @@ from archiver.base.unread import ONE_OBJECT, Errors, Unread, teller
 from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotFoundError, NotKeptError
 from archiver.format import layout
 from archiver.format.attached import File, unpack_file
-from archiver.format.clocks import Clock, decode_clock
 from archiver.format.detail import Source, decode_detail, decode_outline, trades_table
+from archiver.format.extras import Shared
 from archiver.format.inline import InlineTable
 from archiver.format.metrics import decode_metrics, join_tables, metrics_table, table_metrics, with_keys
 from archiver.format.model import Detail, Record, Ref
 from archiver.format.parquet import ParquetObject, decoding
 from archiver.format.records import rows_of
-from archiver.format.tapes import Tape, cut_windows, decode_tape
+from archiver.format.tapes import Tape, cut_windows
 from archiver.runs.details import of_strategy, state_of
 from archiver.runs.newest import Part, counting, details_of, first_rows, holders, parts, without_detail
 from archiver.runs.ranking import rank_order
+from archiver.runs.series import SharedSeries
 from archiver.runs.tables import FIRST, column_names, inline_table_of, selected
 from archiver.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_MOST_TAPES = 4
-_MOST_CLOCKS = 8
-
 
 T = TypeVar("T")
 
@@ -48,8 +45,7 @@ class Reader:
         """Read from a store. errors: what to do about what cannot be read (`archiver.base.unread`)."""
         self._store = store
         self._tell = teller(errors)
-        self._tapes: dict[str, Tape] = {}
-        self._clocks: dict[str, Clock] = {}
+        self._series = SharedSeries(self.parquet)
         self._names: dict[str, frozenset[str]] = {}
 
     def telling(self, errors: Errors) -> Reader:
@@ -134,7 +130,7 @@ class Reader:
                 source,
                 detail,
                 lambda _, places: cut_windows(self.tapes(record), places),
-                partial(self.clock, record),
+                self.shared(record),
             )
         keys = ("metrics", "trades", "equity_curve", "drawdown_curve", "curves", "tables", "files")
         return {
@@ -149,7 +145,7 @@ class Reader:
         record = holder(record, detail)
         source = self._detail(record, detail)
         with decoding(source.key):
-            found = decode_outline(source, detail, partial(self.clock, record))
+            found = decode_outline(source, detail, self.shared(record))
         return {**found, "universe": record.universe}
 
     def trades(self, record: Record, detail: Detail, columns: Sequence[str] | None) -> pa.Table:
@@ -247,29 +243,11 @@ class Reader:
 
     def tapes(self, record: Record) -> list[Tape]:
         """Return the bar series of a run, in the order of its record."""
-        tapes: dict[str, Tape] = {}
-        for ref in record.tapes:
-            known = self._tapes.pop(ref.sha256, None)
-            tapes[ref.sha256] = decode_tape(self.parquet(ref)) if known is None else known
-        # What was used last stays longest.
-        self._tapes.update(tapes)
-        for sha256 in list(self._tapes)[: max(0, len(self._tapes) - max(_MOST_TAPES, len(tapes)))]:
-            del self._tapes[sha256]
-        return [tapes[ref.sha256] for ref in record.tapes]
+        return self._series.tapes(record)
 
-    def clock(self, record: Record, sha256: str) -> Clock:
-        """Return a clock of a run. Raises IntegrityError for one that its record does not name."""
-        if sha256 not in self._clocks:
-            ref = next((ref for ref in record.clocks if ref.sha256 == sha256), None)
-            if ref is None:
-                raise IntegrityError(
-                    f"the record of {record.run} is damaged: it names no clock {sha256[:12]}"
-                )
-            while len(self._clocks) >= _MOST_CLOCKS:
-                self._clocks.pop(next(iter(self._clocks)))
-            with decoding(ref.key):
-                self._clocks[sha256] = decode_clock(self.parquet(ref))
-        return self._clocks[sha256]
+    def shared(self, record: Record) -> Shared:
+        """Return what reads the clocks and closes that a run's curves need."""
+        return self._series.of(record)
 
     def file(self, file: File) -> bytes:
         """Return the content of a strategy's file. Raises IntegrityError when it is gone or damaged."""

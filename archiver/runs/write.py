@@ -232,7 +232,15 @@ class KnownSeries:
 
         Raises ConfigError for bars that are no series.
         """
-        return [*([] if bars is None else [tape_of(bars)]), *self._of.get(universe, ())]
+        known = self._of.get(universe, [])
+        if bars is None:
+            return list(known)
+        given = tape_of(bars)
+        for tape in known:
+            if (tape.clock, tape.columns) == (given.clock, given.columns):
+                # The same bars again, of which all is known by now.
+                given = replace(tape, given=True)
+        return [given, *(tape for tape in known if tape.columns is not given.columns)]
 
     def keep(self, universe: str, series: Sequence[Tape]) -> None:
         """Remember the series of a save; the oldest are forgotten."""
@@ -277,5 +285,5 @@ def add_details(draft: Draft, details: Details, made_of: str = "", *, inline: bo
         tapes=tuple(tapes),
         clocks=tuple(ref for ref, _ in clocks),
         files=tuple(files),
-        format=1 if extras.plain else 2,
+        format=details.facts.get("format", 1),
     )
