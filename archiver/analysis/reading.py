@@ -10,7 +10,7 @@ from archiver.analysis.luck import Luck, luck
 from archiver.analysis.moments import Points, equity_of, of_clock, of_trades
 from archiver.analysis.trades import Bars, Excursion, bars, excursion
 from archiver.base.unread import ONE_OBJECT
-from archiver.errors import IntegrityError, NotKeptError
+from archiver.errors import IntegrityError, NotFoundError, NotKeptError
 from archiver.format.model import Detail, Record
 from archiver.runs.ranking import known_metrics
 from archiver.runs.read import Reader
@@ -65,6 +65,15 @@ def equity(reader: Reader, record: Record, detail: Detail, trades: pa.Table | No
         except IntegrityError:
             moments = None  # the bars are damaged: that is said to those who ask for bars
     return Points(points.values, moments)
+
+
+def held_together(records: Sequence[Record], top: int) -> list[tuple[Record, Detail]]:
+    """Return the best strategies of the newest run that has details of two, with the run. Raises NotFoundError where none has."""
+    record = next((one for one in records if len(one.details) > 1), None)
+    if record is None:
+        raise NotFoundError("no run has the details of two strategies: save with top_n of 2 or more")
+    best = sorted(record.details, key=lambda detail: detail.rank)
+    return [(record, detail) for detail in best[: max(2, top)]]
 
 
 def excursions(reader: Reader, record: Record, trades: Sequence[dict[str, Any]]) -> list[Excursion | None]:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from werkzeug.test import Client
 
 import archiver
@@ -16,13 +17,17 @@ from tests.web.conftest import UNIVERSE, Made, callback, guarded
 
 def drawn(made: list[float], fell: list[float]) -> Any:
     trades = SimpleNamespace(table=pa.table({}))
-    found = SimpleNamespace(equity=read(made), drawdown=read(fell), trades=trades, metrics={}, record=None)
+    found = SimpleNamespace(
+        equity=read(made), drawdown=read(fell), benchmark=read([]), trades=trades, metrics={}, record=None
+    )
     return equity.figure(found)
 
 
 def test_a_curve_saved_without_drawdown_shows_how_far_it_fell():
     figure = drawn([100.0, 110.0, 99.0, 120.0], [])
-    assert figure["data"][1]["y"] == [0.0, 0.0, -11.0, 0.0]
+    assert figure["data"][1]["y"] == pytest.approx([0.0, 0.0, -0.1, 0.0])
+    assert figure["layout"]["yaxis2"]["tickformat"] == ".0%"
+    assert drawn([1.0, 3.0, -1.0], [])["data"][1]["y"] == [0.0, 0.0, -4.0]
 
 
 def test_a_curve_that_never_fell_has_no_drawdown_above_zero():

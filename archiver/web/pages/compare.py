@@ -13,7 +13,7 @@ from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotFound
 from archiver.format.model import Record
 from archiver.query.selection import Ask
 from archiver.runs.details import state_of
-from archiver.web import code, figures, links, parts
+from archiver.web import best, code, figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.cards import overlay
 from archiver.web.curves import Curve
@@ -67,6 +67,9 @@ def page(site: Site, query: links.Query) -> Page:
         parts.heading(
             "Compare",
             fmt.counted(len(chosen), "run" if runs else "strategy", "runs" if runs else "strategies"),
+            actions=[parts.button("Portfolio", links.href("/portfolio", strategy=texts))]
+            if len(texts) > 1
+            else [],
         ),
         _chosen(read, chosen),
         _adder(bool(runs), chosen),
@@ -227,12 +230,16 @@ def _metrics(sides: list[Side], chosen: list[tuple[str, str]], everything: bool,
     for name in (names if everything else differing)[:400]:
         first = sides[0].metrics.get(name)
         cells: list[Any] = [_label(name)]
+        marked = best.places(_parted(name)[0], [side.metrics.get(name) for side in sides])
         for at, side in enumerate(sides):
             value = side.metrics.get(name)
             delta = _difference(name, first, value) if at else ""
             cells.append(
                 html.Div(
-                    [html.Div(_shown(name, value)), html.Div(delta, className="delta") if delta else None]
+                    [
+                        html.Div(parts.marked(_shown(name, value), best=at in marked)),
+                        html.Div(delta, className="delta") if delta else None,
+                    ]
                 )
             )
         rows.append(cells)

@@ -243,6 +243,7 @@ def _actions(chooser: Any, damaged: list[str], *, is_open: bool) -> list[Any]:
             *exports,
             name="export-menu",
         ),
+        html.A("Portfolio", href=links.href("/portfolio"), id="portfolio-selected", className="button"),
         html.A("Compare", href=links.href("/compare"), id="compare-selected", className="button off"),
     ]
 
