@@ -172,11 +172,11 @@ def test_switches_trades_and_plots_in_a_browser(chromium, server, kept: Kept):
     with opened(chromium, server, path, viewport=DESK, accept_downloads=True) as page:
         page.wait_for_selector("#mae-mfe, #excursions .note")
         page.wait_for_selector("#equity .main-svg")
-        assert page.get_by_label("Benchmark").is_checked()
-        page.get_by_label("Log scale").focus()
+        assert page.locator("#equity-benchmark").get_attribute("aria-pressed") == "true"
+        page.locator("#equity-log").focus()
         page.keyboard.press("Space")
         until(page, f"{axis}.yaxis.type === 'log'")
-        page.get_by_label("Percent").check()
+        page.locator("#equity-percent").click()
         page.wait_for_url("**curve=benchmark%2Clog%2Cpercent**")
         page.locator("#trades-grid .ag-row[row-index='3'] .ag-cell").nth(1).click()
         page.wait_for_url("**trade=3**")

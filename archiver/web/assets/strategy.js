@@ -7,9 +7,13 @@
     history.replaceState(history.state, "", "strategy?" + here);
   }
   window.dash_clientside.strategy = {
-    switched: function (chosen) {
-      if (chosen && window.archiverPage(location.href) === "strategy") note("curve", chosen.join(",") || "values");
-      return window.dash_clientside.no_update;
+    switched: function () {
+      var names = ["percent", "log", "benchmark"], chosen = (arguments[names.length] || []).slice();
+      var name = String(window.dash_clientside.callback_context.triggered_id || "").replace("equity-", "");
+      if (names.indexOf(name) < 0) return names.concat("").map(function () { return window.dash_clientside.no_update; });
+      chosen = chosen.indexOf(name) < 0 ? chosen.concat(name) : chosen.filter(function (one) { return one !== name; });
+      if (window.archiverPage(location.href) === "strategy") note("curve", chosen.join(",") || "values");
+      return [chosen].concat(names.map(function (one) { return String(chosen.indexOf(one) >= 0); }));
     },
     trade: function (cell) {
       if (!cell || cell.rowId === undefined || window.archiverPage(location.href) !== "strategy") return window.dash_clientside.no_update;

@@ -32,15 +32,17 @@ def connect(app: Any, site: Site) -> None:
     app.callback(
         Output("equity", "figure"),
         Input("equity", "relayoutData"),
-        Input("equity-switches", "value"),
+        Input("equity-switches", "data"),
         Input("trade", "data"),
         State("strategy-of", "data"),
         prevent_initial_call=True,
     )(lambda moved, shown, trade, of: _again(site, moved, shown, trade, of))
     app.clientside_callback(
         ClientsideFunction("strategy", "switched"),
-        Output("equity-switches", "className"),
-        Input("equity-switches", "value"),
+        Output("equity-switches", "data"),
+        *(Output(f"equity-{name}", "aria-pressed") for name in SWITCHES),
+        *(Input(f"equity-{name}", "n_clicks") for name in SWITCHES),
+        State("equity-switches", "data"),
         prevent_initial_call=True,
     )
 
@@ -89,18 +91,23 @@ def _switches(found: Strategy, shown: Collection[str]) -> Any:
         "log": _is_positive(found.equity),
         "benchmark": len(found.benchmark) > 0,
     }
+    chosen = [name for name in SWITCHES if name in shown and there[name]]
     color = html.Span(className="dot", style={"background": figures.GREY})
-    options = [
-        {"label": [color, html.Span(text)] if name == "benchmark" else text, "value": name}
+    buttons = [
+        html.Button(
+            [color, text] if name == "benchmark" else text,
+            id=f"equity-{name}",
+            type="button",
+            className="button small",
+            hidden=not there[name],
+            **{"aria-pressed": str(name in chosen).lower()},
+        )
         for name, text in SWITCHES.items()
-        if there[name]
     ]
-    chosen = [name for name in shown if there.get(name)]
     return html.Div(
-        dcc.Checklist(options, chosen, id="equity-switches", inline=True),
+        [*buttons, dcc.Store(id="equity-switches", data=chosen)],
         className="switches",
         role="group",
-        hidden=not options,
         **{"aria-label": "How the curve is drawn"},
     )
 
