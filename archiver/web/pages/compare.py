@@ -79,8 +79,7 @@ def page(site: Site, query: links.Query) -> Page:
         text = "Tick rows in Strategies and press Compare, or search for one above."
         content.append(parts.empty("Choose at least two" if not sides else "Choose one more", text))
         return Page("Compare", content)
-    percent = links.first(query, "scale", "percent") == "percent"
-    content.append(_curves(sides, chosen, everything, percent=percent))
+    content.append(_curves(sides, chosen, everything, links.first(query, "scale")))
     content.append(_metrics(sides, chosen, everything, links.first(query, "scale")))
     content.append(html.Div(_code(site, sides), id="code-diff"))
     return Page("Compare", content)
@@ -214,13 +213,22 @@ def _options(site: Site, text: str, kind: str) -> list[dict[str, str]]:
     ]
 
 
-def _curves(sides: list[Side], chosen: list[tuple[str, str]], everything: bool, *, percent: bool) -> Any:
-    toggle = parts.link(
-        "Show values" if percent else "Show percent",
-        _address(chosen, everything=everything, scale="value" if percent else "percent"),
-    )
+def _curves(sides: list[Side], chosen: list[tuple[str, str]], everything: bool, scale: str) -> Any:
+    """Draw the curves; scale: `percent` (also if empty) or `value`, with `-log` behind it on a log scale."""
+    unit, log = scale.removesuffix("-log") or "percent", scale.endswith("-log")
+    percent, end = unit == "percent", "-log" if log else ""
     lines = [overlay.Line(side.label, side.color, side.equity) for side in sides]
-    return overlay.card(lines, percent=percent, toggle=toggle)
+
+    def to(scale: str, text: str) -> Any:
+        return parts.link(text, _address(chosen, everything=everything, scale=scale))
+
+    toggles = [
+        to(f"value{end}" if percent else f"percent{end}", "Show values" if percent else "Show percent")
+    ]
+    if overlay.can_log(lines):
+        toggles.append(to(unit if log else f"{unit}-log", "Linear scale" if log else "Log scale"))
+    toggle = html.Span(toggles, className="toggles")
+    return overlay.card(lines, percent=percent, log=log, toggle=toggle)
 
 
 def _metrics(sides: list[Side], chosen: list[tuple[str, str]], everything: bool, scale: str) -> Any:
