@@ -7,11 +7,12 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from archiver.analysis.luck import Luck, luck
-from archiver.analysis.moments import Points, equity_of, of_clock, of_trades
+from archiver.analysis.moments import Points, of_clock, of_series, of_trades
 from archiver.analysis.trades import Bars, Excursion, bars, excursion
 from archiver.base.unread import ONE_OBJECT
 from archiver.errors import IntegrityError, NotFoundError, NotKeptError
 from archiver.format.model import Detail, Record
+from archiver.runs.extras import curves_of
 from archiver.runs.ranking import known_metrics
 from archiver.runs.read import Reader
 
@@ -53,7 +54,7 @@ def sharpes_of(reader: Reader, record: Record) -> tuple[str | None, dict[str, fl
 
 def equity(reader: Reader, record: Record, detail: Detail, trades: pa.Table | None = None) -> Points:
     """Return a strategy's equity curve, with the moments of its clock, its trades or its only tape where they are known."""
-    points = equity_of(reader.outline(record, detail))
+    points = of_series(curves_of(reader, record, detail)[1].get("equity"))
     if points.times is not None or not points.values:
         return points
     trades = reader.trades(record, detail, None) if trades is None else trades
