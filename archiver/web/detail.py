@@ -143,6 +143,15 @@ class Details:
         return Curve(curve.values, moments)
 
 
+def flat(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return metrics with an entry for each parameter, named as the columns of tables are."""
+    params = metrics.get("params")
+    if not isinstance(params, dict):
+        return metrics
+    own = {f"params.{name}": value for name, value in params.items()}
+    return own | {name: value for name, value in metrics.items() if name != "params"}
+
+
 def cut_around(window: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """Return a window by the names that charts use: time, open, high, low, close, volume; absent ones are left out."""
     lower = {str(key).lower(): values for key, values in window.items() if isinstance(values, list)}

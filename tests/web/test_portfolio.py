@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -14,6 +16,7 @@ from archiver.web import best, links
 from tests.test_analysis_portfolio import curve
 from tests.web.conftest import Served, callback, guarded
 from tests.web.test_browser import _NOT_LOOKED_AT, _NOT_OURS, PHONE, opened
+from tests.web.test_sheet import saved
 
 
 class Kept(NamedTuple):
@@ -136,6 +139,11 @@ def test_the_page_in_a_browser(chromium, server, kept: Kept):
             found = axe.run(page, context=_NOT_LOOKED_AT, options=options).response["violations"]
             assert [f"{v['id']}: {[n['html'][:160] for n in v['nodes'][:3]]}" for v in found] == []
             if not window:
+                rows = list(csv.reader(io.StringIO(saved(page, "CSV of Correlation of daily P&L").decode())))
+                made = kept.archive.portfolio(run=kept.run)
+                told = {(row, column): float(value) for row, column, value in rows[1:]}
+                assert told[made.names[0], made.names[3]] == round(made.correlation[0][3] or 0, 4)
+                assert len(told) == len(made.names) * (len(made.names) - 1)
                 page.get_by_role("link", name="Best 5").click()
                 page.wait_for_selector("tbody tr:nth-child(4) a.name")
                 page.wait_for_url("**top=5**")

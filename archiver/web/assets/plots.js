@@ -72,10 +72,14 @@
     });
     return lines;
   }
+  /* A cell that says of which two it is ("one<br>other") is named by them. */
   function grid(trace) {
-    var lines = [["row", "column", "value"]];
+    var lines = [["row", "column", "value"]], named = listed(trace.customdata);
     listed(trace.z).forEach(function (row, down) {
-      listed(row).forEach(function (value, across) { lines.push([listed(trace.y)[down], listed(trace.x)[across], value]); });
+      listed(row).forEach(function (value, across) {
+        var two = named[down] && String(named[down][across]).split("<br>") || [listed(trace.y)[down], listed(trace.x)[across]];
+        if (value !== null) lines.push([two[0], two[1], value]);
+      });
     });
     return lines;
   }

@@ -10,8 +10,7 @@ from dash import html
 from archiver.analysis.portfolio import Portfolio
 from archiver.web import figures, parts
 
-_MOST_LABELS, _MOST_NUMBERS = 25, 14
-_LONGEST = 24
+_MOST_LABELS, _MOST_NUMBERS = 25, 12
 _SCALE = [[0, "#2b6cd4"], [0.5, "rgba(138,148,166,0.12)"], [1, "#d4502b"]]
 _PAIRS = 5
 
@@ -22,24 +21,18 @@ def card(made: Portfolio) -> Any:
     count = len(made.names)
     height = max(320, min(900, 130 + 34 * count))
     chart = figures.graph("correlation", _figure(made), title, height=height)
-    said = "Pearson's, of daily returns" if made.share else "Pearson's, of daily profits"
+    said = f"Pearson's, of daily {'returns' if made.share else 'profits'}; numbers as in the list below"
     return parts.card(title, chart, note=said)
 
 
 def _figure(made: Portfolio) -> figures.Figure:
-    names = [_short(name) for name in made.names]
-    # Names that are alike when cut would be one row.
-    axis = [f"{at}. {name}" for at, name in enumerate(names, 1)]
-    few = len(names) <= _MOST_LABELS
+    """Name rows and columns by the strategies' numbers in what is in it: a phone has no room for more."""
+    axis = [f"{at}." for at in range(1, len(made.names) + 1)]
     rows = [
         [None if value is None or at == other else round(value, 4) for other, value in enumerate(row)]
         for at, row in enumerate(made.correlation)
     ]
-    numbers = len(names) <= _MOST_NUMBERS
     texts = [["" if value is None else f"{value:.2f}".replace("-", "−") for value in row] for row in rows]
-    whole = [
-        [f"{first}<br>{second}" for second in made.names] for first in made.names
-    ]  # the names as they are
     heat = {
         "type": "heatmap",
         "x": axis,
@@ -51,22 +44,14 @@ def _figure(made: Portfolio) -> figures.Figure:
         "xgap": 1,
         "ygap": 1,
         "text": texts,
-        "texttemplate": "%{text}" if numbers else "",
-        "customdata": whole,
+        "texttemplate": "%{text}" if len(axis) <= _MOST_NUMBERS else "",
+        "customdata": [[f"{first}<br>{second}" for second in made.names] for first in made.names],
         "hovertemplate": "%{customdata}<br>%{z:.3f}<extra></extra>",
+        "hoverongaps": False,
         "colorbar": {"thickness": 10, "outlinewidth": 0, "tickvals": [-1, 0, 1], "len": 0.8},
     }
-    numbers_of = {"tickvals": axis, "ticktext": [str(at) for at in range(1, len(axis) + 1)]}
-    return figures.figure(
-        [heat],
-        xaxis={"showgrid": False, "tickangle": 0, **(numbers_of if few else {"showticklabels": False})},
-        yaxis={"showgrid": False, "autorange": "reversed", **({} if few else {"showticklabels": False})},
-    )
-
-
-def _short(name: str) -> str:
-    """Cut a name in its middle: names differ at their ends."""
-    return name if len(name) <= _LONGEST else f"{name[:9]}…{name[10 - _LONGEST :]}"
+    numbers = {"type": "category", "showgrid": False, "tickangle": 0, "nticks": _MOST_LABELS}
+    return figures.figure([heat], xaxis=numbers, yaxis=numbers | {"autorange": "reversed"})
 
 
 def alike(made: Portfolio, addresses: Mapping[str, str]) -> Any:

@@ -140,12 +140,13 @@ def _tenths(share: float | None) -> str:
 def members(made: Portfolio, addresses: Mapping[str, str], note: Any) -> Any:
     """Show each strategy: its weights, what it is alone, how alike it is to the others."""
     rows = []
-    for name in made.names:
+    for at, name in enumerate(made.names, 1):
         sheet, mean = made.alone[name].sheet, made.mean_with_others(name)
         rows.append(
             [
                 html.Span(
                     [
+                        f"{at}. ",
                         parts.link(name, addresses.get(name, ""), kind="name"),
                         " ",
                         parts.badge("best alone", "accent") if name == made.best else None,

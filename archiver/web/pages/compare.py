@@ -18,6 +18,7 @@ from archiver.web import format as fmt
 from archiver.web.cards import overlay
 from archiver.web.curves import Curve
 from archiver.web.data import Metrics
+from archiver.web.detail import flat
 from archiver.web.parts import Page
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _strategy_side(site: Site, choice: links.Choice) -> Side:
         note = f"{found.record.universe} · {fmt.short_run(found.record.run)}"
         if found.equity.unread:
             note += f" · equity {NOT_DRAWN}"
-        return Side(choice.strategy, note, address, found.record, found.metrics, found.equity)
+        return Side(choice.strategy, note, address, found.record, flat(found.metrics), found.equity)
     except (NotKeptError, IntegrityError) as error:
         row = site.data.row(choice.universe, choice.strategy, choice.run)
         if row is None:

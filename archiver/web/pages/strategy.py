@@ -14,6 +14,7 @@ from archiver.format.model import Record
 from archiver.web import extras, figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.cards import equity, history, returns, sheet, splits, trades
+from archiver.web.detail import flat
 from archiver.web.parts import Page
 
 if TYPE_CHECKING:
@@ -159,18 +160,9 @@ def _metrics(metrics: dict[str, Any]) -> Any:
                 className="long" if isinstance(value, str) else None,
             ),
         ]
-        for name, value in list(_flat(metrics).items())[:400]
+        for name, value in list(flat(metrics).items())[:400]
     ]
     return parts.table(["Metric", "Value"], rows, right=[1], caption="All metrics", dense=True)
-
-
-def _flat(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Return metrics with a row for each parameter, named as the columns of tables are."""
-    params = metrics.get("params")
-    if not isinstance(params, dict):
-        return metrics
-    own = {f"params.{name}": value for name, value in params.items()}
-    return own | {name: value for name, value in metrics.items() if name != "params"}
 
 
 def _history(site: Site, of: dict[str, str]) -> Any:
