@@ -181,6 +181,9 @@ def test_switches_trades_and_plots_in_a_browser(chromium, server, kept: Kept):
         page.locator("#trades-grid .ag-row[row-index='3'] .ag-cell").nth(1).click()
         page.wait_for_url("**trade=3**")
         until(page, f"{axis}.shapes.length === 1")
+        page.get_by_role("link", name="On the equity curve").click()
+        until(page, "Math.abs(document.querySelector('#equity').getBoundingClientRect().y) < innerHeight / 2")
+        assert "#equity" in page.url
         picture = saved(page, "PNG of Equity and drawdown")
         assert picture[:8] == b"\x89PNG\r\n\x1a\n"
         assert int.from_bytes(picture[16:20], "big") > 1_000  # twice as wide as on the page
