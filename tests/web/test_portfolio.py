@@ -145,7 +145,7 @@ def test_the_page_in_a_browser(chromium, server, kept: Kept):
                 assert told[made.names[0], made.names[3]] == round(made.correlation[0][3] or 0, 4)
                 assert len(told) == len(made.names) * (len(made.names) - 1)
                 page.get_by_role("link", name="Best 5").click()
-                page.wait_for_selector("tbody tr:nth-child(4) a.name")
+                page.wait_for_selector("tbody tr:nth-child(4) .numbered a")
                 page.wait_for_url("**top=5**")
     with opened(chromium, server, "/strategies") as page:
         page.wait_for_selector(".ag-row[row-index='2'] .ag-checkbox-input")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import statistics
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,11 +17,12 @@ import pytest
 from werkzeug.test import Client
 
 import archiver
+from archiver.analysis.reading import excursions
 from archiver.web import links
 from archiver.web.cards import equity, sheet
 from archiver.web.data import Data
 from archiver.web.detail import Details, Strategy
-from tests.web.conftest import Served, callback, guarded
+from tests.web.conftest import UNIVERSE, Made, Served, callback, guarded
 from tests.web.test_browser import DESK, PHONE, opened
 from tests.web.test_browser_table import until
 
@@ -151,6 +153,24 @@ def test_all_points_of_the_curves_are_a_table(kept: Kept):
     assert set(rows[0]) == {"time", "equity", "benchmark"}
     assert kept.client.get("/api/curves?name=sums").json["curves"][2] == {"point": 2, "equity": -5.0}
     assert kept.client.get("/api/curves?name=none").status_code == 404
+
+
+def test_how_far_the_price_went_is_filled_in(client, plain: Made):
+    archive = archiver.open(plain.url)
+    name, run = archive.detailed_strategies(UNIVERSE)[0][1], plain.runs[1].id
+    of = {"name": name, "universe": UNIVERSE, "run": run}
+    body = {
+        "output": "excursions.children",
+        "outputs": {"id": "excursions", "property": "children"},
+        "inputs": [{"id": "strategy-of", "property": "data", "value": of}],
+        "changedPropIds": ["strategy-of.data"],
+    }
+    text = client.post("/_dash-update-component", json=body).json["response"]["excursions"]["children"]
+    trades = archive.load_strategy(name, universe=UNIVERSE, run=run)["trades"]
+    went = [one for one in excursions(archive.reader, archive.record(run), trades) if one is not None]
+    assert len(went) == len(trades) > 10
+    median = statistics.median(one.against for one in went)
+    assert f"median {sheet.percent(median)} against (MAE)" in json.dumps(text, ensure_ascii=False)
 
 
 @pytest.fixture(scope="module")

@@ -28,11 +28,12 @@ def card(made: Portfolio) -> Any:
 def _figure(made: Portfolio) -> figures.Figure:
     """Name rows and columns by the strategies' numbers in what is in it: a phone has no room for more."""
     axis = [f"{at}." for at in range(1, len(made.names) + 1)]
+    gap = 1 if len(axis) <= _MOST_LABELS else 0
     rows = [
         [None if value is None or at == other else round(value, 4) for other, value in enumerate(row)]
         for at, row in enumerate(made.correlation)
     ]
-    texts = [["" if value is None else f"{value:.2f}".replace("-", "−") for value in row] for row in rows]
+    texts = [["" if value is None else _hundredths(value) for value in row] for row in rows]
     heat = {
         "type": "heatmap",
         "x": axis,
@@ -41,8 +42,8 @@ def _figure(made: Portfolio) -> figures.Figure:
         "zmin": -1,
         "zmax": 1,
         "colorscale": _SCALE,
-        "xgap": 1,
-        "ygap": 1,
+        "xgap": gap,
+        "ygap": gap,
         "text": texts,
         "texttemplate": "%{text}" if len(axis) <= _MOST_NUMBERS else "",
         "customdata": [[f"{first}<br>{second}" for second in made.names] for first in made.names],
@@ -50,8 +51,16 @@ def _figure(made: Portfolio) -> figures.Figure:
         "hoverongaps": False,
         "colorbar": {"thickness": 10, "outlinewidth": 0, "tickvals": [-1, 0, 1], "len": 0.8},
     }
-    numbers = {"type": "category", "showgrid": False, "tickangle": 0, "nticks": _MOST_LABELS}
-    return figures.figure([heat], xaxis=numbers, yaxis=numbers | {"autorange": "reversed"})
+    numbers = {"type": "category", "showgrid": False, "tickangle": 0}
+    return figures.figure(
+        [heat],
+        xaxis=numbers | {"nticks": _MOST_NUMBERS},
+        yaxis=numbers | {"autorange": "reversed", "nticks": _MOST_LABELS},
+    )
+
+
+def _hundredths(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def alike(made: Portfolio, addresses: Mapping[str, str]) -> Any:
@@ -70,7 +79,7 @@ def alike(made: Portfolio, addresses: Mapping[str, str]) -> Any:
         return [
             [
                 html.Div([parts.link(name, addresses.get(name, ""), kind="line") for name in (one, other)]),
-                f"{value:.2f}".replace("-", "−"),
+                _hundredths(value),
             ]
             for value, one, other in some
         ]
@@ -80,4 +89,4 @@ def alike(made: Portfolio, addresses: Mapping[str, str]) -> Any:
         for head, some in (("Least alike", least), ("Most alike", most))
         if some
     ]
-    return parts.card("Most and least alike", html.Div(tables, className="stack"))
+    return parts.card("Most and least alike", html.Div(tables, className="alike"))

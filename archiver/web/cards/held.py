@@ -144,13 +144,17 @@ def members(made: Portfolio, addresses: Mapping[str, str], note: Any) -> Any:
         sheet, mean = made.alone[name].sheet, made.mean_with_others(name)
         rows.append(
             [
-                html.Span(
+                html.Div(
                     [
-                        f"{at}. ",
-                        parts.link(name, addresses.get(name, ""), kind="name"),
-                        " ",
-                        parts.badge("best alone", "accent") if name == made.best else None,
-                    ]
+                        html.Span(f"{at}.", className="muted"),
+                        html.Span(
+                            [
+                                parts.link(name, addresses.get(name, "")),
+                                parts.badge("best alone", "accent") if name == made.best else None,
+                            ]
+                        ),
+                    ],
+                    className="numbered",
                 ),
                 percent(made.equal.weights[name], 1),
                 parts.bar(made.inverse.weights[name], percent(made.inverse.weights[name], 1)),
