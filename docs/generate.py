@@ -20,7 +20,7 @@ import typer.main
 
 import archiver
 from archiver import capture, cli, errors
-from archiver.analysis import luck, returns
+from archiver.analysis import luck, portfolio, returns
 from archiver.archive import bucket_rules, judging
 from archiver.base import unread
 from archiver.engines import metrics
@@ -54,6 +54,8 @@ RETURNED = (
     judging.Reported,
     returns.TearSheet,
     returns.Drawdown,
+    portfolio.Portfolio,
+    portfolio.Held,
     snapshot.Snapshot,
     bundle.Bundles,
     bundle.Bundle,

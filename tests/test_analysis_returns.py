@@ -13,8 +13,9 @@ import pytest
 
 import archiver
 from archiver.analysis.moments import Points, read
+from archiver.analysis.reading import excursions
 from archiver.analysis.returns import drawdowns, tear_sheet
-from archiver.analysis.trades import Excursion, Group, excursion, trades_summary
+from archiver.analysis.trades import Excursion, Group, bars, excursion, trades_summary
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +112,7 @@ def test_trades_by_what_they_have_in_common() -> None:
     assert [group.label for group in splits["weekday"]] == ["Monday", "Tuesday"]
     assert [(group.label, group.trades) for group in splits["hour"]] == [("09:00", 2), ("15:00", 1)]
     assert [group.label for group in splits["exit reason"]] == ["stop", "target"]
+    assert "duration" not in splits  # no exit is told: all ended as they began
     assert trades_summary(pa.table({"x": [1]})).money is None
 
 
@@ -121,12 +123,36 @@ def test_excursions_are_those_of_the_bars_while_the_trade_was_open() -> None:
         "low": [1, 95, 90, 99, 1],
     }
     trade = {"entry_time": "2024-01-02", "exit_time": "2024-01-04", "entry_price": 100.0, "direction": "long"}
-    assert excursion(trade, window) == Excursion(pytest.approx(0.1), pytest.approx(0.2))
-    assert excursion({**trade, "direction": "short"}, window) == Excursion(
+    own = bars(window)
+    assert own
+    assert excursion(trade, own) == Excursion(pytest.approx(0.1), pytest.approx(0.2))
+    assert excursion({**trade, "direction": "short"}, own) == Excursion(
         pytest.approx(0.2), pytest.approx(0.1)
     )
-    assert excursion({**trade, "direction": None}, window) is None
-    assert excursion(trade, {"rsi": [1, 2]}) is None
+    assert excursion({**trade, "direction": None}, own) is None
+    assert bars({"rsi": [1, 2]}) is None
+
+
+def test_trades_without_windows_are_measured_by_the_only_tape(tmp_path: Path) -> None:
+    bars_ = {
+        "timestamps": [f"2024-01-0{day}" for day in range(1, 6)],
+        "high": [11.0, 12.0, 11.5, 13.0, 10.0],
+        "low": [9.0, 9.5, 8.0, 9.0, 9.0],
+    }
+    times = {"entry_time": "2024-01-02", "exit_time": "2024-01-04", "entry_price": 10.0}
+    cut = {name: values[1:4] for name, values in bars_.items()}
+    trades = [{**times, "direction": "long", "bars": cut}, {**times, "direction": "short", "bars": None}]
+    archive = archiver.open(tmp_path / "a")
+    run = archive.save_universe_results(
+        "u", [{"strategy_name": "s", "sharpe_ratio": 1.0, "trades": trades}], code="none"
+    )
+    record = archive.record(run.id)
+    rows = archive.load_strategy("s")["trades"]
+    assert len(record.tapes) == 1
+    assert excursions(archive.reader, record, rows) == [
+        Excursion(pytest.approx(0.2), pytest.approx(0.3)),
+        Excursion(pytest.approx(0.3), pytest.approx(0.2)),
+    ]
 
 
 def test_the_archive_gives_it_with_the_dates_that_were_saved(points: Points, tmp_path: Path) -> None:
@@ -137,3 +163,28 @@ def test_the_archive_gives_it_with_the_dates_that_were_saved(points: Points, tmp
         "u", [{"strategy_name": "s", "sharpe_ratio": 1.0, "equity_curve": dated}], code="none"
     )
     assert archive.tear_sheet("s") == tear_sheet(points)
+
+
+def test_trades_by_how_long_they_were_open() -> None:
+    begin = datetime(2024, 1, 1, 9, tzinfo=UTC)
+    lasted = [
+        timedelta(minutes=4),
+        timedelta(minutes=5),
+        timedelta(hours=3),
+        timedelta(days=40),
+        timedelta(minutes=-1),
+    ]
+    table = pa.table(
+        {
+            "entry_time": [begin.isoformat()] * 6,
+            "exit_time": [(begin + one).isoformat() for one in lasted] + ["2024-01-01"],
+            "pnl": [1.0, -2.0, 3.0, 4.0, 5.0, 6.0],
+        }
+    )
+    found = (trades_summary(table).splits or {})["duration"]
+    assert found == [
+        Group("under 5 minutes", 1, 1, 1.0),
+        Group("5 to 30 minutes", 1, 0, -2.0),
+        Group("2 to 8 hours", 1, 1, 3.0),
+        Group("30 to 100 days", 1, 1, 4.0),
+    ]

@@ -134,6 +134,7 @@ def test_a_strategy_has_what_its_data_allows(archive: archiver.Archive) -> None:
         "Deepest drawdowns",
         "Rolling figures",
         "By exit reason",
+        "By direction",
     ):
         assert part in text
     assert "MAE, median 15.00 %" in text  # 10 % against the long, 20 % against the short
@@ -178,6 +179,19 @@ def test_the_command(archive: archiver.Archive, command: Cli, tmp_path: Path) ->
     for words, status in ((("nobody",), 10), (("bare",), 10), (("plain", "-u", "other"), 10)):
         assert command("--url", url, "report", *words, "-o", str(tmp_path / "not"))[0] == status
     assert not (tmp_path / "not").exists()
+
+
+def test_show_says_of_a_curve_what_the_report_says(archive: archiver.Archive, command: Cli) -> None:
+    sheet, url = archive.tear_sheet("plain"), archive.store.url
+    out = command("--url", url, "show", "plain")[1]
+    assert f"equity\t{sheet}\n" in out
+    assert f"deepest drawdown\t{sheet.drawdowns[0]}\n" in out
+    told = json.loads(command("--url", url, "--json", "show", "plain")[1])["tear_sheet"]
+    assert (told["sharpe"], told["drawdowns"][0]["depth"]) == (sheet.sharpe, sheet.drawdowns[0].depth)
+    assert set(told["years"]) == {str(year) for year in sheet.years}
+    text = Checked(page(archive, "plain")).text
+    assert f"{100 * (sheet.total or 0):,.2f} %" in text
+    assert "return" not in command("--url", url, "show", "odd")[1]  # a curve that reaches zero has no return
 
 
 def test_texts_are_escaped_and_markup_is_not() -> None:

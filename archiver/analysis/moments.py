@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import accumulate, pairwise
@@ -13,6 +13,8 @@ from archiver.base.humanize import curve_values
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from archiver.format.series import Series
 
 _SINCE_1970 = ((1e11, 1), (1e14, 1e3), (1e17, 1e6), (float("inf"), 1e9))
 """Numbers up to which a moment is meant in seconds, milliseconds, microseconds, nanoseconds."""
@@ -54,11 +56,21 @@ def read(saved: Any) -> Points:
     return _finite(curve_values(saved) or [], None)
 
 
-def equity_of(outline: Mapping[str, Any]) -> Points:
-    """Return the equity curve of a strategy's outline, with the moments that it was saved with."""
-    dated = (outline.get("curves") or {}).get("equity")
-    found = read(dated)
-    return found if found.values else read(outline.get("equity_curve"))
+def of_series(series: Series | None) -> Points:
+    """Return a curve with the moments of its clock, or with those that its own pairs have; an empty one for None."""
+    import pyarrow as pa
+
+    if series is None:
+        return Points()
+    values = curve_values(series.values) if isinstance(series.values, list) else None
+    if series.clock is None or not pa.types.is_timestamp(series.clock.time.type) or not values:
+        return read(series.written())
+    kind = pa.timestamp("us", series.clock.time.type.tz)
+    try:
+        moments = series.clock.time.cast(kind, safe=False).to_pylist()
+    except (ValueError, OverflowError, LookupError):  # years and zones that this machine does not know
+        return _finite(values, None)
+    return _finite(values, moments if _is_ordered(moments) else None)
 
 
 def _finite(values: Sequence[float], moments: Sequence[datetime] | None) -> Points:

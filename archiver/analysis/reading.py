@@ -7,11 +7,12 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from archiver.analysis.luck import Luck, luck
-from archiver.analysis.moments import Points, equity_of, of_clock, of_trades
-from archiver.analysis.trades import Excursion, excursion
+from archiver.analysis.moments import Points, of_clock, of_series, of_trades
+from archiver.analysis.trades import Bars, Excursion, bars, excursion
 from archiver.base.unread import ONE_OBJECT
-from archiver.errors import IntegrityError, NotKeptError
+from archiver.errors import IntegrityError, NotFoundError, NotKeptError
 from archiver.format.model import Detail, Record
+from archiver.runs.extras import curves_of
 from archiver.runs.ranking import known_metrics
 from archiver.runs.read import Reader
 
@@ -53,7 +54,7 @@ def sharpes_of(reader: Reader, record: Record) -> tuple[str | None, dict[str, fl
 
 def equity(reader: Reader, record: Record, detail: Detail, trades: pa.Table | None = None) -> Points:
     """Return a strategy's equity curve, with the moments of its clock, its trades or its only tape where they are known."""
-    points = equity_of(reader.outline(record, detail))
+    points = of_series(curves_of(reader, record, detail)[1].get("equity"))
     if points.times is not None or not points.values:
         return points
     trades = reader.trades(record, detail, None) if trades is None else trades
@@ -67,10 +68,38 @@ def equity(reader: Reader, record: Record, detail: Detail, trades: pa.Table | No
     return Points(points.values, moments)
 
 
-def excursions(trades: Sequence[dict[str, Any]]) -> list[Excursion | None]:
-    """Return how far the price went during each trade that has a window of bars; None for the others."""
+def held_together(records: Sequence[Record], top: int) -> list[tuple[Record, Detail]]:
+    """Return the best strategies of the newest run that has details of two, with the run. Raises NotFoundError where none has."""
+    record = next((one for one in records if len(one.details) > 1), None)
+    if record is None:
+        raise NotFoundError("no run has the details of two strategies: save with top_n of 2 or more")
+    best = sorted(record.details, key=lambda detail: detail.rank)
+    return [(record, detail) for detail in best[: max(2, top)]]
+
+
+def excursions(reader: Reader, record: Record, trades: Sequence[dict[str, Any]]) -> list[Excursion | None]:
+    """Return how far the price went during each trade, by its window of bars, else by the run's only tape; None where neither says it."""
     found: list[Excursion | None] = []
+    tape: Bars | None = None
+    is_read = False
     for trade in trades:
         windows = [value for value in trade.values() if isinstance(value, dict)]
-        found.append(next((one for one in (excursion(trade, window) for window in windows) if one), None))
+        own = next((one for one in (_within(trade, bars(window)) for window in windows) if one), None)
+        if own is None and not is_read:
+            tape, is_read = _only_tape(reader, record), True
+        found.append(own or _within(trade, tape))
     return found
+
+
+def _within(trade: dict[str, Any], bars: Bars | None) -> Excursion | None:
+    return None if bars is None else excursion(trade, bars)
+
+
+def _only_tape(reader: Reader, record: Record) -> Bars | None:
+    """Return the bars of the run's only tape: of several, nothing tells which one a trade is of."""
+    if len(record.tapes) != 1:
+        return None
+    try:
+        return bars(reader.tapes(record)[0].columns)
+    except IntegrityError:
+        return None  # the bars are damaged: that is said to those who ask for bars

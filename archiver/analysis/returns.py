@@ -33,6 +33,8 @@ class Drawdown:
     """When the lowest point was."""
     recovered: datetime | None = None
     """When it was as high again."""
+    share: bool = True
+    """Whether the depth is a share of the peak."""
 
     @property
     def days(self) -> float | None:
@@ -40,6 +42,15 @@ class Drawdown:
         if self.since is None or self.recovered is None:
             return None
         return (self.recovered - self.since).total_seconds() / 86_400
+
+    def __str__(self) -> str:
+        """Say how deep it was, and from when to when."""
+        deep = f"{100 * self.depth:.2f} %" if self.share else f"{self.depth:,.2f}"
+        if self.since is None or self.lowest is None:
+            again = "not yet" if self.end is None else f"at {self.end:,}"
+            return f"{deep} from point {self.begin:,} to {self.valley:,}, as high again {again}"
+        again = "not yet" if self.recovered is None else f"{self.recovered:%Y-%m-%d}"
+        return f"{deep} from {self.since:%Y-%m-%d} to {self.lowest:%Y-%m-%d}, as high again {again}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,14 @@ class TearSheet:
     """Annualised Sharpe ratio of the last so many steps, one a point; None where there are fewer, or none vary."""
     rolling_volatility: list[float | None] = field(default_factory=list)
     """Annualised volatility of the same."""
+
+    def __str__(self) -> str:
+        """Say in one line what it says; nothing of a curve that says nothing."""
+        shares = (("return", self.total), ("CAGR", self.cagr), ("volatility", self.volatility))
+        said = [f"{name} {100 * value:,.2f} %" for name, value in shares if value is not None]
+        ratios = (("Sharpe", self.sharpe), ("Sortino", self.sortino), ("Calmar", self.calmar))
+        said += [f"{name} {value:.2f}" for name, value in ratios if value is not None]
+        return ", ".join(said)
 
 
 def tear_sheet(points: Points, deepest: int = 5) -> TearSheet:
@@ -140,13 +159,13 @@ def drawdowns(points: Points, deepest: int = 5) -> list[Drawdown]:
             begin = valley = at
     if valley > begin:
         found.append((under[valley], begin, valley, None))
-    when = points.times
+    when, share = points.times, bool(points.values) and min(points.values) > 0
 
     def at_time(place: int | None) -> datetime | None:
         return None if when is None or place is None else when[place]
 
     return [
-        Drawdown(depth, begin, valley, end, at_time(begin), at_time(valley), at_time(end))
+        Drawdown(depth, begin, valley, end, at_time(begin), at_time(valley), at_time(end), share)
         for depth, begin, valley, end in sorted(found)[:deepest]
     ]
 

@@ -1,14 +1,15 @@
-"""What trades say: split by direction, symbol, weekday, hour and exit reason; costs; how far each went for and against."""
+"""What trades say: split by direction, symbol, weekday, hour, duration and exit reason; costs; how far each went for and against."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from archiver.analysis.moments import BEGINS, first_of, when
+from archiver.analysis.moments import BEGINS, first_of, times, when
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +24,20 @@ _SPLITS = {
 _COSTS = ("commission", "commissions", "fee", "fees", "swap", "slippage", "funding", "financing")
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MOST_GROUPS = 24
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_DURATIONS = (
+    ("under 5 minutes", 5 * _MINUTE),
+    ("5 to 30 minutes", 30 * _MINUTE),
+    ("30 minutes to 2 hours", 2 * _HOUR),
+    ("2 to 8 hours", 8 * _HOUR),
+    ("8 to 24 hours", _DAY),
+    ("1 to 3 days", 3 * _DAY),
+    ("3 to 10 days", 10 * _DAY),
+    ("10 to 30 days", 30 * _DAY),
+    ("30 to 100 days", 100 * _DAY),
+    ("100 days and more", float("inf")),
+)
+"""Names of durations, each with the seconds below which it is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +72,7 @@ class Trades:
     best: float | None = None
     worst: float | None = None
     splits: dict[str, list[Group]] | None = None
-    """By direction, symbol, exit reason, and weekday and hour of the entry, as far as columns say them."""
+    """By direction, symbol, exit reason, weekday and hour of the entry, and duration, as far as columns say them."""
     costs: dict[str, float] | None = None
     """Sums of the columns that are costs."""
 
@@ -116,7 +131,19 @@ def _splits(trades: pa.Table, made: Sequence[Any]) -> dict[str, list[Group]]:
         found["weekday"] = sorted(days, key=lambda group: _DAYS.index(group.label))
         hours = _grouped([f"{one.hour:02d}:00" if one else None for one in moments], made)
         found["hour"] = sorted(hours, key=lambda group: group.label)
+        lasted = [_duration(one, end) for one, end in zip(moments, times(trades), strict=True)]
+        names = [name for name, _ in _DURATIONS]
+        found["duration"] = sorted(_grouped(lasted, made), key=lambda group: names.index(group.label))
     return found
+
+
+def _duration(begin: datetime | None, end: datetime | None) -> str | None:
+    """Name how long a trade was open; None where that is not known."""
+    try:
+        seconds = (end - begin).total_seconds() if begin and end else -1.0
+    except TypeError:  # one has a time zone, another none
+        return None
+    return next(name for name, most in _DURATIONS if seconds < most) if seconds >= 0 else None
 
 
 def _grouped(labels: Sequence[str | None], made: Sequence[Any]) -> list[Group]:
@@ -130,30 +157,44 @@ def _grouped(labels: Sequence[str | None], made: Sequence[Any]) -> list[Group]:
     ]
 
 
-def excursion(trade: Mapping[str, Any], window: Mapping[str, Any]) -> Excursion | None:
-    """Return how far the price went while a trade was open, by the bars of its window; None where they do not say it.
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """What excursions are read from: when each bar began, its high and its low."""
+
+    moments: Sequence[datetime]
+    highs: Sequence[Any]
+    lows: Sequence[Any]
+
+
+def bars(columns: Mapping[str, Any]) -> Bars | None:
+    """Return bars from columns of any spelling; None where a clock, highs or lows are missing."""
+    lower = {str(name).lower(): values for name, values in columns.items() if isinstance(values, list)}
+    clock = next((lower[name] for name in ("timestamps", "timestamp", "time", "date") if name in lower), None)
+    if clock is None or not {"high", "low"} <= lower.keys():
+        return None
+    moments = [moment for moment in map(when, clock) if moment is not None]
+    return Bars(moments, lower["high"], lower["low"]) if len(moments) == len(clock) else None
+
+
+def excursion(trade: Mapping[str, Any], bars: Bars) -> Excursion | None:
+    """Return how far the price went while a trade was open, by the bars from its entry to its exit; None where they do not say it.
 
     MAE = (entry - lowest low) / entry and MFE = (highest high - entry) / entry of a long trade, the other way round of
     a short one (J. Sweeney, "Maximum Adverse Excursion", 1997).
     """
-    columns = {str(name).lower(): values for name, values in window.items() if isinstance(values, list)}
-    clock = next(
-        (columns[name] for name in ("timestamps", "timestamp", "time", "date") if name in columns), None
-    )
     entry, price = when(trade.get("entry_time")), trade.get("entry_price")
     leave = when(trade.get("exit_time"))
     direction = str(trade.get("direction") or "").lower()
-    if clock is None or entry is None or leave is None or direction not in ("long", "short", "buy", "sell"):
+    if entry is None or leave is None or direction not in ("long", "short", "buy", "sell"):
         return None
-    if type(price) not in (int, float) or not price or not {"high", "low"} <= columns.keys():
+    if type(price) not in (int, float) or not price:
         return None
-    moments = [moment for moment in map(when, clock) if moment is not None]
     try:
-        begin, end = bisect_left(moments, entry), bisect_right(moments, leave)
+        begin, end = bisect_left(bars.moments, entry), bisect_right(bars.moments, leave)
     except TypeError:  # one has a time zone, another none
         return None
-    highs, lows = (_numbers(columns[name][begin:end]) for name in ("high", "low"))
-    if len(moments) != len(clock) or not highs or not lows:
+    highs, lows = (_numbers(values[begin:end]) for values in (bars.highs, bars.lows))
+    if not highs or not lows:
         return None
     up, down = max(0.0, max(highs) / price - 1), max(0.0, 1 - min(lows) / price)
     return Excursion(down, up) if direction in ("long", "buy") else Excursion(up, down)

@@ -312,13 +312,11 @@ class Archive:
 
     luck = by(_judging, Judging.luck)
     tear_sheet = by(_judging, Judging.tear_sheet)
+    portfolio = by(_judging, Judging.portfolio)
     report = by(_judging, Judging.report)
 
     def tag(self, run: str, tag: str) -> None:
-        """Put a tag on a run. Raises RunNotFoundError, also for a run that is removed at this very moment.
-
-        The tag `pinned` brings such a run back, if there is still a way.
-        """
+        """Put a tag on a run. Raises RunNotFoundError; a run that is being removed `pinned` brings back, if there is a way."""
         record = self.record(run)
         put_tag(self.store, record.run, tag)
         if not record.open:

@@ -1,8 +1,9 @@
-"""What an archive's numbers are worth, as it tells: the luck of a search, a tear sheet, a report."""
+"""What an archive's numbers are worth, as it tells: the luck of a search, a tear sheet, a portfolio, a report."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -16,6 +17,7 @@ from archiver.store import Store
 
 if TYPE_CHECKING:
     from archiver.analysis.luck import Luck
+    from archiver.analysis.portfolio import Portfolio
     from archiver.analysis.returns import TearSheet
 
 
@@ -63,6 +65,33 @@ class Judging:
 
         record, detail = self.reader.telling(errors).find(self.listing.chosen(universe, run, errors), name)
         return tear_sheet(equity(self.reader, record, detail))
+
+    def portfolio(
+        self,
+        names: Iterable[str] = (),
+        *,
+        universe: str | None = None,
+        run: str | None = None,
+        top: int = 10,
+        errors: Errors = "raise",
+    ) -> Portfolio:
+        """Hold 2 to 50 strategies together: how alike their days are, their sums against the best alone.
+
+        Arguments:
+            names: strategies; without any, the best `top` of the run whose details were kept.
+            universe, run: where they are, as `load_strategy` takes them; without both, the newest run that has details.
+            errors: about other runs that cannot be read, see `load_metrics`.
+
+        Returns `.correlation`, `.equal`, `.inverse`, `.alone` and more; what is left out is said in `.left_out`. Raises
+        ConfigError where less than two have curves with dates, or these too few days in common, and what `load_strategy` raises.
+        """
+        from archiver.analysis.portfolio import portfolio
+        from archiver.analysis.reading import equity, held_together
+
+        reader, records = self.reader.telling(errors), self.listing.chosen(universe, run, errors)
+        chosen = list(dict.fromkeys(names))
+        found = [reader.find(records, name) for name in chosen] or held_together(records, top)
+        return portfolio({detail.strategy: equity(reader, record, detail) for record, detail in found})
 
     def report(
         self,

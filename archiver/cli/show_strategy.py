@@ -12,17 +12,23 @@ if TYPE_CHECKING:
     from archiver.archive import Archive
     from archiver.format.model import Run
 
+_OF_EACH_POINT = ("points", "underwater", "rolling_sharpe", "rolling_volatility")
+
 
 def show_strategy(call: Call, archive: Archive, name: str, universe: str | None, run: str | None) -> None:
-    """Show a strategy's rank and metrics, and the names of its curves, tables and files."""
+    """Show a strategy's rank and metrics, what its equity curve says, and the names of its curves, tables and files."""
+    from dataclasses import asdict
+
     from archiver.base.humanize import size
     from archiver.cli.output import print_pairs
 
     contents = archive.contents(name, universe, run, errors=call.unread)
     detail = archive.load_outline(name, universe, run, errors=call.unread)
     known = {key: detail[key] for key in ("strategy_name", "universe", "rank", "metrics")}
+    sheet = archive.tear_sheet(name, universe, run, errors=call.unread)
     if call.json:
-        call.print_json({**known, **contents})
+        told = {key: value for key, value in asdict(sheet).items() if key not in _OF_EACH_POINT}
+        call.print_json({**known, **contents, "tear_sheet": told})
         return
     files = [f"{file} ({size(facts['size'])})" for file, facts in contents["files"].items()]
     pairs: list[tuple[str, Any]] = [
@@ -30,6 +36,8 @@ def show_strategy(call: Call, archive: Archive, name: str, universe: str | None,
         ("universe", detail["universe"]),
         ("rank", detail["rank"]),
         *detail["metrics"].items(),
+        ("equity", str(sheet) or None),
+        ("deepest drawdown", str(sheet.drawdowns[0]) if sheet.drawdowns else None),
         ("curves", ", ".join(contents["curves"]) or None),
         ("tables", ", ".join(contents["tables"]) or None),
         ("files", ", ".join(files) or None),

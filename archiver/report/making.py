@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archiver.analysis.moments import Points
-from archiver.analysis.reading import equity, luck_of, sharpes_of
+from archiver.analysis.reading import equity, excursions, luck_of, sharpes_of
 from archiver.analysis.returns import tear_sheet
 from archiver.analysis.trades import trades_summary
 from archiver.base.unread import ONE_OBJECT
@@ -35,6 +35,7 @@ def of_strategy(reader: Reader, record: Record, detail: Detail, run: Run) -> str
         tear_sheet(equity(reader, record, detail, trades)),
         trades_summary(trades),
         rows,
+        excursions(reader, record, rows),
         luck_of(reader, record),
     )
 

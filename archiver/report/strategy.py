@@ -8,7 +8,6 @@ from statistics import median
 from typing import Any
 
 from archiver.analysis.luck import Luck
-from archiver.analysis.reading import excursions
 from archiver.analysis.returns import TearSheet
 from archiver.analysis.trades import Excursion, Group, Trades
 from archiver.base.humanize import number
@@ -28,6 +27,7 @@ def strategy_page(
     sheet: TearSheet,
     trades: Trades,
     rows: Sequence[dict[str, Any]],
+    went: Sequence[Excursion | None],
     luck: Luck,
 ) -> str:
     """Return the page: key figures, equity and drawdown, months, drawdowns, rolling figures, trades, luck, parameters, metrics."""
@@ -48,7 +48,7 @@ def strategy_page(
             _rolling(sheet),
         ),
         section("Trades", _trades(trades), _splits(trades)),
-        section("Price while trades were open", _excursions(rows, trades.money)),
+        section("Price while trades were open", _excursions(rows, went, trades.money)),
         luck_part(luck, ()),
         section("Parameters", facts(params.items()) if isinstance(params, dict) and params else None),
         section("Metrics as they were saved", facts(others.items()) if others else None),
@@ -188,10 +188,12 @@ def _split(name: str, groups: Sequence[Group]) -> Markup:
     )
 
 
-def _excursions(rows: Sequence[dict[str, Any]], money: str | None) -> Markup | None:
+def _excursions(
+    rows: Sequence[dict[str, Any]], went: Sequence[Excursion | None], money: str | None
+) -> Markup | None:
     found: list[tuple[Excursion, bool]] = [
         (one, bool(money) and isinstance(made := row.get(str(money)), int | float) and made > 0)
-        for row, one in zip(rows, excursions(rows), strict=True)
+        for row, one in zip(rows, went, strict=True)
         if one is not None
     ]
     if not found:

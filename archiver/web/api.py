@@ -29,12 +29,12 @@ from archiver.query.expression import known_column
 from archiver.query.selection import Ask, parse_sort
 from archiver.runs.graph import reachable
 from archiver.runs.tables import FIRST
-from archiver.web import extras
+from archiver.web import extras, points
 from archiver.web.export import PIECE, TYPES, apart, stream
+from archiver.web.rows import Rows
 
 if TYPE_CHECKING:
     from archiver.web.data import Metrics
-    from archiver.web.rows import Rows
     from archiver.web.site import Site
 
 _STATUS: tuple[tuple[type[ArchiverError], int], ...] = (
@@ -60,6 +60,7 @@ ENDPOINTS = {
     " without_damaged",
     "/api/strategy": "one strategy's full detail: universe, name, run",
     "/api/part": "one of its curves or tables as Parquet, or a file: universe, name, run, curve or table or file",
+    "/api/curves": "its equity, drawdown and benchmark by time, as its page draws them: universe, name, run, format",
     "/api/trades/<universe>/<strategy>": "its trades: run, columns, where, sort, offset, limit, format",
     "/api/objects": "keys below a prefix: prefix, after, limit",
     "/api/object": "one object's bytes: key",
@@ -84,6 +85,7 @@ def blueprint(site: Site) -> Blueprint:
         ),
         ("/strategy", lambda: _strategy(site), "name strategy universe run download"),
         ("/part", lambda: _part(site), "name universe run curve table file"),
+        ("/curves", lambda: _curves(site), "name strategy universe run offset limit format download"),
         ("/trades", lambda: _trades(site, None, None), f"name strategy universe run {_OF_TABLES}"),
         (
             "/trades/<universe>/<path:strategy>",
@@ -248,6 +250,12 @@ def _part(site: Site) -> Response:
     asked = {kind: request.args[kind] for kind in extras.KINDS if kind in request.args}
     data, filename = extras.read(site, name, universe, run, asked)
     return download(data, filename, "application/octet-stream")
+
+
+def _curves(site: Site) -> Response:
+    name, universe, run = _named(None, None)
+    table = points.table(site.details.find(name, universe, run))
+    return _table(Rows(table, None), "curves", f"{name}-curves")
 
 
 def _trades(site: Site, universe: str | None, strategy: str | None) -> Response:

@@ -10,7 +10,7 @@ from archiver.web import format as fmt
 
 _TICKS = 5
 """So many that their texts stand side by side on a phone."""
-_COLORS = {"entry": figures.ACCENT, "exit": figures.COLORS[1]}
+COLORS = {"entry": figures.ACCENT, "exit": figures.COLORS[1]}
 
 
 def trade_figure(bars: dict[str, list[Any]], row: dict[str, Any]) -> figures.Figure:
@@ -89,7 +89,7 @@ def _marker(side: str, place: int, price: Any, *, is_up: bool) -> figures.Figure
         "marker": {
             "symbol": "triangle-up" if is_up else "triangle-down",
             "size": 13,
-            "color": _COLORS[side],
+            "color": COLORS[side],
             "line": {"width": 1.5, "color": "#ffffff"},
         },
         "hovertemplate": f"{side.title()} {fmt.shown('price', price)}<extra></extra>",
@@ -99,7 +99,7 @@ def _marker(side: str, place: int, price: Any, *, is_up: bool) -> figures.Figure
 def _line(side: str, place: int) -> figures.Figure:
     return {
         "type": "line", "xref": "x", "yref": "paper", "x0": place, "x1": place, "y0": 0, "y1": 1,
-        "line": {"color": _COLORS[side], "width": 1, "dash": "dot"}, "layer": "below",
+        "line": {"color": COLORS[side], "width": 1, "dash": "dot"}, "layer": "below",
     }  # fmt: skip
 
 

@@ -222,11 +222,12 @@ def drawdown_unit(equity: Any, drawdown: Any) -> str:
 
 
 def below_peak(equity: Any) -> Any:
-    """Return how far a curve lies below its highest value so far, in its own units; no number where it has none."""
+    """Return how far a curve lies below its highest value so far: a share of that, in its own units where it reaches zero."""
     import numpy as np
 
     finite = np.where(np.isfinite(equity), equity, np.nan)
-    return np.fmax.accumulate(finite) - finite
+    peaks = np.fmax.accumulate(finite)
+    return 1 - finite / peaks if len(finite) and np.nanmin(finite, initial=np.inf) > 0 else peaks - finite
 
 
 def _months(trades: pa.Table, made: Any) -> dict[int, list[float | None]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from archiver.analysis.moments import of_clock, of_trades, when
@@ -18,6 +18,7 @@ from archiver.web.data import Data, Metrics, Recent
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_DRAWN = ("equity", "drawdown", "benchmark")
 AROUND = 40
 """Bars drawn before a trade's entry and after its exit, where the tape is known and no window is kept."""
 
@@ -32,6 +33,7 @@ class Strategy:
     equity: Curve
     drawdown: Curve
     trades: Metrics
+    benchmark: Curve = field(default_factory=Curve)
 
     @property
     def name(self) -> str:
@@ -117,7 +119,7 @@ class Details:
         reader = self._data.reader
         trades = reader.trades(record, detail, None)
         metrics, curves = curves_of(reader, record, detail)
-        equity, drawdown = (of_series(curves.get(name)) for name in ("equity", "drawdown"))
+        equity, drawdown, benchmark = (of_series(curves.get(name)) for name in _DRAWN)
         return Strategy(
             record,
             detail,
@@ -125,6 +127,7 @@ class Details:
             self._dated(equity, trades, record),
             self._dated(drawdown, trades, record),
             Metrics(f"{record.run}/{record.size}/{detail.strategy}", trades),
+            self._dated(benchmark, trades, record),
         )
 
     def _dated(self, curve: Curve, trades: pa.Table, record: Record) -> Curve:
@@ -138,6 +141,15 @@ class Details:
                 tape = self._data.reader.tapes(record)[0]
                 moments = of_clock(tape.columns[tape.clock], len(curve))
         return Curve(curve.values, moments)
+
+
+def flat(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return metrics with an entry for each parameter, named as the columns of tables are."""
+    params = metrics.get("params")
+    if not isinstance(params, dict):
+        return metrics
+    own = {f"params.{name}": value for name, value in params.items()}
+    return own | {name: value for name, value in metrics.items() if name != "params"}
 
 
 def cut_around(window: dict[str, list[Any]]) -> dict[str, list[Any]]:

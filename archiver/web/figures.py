@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ CONFIG = {
     "showTips": False,
     "doubleClick": "reset",
 }
+_WAYS = {"png": "Save as a picture", "csv": "Save its data"}
 
 
 def figure(traces: Sequence[Figure], *, x: str = "", y: str = "", **layout: Any) -> Figure:
@@ -70,8 +72,14 @@ def figure(traces: Sequence[Figure], *, x: str = "", y: str = "", **layout: Any)
     }
 
 
-def graph(name: Any, drawn: Figure, label: str, *, height: int | None = 300, **more: Any) -> Any:
-    """Return a chart on the page; its label says in words what it shows. height: pixels; None: as its place has it."""
+def graph(
+    name: Any, drawn: Figure, label: str, *, height: int | None = 300, csv: str = "", **more: Any
+) -> Any:
+    """Return a chart on the page, and its ways out: as a picture, and its data as CSV.
+
+    label: says in words what it shows. height: pixels; None: as its place has it. csv: the address of all its data, where
+    the chart has but a part of them; else what is drawn is saved (assets/plots.js).
+    """
     chart = dcc.Graph(
         id=name,
         figure=drawn,
@@ -80,7 +88,27 @@ def graph(name: Any, drawn: Figure, label: str, *, height: int | None = 300, **m
         className="chart",
         **more,
     )
-    return html.Div(chart, role="figure", **{"aria-label": label})
+    return html.Div([chart, _ways_out(label, csv)], role="figure", **{"aria-label": label})
+
+
+def _ways_out(label: str, csv: str) -> Any:
+    file = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")[:60] or "plot"
+
+    def button(kind: str) -> Any:
+        said = {
+            "data-plot": kind,
+            "data-file": file,
+            "data-title": label,
+            "aria-label": f"{kind.upper()} of {label}",
+        }
+        return html.Button(kind.upper(), type="button", title=_WAYS[kind], **said)
+
+    data = (
+        html.A("CSV", href=csv, download="", title=_WAYS["csv"], **{"aria-label": f"CSV of {label}"})
+        if csv
+        else button("csv")
+    )
+    return html.Div([button("png"), data], className="ways-out")
 
 
 def line(x: Any, y: Any, name: str = "", color: str = ACCENT, **more: Any) -> Figure:

@@ -24,6 +24,7 @@ from archiver.errors import (
 from archiver.web import format as fmt
 
 Part = Any
+_THIRDS = 3
 log = logging.getLogger("archiver.web")
 
 _HEADS: tuple[tuple[type[ArchiverError], str], ...] = (
@@ -79,6 +80,22 @@ def card(title: str | None, *content: Part, note: Part = None, wide: bool = Fals
     return html.Section(
         [*head, *content], className=" ".join(filter(None, ["card", "wide" if wide else "", name]))
     )
+
+
+def thirds(cards: Sequence[tuple[int, Part]]) -> Part:
+    """Place cards in rows of three thirds; what is alone in what is left of a row takes all of it."""
+    rows: list[list[tuple[int, Part]]] = [[]]
+    for width, content in cards:
+        if sum(wide for wide, _ in rows[-1]) + width > _THIRDS:
+            rows.append([])
+        rows[-1].append((width, content))
+    placed = []
+    for row in filter(None, rows):
+        more = _THIRDS - sum(width for width, _ in row)
+        for at, (width, content) in enumerate(row):
+            wide = width + (more if at == len(row) - 1 else 0)
+            placed.append(html.Div(content, className=f"span-{wide}"))
+    return html.Div(placed, className="grid")
 
 
 def stat(label: str, value: Part, note: Part = None) -> Part:
@@ -202,6 +219,11 @@ def signed(text: str, value: Any) -> Part:
     if isinstance(value, int | float) and not isinstance(value, bool):
         kind = "good" if value > 0 else "bad" if value < 0 else ""
     return html.Span(text, className=kind or None)
+
+
+def marked(text: Part, *, best: bool) -> Part:
+    """Mark the best of a row: seen by its weight and its colour, said in words to those who hear it."""
+    return html.Span([text, html.Span(" (best)", className="unseen")], className="best-of") if best else text
 
 
 def waiting(text: str = "Loading", *, lines: int = 3) -> Part:

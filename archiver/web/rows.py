@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
@@ -147,7 +147,8 @@ class Cloud:
 
     `x_edges` and `y_edges` bound the cells of `counts` (rows are y); `points` are all rows, or of many those that
     have few others near them; `best` are the first rows, in their order, which are not among the points;
-    `rows` is how many rows have both values, `outside` how many of them lie beyond the edges.
+    `rows` is how many rows have both values, `outside` how many of them lie beyond the edges. `means` are the means of a
+    third column in each cell, None where it has none, and `span` between what its colours run.
     """
 
     x_edges: list[float]
@@ -157,6 +158,8 @@ class Cloud:
     best: pa.Table
     rows: int
     outside: int
+    means: list[list[float | None]] = field(default_factory=list)
+    span: tuple[float, float] | None = None
 
 
 def cloud(
@@ -166,6 +169,8 @@ def cloud(
     *,
     best: int = 0,
     within: tuple[float, float, float, float] | None = None,
+    color: str | None = None,
+    log: tuple[bool, bool] = (False, False),
     cells: int = 70,
     most: int = 2_500,
     lone: int = 400,
@@ -176,6 +181,8 @@ def cloud(
         table: the rows to draw.
         x, y: numeric columns.
         best: so many of the first rows that have both are the best: the axes never leave them out.
+        color: a third numeric column.
+        log: whether x and y have a log scale: then what is not above zero is left out, and cells are even in the logarithm.
         within: x from, x to, y from, y to; None: from the 0.5th to the 99.5th percentile and all the best; of few rows all.
         cells: grid cells in each direction.
         most: so many rows are drawn as points, all of them.
@@ -187,12 +194,10 @@ def cloud(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    for name in (x, y):
-        if not is_number(table.schema.field(known_column(name, table.column_names)).type):
+    for name in (x, y, color):
+        if name and not is_number(table.schema.field(known_column(name, table.column_names)).type):
             raise ConfigError(f"{name!r} holds no numbers: choose another column")
-    xs, ys = (
-        np.asarray(table[name].cast(pa.float64(), safe=False).fill_null(float("nan"))) for name in (x, y)
-    )
+    xs, ys = (_scaled(table, name, is_log) for name, is_log in zip((x, y), log, strict=True))
     both = np.isfinite(xs) & np.isfinite(ys)
     at = np.flatnonzero(both)
     if not len(at):
@@ -208,7 +213,8 @@ def cloud(
     x0, x1 = (x0, x1) if x1 > x0 else (x0 - 0.5, x0 + 0.5)
     y0, y1 = (y0, y1) if y1 > y0 else (y0 - 0.5, y0 + 0.5)
     inside = (xs >= x0) & (xs <= x1) & (ys >= y0) & (ys <= y1)
-    counts, y_edges, x_edges = np.histogram2d(ys[inside], xs[inside], bins=cells, range=[[y0, y1], [x0, x1]])
+    area: Any = {"bins": cells, "range": [[y0, y1], [x0, x1]]}
+    counts, y_edges, x_edges = np.histogram2d(ys[inside], xs[inside], **area)
     others = np.flatnonzero(inside[best:]) + best
     if len(others) > most:
         # In a crowd a point tells nothing that the shading does not.
@@ -217,10 +223,11 @@ def cloud(
             for edges, values in ((y_edges, ys), (x_edges, xs))
         )
         others = np.sort(others[np.argsort(counts[row, column], kind="stable")[:lone]])
-    columns = list(dict.fromkeys(["universe", "strategy_name", "run", x, y]))
+    columns = list(dict.fromkeys(["universe", "strategy_name", "run", x, y, *([color] if color else [])]))
     points, first = (
         table.select(columns).take(pa.array(at[some])) for some in (others, np.flatnonzero(inside[:best]))
     )
+    means, span = _colored(_scaled(table, color)[at], (ys, xs), inside, area) if color else ([], None)
     return Cloud(
         x_edges.tolist(),
         y_edges.tolist(),
@@ -229,7 +236,40 @@ def cloud(
         first,
         len(at),
         int(len(at) - pc.sum(pa.array(inside)).as_py()),
+        means,
+        span,
     )
+
+
+def _scaled(table: pa.Table, name: str, log: bool = False) -> Any:
+    """Return a column as floats; their logarithms to 10 on a log scale, which has no place for what is not above zero."""
+    import numpy as np
+    import pyarrow as pa
+
+    values = np.asarray(table[name].cast(pa.float64(), safe=False).fill_null(float("nan")))
+    if not log:
+        return values
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log10(values)
+
+
+def _colored(
+    values: Any, places: tuple[Any, Any], inside: Any, area: Any
+) -> tuple[list[list[float | None]], tuple[float, float] | None]:
+    """Return the mean of a column in each cell, and its 2nd and 98th percentile: extremes would leave one colour for all others."""
+    import numpy as np
+
+    there = inside & np.isfinite(values)
+    if not there.any():
+        return [], None
+    down, across = (place[there] for place in places)
+    sums = np.histogram2d(down, across, weights=values[there], **area)[0]
+    counts = np.histogram2d(down, across, **area)[0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = np.where(counts > 0, sums / counts, np.nan)
+    low, high = (float(end) for end in np.quantile(values[there], [0.02, 0.98]))
+    found = [[None if value != value else float(f"{value:.5g}") for value in row] for row in means.tolist()]
+    return found, (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
 def _around(ends: Any, best: Any) -> list[float]:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from archiver.analysis.portfolio import Portfolio
 from archiver.health.verify import Report
 from archiver.query.tree import Objects
 from archiver.web.data import Data, Recent
@@ -21,6 +22,7 @@ class Site:
     views: Views = field(default_factory=Views)
     details: Details = field(init=False)
     objects: Objects = field(init=False)
+    portfolios: Recent[Portfolio] = field(default_factory=lambda: Recent(4))
     _checks: Recent[tuple[Report, datetime]] = field(default_factory=lambda: Recent(1))
 
     def __post_init__(self) -> None:

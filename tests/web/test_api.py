@@ -34,6 +34,7 @@ def test_index_lists_endpoints_that_answer(client, plain: Made):
         queries = {
             "/api/object": {"key": "archive.json"},
             "/api/strategy": {"universe": UNIVERSE, "name": name},
+            "/api/curves": {"universe": UNIVERSE, "name": name},
             "/api/part": {"universe": UNIVERSE, "name": name, "curve": "equity"},
             "/api/metrics": {"universe": UNIVERSE},
         }

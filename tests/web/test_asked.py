@@ -48,7 +48,8 @@ def test_what_no_page_asks_is_refused(client, body):
 @pytest.mark.parametrize(
     ("output", "asks", "state"),
     [
-        ("equity.figure", "equity.relayoutData", ["strategy-of.data"]),
+        ("equity.figure", "equity.relayoutData equity-switches.data trade.data", ["strategy-of.data"]),
+        ("excursions.children", "strategy-of.data", []),
         ("history.children", "strategy-of.data", []),
         ("trades-grid.getRowsResponse", "trades-grid.getRowsRequest", ["strategy-of.data"]),
         ("trade-view.children", "trade.data", ["strategy-of.data"]),
@@ -63,9 +64,9 @@ def test_forged_values_are_no_fault_of_the_server(client, value, output, asks, s
     body = {
         "output": output,
         "outputs": named(output),
-        "inputs": [named(asks, value=value)],
+        "inputs": [named(one, value=value) for one in asks.split()],
         "state": [named(one, value=value) for one in state],
-        "changedPropIds": [asks],
+        "changedPropIds": asks.split()[:1],
     }
     assert status(client, body) in (200, 400)
 

@@ -84,3 +84,15 @@ def test_several_strategies_that_match_are_seen_at_once(chromium, served):
             ".filter(n => n.getBoundingClientRect().bottom <= end).length; })()",
             lambda inside: inside >= 6,
         )
+
+
+def test_curves_are_compared_on_a_log_scale(client, plain: Made):
+    names = [name for _, name in archiver.open(plain.url).detailed_strategies(UNIVERSE)][:2]
+    choices = [links.choice_text(links.Choice(UNIVERSE, name)) for name in names]
+    text = shown(client, links.href("/compare", strategy=choices))
+    assert "scale=percent-log" in text
+    assert "scale=value" in text
+    log = shown(client, links.href("/compare", strategy=choices, scale="percent-log"))
+    assert '"type": "log"' in log
+    assert "first point = 100" in log
+    assert "Linear scale" in log

@@ -130,8 +130,9 @@ def test_the_unit_of_a_drawdown_is_told_by_what_the_equity_fell():
 
 def test_a_drawdown_that_was_not_saved_is_what_the_equity_fell():
     fell = below_peak(np.array([1.0, 3.0, np.nan, 2.0, np.inf, 4.0]))
-    assert fell[[0, 1, 3, 5]].tolist() == [0.0, 0.0, 1.0, 0.0]
+    assert fell[[0, 1, 3, 5]].tolist() == pytest.approx([0.0, 0.0, 1 / 3, 0.0])
     assert np.isnan(fell[[2, 4]]).all()
+    assert below_peak(np.array([0.0, 3.0, 1.0])).tolist() == [0.0, 0.0, 2.0]
     assert len(below_peak(np.empty(0))) == 0
 
 

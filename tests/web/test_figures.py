@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from werkzeug.test import Client
 
 import archiver
@@ -16,13 +17,17 @@ from tests.web.conftest import UNIVERSE, Made, callback, guarded
 
 def drawn(made: list[float], fell: list[float]) -> Any:
     trades = SimpleNamespace(table=pa.table({}))
-    found = SimpleNamespace(equity=read(made), drawdown=read(fell), trades=trades, metrics={}, record=None)
+    found = SimpleNamespace(
+        equity=read(made), drawdown=read(fell), benchmark=read([]), trades=trades, metrics={}, record=None
+    )
     return equity.figure(found)
 
 
 def test_a_curve_saved_without_drawdown_shows_how_far_it_fell():
     figure = drawn([100.0, 110.0, 99.0, 120.0], [])
-    assert figure["data"][1]["y"] == [0.0, 0.0, -11.0, 0.0]
+    assert figure["data"][1]["y"] == pytest.approx([0.0, 0.0, -0.1, 0.0])
+    assert figure["layout"]["yaxis2"]["tickformat"] == ".0%"
+    assert drawn([1.0, 3.0, -1.0], [])["data"][1]["y"] == [0.0, 0.0, -4.0]
 
 
 def test_a_curve_that_never_fell_has_no_drawdown_above_zero():
@@ -53,9 +58,19 @@ def test_names_are_seen_whole_in_the_table(plain: Made):
     assert f"'initialWidth': {max(100, round(len(UNIVERSE) * 7.7) + 24)}" in page
 
 
-def scatter(client: Client, x: str, y: str) -> Any:
-    ask = {"universe": "", "search": "", "where": "", "run": "", "columns": [], "chosen": False}
-    names = ("cloud-ask.data", "cloud-x.value", "cloud-y.value", "cloud-range.data", "scatter-open.data")
+def scatter(
+    client: Client, x: str, y: str, color: str | None = None, logs: tuple[str, ...] = (), **ask_more: Any
+) -> Any:
+    ask = {"universe": "", "search": "", "where": "", "run": "", "columns": [], "chosen": False} | ask_more
+    names = (
+        "cloud-ask.data",
+        "cloud-x.value",
+        "cloud-y.value",
+        "cloud-range.data",
+        "scatter-open.data",
+        "cloud-color.value",
+        "cloud-log.data",
+    )
     parts = [name.split(".") for name in names]
     answer = client.post(
         "/_dash-update-component",
@@ -67,7 +82,7 @@ def scatter(client: Client, x: str, y: str) -> Any:
             ],
             "inputs": [
                 {"id": name, "property": what, "value": value}
-                for (name, what), value in zip(parts, (ask, x, y, None, True), strict=True)
+                for (name, what), value in zip(parts, (ask, x, y, None, True, color, list(logs)), strict=True)
             ],
             "changedPropIds": ["cloud-ask.data"],
         },
@@ -90,6 +105,31 @@ def test_a_scatter_says_when_there_is_nothing_to_draw(tmp_path):
     archive.save_universe_results("one", rows, code="none")
     client = Client(guarded(str(tmp_path / "backtests")))
     assert "Return (%)" in str(scatter(client, "return_pct", "profit_factor"))
+
+
+def test_a_scatter_has_a_third_metric_log_axes_and_all_its_data_as_csv(tmp_path):
+    rows = [
+        {"strategy_name": f"s{at}", "calls": 10.0**at, "ulcer": float(at), "sharpe_ratio": at / 10}
+        for at in range(40)
+    ]
+    archive = archiver.open(str(tmp_path / "backtests"))
+    archive.save_universe_results("one", rows, rank_by="-ulcer", code="none")
+    client = Client(guarded(str(tmp_path / "backtests")))
+    said = scatter(client, "calls", "ulcer", "sharpe_ratio", ("x",), where="ulcer < 38")
+    box = said["cloud-place"]["children"]["props"]["children"]
+    figure = box[0]["props"]["figure"]
+    points, best = figure["data"]
+    assert figure["layout"]["xaxis"]["type"] == "log"
+    assert "type" not in figure["layout"]["yaxis"]
+    assert best["y"] == [float(at) for at in range(25)]  # ranked by the least
+    assert best["marker"]["color"] == [at / 10 for at in range(25)]
+    assert points["marker"]["coloraxis"] == best["marker"]["coloraxis"] == "coloraxis"
+    address = box[1]["props"]["children"][1]["props"]["href"]
+    lines = client.get("/" + address).text.splitlines()
+    assert lines[0].replace('"', "").split(",")[3:] == ["calls", "ulcer", "sharpe_ratio"]
+    assert len(lines) == 39
+    plain = scatter(client, "calls", "ulcer")["cloud-place"]["children"]["props"]["children"][0]
+    assert "coloraxis" not in plain["props"]["figure"]["layout"]
 
 
 def test_a_page_that_waits_for_long_says_why(client):

@@ -61,7 +61,12 @@ def test_the_plot_shows_the_best_and_grows_to_the_page(chromium, tmp_path):
     scores, falls = made.normal(0, 1, 6_000), made.normal(-20, 4, 6_000)
     scores[7], falls[7] = 30.0, -180.0
     rows = [
-        {"strategy_name": f"s{at}", "sharpe_ratio": float(score), "max_drawdown_pct": float(fall)}
+        {
+            "strategy_name": f"s{at}",
+            "sharpe_ratio": float(score),
+            "max_drawdown_pct": float(fall),
+            "n_trades": 1 + at,
+        }
         for at, (score, fall) in enumerate(zip(scores, falls, strict=True))
     ]
     archiver.open(str(tmp_path / "a")).save_universe_results("u", rows, top_n=0, code="none")
@@ -87,6 +92,31 @@ def test_the_plot_shows_the_best_and_grows_to_the_page(chromium, tmp_path):
         page.wait_for_selector("#scatter-size:has-text('Beside the table')")
         page.click("#scatter-size")
         page.wait_for_url("**scatter=1**")
+        page.goto(f"{server.address}/strategies?scatter=1&x=n_trades&y=sharpe_ratio&color=max_drawdown_pct")
+        page.wait_for_selector(ring)
+        page.wait_for_selector("#cloud .infolayer .colorbar")
+        page.click("#cloud-log-x")
+        page.wait_for_url("**color=max_drawdown_pct&log=x")
+        is_log = "document.querySelector('#cloud .js-plotly-plot')._fullLayout.xaxis.type === 'log'"
+        until(page, is_log)
+        assert page.locator(ring).count() == 25
+        area = page.locator("#cloud .nsewdrag").first.bounding_box()
+        page.mouse.move(area["x"] + area["width"] * 0.5, area["y"] + area["height"] * 0.2)
+        page.mouse.down()
+        page.mouse.move(area["x"] + area["width"] * 0.8, area["y"] + area["height"] * 0.8, steps=5)
+        page.mouse.up()
+        page.wait_for_selector("#cloud-note:has-text('The box is part of the filter')")
+        least, most = page.locator("#filter-where").input_value().split(" <= n_trades <= ")
+        assert 10 < float(least) < float(most.split(" ")[0]) < 6_000
+        until(  # the box lies where the filter says, on the axis as it is drawn now
+            page,
+            "(() => { const plot = document.querySelector('#cloud .js-plotly-plot'), axis = plot._fullLayout.xaxis;"
+            "const box = document.querySelector('#cloud .selectionlayer path').getBoundingClientRect();"
+            f"return Math.abs(box.x - plot.getBoundingClientRect().x - axis._offset - axis.d2p({least})) < 3; }})()",
+        )
+        page.reload()
+        page.wait_for_selector(ring)
+        until(page, is_log)
     server.close()
 
 

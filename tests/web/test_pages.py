@@ -466,6 +466,8 @@ def scatter(client: Client, where: str) -> tuple[str, str]:
             {"id": "cloud-y", "property": "value", "value": "expectancy"},
             {"id": "cloud-range", "property": "data"},
             {"id": "scatter-open", "property": "data", "value": True},
+            {"id": "cloud-color", "property": "value"},
+            {"id": "cloud-log", "property": "data"},
         ],
         "changedPropIds": ["cloud-ask.data"],
     }

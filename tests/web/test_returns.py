@@ -10,7 +10,7 @@ from archiver.web.cards import returns
 
 
 def drawn(made: list[float]) -> dict[str, Any]:
-    (card,) = returns.cards(pa.table({"pnl_usd": made}))
+    ((_, card),) = returns.cards(pa.table({"pnl_usd": made}))
     found: list[dict[str, Any]] = []
 
     def walk(part: Any) -> None:

@@ -117,3 +117,42 @@ def test_the_axes_never_cut_the_best():
 def test_a_column_that_few_rows_have_is_not_well_filled():
     table = pa.table({"all": [1, 2, 3, 4], "half": [1, 2, None, None], "few": [1, None, None, None]})
     assert well_filled(table, ["few", "half", "all"]) == ["half", "all"]
+
+
+def test_cloud_on_a_log_scale_is_even_in_the_logarithm_and_leaves_out_what_is_not_above_zero():
+    table = pa.table(
+        {
+            "universe": ["u"] * 6,
+            "strategy_name": list("abcdef"),
+            "run": ["r"] * 6,
+            "x": [0.0, -1.0, 1.0, 10.0, 100.0, 1000.0],
+            "y": [5.0, 5.0, 1.0, 2.0, 3.0, 4.0],
+        }
+    )
+    drawn = cloud(table, "x", "y", log=(True, False), cells=3)
+    assert (drawn.rows, drawn.points["strategy_name"].to_pylist()) == (4, list("cdef"))
+    assert drawn.x_edges == pytest.approx([0, 1, 2, 3])
+    near = cloud(table, "x", "y", log=(True, False), within=(0.5, 2.5, 0, 9))
+    assert near.points["x"].to_pylist() == [10.0, 100.0]
+    assert cloud(table, "x", "y", log=(True, True)).rows == 4
+
+
+def test_cloud_has_the_mean_of_a_third_column_in_each_cell():
+    table = pa.table(
+        {
+            "universe": ["u"] * 4,
+            "strategy_name": list("abcd"),
+            "run": ["r"] * 4,
+            "x": [0.0, 0.0, 1.0, 1.0],
+            "y": [0.0, 0.0, 1.0, 1.0],
+            "z": [1.0, 3.0, 7.0, None],
+        }
+    )
+    drawn = cloud(table, "x", "y", color="z", cells=2)
+    assert drawn.means == [[2.0, None], [None, 7.0]]
+    assert drawn.span == pytest.approx((1.08, 6.84))
+    assert drawn.points["z"].to_pylist() == [1.0, 3.0, 7.0, None]
+    with pytest.raises(ConfigError):
+        cloud(table, "x", "y", color="strategy_name")
+    empty = cloud(table.set_column(5, "z", pa.nulls(4, pa.float64())), "x", "y", color="z")
+    assert (empty.means, empty.span) == ([], None)

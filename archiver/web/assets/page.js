@@ -6,7 +6,7 @@
     arrived: function (title) {
       if (title) document.title = title;
       window.archiverTheme.apply();
-      var group = { strategy: "strategies", run: "runs" }, here = window.archiverPage(location.href);
+      var group = { strategy: "strategies", run: "runs", portfolio: "compare" }, here = window.archiverPage(location.href);
       var at = group[here] || here;
       document.querySelectorAll("#nav a").forEach(function (link) {
         if (window.archiverPage(link.href) === at) link.setAttribute("aria-current", "page");

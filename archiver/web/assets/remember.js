@@ -69,6 +69,12 @@
       children: ids.length ? "Compare " + ids.length + (ids.length > 10 ? " (at most 10)" : "") : "Compare",
       className: ok ? "button primary" : "button off",
     });
+    var some = ids.length >= 2 && ids.length <= 50, all = new URLSearchParams();
+    ids.slice(0, 50).forEach(function (id) { all.append("strategy", id); });
+    window.dash_clientside.set_props("portfolio-selected", {
+      href: some ? "portfolio?" + all : "portfolio",
+      children: some ? "Portfolio " + ids.length : "Portfolio",
+    });
   }
 
   /* Rows come page by page: one that was ticked is ticked again when it comes, and counts until then. */

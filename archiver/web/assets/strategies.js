@@ -76,7 +76,7 @@
       return JSON.stringify(next) === JSON.stringify(ask) ? none() : next;
     },
 
-    sync: function (ask, request, x, y, open, sorted) {
+    sync: function (ask, request, x, y, open, color, log, sorted) {
       if (window.archiverPage(location.href) !== "strategies" || !ask) return none();
       var sort = sorted;
       if (request && request.sortModel) {
@@ -85,7 +85,7 @@
       api(function (grid) { window.archiverRemember.watch(grid, moved); });
       asked = ask;
       window.dash_clientside.set_props("filter-clear", { hidden: !(ask.universe || ask.search || ask.where) });
-      var shown = query(ask, sort, open ? { scatter: open, x: x, y: y } : {});
+      var shown = query(ask, sort, open ? { scatter: open, x: x, y: y, color: color, log: (log || []).join(",") } : {});
       history.replaceState(history.state, "", "strategies" + (String(shown) ? "?" + shown : ""));
       ["csv", "parquet", "arrow", "json"].forEach(function (form) {
         var link = document.getElementById("export-" + form);
@@ -128,12 +128,20 @@
       return [next, "card scatter " + (next || "shut"), String(next !== ""), next === "large" ? "Beside the table" : "Larger"];
     },
 
-    zoomed: function (moved) {
+    logged: function (up, across, log) {
+      var axis = String(window.dash_clientside.callback_context.triggered_id || "").slice(-1), now = log || [];
+      if (!up && !across) return [none(), none(), none()];
+      now = now.indexOf(axis) < 0 ? now.concat(axis) : now.filter(function (one) { return one !== axis; });
+      return [now, String(now.indexOf("y") >= 0), String(now.indexOf("x") >= 0)];
+    },
+
+    /* What is looked at, and of which axes: of others it would mean nothing. On a log scale it is the logarithms to 10. */
+    zoomed: function (moved, x, y, log) {
       if (!moved) return none();
       if (moved["xaxis.autorange"] || moved["yaxis.autorange"]) return null;
       var names = ["xaxis.range[0]", "xaxis.range[1]", "yaxis.range[0]", "yaxis.range[1]"];
       if (!names.every(function (name) { return name in moved; })) return none();
-      return names.map(function (name) { return moved[name]; });
+      return { of: { x: x, y: y, log: (log || []).slice().sort() }, range: names.map(function (name) { return moved[name]; }) };
     },
 
     /* A box filters the table; the plot itself stays whole, so that the box can be drawn anew or taken away. */

@@ -3,52 +3,124 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from dash import ClientsideFunction, ctx, dcc, html, no_update
 from dash.dependencies import Input, Output, State
 
 from archiver.analysis.moments import when
 from archiver.errors import ArchiverError
-from archiver.web import curves, figures, parts
+from archiver.web import curves, figures, links, parts
 from archiver.web import format as fmt
+from archiver.web.cards.marks import marks
+from archiver.web.curves import Curve
 from archiver.web.detail import Strategy
 
 if TYPE_CHECKING:
     from archiver.web.site import Site
 
 _FEW = 8
+SWITCHES = {"percent": "Percent", "log": "Log scale", "benchmark": "Benchmark"}
+"""How the curve can be looked at."""
+_BEGINNING = ["benchmark"]
+View = tuple[Any, Any]
 
 
 def connect(app: Any, site: Site) -> None:
-    """Answer zooms."""
+    """Answer zooms, switches, and the trade that is chosen."""
     app.callback(
         Output("equity", "figure"),
         Input("equity", "relayoutData"),
+        Input("equity-switches", "data"),
+        Input("trade", "data"),
         State("strategy-of", "data"),
         prevent_initial_call=True,
-    )(lambda moved, of: _zoomed(site, moved, of))
+    )(lambda moved, shown, trade, of: _again(site, moved, shown, trade, of))
+    app.clientside_callback(
+        ClientsideFunction("strategy", "switched"),
+        Output("equity-switches", "data"),
+        *(Output(f"equity-{name}", "aria-pressed") for name in SWITCHES),
+        *(Input(f"equity-{name}", "n_clicks") for name in SWITCHES),
+        State("equity-switches", "data"),
+        prevent_initial_call=True,
+    )
 
 
-def card(found: Strategy) -> Any:
+def switched(query: links.Query) -> list[str]:
+    """Return the switches that an address sets; without a word of them those to begin with."""
+    if "curve" not in query:
+        return _BEGINNING
+    return [name for name in links.first(query, "curve").split(",") if name in SWITCHES]
+
+
+def card(found: Strategy, shown: Collection[str] = (), trade: int | None = None) -> Any:
     """Draw both curves, as far as they are there and understood."""
     unread = unreadable(found)
     if not len(found.equity) and not len(found.drawdown):
         said = unread or parts.empty("No curve", "This strategy was saved without curves.")
         return parts.card("Equity", said)
     note = fmt.counted(len(found.equity) or len(found.drawdown), "point")
-    if max(len(found.equity), len(found.drawdown)) > curves.MOST_POINTS:
+    if is_thinned(found):
         note += ", thinned to the extremes; zoom in for more"
     if not len(found.drawdown) and not found.drawdown.unread:
         note += "; drawdown worked out from equity"
-    chart = figures.graph("equity", figure(found), "Equity and drawdown", height=420)
-    return parts.card("Equity and drawdown", chart, unread, note=note)
+    chart = figures.graph(
+        "equity",
+        figure(found, shown, trade),
+        "Equity and drawdown",
+        height=420,
+        csv=_everything(found) if is_thinned(found) else "",
+    )
+    return parts.card("Equity and drawdown", _switches(found, shown), chart, unread, note=note)
+
+
+def is_thinned(found: Strategy) -> bool:
+    """Tell whether some curve has more points than are drawn."""
+    return max(map(len, (found.equity, found.drawdown, found.benchmark))) > curves.MOST_POINTS
+
+
+def _everything(found: Strategy) -> str:
+    at = {"universe": found.record.universe, "name": found.name, "run": found.record.run}
+    return links.href("/api/curves", **at, format="csv")
+
+
+def _switches(found: Strategy, shown: Collection[str]) -> Any:
+    there = {
+        "percent": _first(found.equity) is not None,
+        "log": _is_positive(found.equity),
+        "benchmark": len(found.benchmark) > 0,
+    }
+    chosen = [name for name in SWITCHES if name in shown and there[name]]
+    color = html.Span(className="dot", style={"background": figures.GREY})
+    buttons = [
+        html.Button(
+            [color, text] if name == "benchmark" else text,
+            id=f"equity-{name}",
+            type="button",
+            className="button small",
+            hidden=not there[name],
+            **{"aria-pressed": str(name in chosen).lower()},
+        )
+        for name, text in SWITCHES.items()
+    ]
+    return html.Div(
+        [*buttons, dcc.Store(id="equity-switches", data=chosen)],
+        className="switches",
+        role="group",
+        **{"aria-label": "How the curve is drawn"},
+    )
 
 
 def unreadable(found: Strategy) -> Any:
     """Say which curves were saved in a form that is not understood, and how to get at them; None where all are."""
     names = [
         f"{name} ({curve.unread})"
-        for name, curve in (("equity", found.equity), ("drawdown", found.drawdown))
+        for name, curve in (
+            ("equity", found.equity),
+            ("drawdown", found.drawdown),
+            ("benchmark", found.benchmark),
+        )
         if curve.unread
     ]
     if not names:
@@ -60,7 +132,7 @@ def unreadable(found: Strategy) -> Any:
     return parts.empty("A curve that is not understood", text)
 
 
-def _moments(found: Strategy) -> list[Any] | None:
+def moments_of(found: Strategy) -> list[Any] | None:
     """Return the moments of the points, where both curves have the same."""
     equity, drawdown = found.equity, found.drawdown
     if not len(drawdown):
@@ -70,47 +142,55 @@ def _moments(found: Strategy) -> list[Any] | None:
     return None
 
 
-def figure(found: Strategy, start: int = 0, end: int | None = None) -> figures.Figure:
-    """Draw the points from start to before end."""
-    equity, moments = found.equity.values, _moments(found)
+def figure(
+    found: Strategy, shown: Collection[str] = (), trade: int | None = None, view: View | None = None
+) -> figures.Figure:
+    """Draw the curves between the ends of a view, all of them without one; a trade is marked on them."""
+    equity, moments = found.equity.values, moments_of(found)
     drawdown = found.drawdown.values if len(found.drawdown) else curves.below_peak(equity)
-    x, y = curves.thin(equity, start, end)
+    start, end = (0, None) if view is None else _places(moments, *view)
     dx, dy = curves.thin(drawdown, start, end)
     # Drawdowns hang from the top, whichever sign they were saved with.
-    down = [-abs(value) for value in dy.tolist()]
+    down = [-abs(value) or 0.0 for value in dy.tolist()]
     unit = curves.drawdown_unit(equity, drawdown)
     written = {"%": "%{y:.2f} %", "share": "%{y:.2%}"}.get(unit, "%{y:,.4~g}")
     axis: figures.Figure = {"%": {"ticksuffix": " %"}, "share": {"tickformat": ".0%"}}.get(unit, {})
     if not any(down):
         axis = {"range": [-1, 0]}
-
-    def places(at: Any) -> list[Any]:
-        return at.tolist() if moments is None else curves.axis_texts([moments[place] for place in at])
-
-    traces = [
-        figures.line(places(x), y.tolist(), "Equity", hovertemplate="%{y:,.2f}<extra>Equity</extra>"),
-        figures.line(
-            places(dx),
-            down,
-            "Drawdown",
-            figures.BAD,
-            yaxis="y2",
-            fill="tozeroy",
-            fillcolor="rgba(224,82,106,0.18)",
-            hovertemplate=f"{written}<extra>Drawdown</extra>",
-        ),
-    ]
+    scale = _Scale(found, shown)
+    lines = [scale.line(found.equity, moments, "Equity", figures.ACCENT, (start, end))]
+    if "benchmark" in shown and len(found.benchmark) and (line := _benchmark(found, moments, scale, view)):
+        lines.insert(0, line)
+    fell = figures.line(
+        _across(moments, dx),
+        down,
+        "Drawdown",
+        figures.BAD,
+        yaxis="y2",
+        fill="tozeroy",
+        fillcolor="rgba(224,82,106,0.18)",
+        hovertemplate=f"{written}<extra>Drawdown</extra>",
+    )
+    points, shapes = marks(found, trade, moments, scale.value)
+    has_equity = bool(len(equity))
     return figures.figure(
-        traces,
+        [*lines, fell, *points],
         x="" if moments else _positions(found),
         hovermode="x unified",
         # One box for both: they hang at the same moment.
         hoversubplots="axis",
         uirevision="curve",
-        xaxis={"anchor": "y2", "showgrid": False, **_across(moments, max(len(equity), len(drawdown)))},
-        yaxis={"domain": [0.34, 1], "visible": bool(len(y)), "title": {"text": "Equity", "standoff": 8}},
+        shapes=shapes,
+        xaxis={"anchor": "y2", "showgrid": False, **_axis(moments, max(len(equity), len(drawdown)))},
+        yaxis={
+            "domain": [0.34, 1],
+            "visible": has_equity,
+            "title": {"text": scale.title, "standoff": 8},
+            "uirevision": scale.title,
+            **({"type": "log", "nticks": 6} if scale.log else {}),
+        },
         yaxis2={
-            "domain": [0, 0.28 if len(y) else 1],
+            "domain": [0, 0.28 if has_equity else 1],
             "title": {"text": "Drawdown", "standoff": 8},
             "automargin": True,
             "zeroline": False,
@@ -120,9 +200,76 @@ def figure(found: Strategy, start: int = 0, end: int | None = None) -> figures.F
     )
 
 
-def _across(moments: list[Any] | None, points: int) -> figures.Figure:
+class _Scale:
+    """How values are drawn: as they are, or as change since the first; a log scale has no room for zero, and so begins at 100."""
+
+    def __init__(self, found: Strategy, shown: Collection[str]) -> None:
+        """Take the equity, and the switches that are set."""
+        self.first = _first(found.equity)
+        self.log = "log" in shown and _is_positive(found.equity)
+        self.percent = "percent" in shown and self.first is not None
+        self.title = "Equity"
+        if self.percent:
+            self.title = "Equity, first = 100" if self.log else "Change of equity (%)"
+        self._written = "%{y:,.2f}" + (" %" if self.percent and not self.log else "")
+
+    def value(self, value: float, first: float | None = None) -> float:
+        """Return where a value lies; first: of the curve that it is of, the equity without one."""
+        first = self.first if first is None else first
+        if not self.percent or not first:
+            return value
+        return value / first * 100 if self.log else (value / first - 1) * 100
+
+    def line(
+        self,
+        curve: Curve,
+        moments: list[Any] | None,
+        name: str,
+        color: str,
+        part: tuple[int, int | None],
+        **more: Any,
+    ) -> figures.Figure:
+        """Draw a part of a curve."""
+        at, y = curves.thin(curve.values, *part)
+        first = _first(curve)
+        values = [self.value(value, first) for value in y.tolist()]
+        hover = f"{self._written}<extra>{name}</extra>"
+        return figures.line(_across(moments, at), values, name, color, hovertemplate=hover, **more)
+
+
+def _benchmark(
+    found: Strategy, moments: list[Any] | None, scale: _Scale, view: View | None
+) -> figures.Figure | None:
+    """Draw the benchmark so that it begins where the equity does; None where the two have no axis in common."""
+    own, first, begin = found.benchmark, _first(found.benchmark), scale.first
+    if (own.times is None) != (moments is None) or (moments is None and len(own) != len(found.equity)):
+        return None
+    if first and begin and not scale.percent:
+        own = Curve(own.values * (begin / first), own.times)
+    part = (0, None) if view is None else _places(own.times, *view)
+    line = scale.line(own, own.times, "Benchmark", figures.GREY, part)
+    line["line"] |= {"width": 1.2}
+    return line
+
+
+def _first(curve: Curve) -> float | None:
+    """Return the first number of a curve; None where it has none, or is zero there, so that nothing is a share of it."""
+    first = next((value for value in curve.values.tolist() if value - value == 0), 0.0)
+    return first or None
+
+
+def _is_positive(curve: Curve) -> bool:
+    return len(curve) > 0 and not bool((curve.values <= 0).any())
+
+
+def _across(moments: list[Any] | None, at: Any) -> list[Any]:
+    found: list[Any] = at.tolist()
+    return found if moments is None else curves.axis_texts([moments[place] for place in found])
+
+
+def _axis(moments: list[Any] | None, points: int) -> figures.Figure:
     if moments:
-        return {"type": "date", "hoverformat": "%Y-%m-%d %H:%M", "nticks": 7}
+        return {"type": "date", "hoverformat": "%Y-%m-%d %H:%M", "nticks": 6, "tickangle": 0}
     # Few points would get a line between them, named as one of them again.
     return {"tickformat": ",d", **({"dtick": 1} if points <= _FEW else {"nticks": 7})}
 
@@ -136,23 +283,27 @@ def _positions(found: Strategy) -> str:
     return f"Points from {start:%Y-%m-%d} to {end:%Y-%m-%d}" if start and end else "Points, first to last"
 
 
-def _zoomed(site: Site, moved: dict[str, Any] | None, of: dict[str, str]) -> Any:
-    """Thin the visible part anew, so that zooming in shows every point."""
-    from dash import no_update
-
+def _again(site: Site, moved: Any, shown: Any, trade: Any, of: dict[str, str]) -> Any:
+    """Draw anew: the visible part thinned by itself, so that zooming in shows every point."""
     try:
         found = site.details.find(of["name"], of["universe"], of["run"])
     except ArchiverError:
         return no_update
-    if max(len(found.equity), len(found.drawdown)) <= curves.MOST_POINTS or not moved:
+    zoomed = ctx.triggered_id == "equity"
+    if zoomed and not is_thinned(found):
         return no_update
-    if moved.get("xaxis.autorange"):
-        return figure(found)
+    view = _view(moved)
+    if zoomed and view is None and not (moved or {}).get("xaxis.autorange"):
+        return no_update
     try:
-        start, end = _places(_moments(found), moved["xaxis.range[0]"], moved["xaxis.range[1]"])
-    except (KeyError, TypeError, ValueError, OverflowError):
+        return figure(found, shown or (), trade if isinstance(trade, int) else None, view)
+    except (TypeError, ValueError, OverflowError):
         return no_update
-    return figure(found, start, end)
+
+
+def _view(moved: Any) -> View | None:
+    ends = [(moved or {}).get(f"xaxis.range[{end}]") for end in (0, 1)]
+    return None if None in ends else (ends[0], ends[1])
 
 
 def _places(moments: list[Any] | None, left: Any, right: Any) -> tuple[int, int]:

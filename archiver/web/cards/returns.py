@@ -5,19 +5,19 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from dash import html
-
 from archiver.web import curves, figures, parts
 from archiver.web import format as fmt
+from archiver.web.cards import calendar
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
+def cards(trades: pa.Table, *, months: bool = True) -> list[tuple[int, Any]]:
+    """Return what the trades made, where they say so, each card with the thirds of the page it wants.
 
-def cards(trades: pa.Table) -> list[Any]:
-    """Show what the trades made, where they say so."""
+    months: also by month, in the unit of the trades.
+    """
     summed = curves.returns(trades)
     if summed is None:
         return []
@@ -26,12 +26,13 @@ def cards(trades: pa.Table) -> list[Any]:
     note = f"mean {fmt.shown(summed.column, summed.mean)}, median {fmt.shown(summed.column, summed.median)}"
     title = f"{made} of each trade{unit}"
     chart = figures.graph("distribution", _distribution(summed), title, height=240)
-    distribution = html.Div(parts.card(title, chart, note=note))
-    if not summed.months:
+    distribution = (1, parts.card(title, chart, note=note))
+    if not summed.months or not months:
         return [distribution]
     title = f"{made} by month{unit}"
-    calendar = parts.card(title, _calendar(summed, title), note="each trade in the month in which it ended")
-    return [distribution, html.Div(calendar, className="span-2")]
+    sums = {year: sum(value for value in row if value is not None) for year, row in summed.months.items()}
+    table = calendar.table(title, summed.months, sums, _short, fmt.number)
+    return [distribution, (2, parts.card(title, table, note="each trade in the month in which it ended"))]
 
 
 def _distribution(summed: curves.Returns) -> figures.Figure:
@@ -73,48 +74,6 @@ def _distribution(summed: curves.Returns) -> figures.Figure:
         xaxis={"showgrid": False, "nticks": 6},
         # Trades are whole: few of them are not counted in halves.
         yaxis={"dtick": 1} if max(summed.counts) <= 5 else {},
-    )
-
-
-def _calendar(summed: curves.Returns, title: str) -> Any:
-    amounts = [abs(value) for year in summed.months.values() for value in year if value is not None]
-    most = max(amounts, default=1) or 1
-
-    def cell(value: float | None, month: str) -> Any:
-        if value is None:
-            return html.Td("", className="none", **{"data-month": month})
-        kind = "up" if value > 0 else "down" if value < 0 else ""
-        strength = 8 + 62 * (abs(value) / most) ** 0.7
-        return html.Td(
-            _short(value),
-            className=kind,
-            style={"--strength": f"{strength:.0f}%"},
-            title=f"{month} {fmt.number(value)}",
-            **{"data-month": month},
-        )
-
-    head = html.Thead(html.Tr([html.Th(text, scope="col") for text in ("", *_MONTHS, "Year")]))
-    rows = []
-    for year, months in reversed(summed.months.items()):
-        total = sum(value for value in months if value is not None)
-        rows.append(
-            html.Tr(
-                [
-                    html.Th(str(year), scope="row"),
-                    *map(cell, months, _MONTHS),
-                    html.Td(parts.signed(_short(total), total), className="sum"),
-                ]
-            )
-        )
-    return html.Div(
-        html.Table(
-            [html.Caption(title, className="unseen"), head, html.Tbody(rows)],
-            className="calendar",
-        ),
-        className="scroll",
-        tabIndex="0",
-        role="region",
-        **{"aria-label": title},
     )
 
 

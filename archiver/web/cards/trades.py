@@ -185,7 +185,10 @@ def _trade(site: Site, trade: int | None, of: dict[str, str]) -> Any:
         if row.get(name) is not None
     ]
     chart = parts.safely(lambda: _bars(site, found, int(trade), row))()
-    return html.Div([html.H3(f"Trade {int(trade) + 1:,}"), parts.facts(facts), chart], className="trade")
+    # The curve may be out of sight, far above.
+    there = html.A("On the equity curve", href="#equity", className="small") if len(found.equity) else None
+    head = html.Div([html.H3(f"Trade {int(trade) + 1:,}"), there], className="trade-head")
+    return html.Div([head, parts.facts(facts), chart], className="trade")
 
 
 def _bars(site: Site, found: Strategy, trade: int, row: dict[str, Any]) -> Any:

@@ -13,11 +13,12 @@ from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotFound
 from archiver.format.model import Record
 from archiver.query.selection import Ask
 from archiver.runs.details import state_of
-from archiver.web import code, figures, links, parts
+from archiver.web import best, code, figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.cards import overlay
 from archiver.web.curves import Curve
 from archiver.web.data import Metrics
+from archiver.web.detail import flat
 from archiver.web.parts import Page
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ def page(site: Site, query: links.Query) -> Page:
         parts.heading(
             "Compare",
             fmt.counted(len(chosen), "run" if runs else "strategy", "runs" if runs else "strategies"),
+            actions=[parts.button("Portfolio", links.href("/portfolio", strategy=texts))]
+            if len(texts) > 1
+            else [],
         ),
         _chosen(read, chosen),
         _adder(bool(runs), chosen),
@@ -76,8 +80,7 @@ def page(site: Site, query: links.Query) -> Page:
         text = "Tick rows in Strategies and press Compare, or search for one above."
         content.append(parts.empty("Choose at least two" if not sides else "Choose one more", text))
         return Page("Compare", content)
-    percent = links.first(query, "scale", "percent") == "percent"
-    content.append(_curves(sides, chosen, everything, percent=percent))
+    content.append(_curves(sides, chosen, everything, links.first(query, "scale")))
     content.append(_metrics(sides, chosen, everything, links.first(query, "scale")))
     content.append(html.Div(_code(site, sides), id="code-diff"))
     return Page("Compare", content)
@@ -120,7 +123,7 @@ def _strategy_side(site: Site, choice: links.Choice) -> Side:
         note = f"{found.record.universe} · {fmt.short_run(found.record.run)}"
         if found.equity.unread:
             note += f" · equity {NOT_DRAWN}"
-        return Side(choice.strategy, note, address, found.record, found.metrics, found.equity)
+        return Side(choice.strategy, note, address, found.record, flat(found.metrics), found.equity)
     except (NotKeptError, IntegrityError) as error:
         row = site.data.row(choice.universe, choice.strategy, choice.run)
         if row is None:
@@ -211,13 +214,22 @@ def _options(site: Site, text: str, kind: str) -> list[dict[str, str]]:
     ]
 
 
-def _curves(sides: list[Side], chosen: list[tuple[str, str]], everything: bool, *, percent: bool) -> Any:
-    toggle = parts.link(
-        "Show values" if percent else "Show percent",
-        _address(chosen, everything=everything, scale="value" if percent else "percent"),
-    )
+def _curves(sides: list[Side], chosen: list[tuple[str, str]], everything: bool, scale: str) -> Any:
+    """Draw the curves; scale: `percent` (also if empty) or `value`, with `-log` behind it on a log scale."""
+    unit, log = scale.removesuffix("-log") or "percent", scale.endswith("-log")
+    percent, end = unit == "percent", "-log" if log else ""
     lines = [overlay.Line(side.label, side.color, side.equity) for side in sides]
-    return overlay.card(lines, percent=percent, toggle=toggle)
+
+    def to(scale: str, text: str) -> Any:
+        return parts.link(text, _address(chosen, everything=everything, scale=scale))
+
+    toggles = [
+        to(f"value{end}" if percent else f"percent{end}", "Show values" if percent else "Show percent")
+    ]
+    if overlay.can_log(lines):
+        toggles.append(to(unit if log else f"{unit}-log", "Linear scale" if log else "Log scale"))
+    toggle = html.Span(toggles, className="toggles")
+    return overlay.card(lines, percent=percent, log=log, toggle=toggle)
 
 
 def _metrics(sides: list[Side], chosen: list[tuple[str, str]], everything: bool, scale: str) -> Any:
@@ -227,12 +239,16 @@ def _metrics(sides: list[Side], chosen: list[tuple[str, str]], everything: bool,
     for name in (names if everything else differing)[:400]:
         first = sides[0].metrics.get(name)
         cells: list[Any] = [_label(name)]
+        marked = best.places(_parted(name)[0], [side.metrics.get(name) for side in sides])
         for at, side in enumerate(sides):
             value = side.metrics.get(name)
             delta = _difference(name, first, value) if at else ""
             cells.append(
                 html.Div(
-                    [html.Div(_shown(name, value)), html.Div(delta, className="delta") if delta else None]
+                    [
+                        html.Div(parts.marked(_shown(name, value), best=at in marked)),
+                        html.Div(delta, className="delta") if delta else None,
+                    ]
                 )
             )
         rows.append(cells)

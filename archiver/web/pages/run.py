@@ -73,6 +73,7 @@ def _heading(run: Run) -> Any:
         over=parts.link(run.universe, links.href("/runs", universe=run.universe)),
         actions=[
             parts.button("Strategies", links.href("/strategies", run=run.id)),
+            *([parts.button("Portfolio", links.href("/portfolio", run=run.id))] if run.detailed > 1 else []),
             parts.button("Compare", links.href("/compare", run=[run.id])),
         ],
     )

@@ -65,7 +65,7 @@ def page(site: Site, query: links.Query) -> Page:
         html.Div(
             [
                 _grid(site, metrics, ask, sort),
-                scatter.panel(numeric, x, y, scatter.size(query)),
+                scatter.panel(numeric, x, y, query),
             ],
             className="strategies-body",
         ),
@@ -128,6 +128,8 @@ def _connect_browser(app: Any, site: Site) -> None:
         Input("cloud-x", "value"),
         Input("cloud-y", "value"),
         Input("scatter-open", "data"),
+        Input("cloud-color", "value"),
+        Input("cloud-log", "data"),
         State("sorted", "data"),
     )
     app.clientside_callback(
@@ -243,6 +245,7 @@ def _actions(chooser: Any, damaged: list[str], *, is_open: bool) -> list[Any]:
             *exports,
             name="export-menu",
         ),
+        html.A("Portfolio", href=links.href("/portfolio"), id="portfolio-selected", className="button"),
         html.A("Compare", href=links.href("/compare"), id="compare-selected", className="button off"),
     ]
 

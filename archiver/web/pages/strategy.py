@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 from dash import dcc, html
 from dash.dependencies import Input, Output
 
+from archiver.analysis.trades import trades_summary
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, NotKeptError, StorageError
 from archiver.format.model import Record
 from archiver.web import extras, figures, links, parts
 from archiver.web import format as fmt
-from archiver.web.cards import equity, history, returns, trades
+from archiver.web.cards import equity, history, returns, sheet, splits, trades
+from archiver.web.detail import flat
 from archiver.web.parts import Page
 
 if TYPE_CHECKING:
+    from archiver.analysis.returns import TearSheet
+    from archiver.web.detail import Strategy
     from archiver.web.site import Site
 
 PATH = "/strategy"
@@ -45,14 +49,21 @@ def page(site: Site, query: links.Query) -> Page:
     except (NotKeptError, IntegrityError, StorageError) as error:
         return Page(name, _without_detail(site, name, universe, run, error))
     record = found.record
+    number = int(trade) if trade.isascii() and trade.isdigit() and len(trade) < 10 else None
+    said = sheet.of_curve(found.equity)
     content = [
         _heading(name, record, found.detail.rank, run),
         _headline(found.metrics),
         html.Div(
             [
-                html.Div(equity.card(found), className="span-2"),
+                html.Div(equity.card(found, equity.switched(query), number), className="span-2"),
                 parts.card("Metrics", html.Div(_metrics(found.metrics), className="tall")),
-                *returns.cards(found.trades.table),
+            ],
+            className="grid",
+        ),
+        *_sheet(said, found),
+        html.Div(
+            [
                 html.Div(trades.card(found), className="span-3"),
                 html.Div(extras.card(site, found), className="span-3"),
                 html.Div(parts.card("History over runs", parts.waiting()), id="history", className="span-3"),
@@ -60,17 +71,32 @@ def page(site: Site, query: links.Query) -> Page:
             className="grid",
         ),
         dcc.Store(id="strategy-of", data={"name": name, "universe": record.universe, "run": record.run}),
-        dcc.Store(
-            id="trade", data=int(trade) if trade.isascii() and trade.isdigit() and len(trade) < 10 else None
-        ),
+        dcc.Store(id="trade", data=number),
         dcc.Store(id="trade-synced"),
     ]
     return Page(name, content)
 
 
+def _sheet(said: TearSheet, found: Strategy) -> list[Any]:
+    """Show what the curve and the trades say: figures in a row, then cards."""
+    figures_ = sheet.stats(said)
+    head = [
+        html.Div(
+            [html.H2("Tear sheet"), html.Div(sheet.note(said), className="note")],
+            className="card-head sheet-head",
+        )
+    ]
+    own = [*sheet.cards(said), *returns.cards(found.trades.table, months=not said.months)]
+    own += splits.cards(trades_summary(found.trades.table))
+    if figures_ is None and not own:
+        return []
+    return [html.Section([*head, figures_, parts.thirds(own)], className="stack-of")]
+
+
 def connect(app: Any, site: Site) -> None:
     """Let the cards answer; fill in the history."""
     equity.connect(app, site)
+    splits.connect(app, site)
     app.callback(Output("history", "children"), Input("strategy-of", "data"))(
         parts.safely(lambda of: _history(site, of))
     )
@@ -134,7 +160,7 @@ def _metrics(metrics: dict[str, Any]) -> Any:
                 className="long" if isinstance(value, str) else None,
             ),
         ]
-        for name, value in list(metrics.items())[:400]
+        for name, value in list(flat(metrics).items())[:400]
     ]
     return parts.table(["Metric", "Value"], rows, right=[1], caption="All metrics", dense=True)
 
