@@ -25,9 +25,9 @@ from archiver.format import layout
 from archiver.format.model import Record, Run
 from archiver.health.usage import Guard
 from archiver.retention.trash import hold
-from archiver.runs import catalog
 from archiver.runs.open import OpenRun, resume_run, start_run
 from archiver.runs.read import Reader
+from archiver.runs.record_view import viewed
 from archiver.runs.records import run_of
 from archiver.runs.removal import remove
 from archiver.runs.tags import PINNED, checked_tags, put_tag
@@ -115,7 +115,7 @@ class Archive:
         budget: int | None = None,
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.store = store
+        self.store = store = viewed(store)
         self.reader = Reader(store)
         self._code, self._guard, self._budget = code, guard, budget
         self._configured = policies if isinstance(policies, Configured) else Configured(policies)
@@ -365,14 +365,10 @@ class Archive:
         """Where the configured policies stand: a file, or a variable."""
         return self._configured.place
 
-    def compact(self) -> int:
-        """Write the catalog anew, so that reading many runs takes few requests. Returns the number of runs in it."""
-        self._root.require()
-        return catalog.compact(self.store)
-
     def _keeping(self) -> Keeping:
         return Keeping(self.store, self._root, self._listing, self._configured)
 
+    compact = _by(_keeping, Keeping.compact)
     plan_prune = _by(_keeping, Keeping.plan_prune)
     apply = _by(_keeping, Keeping.apply)
     undelete = _by(_keeping, Keeping.undelete)

@@ -12,7 +12,7 @@ from archiver.base.unread import Errors
 from archiver.errors import RunNotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Run
-from archiver.runs.catalog import Records
+from archiver.runs.all_records import Records
 from archiver.runs.open import OpenRuns, open_ids
 from archiver.runs.read import one_run, records_of
 from archiver.runs.records import run_of

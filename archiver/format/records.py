@@ -91,12 +91,12 @@ def encode_record(record: Record) -> bytes:
         "top_n": record.top_n,
         "rank_by": record.rank_by,
         "rows": record.inline,
-        "tier1": _ref(record.tier1),
-        "tier2": _ref(record.tier2),
+        "tier1": ref_fields(record.tier1),
+        "tier2": ref_fields(record.tier2),
         "details": _details(record.details),
-        "tapes": [_ref(ref) for ref in record.tapes],
-        "clocks": [_ref(ref) for ref in record.clocks],
-        "files": [_ref(ref) for ref in record.files],
+        "tapes": [ref_fields(ref) for ref in record.tapes],
+        "clocks": [ref_fields(ref) for ref in record.clocks],
+        "files": [ref_fields(ref) for ref in record.files],
         "code": _code(record.code),
         "metrics": {name: list(bounds) for name, bounds in record.metrics.items()},
         "names": record.names,
@@ -210,8 +210,8 @@ def _record(fields: dict[str, Any], size: int) -> Record:
         top_n=check.count(fields.get("top_n", 0), "top_n", 2**63 - 1),
         rank_by=check.maybe_text(fields.get("rank_by"), "rank_by"),
         inline=check.maybe_text(fields.get("rows"), "rows"),
-        tier1=_to_ref(fields.get("tier1"), "tier1"),
-        tier2=_to_ref(fields.get("tier2"), "tier2"),
+        tier1=to_ref(fields.get("tier1"), "tier1"),
+        tier2=to_ref(fields.get("tier2"), "tier2"),
         details=_to_details(check.members(fields.get("details"), "details")),
         tapes=check.each(check.items(fields.get("tapes"), "tapes"), "tapes", _some_ref),
         clocks=check.each(check.items(fields.get("clocks"), "clocks"), "clocks", _some_ref),
@@ -239,14 +239,16 @@ def _name(value: Any, field: str) -> str:
     return str(value)
 
 
-def _ref(ref: Ref | None) -> dict[str, Any] | None:
+def ref_fields(ref: Ref | None) -> dict[str, Any] | None:
+    """Return what a record says of an object."""
     if ref is None:
         return None
     fields: dict[str, Any] = {"key": ref.key, "size": ref.size, "sha256": ref.sha256}
     return fields | ({"parts": [list(part) for part in ref.parts]} if ref.parts else {})
 
 
-def _to_ref(value: Any, field: str) -> Ref | None:
+def to_ref(value: Any, field: str) -> Ref | None:
+    """Read what a record says of an object. Raises FieldError."""
     return None if value is None else _some_ref(value, field)
 
 

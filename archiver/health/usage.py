@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from archiver.base.humanize import size
-from archiver.errors import AccessError, ConfigError, IntegrityError, StorageFullError
+from archiver.errors import AccessError, ArchiverError, ConfigError, IntegrityError, StorageFullError
 from archiver.format import layout
 from archiver.format.layout import digest
 from archiver.format.model import Record
-from archiver.runs.catalog import stream
+from archiver.runs.all_records import stream
 from archiver.runs.graph import reached
+from archiver.runs.record_view import viewed
 from archiver.runs.records import read_record
 from archiver.store import Store
 from archiver.store.entry import Entry
@@ -116,6 +117,7 @@ def du(store: Store, *, runs: bool = False) -> Usage:
 
     runs: measure each run as well. Totals are those of one listing of the whole store.
     """
+    store = viewed(store)
     usage = Usage()
     by_run: set[int] = set()
     for _, ref in reached(_records(store, layout.RUNS, usage, runs=runs)):
@@ -229,12 +231,15 @@ def level(space: Space, warn: float | None, fail: float | None) -> str:
 
 
 def _records(store: Store, prefix: str, usage: Usage, *, runs: bool = False) -> Iterator[Record]:
-    entries = [entry for entry in store.list(prefix) if layout.run_of_record(entry.key)]
+    listed = store.list(prefix)
+    if prefix == layout.RUNS:
+        listed = viewed(store).list_records("", lambda key, _: usage.unreadable.append(key))
+    entries = [entry for entry in listed if layout.run_of_record(entry.key)]
 
-    def refused(entry: Entry, _error: AccessError) -> None:
+    def refused(entry: Entry, _error: ArchiverError) -> None:
         usage.unreadable.append(entry.key)
 
-    for entry, data in stream(store, entries, catalog=prefix == layout.RUNS, refused=refused):
+    for entry, data in stream(store, entries, refused=refused):
         if data is None:
             continue
         try:
@@ -281,7 +286,7 @@ def _count(
                     own.tier2 += amount
         else:
             usage.part("trash" if mark in by_trash else "orphans").add(amount)
-    elif prefix == layout.RUNS:
+    elif prefix in (layout.RUNS, layout.REVISED):
         usage.part("records").add(amount)
     elif prefix in (
         layout.TRASH,
@@ -290,6 +295,8 @@ def _count(
         layout.CATALOG,
         layout.BUNDLES,
         layout.OPEN,
+        layout.PACKS,
+        layout.MASKS,
     ):
         usage.part("trash" if prefix == layout.QUARANTINE else prefix[:-1]).add(amount)
     else:

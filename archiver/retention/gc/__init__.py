@@ -25,11 +25,13 @@ from archiver.base.humanize import counted
 from archiver.errors import AccessError, PolicyError, StorageError
 from archiver.format import layout
 from archiver.retention.gc.graph import Copies, Graph, Listing
+from archiver.retention.gc.packs import mask, needless_masks, replaced_packs, superseded_records
 from archiver.retention.gc.versions import Kept, deleted_keys, old_versions, remove_versions
 from archiver.retention.policy import before
 from archiver.retention.trash import bring_pinned_back, claimed, held
-from archiver.runs.catalog import superseded
 from archiver.runs.open import open_ids
+from archiver.runs.packing import pack
+from archiver.runs.record_view import viewed
 from archiver.runs.records import look_at_clock
 from archiver.runs.removal import remove
 from archiver.runs.tags import markers_of_others
@@ -62,7 +64,10 @@ WHY = {
     "files": "files of strategies that no record reaches",
     "code": "code that no record reaches",
     "open": "parts of runs that were finished",
-    "catalog": "segments that newer ones replace",
+    "catalog": "what packs took the place of",
+    "revised": "records that newer ones replace",
+    "packs": "packs that newer ones replace",
+    "masks": "marks of runs that no pack holds any more",
     "tags": "tags of runs that no longer exist",
     "leftovers": "what writers that died left behind",
     "versions": "old versions of what was deleted",
@@ -137,6 +142,7 @@ def collect(
     """
     if versions:
         store.refuse_locked()
+    store = viewed(store)
     now = store.now() if apply else look_at_clock(store)
     done = Collected(apply, now, before(now, grace))
     with closing(Listing()) as listing:
@@ -158,6 +164,8 @@ def collect(
                     done.kinds[_kind(entry.key)].add(entry.key, entry.size)
                     step(1)
         _tidy(store, done)
+        if apply:
+            pack(store, loose=False)
         _count_versions(store, graph, done, remove=versions)
     return done
 
@@ -199,7 +207,9 @@ def _drop_trash(store: Store, graph: Graph, done: Collected) -> None:
     with closing(Copies(store)) as copies:
         for batch in _batches(wanted, _BATCH):
             copies.take(batch)
+            mask(store, _runs_of(batch))
             deleted |= _count(_delete(store, batch), done)
+            mask(store, _runs_of(batch))  # a pack may have come between the two
         _exhaust(graph.look())
         spared = held(store)
         for run in graph.expired:
@@ -258,7 +268,11 @@ def _tidy(store: Store, done: Collected) -> None:
     """Remove what is derived, empty or was never finished."""
     rest = max(done.before, done.now - _REST)
     listed = {prefix: list(store.list(prefix)) for prefix in _RECORDS}
-    segments = [entry for entry in superseded(store, listed[layout.RUNS]) if entry.modified <= rest]
+    segments = [
+        entry
+        for entry in store.list(layout.CATALOG)
+        if entry.modified <= rest and layout.parse(entry.key) is not None and entry.key != layout.VERIFIED
+    ]
     in_work = min(done.before, done.now - _REST)
     # A dry run takes what it would have deleted from the trash for gone.
     kept = [entry for entry in listed[layout.TRASH] if done.applied or entry.modified > done.before]
@@ -275,11 +289,26 @@ def _tidy(store: Store, done: Collected) -> None:
     ]
     unfinished = [entry for entry in store.leftovers() if entry.modified <= done.before]
     _remove(store, "catalog", segments, done)
+    _tidy_packs(store, done)
     _remove(store, "tags", markers, done)
     if done.applied and markers:
         _give_tags_back(store, markers, done)
     _remove(store, "leftovers", probes, done)
     _remove(store, "leftovers", unfinished, done, leftovers=True)
+
+
+def _tidy_packs(store: Store, done: Collected) -> None:
+    """Remove what newer packs and records replace; whatever the grace, readers that have begun may want it for an hour."""
+    rest = done.now - _REST
+    _remove(store, "revised", list(superseded_records(store, rest)), done)
+    commits, data = replaced_packs(store, rest)
+    _remove(store, "packs", commits, done)
+    _remove(store, "packs", data, done)
+    _remove(store, "masks", needless_masks(store, rest), done)
+
+
+def _runs_of(entries: Iterable[Entry]) -> list[str]:
+    return [run for entry in entries if (run := layout.run_of_record(entry.key)) is not None]
 
 
 def _give_tags_back(store: Store, markers: list[Entry], done: Collected) -> None:
