@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 from archiver.archive.root import Root
 from archiver.base.run_id import is_run_id
-from archiver.base.unread import Errors
+from archiver.base.unread import Errors, Unread, teller
 from archiver.errors import RunNotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Run
 from archiver.runs.all_records import Records
 from archiver.runs.open import OpenRuns, open_ids
+from archiver.runs.packed_rows import PackedRows
 from archiver.runs.read import one_run, records_of
+from archiver.runs.record_view import viewed
 from archiver.runs.records import run_of
 from archiver.runs.tags import read_tags
 from archiver.store import Store
@@ -31,6 +33,7 @@ class Listing:
     def __init__(self, store: Store, root: Root) -> None:
         """Take the store, and what tells whether an archive is there."""
         self._store, self._root = store, root
+        self._view = viewed(store)
         self._records = Records(store)
         self._open = OpenRuns(store)
 
@@ -67,6 +70,45 @@ class Listing:
     def chosen(self, universe: str | None, run: str | None, errors: Errors = "raise") -> list[Record]:
         """Return the records of one run, of a universe, or all. Raises NotFoundError for a run of another universe."""
         return self.records(errors, universe=universe) if run is None else one_run(self.record(run), universe)
+
+    def rows(
+        self, universe: str | None, run: str | None, errors: Errors = "raise"
+    ) -> tuple[list[Record], PackedRows | None]:
+        """Return whose rows are asked for: records as `chosen` does, but for those whose rows packs hold as columns."""
+        if run is not None:
+            return one_run(self.record(run), universe), None
+        records, packed = self._look(errors)
+        larger = packed.larger()
+        both = sorted([*records, *larger], key=_newest, reverse=True) if larger else records
+        return list(records_of(both, universe=universe)), packed
+
+    def having(self, strategy: str, universe: str | None, errors: Errors = "raise") -> list[Record]:
+        """Return the records that may have a strategy of this name, newest first: of packs only those that do."""
+        records, packed = self._look(errors)
+        found = [*records, *packed.larger(), *packed.having(strategy)] if packed else records
+        return list(records_of(sorted(found, key=_newest, reverse=True), universe=universe))
+
+    def heads(self, errors: Errors = "raise") -> list[Record]:
+        """Return enough records, newest first, to say what there is: of each pack one, with the metrics of all its runs."""
+        records, packed = self._look(errors)
+        return sorted([*records, *packed.heads()], key=_newest, reverse=True) if packed else records
+
+    def universes(self, errors: Errors = "raise") -> set[str]:
+        """Return the names of all universes."""
+        records, packed = self._look(errors)
+        return {record.universe for record in records} | packed.universes
+
+    def _look(self, errors: Errors) -> tuple[list[Record], PackedRows]:
+        """Return the loose records, open runs among them, newest first; and what is packed, as columns."""
+        self._root.require()
+        tell = teller(errors)
+        look = self._view.look(damaged=lambda key, error: tell(Unread(layout.pack_span(key)[1], None, error)))
+        entries = [entry for entry in look.loose if layout.run_of_record(entry.key)]
+        records = self._records.load(entries, tell)
+        packed = PackedRows(self._view, look.packs)
+        found = self._open.read((record.run for record in records), errors)
+        found = [record for record in found if not packed.has(record.run)]
+        return (sorted([*records, *found], key=_newest, reverse=True) if found else records), packed
 
     def run_id(self, run: str | Run, prefix: str = layout.RUNS) -> str:
         """Return the whole id of a run (in the trash: `trash/`) from its beginning, while that is unique.
@@ -175,6 +217,10 @@ class Listing:
     def _told(self, records: Sequence[Record]) -> list[Run]:
         tags = read_tags(self._store)
         return [run_of(record, tags.get(record.run, ())) for record in records]
+
+
+def _newest(record: Record) -> tuple[datetime, str]:
+    return record.created, record.run
 
 
 def _named(runs: Sequence[str]) -> str:

@@ -18,9 +18,10 @@ import orjson
 from archiver.errors import FormatError, IntegrityError
 from archiver.format import fields as check
 from archiver.format import layout
+from archiver.format.metrics import metrics_table, with_keys
 from archiver.format.model import Ref
 from archiver.format.parquet import ParquetObject, write_parquet
-from archiver.format.records import FORMAT, compress, decompress, ref_fields, to_ref
+from archiver.format.records import FORMAT, compress, decompress, ref_fields, to_ranges, to_ref
 from archiver.format.rows import RowsEncoder, free_name
 from archiver.format.text import loads
 
@@ -35,7 +36,7 @@ _MOST_METRICS = 20_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TEXTS = ("run", "nonce", "universe", "rank_by", "note", "names", "archived", "details", "tags")
-_NUMBERS = ("revision", "size", "modified", "created", "strategies", "detailed", "bytes", "top_n")
+_NUMBERS = ("revision", "size", "modified", "created", "strategies", "detailed", "bytes", "top_n", "tier1")
 _CUT = ("run", "universe", "strategies", "top_n", "rank_by", "note", "names", "rows", "detail")
 """Fields of a record that stand in columns of their own."""
 LISTED = (*_TEXTS, *_NUMBERS)
@@ -43,6 +44,7 @@ LISTED = (*_TEXTS, *_NUMBERS)
 PLACES = ("run", "revision", "nonce", "size", "modified")
 """The columns that say which runs a pack holds."""
 _WHOLE = ("record", *_CUT, "created")
+Ranges = dict[str, tuple[float, float]]
 
 
 class Packed(NamedTuple):
@@ -57,6 +59,12 @@ class Packed(NamedTuple):
     seen: dict[str, Any]
     """Values of the columns of `LISTED` that the text does not say."""
     rows: list[dict[str, Any]]
+    metrics: Ranges
+
+    @property
+    def created(self) -> datetime:
+        """When the run was made."""
+        return datetime.fromisoformat(self.fields["created"]).astimezone(UTC)
 
     @property
     def version(self) -> tuple[int, str]:
@@ -73,9 +81,11 @@ class Pack:
     records: Ref
     metrics: Ref | None = None
     replaces: tuple[str, ...] = ()
-    groups: tuple[tuple[int, str, str], ...] = field(default=(), repr=False)
-    """Of each row group of the records: how many runs, the newest, the oldest."""
+    groups: tuple[int, ...] = ()
+    """How many runs each row group of the records has."""
     universes: tuple[str, ...] = ()
+    ranges: Ranges = field(default_factory=dict, repr=False)
+    """The least and the greatest value of each metric of its runs."""
 
     @property
     def key(self) -> str:
@@ -119,7 +129,8 @@ class PackEncoder:
         self._columns: dict[str, list[Any]] = {name: [] for name in (*LISTED, "rows", "detail", "record")}
         self._metrics = RowsEncoder("results", _MOST_METRICS)
         self._rows: list[dict[str, Any]] = []
-        self._keys: tuple[list[str], list[str]] = ([], [])
+        self._keys: tuple[list[str], list[str], list[int]] = ([], [], [])
+        self._ranges: Ranges = {}
         self._starts = [0]
         self._held = 0
         self.bytes = 0
@@ -139,8 +150,13 @@ class PackEncoder:
         for name, value in _row(item).items():
             self._columns[name].append(value)
         self._rows += item.rows
-        for keys, value in zip(self._keys, (str(item.fields["universe"]), item.run), strict=True):
-            keys.extend([value] * len(item.rows))
+        count, created = len(item.rows), self._columns["created"][-1]
+        self._keys[0].extend([str(item.fields["universe"])] * count)
+        self._keys[1].extend([item.run] * count)
+        self._keys[2].extend([created] * count)
+        for name, (least, greatest) in item.metrics.items():
+            known = self._ranges.get(name, (least, greatest))
+            self._ranges[name] = min(known[0], least), max(known[1], greatest)
         self._held += item.size
         self.bytes += item.size
 
@@ -151,9 +167,10 @@ class PackEncoder:
         records is for packs of which nothing counts any more.
         """
         runs, universes = self._columns["run"], self._columns["universe"]
-        stem = layout.new_pack_stem(*((runs[-1], runs[0]) if runs else layout.pack_span(replaces[0])))
+        span = (min(runs), max(runs)) if runs else layout.pack_span(replaces[0])
+        stem = layout.new_pack_stem(*span)
         places = list(pairwise([*self._starts, len(runs)]))
-        groups = tuple((end - start, runs[start], runs[end - 1]) for start, end in places if end > start)
+        groups = tuple(end - start for start, end in places if end > start)
         data, ref = write_parquet(self._slices(places), {"pack": "records"}, parts="column")
         records = replace(ref, key=f"{stem}.records.parquet")
         objects = {records.key: data}
@@ -162,7 +179,8 @@ class PackEncoder:
         if encoded is not None:
             metrics = replace(encoded[1], key=f"{stem}.metrics.parquet")
             objects[metrics.key] = encoded[0]
-        pack = Pack(stem, len(runs), records, metrics, tuple(replaces), groups, tuple(sorted(set(universes))))
+        names = tuple(sorted(set(universes)))
+        pack = Pack(stem, len(runs), records, metrics, tuple(replaces), groups, names, self._ranges)
         objects[pack.key] = _commit(pack)
         return pack, objects
 
@@ -188,8 +206,9 @@ class PackEncoder:
         encoded = self._metrics.finish() if self._keys[1] else None
         if encoded is None:
             return None
-        names = [free_name(name, encoded.names) for name in ("universe", "run")]
-        arrays = [pa.array(values, pa.string()) for values in self._keys]
+        names = [free_name(name, encoded.names) for name in ("universe", "run", "created")]
+        kinds = (pa.string(), pa.string(), pa.int64())
+        arrays = [pa.array(values, kind) for values, kind in zip(self._keys, kinds, strict=True)]
         table = pa.Table.from_arrays([*arrays, *encoded.arrays], [*names, *encoded.names])
         slices = [table.slice(at, _METRICS_GROUP) for at in range(0, table.num_rows, _METRICS_GROUP)]
         return write_parquet(
@@ -217,6 +236,7 @@ def _commit(pack: Pack) -> bytes:
         "metrics": ref_fields(pack.metrics),
         "groups": pack.groups,
         "universes": list(pack.universes),
+        "ranges": pack.ranges,
     }
     return compress(orjson.dumps(facts))
 
@@ -245,34 +265,44 @@ def _pack(facts: dict[str, Any], stem: str) -> Pack:
     for ref, name in ((records, "records"), (metrics, "metrics")):
         if ref is not None and ref.key != f"{stem}.{name}.parquet":
             raise check.FieldError(f"{name}.key", "its own", ref.key)
-    groups = check.each(check.items(facts.get("groups"), "groups"), "groups", _group)
+    groups = check.each(check.items(facts.get("groups"), "groups"), "groups", check.count)
     runs = check.count(facts.get("runs"), "runs")
-    if sum(rows for rows, _, _ in groups) != runs:
+    if sum(groups) != runs:
         raise check.FieldError("groups", "groups of its runs", facts.get("groups"))
     replaces, universes = (
         tuple(check.all_of(str, check.items(facts.get(name), name), name))
         for name in ("replaces", "universes")
     )
-    return Pack(stem, runs, records, metrics, replaces, groups, universes)
+    ranges = to_ranges(check.members(facts.get("ranges"), "ranges"))
+    return Pack(stem, runs, records, metrics, replaces, groups, universes, ranges)
 
 
-def _group(value: Any, where: str) -> tuple[int, str, str]:
-    if type(value) is not list or len(value) != 3:
-        raise check.FieldError(where, "rows, the newest run and the oldest", value)
-    return check.count(value[0], where), check.text(value[1], where), check.text(value[2], where)
+def records_table(source: ParquetObject, group: int) -> pa.Table:
+    """Read the records of a row group, for `record_bytes`."""
+    return source.read(groups=[group], columns=list(_WHOLE))
 
 
-def record_bytes(source: ParquetObject, group: int) -> Iterator[bytes]:
-    """Yield the records of a row group, each as the object it would be by itself."""
-    table = source.read(groups=[group], columns=list(_WHOLE))
+def record_bytes(table: pa.Table) -> Iterator[bytes]:
+    """Yield the records of such a table, each as the object that it would be by itself."""
     for row in table.to_pylist():
         yield compress(_text(row), 1)
 
 
-def one_record(source: ParquetObject, group: int, at: int) -> bytes:
-    """Return one record of a row group, as the object that it would be by itself."""
-    table = source.read(groups=[group], columns=list(_WHOLE))
-    return compress(_text(table.slice(at, 1).to_pylist()[0]), 1)
+def pack_metrics(source: ParquetObject, columns: Sequence[str] | None, *, params: bool) -> pa.Table:
+    """Return universe, strategy_name, run, and the metrics (all, or those of `columns` that it has) of a pack's rows.
+
+    params: show parameters as columns; else they are the dicts that they were saved as.
+    """
+    universe, run, created = source.facts["keys"]
+    table = metrics_table(source, columns, params=params, keys=(universe, run, created))
+    keys = source.read(columns=[universe, run])
+    return with_keys(table, keys[universe], keys[run])
+
+
+def pack_created(source: ParquetObject) -> pa.ChunkedArray:
+    """Return when the run of each of a pack's rows was made, in microseconds since 1970."""
+    name = source.facts["keys"][2]
+    return source.read(columns=[name])[name]
 
 
 def _text(row: dict[str, Any]) -> bytes:

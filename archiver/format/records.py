@@ -218,7 +218,7 @@ def _record(fields: dict[str, Any], size: int) -> Record:
         files=check.each(check.items(fields.get("files"), "files"), "files", _plain_ref),
         format=fields["format"],
         code=_to_code(fields.get("code")),
-        metrics=_to_ranges(check.members(fields.get("metrics"), "metrics")),
+        metrics=to_ranges(check.members(fields.get("metrics"), "metrics")),
         names=check.text(fields.get("names", ""), "names"),
         params=check.maybe_text(fields.get("params"), "params"),
         note=check.maybe_text(fields.get("note"), "note"),
@@ -291,7 +291,8 @@ def _to_details(fields: dict[str, Any]) -> tuple[Detail, ...]:
     return tuple(map(Detail, names, ranks, groups))
 
 
-def _to_ranges(fields: dict[str, Any]) -> dict[str, tuple[float, float]]:
+def to_ranges(fields: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """Read the least and the greatest value of each metric. Raises FieldError."""
     ranges: dict[str, tuple[float, float]] = {}
     for name, bounds in fields.items():
         if type(bounds) is list and len(bounds) == 2:

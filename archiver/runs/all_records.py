@@ -37,6 +37,10 @@ class Records:
         entries = [entry for entry in self._list(prefix, tell) if layout.run_of_record(entry.key)]
         if newest is not None:
             entries = _newest(entries, newest)
+        return self.load(entries, tell)
+
+    def load(self, entries: Sequence[Entry], tell: Callable[[Unread], object]) -> list[Record]:
+        """Return the records that were listed so, newest first; tell: is told of each that cannot be read."""
         missing = [entry for entry in entries if not self._has(entry)]
         for entry, found in zip(missing, self._store.map(self._load, missing, small=True), strict=True):
             if isinstance(found, ArchiverError):

@@ -13,9 +13,10 @@ deletes what was replaced.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import orjson
@@ -115,7 +116,7 @@ class _Packer:
         )
         encoder = PackEncoder()
         taken: list[tuple[str, _Loose]] = []
-        for run, source, item in self._items(sources):
+        for run, source, item in _by_moment(self._items(sources)):
             if len(encoder) and (len(encoder) >= MOST_RUNS or encoder.bytes + item.size > _MOST_BYTES):
                 self._write(encoder, taken)
                 encoder, taken = PackEncoder(), []
@@ -213,7 +214,7 @@ class _Packer:
 
     def _read(self, source: _Loose | Place) -> Packed | None:
         if isinstance(source, Place):
-            return _packed(source.entry, source.version, self._packs.near(source))
+            return _packed(source.entry, source.version, self._packs.record(source))
         try:
             return _packed(source.entry, _version(source.entry.key), self._store.get(source.entry.key))
         except (NotFoundError, IntegrityError):
@@ -255,6 +256,14 @@ class _Packer:
         self._done.failed |= failed
 
 
+def _by_moment(
+    items: Iterable[tuple[str, _Loose | Place, Packed]],
+) -> Iterator[tuple[str, _Loose | Place, Packed]]:
+    """Order what comes by run ids, whose moments are whole seconds, as records are everywhere: the newest first."""
+    for _, some in groupby(items, key=lambda item: item[0].partition("-")[0]):
+        yield from sorted(some, key=lambda item: (item[2].created, item[0]), reverse=True)
+
+
 def _run(place: Place) -> str:
     return layout.run_of_record(place.entry.key) or ""
 
@@ -284,6 +293,7 @@ def _packed(entry: Entry, version: tuple[int, str], data: bytes) -> Packed:
         "bytes": shown.bytes,
         "archived": shown.archived,
         "details": shown.details,
+        "tier1": None if record.tier1 is None else record.tier1.size,
         "tags": orjson.dumps(fields["tags"]).decode() if fields.get("tags") else None,
     }
-    return Packed(run.run, *version, size, entry.modified, fields, seen, rows_of(record))
+    return Packed(run.run, *version, size, entry.modified, fields, seen, rows_of(record), record.metrics)

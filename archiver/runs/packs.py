@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from archiver.errors import FormatError, IntegrityError, NotFoundError
 from archiver.format import layout
-from archiver.format.packs import PLACES, Pack, decode_pack, moment_of, one_record, record_bytes
+from archiver.format.packs import PLACES, Pack, decode_pack, moment_of, record_bytes, records_table
 from archiver.format.parquet import ParquetObject
 from archiver.store import Store
 from archiver.store.entry import Entry
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from archiver.format.model import Ref
 
 _GROUPS_HELD = 4
+_MANY = 64
 
+T = TypeVar("T")
 Damaged = Callable[[str, IntegrityError | FormatError], object]
 """Is told of a key that cannot be read, and why."""
 
@@ -40,10 +44,11 @@ class Place(NamedTuple):
         return self.revision, self.nonce
 
 
-class _Rows(NamedTuple):
-    """The rows of a pack, oldest run first: ids, where they stand in the pack, and what a listing shows."""
+class Rows(NamedTuple):
+    """The rows of a pack by run id: which row each is, and what a listing shows of it."""
 
     runs: np.ndarray
+    rows: np.ndarray
     revisions: np.ndarray
     sizes: np.ndarray
     modified: np.ndarray
@@ -58,9 +63,11 @@ class Packs:
         self._store = store
         self._known: dict[str, Pack] = {}
         self._live: list[Pack] = []
-        self._rows: dict[str, _Rows] = {}
+        self._rows: dict[str, Rows] = {}
         self._objects: dict[str, ParquetObject] = {}
-        self._groups: dict[tuple[str, int], list[bytes]] = {}
+        self._groups: dict[tuple[str, int], pa.Table] = {}
+        self._unpacked: dict[tuple[str, int], list[bytes]] = {}
+        self._asked: dict[tuple[str, int], int] = {}
         self._lock = threading.RLock()
 
     def all(self, damaged: Damaged | None = None) -> list[Pack]:
@@ -104,53 +111,76 @@ class Packs:
         places = [self._place(pack, run) for pack in packs if pack.oldest <= run <= pack.newest]
         return max((place for place in places if place is not None), key=lambda p: p.version, default=None)
 
-    def places(self, pack: Pack, *, newest_first: bool = False) -> Iterator[Place]:
-        """Yield where a pack holds each of its runs, oldest first unless asked otherwise."""
+    def places(self, pack: Pack) -> Iterator[Place]:
+        """Yield where a pack holds each of its runs, by run id."""
         rows = self.rows(pack)
-        order = range(pack.runs - 1, -1, -1) if newest_first else range(pack.runs)
-        runs, sizes, modified, revisions = (
-            column.tolist() for column in (rows.runs, rows.sizes, rows.modified, rows.revisions)
-        )
-        for at in order:
-            run = runs[at].decode()
-            entry = Entry(layout.record_key(run), sizes[at], moment_of(modified[at]))
-            yield Place(pack, pack.runs - 1 - at, revisions[at], rows.nonces[at], entry)
+        columns = (rows.runs, rows.rows, rows.sizes, rows.modified, rows.revisions)
+        for run, at, size, modified, revision, nonce in zip(
+            *(column.tolist() for column in columns), rows.nonces, strict=True
+        ):
+            entry = Entry(layout.record_key(run.decode()), size, moment_of(modified))
+            yield Place(pack, at, revision, nonce, entry)
 
-    def rows(self, pack: Pack) -> _Rows:
-        """Return which runs a pack holds, oldest first."""
+    def rows(self, pack: Pack) -> Rows:
+        """Return which runs a pack holds."""
         with self._lock:
             found = self._rows.get(pack.stem)
             if found is None:
                 table = self.records(pack).read(columns=list(PLACES))
-                numbers = {name: table[name].to_numpy()[::-1] for name in ("revision", "size", "modified")}
-                runs = np.array(table["run"].to_pylist()[::-1], dtype="S")
-                nonces = table["nonce"].to_pylist()[::-1]
-                found = _Rows(runs, numbers["revision"], numbers["size"], numbers["modified"], nonces)
+                runs = np.array(table["run"].to_pylist(), dtype="S")
+                order = np.argsort(runs, kind="stable")
+                numbers = [table[name].to_numpy()[order] for name in ("revision", "size", "modified")]
+                nonces = table["nonce"].take(order).to_pylist()
+                found = Rows(runs[order], order, numbers[0], numbers[1], numbers[2], nonces)
                 self._rows[pack.stem] = found
             return found
+
+    def counting(self, packs: Sequence[Pack], elsewhere: Collection[str]) -> list[tuple[Pack, np.ndarray]]:
+        """Return of each pack which rows count: those of runs that are not among these, in their greatest version."""
+        apart = np.array(sorted(elsewhere), dtype="S")
+        found: list[tuple[Pack, np.ndarray]] = []
+        for pack in packs:
+            rows = self.rows(pack)
+            keep = np.ones(pack.runs, bool)
+            if len(apart):
+                keep[rows.rows[np.isin(rows.runs, apart)]] = False
+            for other, others in found:
+                if other.oldest <= pack.newest and pack.oldest <= other.newest:
+                    self._part(pack, keep, other, others)
+            found.append((pack, keep))
+        return found
+
+    def _part(self, pack: Pack, keep: np.ndarray, other: Pack, others: np.ndarray) -> None:
+        """Leave a run that two packs hold to the one with the greater version of it."""
+        mine, theirs = self.rows(pack), self.rows(other)
+        _, here, there = np.intersect1d(mine.runs, theirs.runs, assume_unique=True, return_indices=True)
+        for a, b in zip(here.tolist(), there.tolist(), strict=True):
+            newer = (mine.revisions[a], mine.nonces[a]) > (theirs.revisions[b], theirs.nonces[b])
+            if newer:
+                others[theirs.rows[b]] = False
+            else:
+                keep[mine.rows[a]] = False
 
     def record(self, place: Place) -> bytes:
         """Return a record out of a pack, as the object that it would be by itself."""
         group, at = _group_of(place)
+        name = place.pack.stem, group
         with self._lock:
-            held = self._groups.get((place.pack.stem, group))
-        return one_record(self.records(place.pack), group, at) if held is None else held[at]
-
-    def near(self, place: Place) -> bytes:
-        """Return a record out of a pack, and keep those around it at hand: for who reads one after the other."""
-        group, at = _group_of(place)
-        return self._hold(place.pack, group)[at]
-
-    def _hold(self, pack: Pack, group: int) -> list[bytes]:
-        name = pack.stem, group
-        with self._lock:
-            held = self._groups.get(name)
-            if held is None:
-                held = list(record_bytes(self.records(pack), group))
-                while len(self._groups) >= _GROUPS_HELD:
-                    self._groups.pop(next(iter(self._groups)))
-                self._groups[name] = held
-            return held
+            unpacked = self._unpacked.get(name)
+            if unpacked is not None:
+                return unpacked[at]
+            table = self._groups.get(name)
+            if table is None:
+                table = records_table(self.records(place.pack), group)
+                _keep(self._groups, name, table)
+                self._asked[name] = 0
+            self._asked[name] += 1
+            if self._asked[name] < _MANY:
+                return next(record_bytes(table.slice(at, 1)))
+            # Who asks for that many reads them all: at once takes a tenth of the time.
+            unpacked = list(record_bytes(table))
+            _keep(self._unpacked, name, unpacked)
+            return unpacked[at]
 
     def records(self, pack: Pack) -> ParquetObject:
         """Open the records of a pack. Raises IntegrityError when they are gone or damaged."""
@@ -175,13 +205,23 @@ class Packs:
                 self._objects[ref.key] = found
             return found
 
+    def at(self, pack: Pack, row: int) -> Place:
+        """Return the place that is a row of a pack."""
+        rows = self.rows(pack)
+        return self._at(pack, int(np.flatnonzero(rows.rows == row)[0]))
+
     def _place(self, pack: Pack, run: str) -> Place | None:
         rows = self.rows(pack)
         at = int(np.searchsorted(rows.runs, run.encode()))
         if at >= pack.runs or rows.runs[at] != run.encode():
             return None
-        entry = Entry(layout.record_key(run), int(rows.sizes[at]), moment_of(int(rows.modified[at])))
-        return Place(pack, pack.runs - 1 - at, int(rows.revisions[at]), rows.nonces[at], entry)
+        return self._at(pack, at)
+
+    def _at(self, pack: Pack, at: int) -> Place:
+        rows = self.rows(pack)
+        key = layout.record_key(rows.runs[at].decode())
+        entry = Entry(key, int(rows.sizes[at]), moment_of(int(rows.modified[at])))
+        return Place(pack, int(rows.rows[at]), int(rows.revisions[at]), rows.nonces[at], entry)
 
     def _read(self, key: str) -> Pack | IntegrityError | FormatError | None:
         try:
@@ -194,16 +234,23 @@ class Packs:
     def _forget(self, key: str) -> None:
         pack = self._known.pop(key)
         self._rows.pop(pack.stem, None)
-        for name in [name for name in self._groups if name[0] == pack.stem]:
-            del self._groups[name]
+        for held in (self._groups, self._unpacked):
+            for name in [name for name in held if name[0] == pack.stem]:
+                held.pop(name)
         for known in pack.objects():
             self._objects.pop(known, None)
+
+
+def _keep(held: dict[tuple[str, int], T], name: tuple[str, int], value: T) -> None:
+    while len(held) >= _GROUPS_HELD:
+        held.pop(next(iter(held)))
+    held[name] = value
 
 
 def _group_of(place: Place) -> tuple[int, int]:
     """Return the row group of a run, and which of its rows is the run's."""
     at, group = place.row, 0
-    for rows, _, _ in place.pack.groups:
+    for rows in place.pack.groups:
         if at < rows:
             break
         at, group = at - rows, group + 1

@@ -77,6 +77,16 @@ class Reader:
         columns = column_names(columns)
         wanted = None if columns is None else [name for name in columns if name not in FIRST]
         chosen = counting(records, newest=newest, history=history)
+        tables = self.tables(chosen, wanted, params=params)
+        table = join_tables(tables or [inline_table_of([], wanted, params=params)])
+        if not history and len({record.universe for record in chosen}) < len(chosen):
+            table = first_rows(table)
+        return table if wanted is None else selected(table, wanted, records)
+
+    def tables(
+        self, chosen: Sequence[Record], wanted: Sequence[str] | None, *, params: bool
+    ) -> list[pa.Table]:
+        """Return the rows of these runs, in their order, as tables; wanted: metrics that a table has if its runs do."""
         large = [record for record in chosen if record.tier1]
         read = iter(self._store.map(lambda r: _attempt(lambda: self._large(r, wanted, params=params)), large))
         tables: list[pa.Table] = []
@@ -92,11 +102,7 @@ class Reader:
                 self._left_out(record, found)
             else:
                 tables.append(found)
-        tables += self._small(small, wanted, params=params)
-        table = join_tables(tables or [inline_table_of([], wanted, params=params)])
-        if not history and len({record.universe for record in chosen}) < len(chosen):
-            table = first_rows(table)
-        return table if wanted is None else selected(table, wanted, records)
+        return tables + self._small(small, wanted, params=params)
 
     def find(self, records: Sequence[Record], strategy: str) -> tuple[Record, Detail]:
         """Return the run that counts for the strategy, and where its detail is. records: newest first.

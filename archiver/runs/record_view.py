@@ -20,8 +20,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
+import numpy as np
+
 from archiver.errors import IntegrityError, NotFoundError, StorageError
 from archiver.format import layout
+from archiver.format.packs import Pack
 from archiver.runs.number import raise_number
 from archiver.runs.packs import Damaged, Packs, Place
 from archiver.store import Store
@@ -30,7 +33,6 @@ from archiver.store.entry import Entry, Version
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from archiver.format.packs import Pack
     from archiver.store.bucket import BucketApi
     from archiver.store.s3_classes import StorageClasses
 
@@ -39,6 +41,13 @@ R = TypeVar("R")
 
 _TRIES = 3
 _FEW = 16
+
+
+class Look(NamedTuple):
+    """Which records count: those that are loose, sorted by key, and of each pack, newest first, the rows that do."""
+
+    loose: list[Entry]
+    packs: list[tuple[Pack, np.ndarray]]
 
 
 class _Seen(NamedTuple):
@@ -73,29 +82,30 @@ class RecordView(Store):
 
         damaged: is told of the key of a pack that cannot be read, which is left out; without it that is raised.
         """
+        look = self.look(beginning, damaged)
+        if not look.packs:
+            return iter(look.loose)
+        packed = [
+            (place.entry for place in self.packs.places(pack) if keep[place.row]) for pack, keep in look.packs
+        ]
+        found = heapq.merge(look.loose, *packed, key=lambda entry: entry.key)
+        return (entry for entry in found if entry.key.startswith(layout.RUNS + beginning))
+
+    def look(self, beginning: str = "", damaged: Damaged | None = None) -> Look:
+        """Return which records count: loose ones, and rows of packs; arguments as for `list_records`."""
         loose = {entry.key: entry for entry in self.below.list(layout.RUNS + beginning)}
         revised = self._list_revised(beginning)
         if not beginning:
             plain = frozenset(run for key in loose if (run := layout.run_of_record(key)) is not None)
             self._seen = _Seen({run: entry.key for run, entry in revised.items()}, plain)
-        packs = self.packs.live(damaged)
+        packs = [pack for pack in self.packs.live(damaged) if self._can_be_read(pack, damaged)]
         for run, entry in revised.items():
             loose[layout.record_key(run)] = Entry(layout.record_key(run), entry.size, entry.modified)
-        own = iter(sorted(loose.values()) if revised else loose.values())
+        own = sorted(loose.values()) if revised else [*loose.values()]
         if not packs:
-            return own
-        masked = self.masked()
-        packed = [self.packs.places(pack) for pack in packs if self._can_be_read(pack, damaged)]
-        merged = _counting(heapq.merge(*packed, key=lambda place: place.entry.key))
-        return _merged(
-            own,
-            (
-                place.entry
-                for place in merged
-                if place.entry.key.startswith(layout.RUNS + beginning)
-                and layout.run_of_record(place.entry.key) not in masked
-            ),
-        )
+            return Look(own, [])
+        elsewhere = self.masked() | {run for key in loose if (run := layout.run_of_record(key)) is not None}
+        return Look(own, self.packs.counting(packs, elsewhere))
 
     def _can_be_read(self, pack: Pack, damaged: Damaged | None) -> bool:
         try:
@@ -170,7 +180,7 @@ class RecordView(Store):
                 return self.below.get(key, 0, most)
             place = self.packs.find(self.packs.known(), run)
             if place is not None:
-                return self.packs.near(place)
+                return self.packs.record(place)
         return self.get(key, 0, most)
 
     def stat(self, key: str) -> Entry | None:
@@ -343,28 +353,6 @@ class RecordView(Store):
 def _run_of(key: str) -> str | None:
     """Return the run whose record in `runs/` a key is, None for any other key."""
     return layout.run_of_record(key) if key.startswith(layout.RUNS) else None
-
-
-def _counting(places: Iterable[Place]) -> Iterator[Place]:
-    """Yield the version that counts where several packs hold a run; places are sorted by run."""
-    last: Place | None = None
-    for place in places:
-        if last is not None and last.entry.key != place.entry.key:
-            yield last
-            last = None
-        if last is None or place.version > last.version:
-            last = place
-    if last is not None:
-        yield last
-
-
-def _merged(loose: Iterator[Entry], packed: Iterator[Entry]) -> Iterator[Entry]:
-    """Yield both, sorted by key; where both have a run, the loose one."""
-    last = ""
-    for entry in heapq.merge(loose, packed, key=lambda entry: entry.key):
-        if entry.key != last:  # of equal keys, merge yields those of the first iterator first
-            yield entry
-        last = entry.key
 
 
 def below(store: Store) -> Store:
