@@ -37,7 +37,8 @@ class Screens:
         for _ in range(1_000):
             await self._pilot.pause()
             page = self.app.screen
-            if not isinstance(page, Page) or not self.state.startswith("reading "):
+            # A page that was just put in front has no turn yet, and seems to have nothing to read.
+            if not isinstance(page, Page) or (page._turn and not self.state.startswith("reading ")):
                 await self._pilot.pause()
                 return
             await asyncio.sleep(0.02)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import count
 
 import pytest
 
@@ -18,6 +20,7 @@ from tests.faults import DiedError, FaultyStore
 from tests.removals import (
     CALLER,
     CALLERS,
+    Act,
     filled,
     filled_objects,
     kept,
@@ -64,7 +67,7 @@ def test_a_removal_that_fails_at_any_call_loses_nothing_and_can_be_run_again(
             assert Archive(store).undelete(run).id == run
         assert {key: snapshot(store)[key] for key in objects} == objects
         if not faulty.failed:
-            assert held(store) == set()
+            assert held(store, datetime.min.replace(tzinfo=UTC)) == set()
             break
         at += 1
     assert at > 8
@@ -207,13 +210,20 @@ def test_what_is_pinned_in_the_trash_never_expires() -> None:
     prune_details(store)
     Archive(store).tag(runs[0], "pinned")
     store.move(days=400)
-    dry = collect(store)
-    done = collect(store, apply=True)
-    assert dry.kinds["trash"].objects == done.kinds["trash"].objects == 1
+    assert freed(store) == {"trash": 1, "tier2": 1}
     assert Archive(store).undelete(runs[0]).detailed == 1
     with pytest.raises(RunNotFoundError):
         Archive(store).undelete(runs[1])
     assert Archive(store).verify(read_data=True).ok
+
+
+def test_a_dry_run_does_not_take_tags_that_hold_a_run_in_the_trash_for_those_of_a_run_that_is_gone() -> None:
+    store = MovedStore(fresh_store())
+    runs = filled(store)
+    put_away(store, [Move(runs[0])])
+    store.put(layout.tag_key("pinned", runs[0]), b"")
+    store.move(days=8)
+    assert freed(store) == {}
 
 
 def test_a_prune_that_died_before_it_looked_for_pins_is_ended_by_the_next() -> None:
@@ -242,13 +252,65 @@ def test_a_tag_on_a_run_that_goes_at_this_moment_is_refused(objects: dict[str, b
     assert refused >= calls.calls - 1
 
 
-def test_a_stale_claim_goes_with_its_grace() -> None:
+def test_a_claim_whose_owner_died_counts_until_its_grace_is_over() -> None:
     store = MovedStore(fresh_store())
     runs = filled(store)
     prune_runs(store)
+    store.move(days=4)
     store.put(layout.claim_key(), f"{runs[0]}\nnonsense\n\xff".encode())
-    assert held(store) == {runs[0]}
-    store.move(days=8)
-    assert collect(store, apply=True).kinds["trash"].objects == 1
-    assert held(store) == set()
-    assert collect(store, apply=True).kinds["trash"].objects == 1
+    store.move(days=4)
+    assert freed(store) == {"trash": 1, "tier2": 1}
+    store.move(days=4)
+    assert freed(store) == {"trash": 1, "tier1": 1, "tier2": 1, "tags": 1, "leftovers": 1}
+
+
+@pytest.mark.parametrize("hours", [0.5, 1.5])
+def test_without_any_grace_a_claim_counts_for_an_hour(hours: float) -> None:
+    store = MovedStore(fresh_store())
+    runs = filled(store)
+    prune_runs(store)
+    store.put(layout.claim_key(), runs[0].encode())
+    store.move(hours=hours)
+    assert freed(store, grace="0d")["trash"] == (1 if hours < 1 else 2)
+
+
+def freed(store: Store, grace: str = "7d") -> dict[str, int]:
+    """Free what can be, and see that a dry run said so, and that nothing is left to a second time."""
+    dry, done, again = (collect(store, grace=grace, apply=apply) for apply in (False, True, True))
+    assert again.objects == 0
+    told, counts = ({kind: one.objects for kind, one in each.kinds.items()} for each in (dry, done))
+    assert told == counts
+    return {kind: objects for kind, objects in counts.items() if objects}
+
+
+@CALLER
+def test_whatever_a_removal_that_died_left_goes_at_once_when_its_grace_is_over(
+    caller: str, objects: dict[str, bytes]
+) -> None:
+    assert deaths(objects, CALLERS[caller]) > 8
+
+
+@pytest.mark.parametrize("caller", ["prune", "prune details"])
+def test_whatever_an_undelete_that_died_left_goes_at_once_when_its_grace_is_over(
+    caller: str, objects: dict[str, bytes]
+) -> None:
+    store, _ = made(objects)
+    run = oldest_first(store)[0]
+    CALLERS[caller](store)
+    assert deaths(snapshot(store), lambda store: bring_back(store, run)) > 4
+
+
+def deaths(objects: dict[str, bytes], act: Act) -> int:
+    """Have somebody die at each of their calls, free what they left when its grace is over, and count the calls."""
+    for when in ("midway", "before"):
+        for at in count():
+            store = MovedStore(fresh_store(objects))
+            faulty = FaultyStore(store, at, die=True, when=when)
+            with suppress(DiedError):
+                act(faulty)
+            store.move(days=8)
+            freed(store)
+            assert Archive(store).verify().ok
+            if not faulty.failed:
+                break
+    return at

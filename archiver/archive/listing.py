@@ -15,9 +15,8 @@ from archiver.format.model import Record, Run
 from archiver.runs.all_records import Records
 from archiver.runs.open import OpenRuns, open_ids
 from archiver.runs.packed_rows import PackedRows
-from archiver.runs.read import one_run, records_of
 from archiver.runs.record_view import viewed
-from archiver.runs.records import run_of
+from archiver.runs.records import one_run, records_of, run_of
 from archiver.runs.tags import read_tags
 from archiver.store import Store
 

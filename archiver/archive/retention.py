@@ -12,7 +12,8 @@ from archiver.base.unread import Errors
 from archiver.errors import PolicyError
 from archiver.format import layout
 from archiver.format.model import Run
-from archiver.retention.gc import GRACE, Collected, collect
+from archiver.retention.gc import GRACE, collect
+from archiver.retention.gc.collected import Collected
 from archiver.retention.plan import MOST, Plan
 from archiver.retention.policy import Policy
 from archiver.retention.prune import apply_plan, plan_prune, undelete

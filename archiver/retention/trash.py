@@ -19,6 +19,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
@@ -158,16 +159,19 @@ def bring_pinned_back(store: Store, runs: Iterable[str]) -> None:
             _spare(store, run)
 
 
-def held(store: Store) -> set[str]:
-    """Return the runs whose records in the trash nobody may delete: pinned ones, and those that somebody is at."""
-    return claimed(store) | pinned(store)
+def held(store: Store, dead: datetime) -> set[str]:
+    """Return the runs whose records in the trash nobody may delete: pinned ones, and those that somebody is at (see `claimed`)."""
+    return claimed(store, dead) | pinned(store)
 
 
-def claimed(store: Store) -> set[str]:
-    """Return the runs that somebody moves just now, to the trash or back."""
-    found = ((entry.key, layout.parse(entry.key)) for entry in store.list(layout.TRASH))
+def claimed(store: Store, dead: datetime) -> set[str]:
+    """Return the runs that somebody moves just now, to the trash or back.
+
+    dead: claims of this moment or before it are of movers that died; they count for nothing.
+    """
+    alive = (entry.key for entry in store.list(layout.TRASH) if entry.modified > dead)
     runs: set[str] = set()
-    for claim in [key for key, known in found if known is not None and known.name == "claim"]:
+    for claim in [key for key in alive if (known := layout.parse(key)) is not None and known.name == "claim"]:
         with suppress(NotFoundError):
             runs.update(filter(is_run_id, store.get(claim).decode("ascii", "replace").splitlines()))
     return runs
@@ -354,6 +358,6 @@ def _claim(store: Store, runs: Sequence[str]) -> Iterator[None]:
 
 
 def _remove_claim(store: Store, key: str) -> None:
-    """Remove a claim; one that stays costs nothing but a gc that waits, and then removes it."""
+    """Remove a claim; one that stays holds up gc until it is as old as one of a mover that died."""
     with suppress(ArchiverError):
         remove(store, [key])

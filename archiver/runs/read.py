@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -388,17 +388,3 @@ def _attempt(read: Callable[[], T]) -> T | ArchiverError:
         return read()
     except ONE_OBJECT as error:
         return error
-
-
-def records_of(records: Sequence[Record], *, universe: str | None) -> Iterator[Record]:
-    """Yield the records of one universe; None: all."""
-    for record in records:
-        if universe is None or record.universe == universe:
-            yield record
-
-
-def one_run(record: Record, universe: str | None) -> list[Record]:
-    """Return the record alone. Raises NotFoundError where another universe than its own is asked for."""
-    if universe not in (None, record.universe):
-        raise NotFoundError(f"run {record.run} is of universe {record.universe!r}, not of {universe!r}")
-    return [record]

@@ -11,7 +11,7 @@ from archiver.errors import IntegrityError, NotFoundError
 from archiver.format.model import Detail, Record
 from archiver.format.tapes import cut_windows
 from archiver.runs.extras import curves_of
-from archiver.runs.read import records_of
+from archiver.runs.records import records_of
 from archiver.web.curves import Curve, of_series
 from archiver.web.data import Data, Metrics, Recent
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -182,6 +183,28 @@ def nasty_served(nasty: Made) -> Iterator[str]:
     server = Served(nasty.url)
     yield server.address
     server.close()
+
+
+def until(page: Any, read: str | Callable[[], Any], wanted: Any = True) -> None:
+    """Wait for an expression, or what a function returns, to be as wanted: a value, or a function that accepts it.
+
+    A page that draws again takes elements away between two questions, so what belongs together is read by one
+    expression. Playwright's own way to wait for one needs what the pages' policy forbids.
+    """
+    for _ in range(300):
+        seen = page.evaluate(read) if isinstance(read, str) else read()
+        if wanted(seen) if callable(wanted) else seen == wanted:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"it stays {seen!r}, wanted {wanted!r}: {read}")
+
+
+def texts(selector: str) -> str:
+    """Return an expression for the texts of what a selector finds, from top to bottom."""
+    return (
+        f"[...document.querySelectorAll({json.dumps(selector)})]"
+        ".map(n => [n.getBoundingClientRect().top, n.innerText]).sort((a, b) => a[0] - b[0]).map(one => one[1])"
+    )
 
 
 def asking(path: str, query: str = "") -> dict[str, Any]:

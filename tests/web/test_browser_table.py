@@ -11,19 +11,10 @@ import pytest
 import archiver
 from archiver.web import format as fmt
 from archiver.web import links
-from tests.web.conftest import NASTY, Made, Served
+from tests.web.conftest import NASTY, Made, Served, texts, until
 from tests.web.test_browser import CELL, PHONE, opened
 
 VIEW = ".ag-body-viewport"
-
-
-def until(page: Any, script: str) -> None:
-    """Wait for an expression to be true; Playwright's own way needs what the pages' policy forbids."""
-    for _ in range(300):
-        if page.evaluate(script):
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(f"never true: {script}")
 
 
 def heads(page: Any) -> dict[str, int]:
@@ -45,10 +36,7 @@ def test_parameters_are_columns_and_an_address_sorts_as_a_command_does(chromium,
         ("-params.fast", ["1.500", "3.000", "4.500"]),
     ):
         with opened(chromium, server.address, f"/strategies?columns=params.fast&sort={sort}") as page:
-            page.wait_for_selector(CELL)
-            cells = page.locator(".ag-center-cols-container .ag-row [col-id='params.fast']").all()
-            shown = sorted((cell.bounding_box()["y"], cell.inner_text()) for cell in cells)
-            assert [text for _, text in shown] == expected
+            until(page, texts(".ag-center-cols-container .ag-row [col-id='params.fast']"), expected)
     with opened(chromium, server.address, "/strategies?columns=params.fast&sort=params.fast") as page:
         page.wait_for_selector(CELL)
         page.locator(".ag-header-cell[col-id='params.fast']").click()
@@ -73,19 +61,18 @@ def test_order_and_width_of_columns_survive_and_are_reset(chromium, served):
         page.mouse.move(edge["x"] + 60, edge["y"] + 5, steps=4)
         page.mouse.up()
         until(page, "(localStorage['archiver-columns'] || '').includes('widths')")
+        until(page, lambda: list(heads(page))[3:5], [third, first])
         changed = heads(page)
-        assert list(changed)[3:5] == [third, first]
         assert changed["universe"] > before["universe"] + 30
         page.goto(served + "/")
         page.locator("#nav a", has_text="Strategies").click()
         page.wait_for_selector(CELL)
-        assert list(heads(page).items())[:5] == list(changed.items())[:5]
+        until(page, lambda: list(heads(page).items())[:5], list(changed.items())[:5])
         page.click("#columns-menu summary")
         page.click("#columns-reset")
         page.wait_for_url(lambda address: "columns=" not in address)
         page.wait_for_selector(CELL)
-        until(page, "document.querySelectorAll('.ag-header-cell').length > 4")
-        assert heads(page) == before
+        until(page, lambda: list(heads(page).items()), list(before.items()))
 
 
 def test_back_leads_to_the_same_place_with_the_same_rows_ticked(chromium, served):
@@ -103,8 +90,8 @@ def test_back_leads_to_the_same_place_with_the_same_rows_ticked(chromium, served
         page.go_back()
         page.wait_for_selector(CELL)
         until(page, f"document.querySelector('{VIEW}').scrollTop === 36 * 90")
-        assert page.locator("#filter-where").input_value() == "n_trades > 1"
-        assert page.locator("#compare-selected").inner_text() == "Compare 2"
+        until(page, "document.querySelector('#filter-where').value", "n_trades > 1")
+        until(page, texts("#compare-selected"), ["Compare 2"])
         page.evaluate(f"document.querySelector('{VIEW}').scrollTop = 0")
         page.wait_for_selector(".ag-pinned-left-cols-container .ag-row-selected[row-index='1']")
 
@@ -115,7 +102,7 @@ def test_filters_are_cleared_at_once(chromium, served):
         page.click("#filter-clear")
         page.wait_for_url(lambda address: "where=" not in address and "search=" not in address)
         page.wait_for_selector("#strategies-status:text-is('150 strategies')")
-        assert not page.locator("#filter-clear").is_visible()
+        page.wait_for_selector("#filter-clear", state="hidden")
 
 
 def draw(page: Any, inset: int) -> str:
@@ -142,16 +129,16 @@ def test_a_box_on_the_plot_filters_the_table_and_can_be_widened(chromium, served
         assert [text.count("<=") for text in (narrow, wide)] == [4, 4]
         ends = [[float(text.split(" <= ")[at].split()[-1]) for at in (0, 2)] for text in (narrow, wide)]
         assert ends[1][0] < ends[0][0]
-        assert page.evaluate(points) == all_points
+        until(page, points, all_points)
         page.reload()
         page.wait_for_selector("#cloud .selectionlayer path")
         page.wait_for_selector("#cloud-note:has-text('The box is part of the filter')")
-        assert page.evaluate(points) == all_points
-        assert page.locator("#filter-where").input_value() == wide
+        until(page, points, all_points)
+        until(page, "document.querySelector('#filter-where').value", wide)
         page.click("#cloud-unbox")
         until(page, "document.querySelector('#filter-where').value === 'n_trades > 1'")
         page.wait_for_selector("#cloud-note:has-text('Drag a box')")
-        assert page.locator("#cloud .selectionlayer path").count() == 0
+        page.wait_for_selector("#cloud .selectionlayer path", state="detached")
 
 
 def test_a_box_over_other_metrics_stays_when_another_is_drawn(chromium, served):
@@ -187,27 +174,21 @@ def test_the_universe_waits_behind_the_metrics_beside_the_plot(chromium, served)
         page.click("#scatter-toggle")
         page.wait_for_selector("#cloud .points path")
         until(page, "document.querySelector('.ag-header-cell[col-id=universe]') === null")
-        room = page.locator("#strategies-grid").bounding_box()["width"]
-        name, first, second = list(heads(page).values())[:3]
-        assert name + first + second + 38 <= room
+        room = "document.querySelector('#strategies-grid').getBoundingClientRect().width"
+        until(page, lambda: sum(list(heads(page).values())[:3]) + 38 <= page.evaluate(room))
         page.click("#scatter-toggle")
         until(page, "document.querySelector('.ag-header-cell[col-id=universe]') !== null")
-        for _ in range(50):
-            if list(heads(page))[:4] == list(before)[:4]:
-                break
-            page.wait_for_timeout(100)
-        assert list(heads(page))[:4] == list(before)[:4]
+        until(page, lambda: list(heads(page))[:4], list(before)[:4])
 
 
 def test_a_phone_shows_name_and_score_first(chromium, served):
     with opened(chromium, served, "/strategies", viewport=PHONE, is_mobile=True, has_touch=True) as page:
         page.wait_for_selector(CELL)
         until(page, "document.querySelector('.ag-header-cell[col-id=universe]') === null")
-        names = [name for name in heads(page) if name != "universe"]
-        sorted_by = page.locator(".ag-header-cell[aria-sort=descending]").first
-        assert names[1] == sorted_by.get_attribute("col-id")
-        box = sorted_by.bounding_box()
-        assert box["x"] + box["width"] <= PHONE["width"]
+        sorted_by = "document.querySelector('.ag-header-cell[aria-sort=descending]')"
+        page.wait_for_selector(".ag-header-cell[aria-sort=descending]")
+        until(page, lambda: list(heads(page))[1], page.evaluate(f"{sorted_by}.getAttribute('col-id')"))
+        until(page, f"{sorted_by}.getBoundingClientRect().right <= {PHONE['width']}")
 
 
 def test_a_phone_shows_names_and_scores_of_the_best_whole(chromium, served):
@@ -240,7 +221,7 @@ def test_a_server_that_is_gone_is_told(chromium, plain: Made):
         server.close()
         page.click("#nav a[href='runs']")
         page.wait_for_selector("#unreachable:has-text('The server does not answer')")
-        assert page.locator("#unreachable a").is_visible()
+        page.wait_for_selector("#unreachable a")
 
 
 def test_a_token_that_no_longer_counts_is_told(chromium, served):
@@ -267,8 +248,7 @@ def test_words_are_whole_beside_long_values(chromium, nasty_served):
 def test_folders_keep_their_names_on_a_phone(chromium, served):
     with opened(chromium, served, "/bucket", viewport=PHONE) as page:
         page.wait_for_selector(".entry a")
-        heights = page.evaluate("[...document.querySelectorAll('.entry a')].map(a => a.offsetHeight)")
-        assert max(heights) < 30
+        until(page, "Math.max(...[...document.querySelectorAll('.entry a')].map(a => a.offsetHeight)) < 30")
 
 
 def test_names_in_the_overview_are_wrapped_before_they_are_cut(chromium, plain: Made, served):
@@ -321,10 +301,9 @@ def test_only_what_is_counted_stands_without_digits_behind_the_point(chromium, t
     server = Served(str(tmp_path / "backtests"))
     address = "/strategies?columns=sharpe_ratio,win_rate_pct,n_trades,parameter"
     with opened(chromium, server.address, address) as page:
-        page.wait_for_selector(f"{CELL} >> text='67'")
-        cells = page.locator(CELL).all_inner_texts()
+        written = sorted(["2.000", "40.00", "67", "5", "−∞", "40.74", "–", "7"])
+        until(page, lambda: sorted(page.evaluate(texts(CELL))), written)
     server.close()
-    assert sorted(cells) == sorted(["2.000", "40.00", "67", "5", "−∞", "40.74", "–", "7"])
 
 
 def test_an_id_is_shown_in_full(chromium, tmp_path):
@@ -335,7 +314,6 @@ def test_an_id_is_shown_in_full(chromium, tmp_path):
     archive.save_universe_results("one", results, code="none")
     server = Served(str(tmp_path / "backtests"))
     with opened(chromium, server.address, "/strategies?columns=order_id") as page:
-        page.wait_for_selector(CELL)
-        shown = page.locator("[col-id=order_id].figure").all_inner_texts()
+        ids = texts(".ag-row [col-id=order_id].figure")
+        until(page, lambda: sorted(page.evaluate(ids)), ["9007199254740993", "9007199254740994"])
     server.close()
-    assert sorted(shown) == ["9007199254740993", "9007199254740994"]

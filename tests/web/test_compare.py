@@ -11,7 +11,7 @@ import archiver
 from archiver.base.humanize import size
 from archiver.web import links
 from archiver.web.pages.compare import _difference, _differs
-from tests.web.conftest import UNIVERSE, Made, callback
+from tests.web.conftest import UNIVERSE, Made, callback, until
 from tests.web.test_browser import PHONE, opened
 
 
@@ -64,11 +64,12 @@ def test_the_names_of_metrics_stay_while_many_sides_scroll(chromium, served, pla
     path = links.compare([links.Choice(UNIVERSE, name) for name in names])
     with opened(chromium, served, path, viewport=PHONE, is_mobile=True, has_touch=True) as page:
         table = page.locator(".first-stays .scroll")
-        cell = page.locator(".first-stays tbody tr td").first
-        before = cell.bounding_box()["x"]
+        table.wait_for()
+        cell = "document.querySelector('.first-stays tbody tr td').getBoundingClientRect().x"
+        before = page.evaluate(cell)
         table.evaluate("node => { node.scrollLeft = 300; }")
         assert table.evaluate("node => node.scrollLeft") > 50
-        assert abs(cell.bounding_box()["x"] - before) <= 5
+        until(page, cell, lambda x: abs(x - before) <= 5)
 
 
 def test_several_strategies_that_match_are_seen_at_once(chromium, served):
@@ -76,9 +77,10 @@ def test_several_strategies_that_match_are_seen_at_once(chromium, served):
         page.click("#compare-add")
         page.keyboard.type("TrendRider")
         page.locator(".dash-options-list-option").nth(7).wait_for()
-        inside = page.evaluate(
+        until(
+            page,
             "(() => { const end = document.querySelector('.dash-dropdown-content').getBoundingClientRect().bottom;"
             "return [...document.querySelectorAll('.dash-options-list-option')]"
-            ".filter(n => n.getBoundingClientRect().bottom <= end).length; })()"
+            ".filter(n => n.getBoundingClientRect().bottom <= end).length; })()",
+            lambda inside: inside >= 6,
         )
-    assert inside >= 6

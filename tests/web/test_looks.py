@@ -9,9 +9,8 @@ import pytest
 
 import archiver
 from archiver.web import links
-from tests.web.conftest import UNIVERSE, Made, Served
+from tests.web.conftest import UNIVERSE, Made, Served, until
 from tests.web.test_browser import PHONE, opened
-from tests.web.test_browser_table import until
 
 WIDE = {"width": 1920, "height": 1080}
 OPAQUE = (
@@ -30,11 +29,17 @@ def best_of(plain: Made) -> list[str]:
     return [name for _, name in archiver.open(plain.url).detailed_strategies(UNIVERSE)]
 
 
-def hover(page: Any, place: str) -> None:
-    box = page.locator(f"{place} .nsewdrag").first.bounding_box()
-    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.5)
-    page.mouse.move(box["x"] + box["width"] * 0.41, box["y"] + box["height"] * 0.5, steps=3)
-    page.wait_for_selector(f"{place} .hoverlayer text")
+def hover(page: Any, place: str, at: float) -> None:
+    """Point into something, so far from left to right, until a box is shown: what is drawn anew meanwhile forgets the mouse."""
+
+    def point() -> int:
+        box = page.evaluate(f"document.querySelector('{place}').getBoundingClientRect().toJSON()")
+        for part in (at - 0.01, at):
+            page.mouse.move(box["x"] + box["width"] * part, box["y"] + box["height"] * 0.5)
+        page.wait_for_timeout(100)  # plotly looks at the mouse so often
+        return page.locator(".hoverlayer text").count()
+
+    until(page, point, lambda boxes: boxes > 0)
 
 
 @pytest.mark.parametrize(("scheme", "panel"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(22, 27, 35)")])
@@ -42,17 +47,13 @@ def test_hover_boxes_hide_what_is_behind_them(chromium, served, plain: Made, sch
     names = best_of(plain)
     with opened(chromium, served, links.strategy(UNIVERSE, names[0]), color_scheme=scheme) as page:
         page.wait_for_selector("#equity .main-svg")
-        hover(page, "#equity")
-        assert page.evaluate(OPAQUE) == [[panel, "1", "1"]]
-        said = page.locator("#equity .hoverlayer").text_content()
-        assert "Equity" in said
-        assert "Drawdown" in said
+        hover(page, "#equity .nsewdrag", 0.4)
+        until(page, OPAQUE, [[panel, "1", "1"]])
+        page.wait_for_selector("#equity .hoverlayer:has-text('Equity'):has-text('Drawdown')")
         page.goto(f"{served}/strategies?scatter=1")
         page.wait_for_selector("#cloud .points path")
-        point = page.locator("#cloud .points path").first.bounding_box()
-        page.mouse.move(point["x"] + point["width"] / 2, point["y"] + point["height"] / 2)
-        page.wait_for_selector("#cloud .hovertext path")
-        assert page.evaluate(OPAQUE) == [[panel, "1", "1"]]
+        hover(page, "#cloud .points path", 0.5)
+        until(page, OPAQUE, [[panel, "1", "1"]])
 
 
 def test_the_plot_shows_the_best_and_grows_to_the_page(chromium, tmp_path):
@@ -66,22 +67,24 @@ def test_the_plot_shows_the_best_and_grows_to_the_page(chromium, tmp_path):
     archiver.open(str(tmp_path / "a")).save_universe_results("u", rows, top_n=0, code="none")
     server = Served(str(tmp_path / "a"))
     ring = "#cloud .scatterlayer .trace:last-child .points path"
+    area = "document.querySelector('#cloud .nsewdrag').getBoundingClientRect()"
     with opened(chromium, server.address, "/strategies?scatter=1", viewport=WIDE) as page:
         page.wait_for_selector(ring)
-        assert page.locator(ring).count() == 25
-        assert "ringed: the best 25 by Sharpe ratio" in page.locator("#cloud-note").inner_text()
-        area = page.locator("#cloud .nsewdrag").first.bounding_box()
-        first = page.locator(ring).first.bounding_box()
-        assert area["x"] < first["x"] + 4 < area["x"] + area["width"]
-        assert area["y"] < first["y"] + 4 < area["y"] + area["height"]
-        assert area["width"] > 500
+        until(page, f"document.querySelectorAll('{ring}').length", 25)
+        page.wait_for_selector("#cloud-note:has-text('ringed: the best 25 by Sharpe ratio')")
+        until(
+            page,
+            f"(() => {{ const area = {area}, first = document.querySelector('{ring}').getBoundingClientRect();"
+            "return area.width > 500 && area.left < first.left + 4 && first.left + 4 < area.right"
+            "&& area.top < first.top + 4 && first.top + 4 < area.bottom; })()",
+        )
         page.click("#scatter-size")
         page.wait_for_url("**scatter=large**")
-        until(page, "document.querySelector('#cloud .nsewdrag').getBoundingClientRect().width > 1300")
+        until(page, f"{area}.width > 1300")
         page.reload()
         page.wait_for_selector(ring)
-        assert page.locator("#cloud .nsewdrag").first.bounding_box()["width"] > 1300
-        assert page.locator("#scatter-size").inner_text() == "Beside the table"
+        until(page, f"{area}.width > 1300")
+        page.wait_for_selector("#scatter-size:has-text('Beside the table')")
         page.click("#scatter-size")
         page.wait_for_url("**scatter=1**")
     server.close()
@@ -106,7 +109,7 @@ def test_names_and_numbers_of_a_run_stay_within_their_cards(chromium, tmp_path, 
         assert page.locator(".card", has_text="Best strategies").locator("tbody tr").count() == 3
         assert "1,000,000,000" in page.locator(".card", has_text="Best strategies").inner_text()
         if window is not PHONE:  # there a table scrolls within its card
-            assert page.evaluate(OVERFLOWING) == []
+            until(page, OVERFLOWING, [])
     server.close()
 
 
@@ -132,12 +135,12 @@ def test_paper_has_the_page_alone_and_is_light(chromium, served, plain: Made, pa
     with opened(chromium, served, where, color_scheme="dark") as page:
         page.wait_for_selector(".card")
         page.emulate_media(media="print")
+        until(page, "getComputedStyle(document.body).backgroundColor", "rgb(255, 255, 255)")
         for gone in (".side", "#nav", ".actions", ".filters"):
             assert page.locator(gone).locator("visible=true").count() == 0
-        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-        assert page.locator("#page").bounding_box()["x"] < 10
-        assert page.evaluate(
-            "[...document.querySelectorAll('.tall')].every(n => n.scrollHeight <= n.clientHeight + 1)"
+        until(page, "document.querySelector('#page').getBoundingClientRect().x < 10")
+        until(
+            page, "[...document.querySelectorAll('.tall')].every(n => n.scrollHeight <= n.clientHeight + 1)"
         )
 
 
@@ -149,12 +152,12 @@ def test_rows_of_a_table_are_switched_and_say_their_run(chromium, tmp_path):
     with opened(chromium, server.address, "/strategies") as page:
         page.wait_for_selector("#strategies-status:text-is('2 strategies')")
         page.wait_for_selector(".ag-row.older[row-index='0'] >> nth=0")
-        assert page.locator(".ag-row:not(.older)[row-index='1']").count() >= 1
+        page.wait_for_selector(".ag-row:not(.older)[row-index='1'] >> nth=0")
         page.click("#filter-newest")
         page.locator(".dash-options-list-option", has_text="Newest run of each universe").click()
         page.wait_for_url("**newest=universe**")
         page.wait_for_selector("#strategies-status:text-is('1 strategy')")
-        assert "newest=universe" in page.locator("#export-csv").get_attribute("href")
+        page.wait_for_selector("#export-csv[href*='newest=universe']", state="attached")
         page.reload()
         page.wait_for_selector("#strategies-status:text-is('1 strategy')")
         page.goto(f"{server.address}/strategies?newest=all")
@@ -183,13 +186,13 @@ def test_curves_of_different_dates_lie_where_they_were(chromium, tmp_path):
     axis = "document.querySelector('#compare-curves .js-plotly-plot')._fullLayout.xaxis"
     with opened(chromium, server.address, links.compare(choices[:2])) as page:
         page.wait_for_selector("#compare-curves .main-svg")
-        assert page.evaluate(f"{axis}.type") == "date"
+        until(page, f"{axis}.type", "date")
         begins, ends = page.evaluate(f"{axis}.range")
         assert begins < "2024-01-02"
         assert ends > "2025-06-09"
     with opened(chromium, server.address, links.compare(choices)) as page:
         page.wait_for_selector("#compare-curves .main-svg")
-        assert page.evaluate(f"{axis}.type") == "linear"
+        until(page, f"{axis}.type", "linear")
         said = page.locator(".card", has_text="Equity").first.inner_text()
         assert "No dates are known of numbers" in said
         assert "strange: its curve was saved in a form that is not drawn" in said
@@ -202,5 +205,5 @@ def test_curves_of_different_dates_lie_where_they_were(chromium, tmp_path):
             if drawn:
                 page.wait_for_selector("#equity .main-svg")
                 kind = "document.querySelector('#equity .js-plotly-plot')._fullLayout.xaxis.type"
-                assert page.evaluate(kind) == "date"
+                until(page, kind, "date")
     server.close()
