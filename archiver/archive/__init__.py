@@ -278,6 +278,9 @@ class Archive:
     runs_table = _by(_runs, Listing.runs_table)
     run = _by(_runs, Listing.run)
     record = _by(_runs, Listing.record)
+    heads = _by(_runs, Listing.heads)
+    universes = _by(_runs, Listing.universes)
+    created = _by(_runs, Listing.created)
     records = _by(_runs, Listing.records)
     run_id = _by(_runs, Listing.run_id)
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from archiver.archive.root import Root
 from archiver.base.run_id import is_run_id
 from archiver.base.unread import Errors, Unread, teller
-from archiver.errors import RunNotFoundError
+from archiver.errors import ArchiverError, RunNotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Run
-from archiver.runs.all_records import Records
+from archiver.runs.all_records import Records, newest_entries
 from archiver.runs.open import OpenRuns, open_ids
 from archiver.runs.packed_rows import PackedRows
+from archiver.runs.packing import pack
 from archiver.runs.record_view import viewed
 from archiver.runs.records import one_run, records_of, run_of
 from archiver.runs.tags import read_tags
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MOST_NAMED = 5
+_MANY_LOOSE = 2_000
+"""Whoever has read so many loose records, and may write, packs them."""
 
 
 class Listing:
@@ -33,6 +38,7 @@ class Listing:
         """Take the store, and what tells whether an archive is there."""
         self._store, self._root = store, root
         self._view = viewed(store)
+        self._packed = False
         self._records = Records(store)
         self._open = OpenRuns(store)
 
@@ -97,14 +103,21 @@ class Listing:
         records, packed = self._look(errors)
         return {record.universe for record in records} | packed.universes
 
-    def _look(self, errors: Errors) -> tuple[list[Record], PackedRows]:
-        """Return the loose records, open runs among them, newest first; and what is packed, as columns."""
+    def _look(self, errors: Errors, most: int | None = None) -> tuple[list[Record], PackedRows]:
+        """Return the loose records, open runs among them, newest first; and what is packed, as columns.
+
+        most: of the loose ones only so many at least.
+        """
         self._root.require()
         tell = teller(errors)
         look = self._view.look(damaged=lambda key, error: tell(Unread(layout.pack_span(key)[1], None, error)))
         entries = [entry for entry in look.loose if layout.run_of_record(entry.key)]
-        records = self._records.load(entries, tell)
+        records = self._records.load(entries if most is None else newest_entries(entries, most), tell)
         packed = PackedRows(self._view, look.packs)
+        if len(records) >= _MANY_LOOSE and not self._store.read_only and not self._packed:
+            self._packed = True
+            with suppress(ArchiverError):  # whoever only looks has not asked for it
+                pack(self._view)
         found = self._open.read((record.run for record in records), errors)
         found = [record for record in found if not packed.has(record.run)]
         return (sorted([*records, *found], key=_newest, reverse=True) if found else records), packed
@@ -142,11 +155,13 @@ class Listing:
         from archiver.transfer.copy import later, run_ids, since_moment
 
         self._root.require()
-        runs = (
-            run_ids(self._store)
-            if universe is None
-            else sorted(record.run for record in self.records(errors, universe=universe))
-        )
+        if universe is None:
+            runs = run_ids(self._store)
+        else:
+            records, packed = self._look(errors)
+            runs = sorted(
+                [*(one.run for one in records_of(records, universe=universe)), *packed.ids(universe)]
+            )
         if tag is not None:
             tags = read_tags(self._store)
             runs = [run for run in runs if tag in tags.get(run, ())]
@@ -165,9 +180,23 @@ class Listing:
         limit: at most so many; where neither universe nor tag is asked for, only their records are read. errors: about a
         run that cannot be read, see `load_metrics`.
         """
-        narrowed = universe is not None or tag is not None
-        records = self.records(errors, universe=universe, newest=None if narrowed else limit)
-        return [run for run in self._told(records) if tag is None or tag in run.tags][:limit]
+        records, packed = self._look(errors, None if universe is not None or tag is not None else limit)
+        found = self._told(list(records_of(records, universe=universe)))
+        if packed:
+            tags = read_tags(self._store)
+            most = limit if tag is None else None
+            found += [
+                replace(run, tags=tuple(tags[run.id])) if run.id in tags else run
+                for run in packed.runs(universe, limit=most)
+            ]
+            found.sort(key=lambda run: (run.created, run.id), reverse=True)
+        return [run for run in found if tag is None or tag in run.tags][:limit]
+
+    def created(self, runs: Collection[str], errors: Errors = "raise") -> dict[str, datetime]:
+        """Return when those of these runs were made that there are."""
+        records, packed = self._look(errors)
+        wanted = set(runs)
+        return packed.created(wanted) | {one.run: one.created for one in records if one.run in wanted}
 
     def runs_table(
         self,

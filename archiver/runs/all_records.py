@@ -36,7 +36,7 @@ class Records:
         tell = teller(errors)
         entries = [entry for entry in self._list(prefix, tell) if layout.run_of_record(entry.key)]
         if newest is not None:
-            entries = _newest(entries, newest)
+            entries = newest_entries(entries, newest)
         return self.load(entries, tell)
 
     def load(self, entries: Sequence[Entry], tell: Callable[[Unread], object]) -> list[Record]:
@@ -82,7 +82,7 @@ class Records:
             return error
 
 
-def _newest(entries: Sequence[Entry], count: int) -> list[Entry]:
+def newest_entries(entries: Sequence[Entry], count: int) -> list[Entry]:
     """Return the entries of the newest runs: all of the second that the last of them is of, for ids tell no more."""
     by_second = sorted(entries, key=lambda entry: entry.key, reverse=True)
     if count >= len(by_second):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 
+from archiver.format import layout
 from archiver.format.model import Record, Run
 from archiver.format.packs import LISTED, Pack, moment_of, pack_created, pack_metrics
 from archiver.runs.record_view import RecordView
@@ -55,24 +57,63 @@ class PackedRows:
         """Read the records of some rows."""
         return [self._record(pack, row) for pack, row in rows]
 
-    def runs(self, *, limit: int | None = None) -> Iterator[Run]:
-        """Yield the runs without their tags of later, newest first in each pack, at most so many of each pack."""
+    def runs(self, universe: str | None = None, *, limit: int | None = None) -> Iterator[Run]:
+        """Yield the runs, of a universe or all, with the tags of their saves.
+
+        limit: at least so many of the newest, if there are, and no others are read that need not be.
+        """
+        found = 0
+        oldest = ""
         for pack, keep in self.packed:
-            rows = np.flatnonzero(keep)[:limit]
-            if len(rows):
-                table = self._packs.records(pack).read(columns=list(LISTED)).take(rows)
-                yield from map(_run_of, table.to_pylist())
+            if limit is not None and found >= limit and pack.newest < oldest:
+                return
+            for table in self._listed(pack, keep, limit):
+                rows = table if universe is None else table.filter(_is(table, universe))
+                oldest = min(filter(None, (oldest, *rows["run"].to_pylist()[-1:])), default="")
+                found += rows.num_rows
+                yield from map(_run_of, rows.to_pylist())
+
+    def _listed(self, pack: Pack, keep: np.ndarray, limit: int | None) -> Iterator[pa.Table]:
+        """Yield the columns that listings show, a row group at a time, of as many rows as are wanted."""
+        start = found = 0
+        for group, rows in enumerate(pack.groups):
+            own = np.flatnonzero(keep[start : start + rows])
+            start += rows
+            if len(own):
+                table = self._packs.records(pack).read(groups=[group], columns=list(LISTED))
+                yield table.take(own)
+            found += len(own)
+            if limit is not None and found >= limit:
+                return
 
     def table(self) -> pa.Table | None:
         """Return the columns that listings show, of every run; None where there are none."""
         import pyarrow as pa
 
-        found = [
-            self._packs.records(pack).read(columns=list(LISTED)).filter(pa.array(keep))
-            for pack, keep in self.packed
-            if keep.any()
-        ]
+        found = [one for pack, keep in self.packed for one in self._listed(pack, keep, None)]
         return pa.concat_tables(found) if found else None
+
+    def ids(self, universe: str | None = None) -> list[str]:
+        """Return the ids of the runs, of a universe or all."""
+        found: list[str] = []
+        for pack, keep in self.packed:
+            table = self._packs.records(pack).read(columns=["run", "universe"]).filter(keep)
+            own = table if universe is None else table.filter(_is(table, universe))
+            found += own["run"].to_pylist()
+        return found
+
+    def created(self, runs: Collection[str]) -> dict[str, datetime]:
+        """Return when those of these runs were made that are packed."""
+        packs = [pack for pack, _ in self.packed]
+        places = [place for run in runs if (place := self._packs.find(packs, run)) is not None]
+        found: dict[str, datetime] = {}
+        for pack in packs:
+            own = [place for place in places if place.pack is pack]
+            if own:
+                moments = self._packs.records(pack).read(columns=["created"])["created"]
+                for place in own:
+                    found[layout.run_of_record(place.entry.key) or ""] = moment_of(moments[place.row].as_py())
+        return found
 
     def larger(self) -> list[Record]:
         """Return the records whose metrics are not in the pack, but in an object of their own."""
@@ -104,7 +145,6 @@ class PackedRows:
         self, universe: str | None, columns: Sequence[str] | None, *, params: bool
     ) -> Iterator[tuple[pa.Table, np.ndarray]]:
         """Yield of each pack the rows that count as a table, and when the run of each was made, in microseconds."""
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         for pack, keep in self.packed:
@@ -117,7 +157,7 @@ class PackedRows:
                 own = pc.equal(table["universe"], universe).to_numpy()
                 mask = own if mask is None else mask & own
             if mask is not None:
-                table, created = table.filter(pa.array(mask)), created.filter(pa.array(mask))
+                table, created = table.filter(mask), created.filter(mask)
             if table.num_rows:
                 yield table, created.to_numpy()
 
@@ -126,7 +166,7 @@ class PackedRows:
         found: dict[str, int] = {}
         for pack, keep in self.packed:
             table = self._packs.records(pack).read(columns=["universe", "created", "run"])
-            table = table.take(np.flatnonzero(keep))
+            table = table.filter(keep)
             group = table.group_by("universe", use_threads=False).aggregate([("created", "max")])
             for universe, created in zip(
                 *(group[name].to_pylist() for name in group.column_names), strict=True
@@ -143,6 +183,12 @@ class PackedRows:
     def _record(self, pack: Pack, row: int) -> Record:
         place = self._packs.at(pack, row)
         return read_record(place.entry.key, self._packs.record(place))
+
+
+def _is(table: pa.Table, universe: str) -> pa.ChunkedArray:
+    import pyarrow.compute as pc
+
+    return pc.equal(table["universe"], universe)
 
 
 def _run_of(row: dict[str, Any]) -> Run:

@@ -52,7 +52,7 @@ class Rows(NamedTuple):
     revisions: np.ndarray
     sizes: np.ndarray
     modified: np.ndarray
-    nonces: list[str]
+    nonces: np.ndarray
 
 
 class Packs:
@@ -116,10 +116,10 @@ class Packs:
         rows = self.rows(pack)
         columns = (rows.runs, rows.rows, rows.sizes, rows.modified, rows.revisions)
         for run, at, size, modified, revision, nonce in zip(
-            *(column.tolist() for column in columns), rows.nonces, strict=True
+            *(column.tolist() for column in (*columns, rows.nonces)), strict=True
         ):
             entry = Entry(layout.record_key(run.decode()), size, moment_of(modified))
-            yield Place(pack, at, revision, nonce, entry)
+            yield Place(pack, at, revision, nonce.decode(), entry)
 
     def rows(self, pack: Pack) -> Rows:
         """Return which runs a pack holds."""
@@ -127,10 +127,10 @@ class Packs:
             found = self._rows.get(pack.stem)
             if found is None:
                 table = self.records(pack).read(columns=list(PLACES))
-                runs = np.array(table["run"].to_pylist(), dtype="S")
+                runs = _texts(table["run"])
                 order = np.argsort(runs, kind="stable")
                 numbers = [table[name].to_numpy()[order] for name in ("revision", "size", "modified")]
-                nonces = table["nonce"].take(order).to_pylist()
+                nonces = _texts(table["nonce"])[order]
                 found = Rows(runs[order], order, numbers[0], numbers[1], numbers[2], nonces)
                 self._rows[pack.stem] = found
             return found
@@ -221,7 +221,8 @@ class Packs:
         rows = self.rows(pack)
         key = layout.record_key(rows.runs[at].decode())
         entry = Entry(key, int(rows.sizes[at]), moment_of(int(rows.modified[at])))
-        return Place(pack, int(rows.rows[at]), int(rows.revisions[at]), rows.nonces[at], entry)
+        nonce = rows.nonces[at].decode()
+        return Place(pack, int(rows.rows[at]), int(rows.revisions[at]), nonce, entry)
 
     def _read(self, key: str) -> Pack | IntegrityError | FormatError | None:
         try:
@@ -239,6 +240,20 @@ class Packs:
                 held.pop(name)
         for known in pack.objects():
             self._objects.pop(known, None)
+
+
+def _texts(column: pa.ChunkedArray) -> np.ndarray:
+    """Return ASCII texts as an array; ids are all of one length, and a million of them need no objects of Python."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    array = column.combine_chunks()
+    sizes = pc.min_max(pc.binary_length(array))
+    size = sizes["max"].as_py()
+    if not size or sizes["min"].as_py() != size or array.null_count:
+        return np.array(array.fill_null("").to_pylist(), dtype="S")
+    fixed = array.cast(pa.binary()).cast(pa.binary(size))
+    return np.frombuffer(fixed.buffers()[1], dtype=f"S{size}", count=len(fixed), offset=fixed.offset * size)
 
 
 def _keep(held: dict[tuple[str, int], T], name: tuple[str, int], value: T) -> None:
