@@ -16,7 +16,6 @@ from archiver.format.model import Record
 from archiver.format.records import compress, decompress, encode_record
 from archiver.health.verify import Problem, last_verified, verify
 from archiver.retention.policy import Policy
-from archiver.runs.catalog import compact
 from archiver.runs.graph import reachable
 from archiver.store import Store, open_store
 from tests.faults import FaultyStore, flip, truncate
@@ -104,13 +103,8 @@ def test_code_that_is_cut_short_is_found_by_reading(local: Store) -> None:
     assert "other content" in verify(local, read_data=True).problems[0].what
 
 
-@pytest.mark.parametrize("catalog", [False, True])
-def test_records_that_cannot_be_read_are_named_and_the_rest_is_checked(local: Store, catalog: bool) -> None:
+def test_records_that_cannot_be_read_are_named_and_the_rest_is_checked(local: Store) -> None:
     record = filled(local)
-    if catalog:
-        for _ in range(70):
-            save(local, detail=False)
-        compact(local)
     key = layout.record_key(record.run)
     clean = local.get(key)
     flip(local, key)
@@ -377,7 +371,7 @@ def test_what_reading_found_is_remembered_where_asked(store: Store) -> None:
     verify(store, sample=1.0, remember=True)
     assert (last_verified(store) or found).problems == 1
     # It stands beside the catalog and must not be taken for a part of it, nor for an orphan.
-    assert compact(store) == 3
+    assert Archive(store).compact() == 3
     assert Archive(store).gc("0d", apply=True).objects == 0
     assert last_verified(store) is not None
 

@@ -181,7 +181,8 @@ class _Packer:
             if place is None or place.version < _version(one.entry.key):
                 continue
             del wanted[run]
-            if place.version == _version(one.entry.key) and self._packs.find(settled, run) is not None:
+            same = place.version == _version(one.entry.key) and self._packs.find(settled, run) is not None
+            if same and _says_the_same(self._store.get(one.entry.key), self._packs.record(place), run):
                 gone.append((run, one))
         self._delete(gone)
         return [run for run, _ in gone]
@@ -241,10 +242,15 @@ class _Packer:
         self._delete(taken)
 
     def _has_lost(self, taken: Sequence[tuple[str, _Loose]]) -> bool:
-        """Tell whether a record that was packed is gone, and nothing masks it or took its place."""
+        """Tell whether a record that was packed has changed where it lies, or is gone and nothing masks it."""
         now = self._loose()
         gone = {run for run, _ in taken if run not in now}
-        return bool(gone) and not gone <= self._view.masked()
+        changed = any(
+            now[run].entry != one.entry and now[run].entry.key == one.entry.key
+            for run, one in taken
+            if run in now
+        )
+        return changed or (bool(gone) and not gone <= self._view.masked())
 
     def _delete(self, taken: Sequence[tuple[str, _Loose]]) -> None:
         """Delete loose records, what they superseded first: it must never count again."""
@@ -266,6 +272,12 @@ def _by_moment(
 
 def _run(place: Place) -> str:
     return layout.run_of_record(place.entry.key) or ""
+
+
+def _says_the_same(one: bytes, other: bytes, run: str) -> bool:
+    """Tell whether two records of a run hold the same."""
+    key = layout.record_key(run)
+    return bool(orjson.loads(decompress(one, key)) == orjson.loads(decompress(other, key)))
 
 
 def _by_run(item: tuple[str, object]) -> str:

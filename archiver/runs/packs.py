@@ -121,6 +121,10 @@ class Packs:
             entry = Entry(layout.record_key(run.decode()), size, moment_of(modified))
             yield Place(pack, at, revision, nonce.decode(), entry)
 
+    def entries(self, pack: Pack, keep: np.ndarray) -> Iterator[Entry]:
+        """Yield those of a pack's rows that count as a listing of loose records would, by run id."""
+        return (place.entry for place in self.places(pack) if keep[place.row])
+
     def rows(self, pack: Pack) -> Rows:
         """Return which runs a pack holds."""
         with self._lock:

@@ -6,8 +6,8 @@ A store of a store, for all who read, move or remove runs: they know nothing of 
 - else packed, unless a record in `trash/` or set aside, or a mark in `masks/`, takes it out of sight.
 
 Whatever moves, moves along the order in which this is looked at: `runs/`, `revised/`, `packs/`, `trash/`, `masks/`. So a run is
-in sight at every moment. Nothing that was written is ever replaced by other bytes: a record that changes gets a key of its
-own, and who deletes one by its key never hits what came later.
+in sight at every moment. The record of a packed run that changes gets a key of its own: who deletes what was packed by its
+key never hits what came later.
 """
 
 from __future__ import annotations
@@ -85,9 +85,7 @@ class RecordView(Store):
         look = self.look(beginning, damaged)
         if not look.packs:
             return iter(look.loose)
-        packed = [
-            (place.entry for place in self.packs.places(pack) if keep[place.row]) for pack, keep in look.packs
-        ]
+        packed = [self.packs.entries(pack, keep) for pack, keep in look.packs]
         found = heapq.merge(look.loose, *packed, key=lambda entry: entry.key)
         return (entry for entry in found if entry.key.startswith(layout.RUNS + beginning))
 
@@ -207,20 +205,21 @@ class RecordView(Store):
         self.below.put(key, data, create=create)
 
     def _replace(self, run: str, data: bytes) -> None:
+        """Write a record that may take the place of another.
+
+        One that no pack holds is replaced where it lies. A packer may just be at it: whichever of the two comes second
+        sees the other, the packer a record that has changed since it was read, we a pack that holds the run.
+        """
         plain, revised, place = layout.record_key(run), self._revisions(run), self._place(run)
-        there = self.below.stat(plain)
         if place is None and not revised:
-            if there is None:
-                self.below.put(plain, data)
+            self.below.put(plain, data)
+            place = self._place(run)
+            if place is None:
                 return
-            if there.size == len(data) and self.below.get(plain) == data:
-                return
-        revisions = [layout.revision_of(entry.key) for entry in revised]
-        number = 1 + max([0, *revisions, *([place.revision] if place is not None else ())])
+        numbers = [layout.revision_of(entry.key) for entry in revised]
         raise_number(self.below, 2)
-        self.below.put(layout.revised_key(run, number), data)
-        older = [entry.key for entry in revised] + ([plain] if there is not None else [])
-        for error in self.below.delete(older).values():
+        self.below.put(layout.revised_key(run, 1 + max([*numbers, place.revision if place else 0])), data)
+        for error in self.below.delete([plain, *(entry.key for entry in revised)]).values():
             raise error
 
     def _loosen(self, run: str) -> None:
