@@ -113,6 +113,10 @@ class SharedStore(PassingStore):
         self.at, self.other = at, other
         self.calls = 0
 
+    def map(self, fn: Callable[[Any], Any], items: Iterable[Any], **_: Any) -> Iterator[Any]:
+        """Call one after the other: a memory that others change can't be listed."""
+        return map(fn, items)
+
     def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         self._turn()
         return super().get(key, start, end)

@@ -40,6 +40,8 @@ _MOST_RECORD, _MOST_BYTES = 1 << 20, 256 << 20
 """Bytes of a record that is packed, and of all in a pack."""
 
 _CHUNK = 2_048
+_FEW = 1_024
+"""A pack of so few runs is packed again with whatever comes."""
 _TRIES = 3
 
 
@@ -94,7 +96,7 @@ class _Packer:
         young = self._store.now() - SETTLED
         committed = {entry.key: entry.modified for entry in self._store.list(layout.PACKS)}
         live = self._packs.live()
-        settled = [one for one in live if committed[one.key] <= young] if live else []
+        settled = [one for one in live if one.key in committed and committed[one.key] <= young]
         masked = self._view.masked()
         left = masked | self._being_finished(young)
         wanted = {
@@ -143,7 +145,7 @@ class _Packer:
         return {
             key.run
             for entry, key in found
-            if key is not None and (key.name != "closed" or entry.modified > young)
+            if key is not None and key.name == "closed" and entry.modified > young
         }
 
     def _dead(
@@ -192,14 +194,13 @@ class _Packer:
         chosen, total = [], new
         for one in sorted(settled, key=lambda one: one.runs):
             alive = one.runs - len(dead[one.stem])
-            small = (
-                one.runs < MOST_RUNS // 2 and one.runs <= 2 * total and one.records.size < _MOST_BYTES // 2
-            )
+            small = one.runs < MOST_RUNS // 2 and one.records.size < _MOST_BYTES // 2
+            small = small and (one.runs <= _FEW or one.runs <= 2 * total)
             if 2 * alive < one.runs or small:
                 chosen.append(one)
                 total += alive
-        lone = len(chosen) == 1 and not new and 2 * len(dead[chosen[0].stem]) <= chosen[0].runs
-        return [] if lone else chosen
+        needed = new or any(2 * len(dead[one.stem]) > one.runs for one in chosen)
+        return chosen if needed else []
 
     def _items(
         self, sources: Sequence[tuple[str, _Loose | Place]]

@@ -29,7 +29,7 @@ from archiver.retention.gc.tidy import RECORDS, tidy
 from archiver.retention.gc.versions import deleted_keys, old_versions, remove_versions
 from archiver.retention.policy import before
 from archiver.retention.trash import bring_pinned_back, claimed, held
-from archiver.runs.packing import pack
+from archiver.runs.packing import SETTLED, pack
 from archiver.runs.record_view import viewed
 from archiver.runs.records import look_at_clock
 from archiver.store import Store
@@ -136,9 +136,9 @@ def _drop_trash(store: Store, graph: Graph, done: Collected) -> None:
     with closing(Copies(store)) as copies:
         for batch in batches(wanted, _BATCH):
             copies.take(batch)
-            mask(store, _runs_of(batch))
+            gone = [run for run in _runs_of(batch) if run not in graph.twins]
+            mask(store, gone, packer_may_work=done.before > done.now - SETTLED)
             deleted |= count(delete(store, batch), done)
-            mask(store, _runs_of(batch))  # a pack may have come between the two
         _exhaust(graph.look())
         spared = held(store, _dead(done))
         for run in graph.expired:

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from archiver.format import layout
 from archiver.runs.packs import Packs
 from archiver.runs.record_view import below
+from archiver.runs.removal import remove
 from archiver.store import Store
 from archiver.store.entry import Entry
 
 
-def mask(store: Store, runs: Iterable[str]) -> None:
-    """Put a mark for each of these runs that a pack holds: its record in the trash goes, which kept it out of sight."""
+def mask(store: Store, runs: Collection[str], *, packer_may_work: bool) -> None:
+    """Put a mark for each of these removed runs that a pack holds: its record in the trash goes, which kept it out of sight.
+
+    packer_may_work: somebody may just be packing what was removed so lately: each gets a mark then. Who was brought
+    back meanwhile gets none.
+    """
     packs = Packs(below(store))
     there = packs.all()
-    held = [run for run in runs if packs.find(there, run) is not None] if there else []
+    held = [run for run in runs if packer_may_work or packs.find(there, run) is not None]
+    if not held:
+        return
     for _ in store.map(lambda run: store.put(layout.mask_key(run), b""), held):
         pass
+    trash = {entry.key for entry in store.list(layout.TRASH)}
+    back = [layout.mask_key(run) for run in held if layout.trash_key(run) not in trash]
+    for error in remove(store, back).values():
+        raise error
 
 
 def needless_masks(store: Store, before: datetime) -> list[Entry]:
