@@ -21,6 +21,7 @@ import pytest
 import archiver
 from archiver import cli
 from archiver.archive import Archive
+from archiver.runs import write
 from archiver.store import Store, open_store
 from tests.benchmarks.workload import universe
 from tests.stores import forget_memory
@@ -56,6 +57,14 @@ class Place(NamedTuple):
 def archive(tmp_path: Path) -> Archive:
     """Return an archive on disk that is yet to be made."""
     return archiver.open(tmp_path / "archive")
+
+
+@pytest.fixture(scope="module")
+def details_apart() -> Iterator[None]:
+    """Have details in objects of their own, as those of larger runs are, however small they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(write, "MOST_INLINE", 0)
+        yield
 
 
 @pytest.fixture(scope="module")

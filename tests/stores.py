@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 from archiver.errors import AccessError, StorageError
 from archiver.format import layout
 from archiver.format.model import Code, CodeFile, Record
+from archiver.format.records import compress, decompress
 from archiver.runs.write import Writer, add_code, draft_run
 from archiver.store import Store, open_store
 from archiver.store.entry import Entry, Version
@@ -247,6 +249,11 @@ def result(name: str, score: float = 1.0, *, bars: int = 0) -> dict[str, Any]:
         "equity_curve": [1.0, 2.0 + score],
         "drawdown_curve": [0.0, -0.5],
     }
+
+
+def of_format_3(record: bytes) -> bytes:
+    """Return a record as a later version would write it."""
+    return compress(re.sub(rb'^{"format":\d', b'{"format":3', decompress(record, "")))
 
 
 def save(

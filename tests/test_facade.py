@@ -108,6 +108,7 @@ def test_runs_that_only_the_target_has_go_to_its_trash(archive: Archive, tmp_pat
     assert len(target.runs()) == 2
 
 
+@pytest.mark.usefixtures("details_apart")
 def test_rules_of_a_bucket_are_planned_applied_shown_and_removed(moto_place: Place) -> None:
     archive = archiver.open(moto_place.url, **moto_place.options)
     archive.save_universe_results("u", ROWS, code="none")

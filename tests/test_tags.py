@@ -80,6 +80,7 @@ def test_keys_that_are_not_ours_are_not_read(key: str) -> None:
 def test_every_key_that_is_made_is_read(name: str) -> None:
     sha = "ab" * 32
     assert layout.parse(layout.tag_key(name, RUN)) == (layout.TAGS, RUN, name)
+    assert layout.parse(layout.untagged_key(name, RUN)) == (layout.UNTAGGED, RUN, name)
     assert layout.parse(layout.bundle_key(name)) == (layout.BUNDLES, "", name)
     assert layout.parse(layout.record_key(RUN)) == (layout.RUNS, RUN, "")
     assert layout.parse(layout.trash_key(RUN)) == (layout.TRASH, RUN, "")
@@ -104,7 +105,7 @@ def test_every_key_that_is_made_is_read(name: str) -> None:
 def test_tags_are_read_as_they_were_written(store: Store) -> None:
     for name in names()[:-3]:
         put_tag(store, RUN, name)
-    assert read_tags(store) == {RUN: sorted(names()[:-3])}
+    assert read_tags(store, {}) == {RUN: sorted(names()[:-3])}
     assert pinned(store) == {RUN}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -97,18 +97,16 @@ class Listing:
         since: str | datetime | None = None,
         errors: Errors = "raise",
     ) -> list[str]:
-        """Return the ids of runs, oldest first; records are read only for a universe."""
+        """Return the ids of runs, oldest first; records are read only for a universe or a tag."""
         from archiver.transfer.copy import later, run_ids, since_moment
 
         self._root.require()
-        runs = (
-            run_ids(self._store)
-            if universe is None
-            else sorted(record.run for record in self.records(errors, universe=universe))
-        )
-        if tag is not None:
-            tags = read_tags(self._store)
-            runs = [run for run in runs if tag in tags.get(run, ())]
+        if universe is None and tag is None:
+            runs = run_ids(self._store)
+        else:
+            records = self.records(errors, universe=universe)
+            tags = {} if tag is None else _tags(self._store, records)
+            runs = sorted(record.run for record in records if tag is None or tag in tags.get(record.run, ()))
         return runs if since is None else later(runs, since_moment(since, datetime.now(UTC)))
 
     def runs(
@@ -170,11 +168,16 @@ class Listing:
 
     def state(self) -> tuple[list[Record], dict[str, list[str]]]:
         """Return the records of finished runs, and all tags; the tags last, so that a pin that was put while records were read counts."""
-        return self._finished("raise"), read_tags(self._store)
+        records = self._finished("raise")
+        return records, _tags(self._store, records)
 
     def _told(self, records: Sequence[Record]) -> list[Run]:
-        tags = read_tags(self._store)
+        tags = _tags(self._store, records)
         return [run_of(record, tags.get(record.run, ())) for record in records]
+
+
+def _tags(store: Store, records: Iterable[Record]) -> dict[str, list[str]]:
+    return read_tags(store, {record.run: record.tags for record in records})
 
 
 def _named(runs: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from archiver.health.verify.progress import Progress
 from archiver.health.verify.repair import RECORDS, repair_records
 from archiver.health.verify.report import Problem, Report, Verified, last_verified, remember_report
 from archiver.runs.catalog import stream
+from archiver.runs.details import fault_in_record
 from archiver.runs.graph import reachable, reached
 from archiver.runs.records import read_record, whole_record
 from archiver.store import Store
@@ -77,7 +78,7 @@ def verify(
     share = sample or float(read_data or resume is not None)
     report = Report()
     expected: set[int] = set()
-    promised = _promised(store, report, expected)
+    promised = _promised(store, report, expected, decode=bool(share))
     if share:
         _read_data(store, report, promised, share, resume, step)
     for _ in promised:
@@ -96,9 +97,12 @@ def verify(
 # -- structure -----------------------------------------------------------------------------------------------
 
 
-def _promised(store: Store, report: Report, expected: set[int]) -> Iterator[_Check]:
-    """Yield every object that records promise once, with the first run that reaches it, from the oldest run on."""
-    for record, ref in reached(_records(store, report)):
+def _promised(store: Store, report: Report, expected: set[int], *, decode: bool) -> Iterator[_Check]:
+    """Yield every object that records promise once, with the first run that reaches it, from the oldest run on.
+
+    decode: look at the details that stand in records, too.
+    """
+    for record, ref in reached(_records(store, report, decode=decode)):
         mark = _expected(ref)
         if mark not in expected:
             expected.add(mark)
@@ -111,7 +115,7 @@ def _rows(record: Record, ref: Ref) -> int | None:
     return len(record.details) if ref == record.tier2 else None
 
 
-def _records(store: Store, report: Report) -> Iterator[Record]:
+def _records(store: Store, report: Report, *, decode: bool) -> Iterator[Record]:
     """Yield the records that can be read, by their runs; the others are problems."""
     entries = [entry for prefix in RECORDS for entry in store.list(prefix) if layout.run_of_record(entry.key)]
     entries.sort(key=lambda entry: entry.key.rpartition("/")[2])
@@ -135,6 +139,8 @@ def _records(store: Store, report: Report) -> Iterator[Record]:
         if record.archived:
             report.archived.append(record.run)
             report.bundles[record.run] = record.archived
+        if decode and (fault := fault_in_record(record)) is not None:
+            report.problems.append(Problem(record.run, entry.key, f"holds details that are damaged: {fault}"))
         yield record
 
 

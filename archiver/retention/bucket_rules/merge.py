@@ -21,7 +21,7 @@ KEPT = (
     layout.RUNS,
     layout.TIER1,
     *layout.SHARED,
-    layout.TAGS,
+    *layout.MARKERS,
     layout.TRASH,
     layout.QUARANTINE,
     layout.ARCHIVE,
@@ -108,7 +108,7 @@ def at_risk(
     return [
         record
         for record in records
-        if record.tier2 is not None
+        if record.tier2 is not None  # what stands in a record no such rule can take
         and record.archived is None
         and kept & set(tags.get(record.run, ()))
         and any((root + record.tier2.key).startswith(rule.prefix) for rule in expiring)
