@@ -190,6 +190,18 @@ def test_what_is_in_the_record_counts_as_details(archive: Archive, command: Cli)
     assert command("--url", archive.store.url, "du")[0] == 0
 
 
+def test_a_plan_of_bucket_rules_says_what_they_do_not_reach(moto_place: Place) -> None:
+    archive = archiver.open(moto_place.url, **moto_place.options)
+    save(archive)
+    (said,) = [
+        text
+        for text in archive.lifecycle.plan([Policy(keep_within="90d", tiers=2)]).warnings
+        if "record" in text
+    ]
+    assert said == "1 small run has its details in the record, which no rule removes: `archiver prune` does"
+    assert not [text for text in archive.lifecycle.plan([]).warnings if "record" in text]
+
+
 # -- travels -------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from archiver.base.humanize import counted
 from archiver.errors import PolicyError
 from archiver.format import layout
 from archiver.format.model import Record
@@ -113,6 +114,16 @@ def at_risk(
         and kept & set(tags.get(record.run, ()))
         and any((root + record.tier2.key).startswith(rule.prefix) for rule in expiring)
     ]
+
+
+def out_of_reach(rules: Iterable[Rule], records: Iterable[Record]) -> list[str]:
+    """Say how many runs hold their details in their record, which no rule covers, where one expires details."""
+    held = sum(record.inline_detail is not None for record in records)
+    if not held or not any(rule.expire_days is not None for rule in rules):
+        return []
+    have = "has its" if held == 1 else "have their"
+    runs = counted(held, "small run")
+    return [f"{runs} {have} details in the record, which no rule removes: `archiver prune` does"]
 
 
 def refuse_pins(runs: Sequence[Record], *, now: bool = False) -> None:
