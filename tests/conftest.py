@@ -21,10 +21,9 @@ import pytest
 import archiver
 from archiver import cli
 from archiver.archive import Archive
-from archiver.runs import write
 from archiver.store import Store, open_store
 from tests.benchmarks.workload import universe
-from tests.stores import forget_memory
+from tests.stores import details_in_objects, forget_memory
 from tests.wire import Wire
 
 # How long an example takes says something of the machine, nothing of the code.
@@ -61,9 +60,8 @@ def archive(tmp_path: Path) -> Archive:
 
 @pytest.fixture(scope="module")
 def details_apart() -> Iterator[None]:
-    """Have details in objects of their own, as those of larger runs are, however small they are."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write, "MOST_INLINE", 0)
+    """Have details in objects of their own, for the tests of a file that are about these."""
+    with details_in_objects():
         yield
 
 
