@@ -218,7 +218,7 @@ def test_space_rolls_up_folders_and_previews_objects(archive: Archive) -> None:
         names = [row[-1] for row in at.rows()]
         assert names == sorted(names)
         await at.press("enter")
-        assert '"format": 1' in at.text()
+        assert '"format": 2' in at.text()
         await at.press("escape", "slash")
         await at.write("run")
         assert [row[-1] for row in at.rows()] == ["runs/"]
