@@ -36,6 +36,8 @@ from tests.wire import Wire
 
 from archiver.archive import Archive  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("details_apart")
+
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Archive:

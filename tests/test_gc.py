@@ -12,10 +12,10 @@ import pytest
 from archiver.archive import Archive
 from archiver.errors import FormatError, IntegrityError, PolicyError, StorageError
 from archiver.format import layout
-from archiver.format.records import compress, decompress
 from archiver.health.usage import du
 from archiver.retention.gc import collect
 from archiver.retention.policy import Policy
+from archiver.runs.tags import put_tag
 from archiver.runs.write import draft_run
 from archiver.store import Store, open_store
 from archiver.store.entry import Entry
@@ -28,11 +28,14 @@ from tests.stores import (
     SharedStore,
     StubbornStore,
     fresh_store,
+    of_format_3,
     result,
     save,
     snapshot,
 )
 from tests.wire import Wire
+
+pytestmark = pytest.mark.usefixtures("details_apart")
 
 OLD = Policy(keep_within="30d")
 
@@ -56,6 +59,8 @@ def filled(store: Store) -> tuple[str, str]:
     old = save(store, days=90, bars=60, strategies=100, code=b"shared()", tags=["t"]).run
     save(store, days=80, bars=80, code=b"alone()")
     new = save(store, bars=60, code=b"shared()", tags=["t"]).run
+    for run in (old, new):
+        put_tag(store, run, "later")
     return old, new
 
 
@@ -113,7 +118,7 @@ def test_frees_what_crashed_saves_left(moved: MovedStore) -> None:
     for at in range(30):
         faulty = FaultyStore(moved, at, die=True)
         try:
-            save(faulty, bars=50 + at, strategies=100, code=bytes([at]), tags=["t"])
+            save(faulty, bars=50 + at, strategies=100, code=bytes([at]), tags=["pinned"])
         except DiedError:
             continue
         break
@@ -264,7 +269,7 @@ def test_a_record_that_cannot_be_read_ends_gc_and_is_named(moved: MovedStore, pl
     for apply in (False, True):
         with pytest.raises(IntegrityError, match=key):
             collect(moved, apply=apply)
-    moved.inner.put(key, compress(decompress(clean, key).replace(b'{"format":1', b'{"format":3')))
+    moved.inner.put(key, of_format_3(clean))
     with pytest.raises(FormatError, match=f"{key} is of format 3"):
         collect(moved, apply=True)
     moved.inner.put(key, clean)

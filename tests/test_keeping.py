@@ -27,6 +27,8 @@ from tests.conftest import Place
 from tests.faults import DiedError, FaultyStore
 from tests.stores import MovedStore, fresh_store, result, save
 
+pytestmark = pytest.mark.usefixtures("details_apart")
+
 GRACE = timedelta(days=7)
 
 

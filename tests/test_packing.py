@@ -107,12 +107,13 @@ def test_packed_runs_are_as_loose_ones(place: Place) -> None:
 
 
 def test_an_older_archiver_refuses_packs(store: Store) -> None:
-    filled(store)
+    save(store, detail=False)
     assert b'"format": 1' in store.get(layout.ARCHIVE)
     Archive(store).compact()
     assert b'"format": 2' in store.get(layout.ARCHIVE)
 
 
+@pytest.mark.usefixtures("details_apart")
 @pytest.mark.parametrize("policy", [OLD, DETAILS], ids=["runs", "details"])
 def test_packed_runs_go_come_back_and_are_freed(moved: MovedStore, policy: Policy) -> None:
     runs = filled(moved)

@@ -13,13 +13,15 @@ from archiver.archive import Archive
 from archiver.errors import AccessError, ConfigError, IntegrityError, NotKeptError, StorageError
 from archiver.format import layout
 from archiver.format.model import Record
-from archiver.format.records import compress, decompress, encode_record
+from archiver.format.records import compress, encode_record
 from archiver.health.verify import Problem, last_verified, verify
 from archiver.retention.policy import Policy
 from archiver.runs.graph import reachable
 from archiver.store import Store, open_store
 from tests.faults import FaultyStore, flip, truncate
-from tests.stores import PassingStore, SharedStore, fresh_store, save, snapshot
+from tests.stores import PassingStore, SharedStore, fresh_store, of_format_3, save, snapshot
+
+pytestmark = pytest.mark.usefixtures("details_apart")
 
 
 @pytest.fixture
@@ -110,7 +112,7 @@ def test_records_that_cannot_be_read_are_named_and_the_rest_is_checked(local: St
     flip(local, key)
     report = verify(local, read_data=True)
     assert [(one.run, one.key) for one in report.problems] == [(record.run, key)]
-    newer = compress(decompress(clean, key).replace(b'{"format":1', b'{"format":3'))
+    newer = of_format_3(clean)
     local.put(key, newer)
     report = verify(local, repair=True)
     (problem,) = report.problems

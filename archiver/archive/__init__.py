@@ -29,8 +29,7 @@ from archiver.runs.open import OpenRun, resume_run, start_run
 from archiver.runs.read import Reader
 from archiver.runs.record_view import viewed
 from archiver.runs.records import run_of
-from archiver.runs.removal import remove
-from archiver.runs.tags import PINNED, checked_tags, put_tag
+from archiver.runs.tags import PINNED, checked_tags, put_tag, take_off
 from archiver.runs.write import Draft, KnownSeries, Writer, add_code, draft_run
 from archiver.store import Store, open_store
 
@@ -233,7 +232,7 @@ class Archive:
         captured = capture(code, configured=self._code, seed=seed, data=data)
         labels = checked_tags(tags)
         self.create()
-        run = start_run(
+        return start_run(
             self.store,
             universe,
             top_n=top_n,
@@ -243,10 +242,8 @@ class Archive:
             code=(captured.code, captured.blobs),
             bars=self._series.of(universe, bars),
             allow=None if self._guard is None else self._guard.check,
+            tags=labels,
         )
-        for label in labels:
-            put_tag(self.store, run.id, label)
-        return run
 
     def resume(self, run: str | Run) -> OpenRun:
         """Return a run that is still open, by its id or the beginning of it, to add to it or to finish it.
@@ -339,8 +336,7 @@ class Archive:
 
     def untag(self, run: str, tag: str) -> None:
         """Take a tag off a run; one that it does not have is fine. Raises RunNotFoundError."""
-        for error in remove(self.store, [layout.tag_key(tag, self.record(run).run)]).values():
-            raise error
+        take_off(self.store, self.record(run), tag)
 
     def code(self, run: str) -> Snapshot:
         """Return a run's captured code: `.files`, `.read(path)`, `.restore(folder)`, `.diff(other)`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -113,7 +113,7 @@ class Listing:
         look = self._view.look(damaged=lambda key, error: tell(Unread(layout.pack_span(key)[1], None, error)))
         entries = [entry for entry in look.loose if layout.run_of_record(entry.key)]
         records = self._records.load(entries if most is None else newest_entries(entries, most), tell)
-        packed = PackedRows(self._view, look.packs)
+        packed = PackedRows(self._view, look.packs, tell)
         if len(records) >= _MANY_LOOSE and not self._store.read_only and not self._packed:
             self._packed = True
             with suppress(ArchiverError):  # whoever only looks has not asked for it
@@ -151,20 +151,19 @@ class Listing:
         since: str | datetime | None = None,
         errors: Errors = "raise",
     ) -> list[str]:
-        """Return the ids of runs, oldest first; records are read only for a universe."""
+        """Return the ids of runs, oldest first; records are read only for a universe or a tag."""
         from archiver.transfer.copy import later, run_ids, since_moment
 
         self._root.require()
-        if universe is None:
+        if universe is None and tag is None:
             runs = run_ids(self._store)
-        else:
+        elif tag is None:
             records, packed = self._look(errors)
             runs = sorted(
                 [*(one.run for one in records_of(records, universe=universe)), *packed.ids(universe)]
             )
-        if tag is not None:
-            tags = read_tags(self._store)
-            runs = [run for run in runs if tag in tags.get(run, ())]
+        else:
+            runs = sorted(run.id for run in self.runs(universe, tag, errors=errors))
         return runs if since is None else later(runs, since_moment(since, datetime.now(UTC)))
 
     def runs(
@@ -183,12 +182,9 @@ class Listing:
         records, packed = self._look(errors, None if universe is not None or tag is not None else limit)
         found = self._told(list(records_of(records, universe=universe)))
         if packed:
-            tags = read_tags(self._store)
-            most = limit if tag is None else None
-            found += [
-                replace(run, tags=tuple(tags[run.id])) if run.id in tags else run
-                for run in packed.runs(universe, limit=most)
-            ]
+            others = list(packed.runs(universe, limit=limit if tag is None else None))
+            tags = read_tags(self._store, {run.id: run.tags for run in others})
+            found += [replace(run, tags=tuple(tags.get(run.id, ()))) for run in others]
             found.sort(key=lambda run: (run.created, run.id), reverse=True)
         return [run for run in found if tag is None or tag in run.tags][:limit]
 
@@ -240,15 +236,20 @@ class Listing:
 
     def state(self) -> tuple[list[Record], dict[str, list[str]]]:
         """Return the records of finished runs, and all tags; the tags last, so that a pin that was put while records were read counts."""
-        return self._finished("raise"), read_tags(self._store)
+        records = self._finished("raise")
+        return records, _tags(self._store, records)
 
     def _told(self, records: Sequence[Record]) -> list[Run]:
-        tags = read_tags(self._store)
+        tags = _tags(self._store, records)
         return [run_of(record, tags.get(record.run, ())) for record in records]
 
 
 def _newest(record: Record) -> tuple[datetime, str]:
     return record.created, record.run
+
+
+def _tags(store: Store, records: Iterable[Record]) -> dict[str, list[str]]:
+    return read_tags(store, {record.run: record.tags for record in records})
 
 
 def _named(runs: Sequence[str]) -> str:

@@ -25,6 +25,9 @@ SHARED = (TAPES, CLOCKS, CODE, FILES)
 FRAMES = (CODE, FILES)
 """Of these, what is a zstd frame, named by the sha256 of its plain bytes."""
 TAGS = "tags/"
+UNTAGGED = "untagged/"
+"""Markers of tags that a record gives its run, and that were taken off since."""
+MARKERS = (TAGS, UNTAGGED)
 CATALOG = "catalog/"
 TRASH = "trash/"
 OPEN = "open/"
@@ -51,7 +54,7 @@ _OTHERS = re.compile(
     r"|(?P<clocks>clocks/)(?P<k2>[0-9a-f]{2})/(?P<k64>(?P=k2)[0-9a-f]{62})\.parquet"
     r"|(?P<files>files/)(?P<f2>[0-9a-f]{2})/(?P<f64>(?P=f2)[0-9a-f]{62})\.zst"
     r"|(?P<code>code/)(?P<c2>[0-9a-f]{2})/(?P<c64>(?P=c2)[0-9a-f]{62})\.zst"
-    rf"|(?P<tags>tags/)(?P<tag>[^/]+)/(?P<rt>{RUN_ID})"
+    rf"|(?P<tags>tags/|untagged/)(?P<tag>[^/]+)/(?P<rt>{RUN_ID})"
     rf"|(?P<catalog>catalog/)(?P<span>{RUN_ID}--{RUN_ID}--[0-9a-f]{{8}})\.jsonl\.zst"
     r"|(?P<bundles>bundles/)(?P<bundle>[^/]+)\.tar\.zst"
     rf"|(?P<open>open/)(?P<ro>{RUN_ID})/(?:(?P<at>start|[0-9]{{20}}-[0-9a-f]{{8}})\.json\.zst|(?P<shut>closed))"
@@ -171,7 +174,7 @@ def _other(found: re.Match[str]) -> Key | None:
     name = _name(found["tag"] or found["bundle"])
     if name is None:
         return None
-    return Key(TAGS, found["rt"], name) if found["tags"] else Key(BUNDLES, name=name)
+    return Key(found["tags"], found["rt"], name) if found["tags"] else Key(BUNDLES, name=name)
 
 
 def _name(quoted: str) -> str | None:
@@ -305,6 +308,11 @@ def code_key(sha256: str) -> str:
 def tag_key(tag: str, run: str) -> str:
     """Return the key of the marker that says a run has a tag."""
     return f"{TAGS}{quote(tag)}/{run}"
+
+
+def untagged_key(tag: str, run: str) -> str:
+    """Return the key of the marker that says a run has lost a tag that its record gives it."""
+    return f"{UNTAGGED}{quote(tag)}/{run}"
 
 
 def bundle_key(name: str) -> str:

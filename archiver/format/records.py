@@ -18,6 +18,7 @@ import zstandard
 
 from archiver.errors import ConfigError, FormatError, IntegrityError
 from archiver.format import fields as check
+from archiver.format.layout import quote
 from archiver.format.model import Code, CodeFile, Detail, Record, Ref
 from archiver.format.text import loads
 
@@ -105,6 +106,7 @@ def encode_record(record: Record) -> bytes:
         "detail_removed": record.detail_removed,
         "archived": record.archived,
         "detail": None if record.inline_detail is None else record.inline_detail.decode(),
+        "tags": list(record.tags),
     }
     text = _json({key: value for key, value in fields.items() if value not in (None, [], {}, "")})
     data = compress(text)
@@ -225,12 +227,22 @@ def _record(fields: dict[str, Any], size: int) -> Record:
         detail_removed=check.maybe_text(fields.get("detail_removed"), "detail_removed"),
         archived=check.maybe_text(fields.get("archived"), "archived"),
         inline_detail=_to_inline(check.maybe_text(fields.get("detail"), "detail")),
+        tags=check.each(check.items(fields.get("tags"), "tags"), "tags", _to_tag),
         size=size,
     )
 
 
 def _to_inline(text: str | None) -> bytes | None:
     return None if text is None else text.encode("utf-8", "replace")
+
+
+def _to_tag(value: Any, at: str) -> str:
+    """Return a tag: what could be the name of one, for it is shown, filtered by, and made a key of."""
+    try:
+        quote(check.text(value, at))
+    except ConfigError:
+        raise check.FieldError(at, "a tag", value) from None
+    return str(value)
 
 
 def _name(value: Any, field: str) -> str:

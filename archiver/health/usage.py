@@ -250,7 +250,8 @@ def _records(store: Store, prefix: str, usage: Usage, *, runs: bool = False) -> 
         if prefix == layout.RUNS:
             own = usage.universes.setdefault(record.universe, UniverseUsage())
             own.runs += 1
-            own.records += entry.size
+            own.records += entry.size - _inline_bytes(record)
+            own.tier2 += _inline_bytes(record)
             if runs:
                 usage.runs.append(_run_usage(record, entry.size))
         yield record
@@ -261,12 +262,17 @@ def _run_usage(record: Record, own: int) -> RunUsage:
     return RunUsage(
         run=record.run,
         universe=record.universe,
-        records=own,
+        records=own - _inline_bytes(record),
         tier1=record.tier1.size if record.tier1 else 0,
-        tier2=record.tier2.size if record.tier2 else 0,
+        tier2=record.detail_bytes,
         shared=sum(ref.size for ref in (*record.tapes, *record.clocks, *record.files))
         + sum({file.sha256: file.size for file in code}.values()),
     )
+
+
+def _inline_bytes(record: Record) -> int:
+    """Return the bytes of details that stand in the record: they count as details."""
+    return record.detail_bytes if record.tier2 is None else 0
 
 
 def _count(

@@ -143,7 +143,7 @@ def hold(store: Store, before: Record, *, back: bool) -> None:
         if not back:
             raise
     else:
-        if not back or before.tier2 is None or record.tier2 is not None:
+        if not back or not before.has_detail or record.has_detail:
             return
     _spare(store, run)
     load_record(store, run)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import orjson
 
+from archiver.base.unread import ONE_OBJECT, Tell, Unread, raise_it
 from archiver.format import layout
 from archiver.format.model import Record, Run
 from archiver.format.packs import LISTED, Pack, moment_of, pack_created, pack_metrics
@@ -19,6 +21,8 @@ from archiver.runs.records import read_record
 if TYPE_CHECKING:
     import pyarrow as pa
 
+T = TypeVar("T")
+
 Packed = Sequence[tuple[Pack, np.ndarray]]
 """Packs, newest first, and of each which rows count."""
 
@@ -26,9 +30,9 @@ Packed = Sequence[tuple[Pack, np.ndarray]]
 class PackedRows:
     """The rows of packs that count in one look at an archive."""
 
-    def __init__(self, view: RecordView, packed: Packed) -> None:
-        """Take what `RecordView.look` saw."""
-        self._packs, self.packed = view.packs, packed
+    def __init__(self, view: RecordView, packed: Packed, tell: Tell = raise_it) -> None:
+        """Take what `RecordView.look` saw; tell: is told of a pack that cannot be read, which is left out then."""
+        self._packs, self.packed, self._tell = view.packs, packed, tell
 
     def __bool__(self) -> bool:
         return any(keep.any() for _, keep in self.packed)
@@ -131,10 +135,9 @@ class PackedRows:
 
         found = []
         for pack, keep in self.packed:
-            source = self._packs.metrics(pack)
-            if source is None:
+            names = self._try(pack, partial(self._names, pack))
+            if names is None:
                 continue
-            names = source.read(columns=["strategy_name"])["strategy_name"]
             places = pc.indices_nonzero(pc.equal(names, strategy)).to_numpy()
             if len(places):
                 rows = np.unique(self._of_row(pack)[places])
@@ -148,10 +151,12 @@ class PackedRows:
         import pyarrow.compute as pc
 
         for pack, keep in self.packed:
-            source = self._packs.metrics(pack)
-            if source is None or (universe is not None and universe not in pack.universes):
+            if universe is not None and universe not in pack.universes:
                 continue
-            table, created = pack_metrics(source, columns, params=params), pack_created(source)
+            found = self._try(pack, partial(self._metrics, pack, columns, params=params))
+            if found is None:
+                continue
+            table, created = found
             mask = keep[self._of_row(pack)] if not keep.all() else None
             if universe is not None and len(pack.universes) > 1:
                 own = pc.equal(table["universe"], universe).to_numpy()
@@ -173,6 +178,26 @@ class PackedRows:
             ):
                 found[universe] = max(created, found.get(universe, created))
         return found
+
+    def _names(self, pack: Pack) -> pa.ChunkedArray | None:
+        source = self._packs.metrics(pack)
+        return None if source is None else source.read(columns=["strategy_name"])["strategy_name"]
+
+    def _metrics(
+        self, pack: Pack, columns: Sequence[str] | None, *, params: bool
+    ) -> tuple[pa.Table, pa.ChunkedArray] | None:
+        source = self._packs.metrics(pack)
+        return (
+            None if source is None else (pack_metrics(source, columns, params=params), pack_created(source))
+        )
+
+    def _try(self, pack: Pack, read: Callable[[], T]) -> T | None:
+        """Return what `read` does, or None for a pack that cannot be read, once that was told."""
+        try:
+            return read()
+        except ONE_OBJECT as error:
+            self._tell(Unread(pack.newest, None, error))
+            return None
 
     def _of_row(self, pack: Pack) -> np.ndarray:
         """Return, of each row of a pack's metrics, which row of its records it belongs to."""

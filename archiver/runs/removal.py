@@ -21,7 +21,7 @@ _REMOVABLE = {
     layout.TIER1,
     layout.TIER2,
     *layout.SHARED,
-    layout.TAGS,
+    *layout.MARKERS,
     layout.CATALOG,
 }
 

@@ -28,9 +28,10 @@ from archiver.format.model import Record, Ref
 from archiver.format.packs import Pack
 from archiver.format.parquet import ParquetObject
 from archiver.health.verify.progress import Progress
-from archiver.health.verify.repair import RECORDS, repair_records
+from archiver.health.verify.repair import repair_records
 from archiver.health.verify.report import Problem, Report, Verified, last_verified, remember_report
 from archiver.runs.all_records import stream
+from archiver.runs.details import fault_in_record
 from archiver.runs.graph import reachable, reached
 from archiver.runs.record_view import viewed
 from archiver.runs.records import read_record, whole_record
@@ -88,7 +89,7 @@ def verify(
     share = sample or float(read_data or resume is not None)
     report = Report()
     expected: set[int] = set()
-    promised = _promised(store, report, expected)
+    promised = _promised(store, report, expected, decode=bool(share))
     if share:
         _read_data(store, report, promised, share, resume, step)
     for _ in promised:
@@ -107,9 +108,12 @@ def verify(
 # -- structure -----------------------------------------------------------------------------------------------
 
 
-def _promised(store: Store, report: Report, expected: set[int]) -> Iterator[_Check]:
-    """Yield every object that records promise once, with the first run that reaches it, from the oldest run on."""
-    for record, ref in reached(_records(store, report)):
+def _promised(store: Store, report: Report, expected: set[int], *, decode: bool) -> Iterator[_Check]:
+    """Yield every object that records promise once, with the first run that reaches it, from the oldest run on.
+
+    decode: look at the details that stand in records, too.
+    """
+    for record, ref in reached(_records(store, report, decode=decode)):
         mark = _expected(ref)
         if mark not in expected:
             expected.add(mark)
@@ -126,7 +130,7 @@ def _rows(record: Record, ref: Ref) -> int | None:
     return len(record.details) if ref == record.tier2 else None
 
 
-def _records(store: Store, report: Report) -> Iterator[Record]:
+def _records(store: Store, report: Report, *, decode: bool) -> Iterator[Record]:
     """Yield the records that can be read, by their runs; the others are problems."""
 
     def damaged(key: str, error: IntegrityError | FormatError) -> None:
@@ -159,6 +163,8 @@ def _records(store: Store, report: Report) -> Iterator[Record]:
         if record.archived:
             report.archived.append(record.run)
             report.bundles[record.run] = record.archived
+        if decode and (fault := fault_in_record(record)) is not None:
+            report.problems.append(Problem(record.run, entry.key, f"holds details that are damaged: {fault}"))
         yield record
 
 
@@ -211,8 +217,8 @@ def _judge_bundle(store: Store, key: str, runs: list[str]) -> dict[str, str]:
 
 def _doubtful(store: Store, missing: set[int]) -> Iterator[tuple[Record, str]]:
     """Yield the records that expect something that was not listed, and the key of each record."""
-    for prefix in RECORDS:
-        entries = [entry for entry in store.list(prefix) if layout.run_of_record(entry.key)]
+    for listed in (viewed(store).list_records("", lambda _key, _error: None), store.list(layout.TRASH)):
+        entries = [entry for entry in listed if layout.run_of_record(entry.key)]
         for entry, data in stream(store, entries, refused=lambda _entry, _error: None):
             try:
                 record = read_record(entry.key, data) if data is not None else None

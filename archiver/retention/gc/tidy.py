@@ -38,7 +38,7 @@ def tidy(store: Store, graph: Graph, done: Collected, dead: datetime) -> None:
     records = [*listed[layout.RUNS], *kept, *listed[layout.QUARANTINE]]
     runs = {layout.run_of_record(entry.key) for entry in records} | open_ids(store)
     # A run may have come back from the trash between two of these listings.
-    tags = [entry for entry in store.list(layout.TAGS) if entry.modified <= done.before]
+    tags = [entry for area in layout.MARKERS for entry in store.list(area) if entry.modified <= done.before]
     runs |= {layout.run_of_record(entry.key) for entry in store.list(layout.RUNS)} if tags else set()
     markers = markers_of_others(tags, runs)
     probes = [
