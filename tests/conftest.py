@@ -23,7 +23,7 @@ from archiver import cli
 from archiver.archive import Archive
 from archiver.store import Store, open_store
 from tests.benchmarks.workload import universe
-from tests.stores import forget_memory
+from tests.stores import details_in_objects, forget_memory
 from tests.wire import Wire
 
 # How long an example takes says something of the machine, nothing of the code.
@@ -56,6 +56,13 @@ class Place(NamedTuple):
 def archive(tmp_path: Path) -> Archive:
     """Return an archive on disk that is yet to be made."""
     return archiver.open(tmp_path / "archive")
+
+
+@pytest.fixture(scope="module")
+def details_apart() -> Iterator[None]:
+    """Have details in objects of their own, for the tests of a file that are about these."""
+    with details_in_objects():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,9 +11,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO, NamedTuple
 
+import pytest
+
 from archiver.errors import AccessError, StorageError
 from archiver.format import layout
 from archiver.format.model import Code, CodeFile, Record
+from archiver.format.records import compress, decompress
+from archiver.runs import write
 from archiver.runs.write import Writer, add_code, draft_run
 from archiver.store import Store, open_store
 from archiver.store.entry import Entry, Version
@@ -112,6 +117,10 @@ class SharedStore(PassingStore):
         self.workers = 1
         self.at, self.other = at, other
         self.calls = 0
+
+    def map(self, fn: Callable[[Any], Any], items: Iterable[Any], **_: Any) -> Iterator[Any]:
+        """Call one after the other: a memory that others change can't be listed."""
+        return map(fn, items)
 
     def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         self._turn()
@@ -247,6 +256,19 @@ def result(name: str, score: float = 1.0, *, bars: int = 0) -> dict[str, Any]:
         "equity_curve": [1.0, 2.0 + score],
         "drawdown_curve": [0.0, -0.5],
     }
+
+
+@contextmanager
+def details_in_objects() -> Iterator[None]:
+    """Have details in objects of their own, as those of larger runs are, however small they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(write, "MOST_INLINE", 0)
+        yield
+
+
+def of_format_3(record: bytes) -> bytes:
+    """Return a record as a later version would write it."""
+    return compress(re.sub(rb'^{"format":\d', b'{"format":3', decompress(record, "")))
 
 
 def save(

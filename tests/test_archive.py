@@ -162,7 +162,7 @@ def test_one_strategy_is_read_without_the_others(wired_place: Place, wire: Wire)
     wire.counts.clear()
     assert fresh.load_trades(name, run=run.id).num_rows == 1_200
     assert wire.counts["GET"] <= 4
-    assert wire.counts["LIST"] == 0
+    assert wire.counts["LIST"] == 1  # whether another record took the place of the run's own
 
 
 def test_trades_have_their_own_columns_only(local: Archive) -> None:

@@ -22,6 +22,8 @@ from tests.benchmarks.workload import small_run
 from tests.faults import DiedError, FaultyStore, flip, truncate
 from tests.same import same
 
+pytestmark = pytest.mark.usefixtures("details_apart")
+
 
 def _load_all(archive: Archive) -> None:
     for universe_name, name in archive.detailed_strategies():

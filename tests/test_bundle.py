@@ -33,6 +33,8 @@ from tests.runs_made import LONG_NAME, everything, fill, many, opened, seen
 from tests.stores import SharedStore
 from tests.wire import Wire
 
+pytestmark = pytest.mark.usefixtures("details_apart")
+
 HERE = Path(__file__).parent
 GOLDEN_TRADES = [{"entry_time": "2025-01-06 09:35:00", "direction": "long", "pnl_usd": 12.5, "note": None}]
 

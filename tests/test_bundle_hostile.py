@@ -30,6 +30,8 @@ from archiver.transfer.bundle.tar import END, header, padding
 from tests.benchmarks import workload
 from tests.runs_made import everything, opened, seen
 
+pytestmark = pytest.mark.usefixtures("details_apart")
+
 WHEN = datetime(2025, 1, 21, tzinfo=UTC)
 Files = dict[str, bytes]
 Manifest = dict[str, Any]

@@ -14,7 +14,7 @@ from archiver.format import layout
 from archiver.store import Store, open_store
 from tests.conftest import Cli
 from tests.faults import flip
-from tests.stores import StubbornStore, save, snapshot
+from tests.stores import StubbornStore, of_format_3, save, snapshot
 
 
 @pytest.fixture
@@ -179,10 +179,8 @@ def test_verify_names_damage_and_repair_sets_aside(run: Cli, store: Store, runs:
 def test_what_is_only_newer_is_no_damage_but_needs_an_upgrade(
     run: Cli, store: Store, runs: list[str]
 ) -> None:
-    from archiver.format.records import compress, decompress
-
     key = layout.record_key(runs[0])
-    store.put(key, compress(decompress(store.get(key), key).replace(b'{"format":1', b'{"format":3')))
+    store.put(key, of_format_3(store.get(key)))
     code, out, _ = run("verify")
     assert (code, "upgrade archiver" in out) == (11, True)
     flip(store, layout.record_key(runs[1]))

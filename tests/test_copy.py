@@ -36,6 +36,8 @@ from tests.wire import Wire
 
 from archiver.archive import Archive  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("details_apart")
+
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Archive:
@@ -70,7 +72,7 @@ def test_a_second_copy_moves_nothing(source: Archive, wired_place: Place, wire: 
     again = source.copy_to(opened(wired_place.url, **wired_place.options))
     assert (again.runs, again.objects, again.bytes) == ((), 0, 0)
     assert set(wire.counts) <= {"GET", "LIST", "HEAD"}
-    assert sum(wire.counts.values()) <= 1 + len(again.there)
+    assert sum(wire.counts.values()) <= 3 + len(again.there)  # records are loose, revised or packed
     source.save_universe_results("later", workload.universe(9, 5, 0), 0, code="none")
     wire.reset()
     later = source.copy_to(target)

@@ -8,6 +8,8 @@ import archiver
 from tests.conftest import Cli
 from tests.test_newest import bundle, lose, prune, save
 
+pytestmark = pytest.mark.usefixtures("details_apart")
+
 
 def test_one_wording_of_what_became_of_details(tmp_path: Path, command: Cli) -> None:
     archive = archiver.open(tmp_path / "archive")

@@ -15,6 +15,7 @@ from archiver.archive import Archive
 from archiver.errors import ConfigError, NotFoundError, PolicyError
 from archiver.retention.policy import Policy
 from tests.conftest import Cli, Place
+from tests.stores import details_in_objects
 
 ROWS = [{"strategy_name": name, "score": at, "trades": []} for at, name in enumerate(("b", "a"))]
 
@@ -108,6 +109,7 @@ def test_runs_that_only_the_target_has_go_to_its_trash(archive: Archive, tmp_pat
     assert len(target.runs()) == 2
 
 
+@details_in_objects()
 def test_rules_of_a_bucket_are_planned_applied_shown_and_removed(moto_place: Place) -> None:
     archive = archiver.open(moto_place.url, **moto_place.options)
     archive.save_universe_results("u", ROWS, code="none")

@@ -14,7 +14,7 @@ import pytest
 import archiver
 from archiver.archive import Archive
 from archiver.runs.graph import reachable
-from tests.fixtures import make_format_2, make_format_2_bars
+from tests.fixtures import make_format_2, make_format_2_bars, make_format_2_small
 from tests.fixtures.make_format_1 import expected
 from tests.same import same
 
@@ -109,4 +109,19 @@ def test_curves_of_the_frozen_archive_that_follow_the_bars_are_what_was_saved() 
         assert same(found["equity_curve"], result.get("equity_curve", curves.get("equity")))
         assert same(found["drawdown_curve"], result.get("drawdown_curve"))
         assert all(same(found["curves"][name], curve) for name, curve in curves.items())
+    assert frozen.verify(read_data=True).ok
+
+
+def test_small_runs_of_the_frozen_archive_of_format_2_are_what_was_saved() -> None:
+    frozen = archiver.open(FROZEN.parent / "format_2_small", read_only=True)
+    (run,) = frozen.runs()
+    assert (run.detailed, run.tags) == (2, ("kept", "later", "pinned"))
+    (record,) = frozen.records()
+    assert (record.format, record.tier2, record.tags) == (2, None, ("kept", "lost"))
+    for result in make_format_2_small.expected()[:2]:
+        loaded = frozen.load_strategy(result["strategy_name"])
+        assert same(loaded["trades"], result["trades"])
+        assert same(loaded["equity_curve"], result["equity_curve"])
+        assert same(loaded["drawdown_curve"], result.get("drawdown_curve"))
+    assert frozen.load_metrics()["params.fast"].to_pylist() == [10, None, None]
     assert frozen.verify(read_data=True).ok

@@ -5,6 +5,7 @@ Also the facade's own part: what it takes from settings and hands on.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -21,9 +22,12 @@ from archiver.archive import Archive
 from archiver.errors import AccessError, FormatError, IntegrityError, NotKeptError
 from archiver.format import layout
 from archiver.retention.policy import Policy, decide
+from archiver.runs.record_view import viewed
 from tests.conftest import Place
 from tests.faults import DiedError, FaultyStore
 from tests.stores import MovedStore, fresh_store, result, save
+
+pytestmark = pytest.mark.usefixtures("details_apart")
 
 GRACE = timedelta(days=7)
 
@@ -156,7 +160,7 @@ class Lifecycle(RuleBasedStateMachine):
         """Learn how far an interrupted prune came: each run is as before, or as it was to become, or in both places."""
         for run in doubtful:
             known = self.known[run]
-            known.gone = self.store.stat(layout.record_key(run)) is None
+            known.gone = viewed(self.store).stat(layout.record_key(run)) is None
             if self.store.stat(layout.trash_key(run)) is not None:
                 known.since = self.store.written(layout.trash_key(run))
             known.detail = not known.gone and self.archive.record(run).tier2 is not None
@@ -203,9 +207,13 @@ class Lifecycle(RuleBasedStateMachine):
                 if known.gone:
                     del self.known[run]
 
-    @rule()
-    def compact(self) -> None:
-        self.archive.compact()
+    @rule(
+        crash=st.sampled_from([None, None, 6, 9, 12, 15, 18, 21, 25]),
+        when=st.sampled_from(["before", "midway", "after"]),
+    )
+    def compact(self, crash: int | None, when: str) -> None:
+        with suppress(DiedError):
+            Archive(FaultyStore(self.store, crash, die=True, when=when)).compact()
 
     @invariant()
     def both_agree(self) -> None:

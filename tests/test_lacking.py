@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from archiver.archive import Archive
 from archiver.format import layout
 from archiver.retention.policy import Policy
@@ -9,6 +11,8 @@ from archiver.runs.records import load_record
 from archiver.store import Store, open_store
 from archiver.transfer.lacking import Lack, judge_run, lacking
 from tests.stores import fresh_store, save, snapshot
+
+pytestmark = pytest.mark.usefixtures("details_apart")
 
 
 def pair() -> tuple[Store, Store, list[str]]:

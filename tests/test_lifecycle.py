@@ -22,6 +22,8 @@ from tests.benchmarks.workload import small_run
 from tests.conftest import Cli, Place
 from tests.wire import Wire
 
+pytestmark = pytest.mark.usefixtures("details_apart")
+
 MONTH = Policy(keep_within="30d", tiers=2)
 OTHERS = b"""<?xml version="1.0" encoding="UTF-8"?>
 <LifecycleConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Rule><ID>logs</ID><Filter><Prefix>logs/</Prefix></Filter>

@@ -12,6 +12,8 @@ from archiver.format.model import Run
 from archiver.legacy import get_strategies_with_trades, load_strategy_detailed_trades
 from tests.conftest import Cli, Place
 
+pytestmark = pytest.mark.usefixtures("details_apart")
+
 Losing = Any
 
 

@@ -19,7 +19,18 @@ from archiver.retention.policy import Policy
 from archiver.runs.records import load_record
 from archiver.store import Store, open_store
 from tests.faults import DiedError, FaultyStore, flip
-from tests.stores import Frozen, PassingStore, SharedStore, StubbornStore, fresh_store, save, snapshot
+from tests.stores import (
+    Frozen,
+    PassingStore,
+    SharedStore,
+    StubbornStore,
+    fresh_store,
+    of_format_3,
+    save,
+    snapshot,
+)
+
+pytestmark = pytest.mark.usefixtures("details_apart")
 
 OLD = Policy(keep_within="30d")
 DETAILS = Policy(keep_within="30d", tiers=2)
@@ -306,12 +317,9 @@ def test_a_damaged_record_aborts_the_plan_and_is_named(local: Store) -> None:
 
 
 def test_a_newer_record_aborts_the_plan(local: Store) -> None:
-    from archiver.format.records import compress, decompress
-
     runs = filled(local)
     key = layout.record_key(runs[3])
-    text = decompress(local.get(key), key).replace(b'{"format":1', b'{"format":3')
-    local.put(key, compress(text))
+    local.put(key, of_format_3(local.get(key)))
     with pytest.raises(archiver.FormatError, match=key):
         Archive(local).plan_prune(OLD)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import archiver
 from archiver.archive import Archive
-from archiver.errors import ConfigError
+from archiver.errors import ConfigError, IntegrityError
 from archiver.format import layout
+from archiver.format.records import encode_record
 from archiver.retention.gc import collect
 from archiver.runs.tags import checked_tags, pinned, put_tag, read_tags
 from archiver.store import Store, open_store
@@ -80,6 +82,7 @@ def test_keys_that_are_not_ours_are_not_read(key: str) -> None:
 def test_every_key_that_is_made_is_read(name: str) -> None:
     sha = "ab" * 32
     assert layout.parse(layout.tag_key(name, RUN)) == (layout.TAGS, RUN, name)
+    assert layout.parse(layout.untagged_key(name, RUN)) == (layout.UNTAGGED, RUN, name)
     assert layout.parse(layout.bundle_key(name)) == (layout.BUNDLES, "", name)
     assert layout.parse(layout.record_key(RUN)) == (layout.RUNS, RUN, "")
     assert layout.parse(layout.trash_key(RUN)) == (layout.TRASH, RUN, "")
@@ -104,8 +107,60 @@ def test_every_key_that_is_made_is_read(name: str) -> None:
 def test_tags_are_read_as_they_were_written(store: Store) -> None:
     for name in names()[:-3]:
         put_tag(store, RUN, name)
-    assert read_tags(store) == {RUN: sorted(names()[:-3])}
+    assert read_tags(store, {}) == {RUN: sorted(names()[:-3])}
     assert pinned(store) == {RUN}
+
+
+def test_later_markers_win_over_the_record(archive: Archive) -> None:
+    local = archive.store
+    run = save(local, tags=["a", "b", "pinned"]).run
+
+    def now() -> tuple[str, ...]:
+        assert archive.run_ids(tag="a") == ([run] if "a" in archive.run(run).tags else [])
+        return archive.run(run).tags
+
+    def keys(*areas: str) -> set[str]:
+        return {key.rpartition("/")[0] for key in snapshot(local) if key.startswith(areas)}
+
+    assert (now(), archive.record(run).tags) == (("a", "b", "pinned"), ("a", "b"))
+    assert keys(*layout.MARKERS) == {"tags/pinned"}
+    archive.untag(run, "a")
+    archive.untag(run, "never had")
+    assert now() == ("b", "pinned")
+    archive.tag(run, "a")
+    archive.tag(run, "c")
+    assert now() == ("a", "b", "c", "pinned")
+    # An untag that was cut between its two calls leaves the tag; once more ends it.
+    local.put(layout.untagged_key("a", run), b"")
+    assert now() == ("a", "b", "c", "pinned")
+    archive.untag(run, "a")
+    archive.untag(run, "c")
+    archive.untag(run, "pinned")
+    assert now() == ("b",)
+    assert keys(*layout.MARKERS) == {"untagged/a"}
+    archive.apply(archive.plan_prune(archiver.Policy(keep_tags=["a"]), allow_empty=True), max_remove=1)
+    assert [one.tags for one in archive.trash()] == [("b",)]
+    archive.gc("0d", apply=True, allow_empty=True)
+    assert keys("runs/", "trash/", *layout.MARKERS) == set()
+
+
+def test_a_pin_in_a_record_protects_nothing(archive: Archive) -> None:
+    """Only a marker does: whoever removes looks for these alone, so what is shown is what is protected."""
+    record = save(archive.store, tags=["a"])
+    archive.store.put(
+        layout.record_key(record.run), encode_record(replace(record, tags=("a", "pinned"), note="longer"))
+    )
+    assert archive.runs()[0].tags == ("a",)
+
+
+def test_a_tag_in_a_record_that_is_no_name_is_damage(archive: Archive) -> None:
+    record = save(archive.store)
+    for wrong in ("", "x" * 231):
+        archive.store.put(
+            layout.record_key(record.run), encode_record(replace(record, tags=(wrong,), format=2))
+        )
+        with pytest.raises(IntegrityError, match=r"`tags\[0\]` is text, not a tag"):
+            archive.runs()
 
 
 def test_tags_are_checked() -> None:

@@ -32,6 +32,8 @@ from tests.removals import (
 )
 from tests.stores import MovedStore, SharedStore, fresh_store, snapshot
 
+pytestmark = pytest.mark.usefixtures("details_apart")
+
 
 @pytest.fixture(scope="module")
 def objects() -> dict[str, bytes]:

@@ -22,6 +22,7 @@ from archiver.format import layout
 from archiver.store import open_store
 from tests.conftest import ACCESS, SECRET
 from tests.screens import Screens, walk
+from tests.stores import details_in_objects
 
 DETAIL: dict[str, Any] = {
     "strategy_name": "good",
@@ -34,7 +35,8 @@ DETAIL: dict[str, Any] = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     made = archiver.open(tmp_path / "archive")
-    made.save_universe_results("alpha", [DETAIL], code="none")
+    with details_in_objects():
+        made.save_universe_results("alpha", [DETAIL], code="none")
     made.save_universe_results("beta", [{**DETAIL, "strategy_name": "other"}], code="none")
     return tmp_path / "archive"
 

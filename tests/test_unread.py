@@ -34,6 +34,8 @@ from tests.conftest import Cli
 from tests.faults import flip
 from tests.hostile import fields_of, hostile, put_fields, replaced
 
+pytestmark = pytest.mark.usefixtures("details_apart")
+
 GOOD = {
     "strategy_name": "g1",
     "sharpe_ratio": 1e6,

@@ -14,10 +14,13 @@ from archiver.errors import ConfigError, StorageFullError
 from archiver.format import layout
 from archiver.health.usage import Guard, Space, df, du, level
 from archiver.retention.policy import Policy
+from archiver.runs.tags import put_tag
 from archiver.runs.write import draft_run
 from archiver.store import Store, open_store
 from tests.faults import flip
 from tests.stores import result, save, snapshot
+
+pytestmark = pytest.mark.usefixtures("details_apart")
 
 Disk = namedtuple("Disk", "total used free")
 
@@ -32,8 +35,8 @@ def test_parts_add_up_to_the_bytes_in_the_store(store: Store) -> None:
     old = save(store, "a/b", days=90, strategies=100, tags=["t"], **shared)  # type: ignore[arg-type]
     save(store, "a/b", days=80, bars=90)
     new = save(store, "ü", **shared)  # type: ignore[arg-type]
+    put_tag(store, old.run, "later")
     archive = Archive(store)
-    archive.compact()
     archive.apply(
         archive.plan_prune(Policy(keep_within="75d", universe="a*"), allow_empty=True), max_remove=1
     )
@@ -64,7 +67,6 @@ def test_parts_add_up_to_the_bytes_in_the_store(store: Store) -> None:
     assert parts["bundles"] == (1, 6)
     assert parts["not archiver's"] == (1, 4)
     assert parts["tags"] == (1, 0)
-    assert parts["catalog"][0] == 1
     assert usage.shared_saves == old.tapes[0].size
     assert {run.run: run.shared for run in usage.runs} == {
         old.run: old.tapes[0].size + 8,

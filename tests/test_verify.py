@@ -13,14 +13,15 @@ from archiver.archive import Archive
 from archiver.errors import AccessError, ConfigError, IntegrityError, NotKeptError, StorageError
 from archiver.format import layout
 from archiver.format.model import Record
-from archiver.format.records import compress, decompress, encode_record
+from archiver.format.records import compress, encode_record
 from archiver.health.verify import Problem, last_verified, verify
 from archiver.retention.policy import Policy
-from archiver.runs.catalog import compact
 from archiver.runs.graph import reachable
 from archiver.store import Store, open_store
 from tests.faults import FaultyStore, flip, truncate
-from tests.stores import PassingStore, SharedStore, fresh_store, save, snapshot
+from tests.stores import PassingStore, SharedStore, fresh_store, of_format_3, save, snapshot
+
+pytestmark = pytest.mark.usefixtures("details_apart")
 
 
 @pytest.fixture
@@ -104,19 +105,14 @@ def test_code_that_is_cut_short_is_found_by_reading(local: Store) -> None:
     assert "other content" in verify(local, read_data=True).problems[0].what
 
 
-@pytest.mark.parametrize("catalog", [False, True])
-def test_records_that_cannot_be_read_are_named_and_the_rest_is_checked(local: Store, catalog: bool) -> None:
+def test_records_that_cannot_be_read_are_named_and_the_rest_is_checked(local: Store) -> None:
     record = filled(local)
-    if catalog:
-        for _ in range(70):
-            save(local, detail=False)
-        compact(local)
     key = layout.record_key(record.run)
     clean = local.get(key)
     flip(local, key)
     report = verify(local, read_data=True)
     assert [(one.run, one.key) for one in report.problems] == [(record.run, key)]
-    newer = compress(decompress(clean, key).replace(b'{"format":1', b'{"format":3'))
+    newer = of_format_3(clean)
     local.put(key, newer)
     report = verify(local, repair=True)
     (problem,) = report.problems
@@ -377,7 +373,7 @@ def test_what_reading_found_is_remembered_where_asked(store: Store) -> None:
     verify(store, sample=1.0, remember=True)
     assert (last_verified(store) or found).problems == 1
     # It stands beside the catalog and must not be taken for a part of it, nor for an orphan.
-    assert compact(store) == 3
+    assert Archive(store).compact() == 3
     assert Archive(store).gc("0d", apply=True).objects == 0
     assert last_verified(store) is not None
 

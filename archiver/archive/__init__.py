@@ -27,12 +27,11 @@ from archiver.format import layout
 from archiver.format.model import Record, Run
 from archiver.health.usage import Guard
 from archiver.retention.trash import hold
-from archiver.runs import catalog
 from archiver.runs.open import OpenRun, resume_run, start_run
 from archiver.runs.read import Reader
+from archiver.runs.record_view import viewed
 from archiver.runs.records import run_of
-from archiver.runs.removal import remove
-from archiver.runs.tags import PINNED, checked_tags, put_tag
+from archiver.runs.tags import PINNED, checked_tags, put_tag, take_off
 from archiver.runs.write import Draft, KnownSeries, Writer, add_code, draft_run
 from archiver.store import Store, open_store
 
@@ -100,7 +99,7 @@ class Archive:
         budget: int | None = None,
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.store = store
+        self.store = store = viewed(store)
         self.reader = Reader(store)
         self._code, self._guard, self._budget = code, guard, budget
         self._configured = policies if isinstance(policies, Configured) else Configured(policies)
@@ -223,7 +222,7 @@ class Archive:
         captured = capture(code, configured=self._code, seed=seed, data=data)
         labels = checked_tags(tags)
         self.create()
-        run = start_run(
+        return start_run(
             self.store,
             universe,
             top_n=top_n,
@@ -233,10 +232,8 @@ class Archive:
             code=(captured.code, captured.blobs),
             bars=self._series.of(universe, bars),
             allow=None if self._guard is None else self._guard.check,
+            tags=labels,
         )
-        for label in labels:
-            put_tag(self.store, run.id, label)
-        return run
 
     def resume(self, run: str | Run) -> OpenRun:
         """Return a run that is still open, by its id or the beginning of it, to add to it or to finish it.
@@ -268,6 +265,9 @@ class Archive:
     runs_table = by(_runs, Listing.runs_table)
     run = by(_runs, Listing.run)
     record = by(_runs, Listing.record)
+    heads = by(_runs, Listing.heads)
+    universes = by(_runs, Listing.universes)
+    created = by(_runs, Listing.created)
     records = by(_runs, Listing.records)
     run_id = by(_runs, Listing.run_id)
 
@@ -324,8 +324,7 @@ class Archive:
 
     def untag(self, run: str, tag: str) -> None:
         """Take a tag off a run; one that it does not have is fine. Raises RunNotFoundError."""
-        for error in remove(self.store, [layout.tag_key(tag, self.record(run).run)]).values():
-            raise error
+        take_off(self.store, self.record(run), tag)
 
     def code(self, run: str) -> Snapshot:
         """Return a run's captured code: `.files`, `.read(path)`, `.restore(folder)`, `.diff(other)`."""
@@ -353,14 +352,10 @@ class Archive:
         """Where the configured policies stand: a file, or a variable."""
         return self._configured.place
 
-    def compact(self) -> int:
-        """Write the catalog anew, so that reading many runs takes few requests. Returns the number of runs in it."""
-        self._root.require()
-        return catalog.compact(self.store)
-
     def _keeping(self) -> Keeping:
         return Keeping(self.store, self._root, self._listing, self._configured)
 
+    compact = by(_keeping, Keeping.compact)
     plan_prune = by(_keeping, Keeping.plan_prune)
     apply = by(_keeping, Keeping.apply)
     undelete = by(_keeping, Keeping.undelete)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from archiver.archive.root import Root
 from archiver.base.run_id import is_run_id
-from archiver.base.unread import Errors
-from archiver.errors import RunNotFoundError
+from archiver.base.unread import Errors, Unread, teller
+from archiver.errors import ArchiverError, RunNotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Run
-from archiver.runs.catalog import Records
+from archiver.runs.all_records import Records, newest_entries
 from archiver.runs.open import OpenRuns, open_ids
-from archiver.runs.read import one_run, records_of
-from archiver.runs.records import run_of
+from archiver.runs.packed_rows import PackedRows
+from archiver.runs.packing import pack
+from archiver.runs.record_view import viewed
+from archiver.runs.records import one_run, records_of, run_of
 from archiver.runs.tags import read_tags
 from archiver.store import Store
 
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MOST_NAMED = 5
+_MANY_LOOSE = 2_000
+"""Whoever has read so many loose records, and may write, packs them."""
 
 
 class Listing:
@@ -31,6 +37,8 @@ class Listing:
     def __init__(self, store: Store, root: Root) -> None:
         """Take the store, and what tells whether an archive is there."""
         self._store, self._root = store, root
+        self._view = viewed(store)
+        self._packed = False
         self._records = Records(store)
         self._open = OpenRuns(store)
 
@@ -68,6 +76,52 @@ class Listing:
         """Return the records of one run, of a universe, or all. Raises NotFoundError for a run of another universe."""
         return self.records(errors, universe=universe) if run is None else one_run(self.record(run), universe)
 
+    def rows(
+        self, universe: str | None, run: str | None, errors: Errors = "raise"
+    ) -> tuple[list[Record], PackedRows | None]:
+        """Return whose rows are asked for: records as `chosen` does, but for those whose rows packs hold as columns."""
+        if run is not None:
+            return one_run(self.record(run), universe), None
+        records, packed = self._look(errors)
+        larger = packed.larger()
+        both = sorted([*records, *larger], key=_newest, reverse=True) if larger else records
+        return list(records_of(both, universe=universe)), packed
+
+    def having(self, strategy: str, universe: str | None, errors: Errors = "raise") -> list[Record]:
+        """Return the records that may have a strategy of this name, newest first: of packs only those that do."""
+        records, packed = self._look(errors)
+        found = [*records, *packed.larger(), *packed.having(strategy)] if packed else records
+        return list(records_of(sorted(found, key=_newest, reverse=True), universe=universe))
+
+    def heads(self, errors: Errors = "raise") -> list[Record]:
+        """Return enough records, newest first, to say what there is: of each pack one, with the metrics of all its runs."""
+        records, packed = self._look(errors)
+        return sorted([*records, *packed.heads()], key=_newest, reverse=True) if packed else records
+
+    def universes(self, errors: Errors = "raise") -> set[str]:
+        """Return the names of all universes."""
+        records, packed = self._look(errors)
+        return {record.universe for record in records} | packed.universes
+
+    def _look(self, errors: Errors, most: int | None = None) -> tuple[list[Record], PackedRows]:
+        """Return the loose records, open runs among them, newest first; and what is packed, as columns.
+
+        most: of the loose ones only so many at least.
+        """
+        self._root.require()
+        tell = teller(errors)
+        look = self._view.look(damaged=lambda key, error: tell(Unread(layout.pack_span(key)[1], None, error)))
+        entries = [entry for entry in look.loose if layout.run_of_record(entry.key)]
+        records = self._records.load(entries if most is None else newest_entries(entries, most), tell)
+        packed = PackedRows(self._view, look.packs, tell)
+        if len(records) >= _MANY_LOOSE and not self._store.read_only and not self._packed:
+            self._packed = True
+            with suppress(ArchiverError):  # whoever only looks has not asked for it
+                pack(self._view)
+        found = self._open.read((record.run for record in records), errors)
+        found = [record for record in found if not packed.has(record.run)]
+        return (sorted([*records, *found], key=_newest, reverse=True) if found else records), packed
+
     def run_id(self, run: str | Run, prefix: str = layout.RUNS) -> str:
         """Return the whole id of a run (in the trash: `trash/`) from its beginning, while that is unique.
 
@@ -97,18 +151,19 @@ class Listing:
         since: str | datetime | None = None,
         errors: Errors = "raise",
     ) -> list[str]:
-        """Return the ids of runs, oldest first; records are read only for a universe."""
+        """Return the ids of runs, oldest first; records are read only for a universe or a tag."""
         from archiver.transfer.copy import later, run_ids, since_moment
 
         self._root.require()
-        runs = (
-            run_ids(self._store)
-            if universe is None
-            else sorted(record.run for record in self.records(errors, universe=universe))
-        )
-        if tag is not None:
-            tags = read_tags(self._store)
-            runs = [run for run in runs if tag in tags.get(run, ())]
+        if universe is None and tag is None:
+            runs = run_ids(self._store)
+        elif tag is None:
+            records, packed = self._look(errors)
+            runs = sorted(
+                [*(one.run for one in records_of(records, universe=universe)), *packed.ids(universe)]
+            )
+        else:
+            runs = sorted(run.id for run in self.runs(universe, tag, errors=errors))
         return runs if since is None else later(runs, since_moment(since, datetime.now(UTC)))
 
     def runs(
@@ -124,9 +179,20 @@ class Listing:
         limit: at most so many; where neither universe nor tag is asked for, only their records are read. errors: about a
         run that cannot be read, see `load_metrics`.
         """
-        narrowed = universe is not None or tag is not None
-        records = self.records(errors, universe=universe, newest=None if narrowed else limit)
-        return [run for run in self._told(records) if tag is None or tag in run.tags][:limit]
+        records, packed = self._look(errors, None if universe is not None or tag is not None else limit)
+        found = self._told(list(records_of(records, universe=universe)))
+        if packed:
+            others = list(packed.runs(universe, limit=limit if tag is None else None))
+            tags = read_tags(self._store, {run.id: run.tags for run in others})
+            found += [replace(run, tags=tuple(tags.get(run.id, ()))) for run in others]
+            found.sort(key=lambda run: (run.created, run.id), reverse=True)
+        return [run for run in found if tag is None or tag in run.tags][:limit]
+
+    def created(self, runs: Collection[str], errors: Errors = "raise") -> dict[str, datetime]:
+        """Return when those of these runs were made that there are."""
+        records, packed = self._look(errors)
+        wanted = set(runs)
+        return packed.created(wanted) | {one.run: one.created for one in records if one.run in wanted}
 
     def runs_table(
         self,
@@ -170,11 +236,20 @@ class Listing:
 
     def state(self) -> tuple[list[Record], dict[str, list[str]]]:
         """Return the records of finished runs, and all tags; the tags last, so that a pin that was put while records were read counts."""
-        return self._finished("raise"), read_tags(self._store)
+        records = self._finished("raise")
+        return records, _tags(self._store, records)
 
     def _told(self, records: Sequence[Record]) -> list[Run]:
-        tags = read_tags(self._store)
+        tags = _tags(self._store, records)
         return [run_of(record, tags.get(record.run, ())) for record in records]
+
+
+def _newest(record: Record) -> tuple[datetime, str]:
+    return record.created, record.run
+
+
+def _tags(store: Store, records: Iterable[Record]) -> dict[str, list[str]]:
+    return read_tags(store, {record.run: record.tags for record in records})
 
 
 def _named(runs: Sequence[str]) -> str:

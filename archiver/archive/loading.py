@@ -11,6 +11,7 @@ from archiver.archive.listing import Listing
 from archiver.base.unread import Errors
 from archiver.format.model import Detail, Record
 from archiver.query.selection import select
+from archiver.runs.packed_metrics import all_metrics
 from archiver.runs.read import Reader
 
 if TYPE_CHECKING:
@@ -59,8 +60,16 @@ class Loading:
         Raises ConfigError for a metric that no run has, NotFoundError for a run of another universe, IntegrityError
         for damaged objects.
         """
-        records = self.listing.chosen(universe, run, errors)
-        read = partial(self.reader.telling(errors).metrics, records, newest=newest, history=history)
+        records, packed = self.listing.rows(universe, run, errors)
+        read = partial(
+            all_metrics,
+            self.reader.telling(errors),
+            records,
+            packed,
+            universe=universe,
+            newest=newest,
+            history=history,
+        )
         return select(read, columns, where, sort, limit)
 
     def load_strategy(
@@ -174,7 +183,12 @@ class Loading:
     def _find(
         self, name: str, universe: str | None, run: str | None, errors: Errors
     ) -> tuple[Record, Detail]:
-        return self.reader.telling(errors).find(self.listing.chosen(universe, run, errors), name)
+        known = (
+            self.listing.having(name, universe, errors)
+            if run is None
+            else self.listing.chosen(universe, run, errors)
+        )
+        return self.reader.telling(errors).find(known, name)
 
     def sql(
         self,

@@ -12,11 +12,14 @@ from archiver.base.unread import Errors
 from archiver.errors import PolicyError
 from archiver.format import layout
 from archiver.format.model import Run
-from archiver.retention.gc import GRACE, Collected, collect
+from archiver.retention.gc import GRACE, collect
+from archiver.retention.gc.collected import Collected
 from archiver.retention.plan import MOST, Plan
 from archiver.retention.policy import Policy
 from archiver.retention.prune import apply_plan, plan_prune, undelete
 from archiver.retention.trash import Removed
+from archiver.runs.packing import pack
+from archiver.runs.record_view import viewed
 from archiver.runs.records import look_at_clock
 from archiver.store import Store
 
@@ -63,6 +66,18 @@ class Keeping:
         self.root.require()
         found = undelete(self.store, self.listing.run_id(run, layout.TRASH))
         return self.listing.run(found.run)
+
+    def compact(self, *, step: Callable[[int], object] = lambda _: None) -> int:
+        """Pack the records of many runs into a few objects, so that reading them takes few requests.
+
+        Whoever reads thousands of loose records does it, too, if it may write. step: is told how many runs were dealt
+        with. Returns how many runs are packed by now.
+        """
+        self.root.require()
+        view = viewed(self.store)
+        for error in pack(view, step=step).failed.values():
+            raise error
+        return sum(one.runs for one in view.packs.live())
 
     def trash(self, errors: Errors = "raise") -> list[Run]:
         """Return the pruned runs, and those that lost their details, that can be brought back, newest first.

@@ -92,7 +92,7 @@ class Root:
             return
         own = {layout.ARCHIVE} | {
             prefix.rstrip("/")
-            for prefix in (layout.RUNS, layout.TIER1, layout.TIER2, *layout.SHARED, layout.TAGS)
+            for prefix in (layout.RUNS, layout.TIER1, layout.TIER2, *layout.SHARED, *layout.MARKERS)
         }
         others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         if others and not own & set(others):

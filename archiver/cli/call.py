@@ -69,7 +69,7 @@ class Call:
         """Refuse a universe that is not there: more likely misspelt than a wish for nothing. Raises NotFoundError."""
         from archiver.errors import NotFoundError
 
-        if universe is not None and not archive.run_ids(universe=universe, errors=self.unread):
+        if universe is not None and universe not in archive.universes(self.unread):
             raise NotFoundError(
                 f"no universe {universe!r} in {archive.store.url}: `archiver ls` shows those there are"
             )

@@ -1,4 +1,4 @@
-"""`archiver compact`: rebuild the catalog."""
+"""`archiver compact`: pack the records of many runs into a few objects."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from archiver.cli.call import Call
 
 
 def compact(ctx: typer.Context) -> None:
-    """Bring the catalog up to date, so that reading many runs stays fast.
+    """Pack the records of many runs into a few objects, so that reading them stays fast.
 
-    The catalog is derived: it can always be rebuilt, and runs saved after it are found by listing.
+    Reading thousands of runs does it, too, where the credentials may write. Others may save, prune and read
+    meanwhile; what is interrupted goes on with the next.
     """
     call = Call.of(ctx)
     archive = call.archive()
-    archive.compact()
-    count = len(archive.runs(errors=call.unread))
+    with call.progress("packing") as step:
+        count = archive.compact(step=step)
     if call.json:
         call.print_json({"runs": count})
     else:
-        call.say(f"the catalog of {archive.store.url} covers {count} run{'s' if count != 1 else ''}")
+        call.say(f"{count:,} run{'s' if count != 1 else ''} packed in {archive.store.url}")

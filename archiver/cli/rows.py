@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -62,11 +62,11 @@ def whose(newest: str, *, history: bool = False, run: str | None = None) -> str:
     )
 
 
-def ages(archive: Archive, call: Call, runs: Iterable[str]) -> list[str]:
+def ages(archive: Archive, call: Call, runs: Collection[str]) -> list[str]:
     """Return the age of each row's run, as tables show it."""
     from archiver.base.humanize import age
 
-    created = {record.run: record.created for record in archive.records(call.unread)}
+    created = archive.created(runs, call.unread)
     return [age(created[run]) if run in created else "-" for run in runs]
 
 

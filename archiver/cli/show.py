@@ -165,7 +165,7 @@ def _details(archive: Archive, run: Run) -> str:
     from archiver.runs.details import state_of
 
     record = archive.record(run.id)
-    there = record.tier2 is not None and archive.store.stat(record.tier2.key) is not None
+    there = record.tier2 is None or archive.store.stat(record.tier2.key) is not None
     return state_of(record, there=there).words
 
 

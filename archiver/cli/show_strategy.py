@@ -77,7 +77,7 @@ def whose_file(archive: Archive, run: Run, file: str) -> str:
     from archiver.runs.extras import files
 
     record = archive.record(run.id)
-    details = record.details if record.tier2 is not None else ()
+    details = record.details if record.has_detail else ()
     names = [one.strategy for one in details if file in files(archive.reader, record, one)]
     if not names:
         raise NotFoundError(f"no strategy of run {run.id} has a file {file!r}")

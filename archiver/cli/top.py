@@ -63,7 +63,7 @@ def top(
     call = Call.of(ctx)
     archive = call.archive()
     call.require_universe(archive, universe)
-    records = archive.records(call.unread) if run is None else [archive.record(run)]
+    records = archive.heads(call.unread) if run is None else [archive.record(run)]
     metric, descending = _metric(records, by)
     columns = _columns(records, metric, where)
     table = archive.load_metrics(universe, columns, run, newest=newest, errors=call.unread)

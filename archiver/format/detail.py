@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 _GROUP_ROWS = 8_192
 """Row groups hold at least so many trades: strategies share dictionaries, one strategy is still read fast."""
+_PLAIN_RATIO = 8
+"""Details seldom shrink by more: larger ones are not compressed in order to learn that they are too large for a record."""
 
 Source = ParquetObject | InlineTable
 """A table of details: an object of its own, or part of a record."""
@@ -81,9 +83,12 @@ class Details:
         """Return it as an object of its own: its bytes, and their Ref without the key."""
         return write_parquet(self.groups, self.facts, parts="group")
 
-    def inline(self) -> bytes:
-        """Return it as it stands in a record."""
-        return encode_inline(self.groups, self.facts)
+    def inline(self, most: int | None = None) -> bytes | None:
+        """Return it as it stands in a record; None where that would take more bytes than `most`, compressed."""
+        if most is not None and sum(group.nbytes for group in self.groups) > most * _PLAIN_RATIO:
+            return None
+        data = encode_inline(self.groups, self.facts)
+        return data if most is None or len(data) * 3 // 4 <= most else None
 
 
 def encode_details(kept: Sequence[Kept], known: Sequence[Tape] = ()) -> Details:

@@ -53,6 +53,7 @@ class InlineTable:
             raise IntegrityError(f"{key} is damaged: its details are no table ({error!s:.80})") from None
         self.schema: pa.Schema = reader.schema.remove_metadata()
         self.names: list[str] = self.schema.names
+        self.rows = sum(batch.num_rows for batch in self._batches)
 
     def read(self, *, groups: Sequence[int] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Return row groups (all) and columns (all; a nested column by its name)."""

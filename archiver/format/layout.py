@@ -25,9 +25,17 @@ SHARED = (TAPES, CLOCKS, CODE, FILES)
 FRAMES = (CODE, FILES)
 """Of these, what is a zstd frame, named by the sha256 of its plain bytes."""
 TAGS = "tags/"
+UNTAGGED = "untagged/"
+"""Markers of tags that a record gives its run, and that were taken off since."""
+MARKERS = (TAGS, UNTAGGED)
 CATALOG = "catalog/"
 TRASH = "trash/"
 OPEN = "open/"
+REVISED = "revised/"
+"""Records that take the place of those in `runs/` or in a pack."""
+PACKS = "packs/"
+MASKS = "masks/"
+"""Runs that were freed and that a pack still holds."""
 BUNDLES = "bundles/"
 QUARANTINE = "quarantine/"
 """Records that `verify --repair` set aside; `gc` keeps what they reach."""
@@ -46,10 +54,13 @@ _OTHERS = re.compile(
     r"|(?P<clocks>clocks/)(?P<k2>[0-9a-f]{2})/(?P<k64>(?P=k2)[0-9a-f]{62})\.parquet"
     r"|(?P<files>files/)(?P<f2>[0-9a-f]{2})/(?P<f64>(?P=f2)[0-9a-f]{62})\.zst"
     r"|(?P<code>code/)(?P<c2>[0-9a-f]{2})/(?P<c64>(?P=c2)[0-9a-f]{62})\.zst"
-    rf"|(?P<tags>tags/)(?P<tag>[^/]+)/(?P<rt>{RUN_ID})"
+    rf"|(?P<tags>tags/|untagged/)(?P<tag>[^/]+)/(?P<rt>{RUN_ID})"
     rf"|(?P<catalog>catalog/)(?P<span>{RUN_ID}--{RUN_ID}--[0-9a-f]{{8}})\.jsonl\.zst"
     r"|(?P<bundles>bundles/)(?P<bundle>[^/]+)\.tar\.zst"
     rf"|(?P<open>open/)(?P<ro>{RUN_ID})/(?:(?P<at>start|[0-9]{{20}}-[0-9a-f]{{8}})\.json\.zst|(?P<shut>closed))"
+    rf"|(?P<revised>revised/)(?P<rr>{RUN_ID})/(?P<version>[0-9a-f]{{8}}-[0-9a-f]{{8}})\.json\.zst"
+    rf"|(?P<packs>packs/)(?P<stem>{RUN_ID}--{RUN_ID}--[0-9a-f]{{8}})\.(?:json\.zst|(?:records|metrics)\.parquet)"
+    rf"|(?P<masks>masks/)(?P<rm>{RUN_ID})"
     r"|(?P<trash>trash/)(?P<claim>[0-9a-f]{16}\.claim|probe-[0-9a-f]+)"
 )
 _CUT = re.compile(r"[A-Za-z0-9_.%-]{200,213}~[0-9a-f]{16}")
@@ -112,7 +123,8 @@ class Key(NamedTuple):
     """What a key that archiver knows stands for; a part that it does not have is empty.
 
     `area` is the prefix it lies below, `run` the run it belongs to, `name` the tag, the bundle, the quoted universe, the
-    sha256, the span of a segment, `claim` and `probe` in the trash, or `start`, `part` and `closed` of an open run.
+    sha256, the span of a segment, `claim` and `probe` in the trash, `start`, `part` and `closed` of an open run, the
+    revision and nonce of a record, or what the objects of a pack have in common.
     """
 
     area: str
@@ -151,12 +163,18 @@ def _other(found: re.Match[str]) -> Key | None:
         return Key(CATALOG, name=found["span"])
     if found["open"]:
         return Key(OPEN, found["ro"], found["shut"] or ("start" if found["at"] == "start" else "part"))
+    if found["revised"]:
+        return Key(REVISED, found["rr"], found["version"])
+    if found["packs"]:
+        return Key(PACKS, name=found["stem"])
+    if found["masks"]:
+        return Key(MASKS, found["rm"])
     if found["trash"]:
         return Key(TRASH, name="claim" if found["claim"].endswith("claim") else "probe")
     name = _name(found["tag"] or found["bundle"])
     if name is None:
         return None
-    return Key(TAGS, found["rt"], name) if found["tags"] else Key(BUNDLES, name=name)
+    return Key(found["tags"], found["rt"], name) if found["tags"] else Key(BUNDLES, name=name)
 
 
 def _name(quoted: str) -> str | None:
@@ -189,6 +207,33 @@ def record_key(run: str) -> str:
 def trash_key(run: str) -> str:
     """Return the key of a pruned run's record."""
     return f"{TRASH}{run}{RECORD_SUFFIX}"
+
+
+def revised_key(run: str, revision: int) -> str:
+    """Make the key of a record that takes the place of one of a lower revision; the first has 1."""
+    return f"{REVISED}{run}/{revision:08x}-{secrets.token_hex(4)}{RECORD_SUFFIX}"
+
+
+def revision_of(key: str) -> int:
+    """Return the revision of a record by its key: 0 in `runs/`."""
+    found = parse(key)
+    return int(found.name.partition("-")[0], 16) if found is not None and found.area == REVISED else 0
+
+
+def mask_key(run: str) -> str:
+    """Return the key of the mark that says that a run was freed though a pack holds it."""
+    return f"{MASKS}{run}"
+
+
+def new_pack_stem(first: str, last: str) -> str:
+    """Make what the keys of a pack's objects begin with, given its oldest and its newest run."""
+    return f"{PACKS}{first}--{last}--{secrets.token_hex(4)}"
+
+
+def pack_span(key: str) -> tuple[str, str]:
+    """Return the oldest and the newest run of a pack, by the key of any of its objects."""
+    oldest, newest, _ = key.removeprefix(PACKS).split("--")
+    return oldest, newest
 
 
 def quarantine_key(key: str) -> str:
@@ -263,6 +308,11 @@ def code_key(sha256: str) -> str:
 def tag_key(tag: str, run: str) -> str:
     """Return the key of the marker that says a run has a tag."""
     return f"{TAGS}{quote(tag)}/{run}"
+
+
+def untagged_key(tag: str, run: str) -> str:
+    """Return the key of the marker that says a run has lost a tag that its record gives it."""
+    return f"{UNTAGGED}{quote(tag)}/{run}"
 
 
 def bundle_key(name: str) -> str:

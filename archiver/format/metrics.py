@@ -101,20 +101,23 @@ def table_metrics(source: ParquetObject) -> set[str]:
     return {layout.get("keys", {}).get(name, name) for name in names}
 
 
-def metrics_table(source: ParquetObject, columns: Sequence[str] | None, *, params: bool = True) -> pa.Table:
+def metrics_table(
+    source: ParquetObject, columns: Sequence[str] | None, *, params: bool = True, keys: Sequence[str] = ()
+) -> pa.Table:
     """Return strategy_name and metrics (all, or those of `columns` that it has) as a table; JSON columns are marked.
 
-    params: show parameters as columns; else they are the dicts that they were saved as.
+    params: show parameters as columns; else they are the dicts that they were saved as. keys: columns that are none.
     """
     read = stored(columns)
     layout = source.facts["rows"]
-    names = [name for name in source.file.schema_arrow.names if name != layout.get("shape")]
-    keys = {name: layout.get("keys", {}).get(name, name) for name in names}
-    wanted = [n for n in names if read is None or keys[n] in read or n == "strategy_name"]
+    apart = {layout.get("shape"), *keys}
+    names = [name for name in source.file.schema_arrow.names if name not in apart]
+    shown = {name: layout.get("keys", {}).get(name, name) for name in names}
+    wanted = [n for n in names if read is None or shown[n] in read or n == "strategy_name"]
     table = source.read(
-        columns=None if len(wanted) == len(keys) == len(source.file.schema_arrow.names) else wanted
+        columns=None if len(wanted) == len(shown) == len(source.file.schema_arrow.names) else wanted
     )
-    return _marked([(keys[name], name, table[name]) for name in wanted], layout, params=params)
+    return _marked([(shown[name], name, table[name]) for name in wanted], layout, params=params)
 
 
 def inline_table(

@@ -112,6 +112,8 @@ class Record:
     archived: str | None = None
     inline_detail: bytes | None = field(default=None, repr=False)
     """Tier 2, where it stands in the record: see `archiver.format.inline`."""
+    tags: tuple[str, ...] = ()
+    """Those given at the save, sorted; what was changed since, `archiver.runs.tags` knows."""
     clocks: tuple[Ref, ...] = ()
     files: tuple[Ref, ...] = ()
     format: int = 1
@@ -128,3 +130,10 @@ class Record:
         """Whether details can be read: from an object of their own, from the record, or from parts."""
         held = self.tier2 is not None or self.inline_detail is not None
         return held or any(part.has_detail for part in self.parts)
+
+    @property
+    def detail_bytes(self) -> int:
+        """Bytes of its details as they are stored: of their object, or of their share of the record."""
+        if self.tier2 is not None:
+            return self.tier2.size
+        return len(self.inline_detail or b"") * 3 // 4

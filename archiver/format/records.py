@@ -18,6 +18,7 @@ import zstandard
 
 from archiver.errors import ConfigError, FormatError, IntegrityError
 from archiver.format import fields as check
+from archiver.format.layout import quote
 from archiver.format.model import Code, CodeFile, Detail, Record, Ref
 from archiver.format.text import loads
 
@@ -91,12 +92,12 @@ def encode_record(record: Record) -> bytes:
         "top_n": record.top_n,
         "rank_by": record.rank_by,
         "rows": record.inline,
-        "tier1": _ref(record.tier1),
-        "tier2": _ref(record.tier2),
+        "tier1": ref_fields(record.tier1),
+        "tier2": ref_fields(record.tier2),
         "details": _details(record.details),
-        "tapes": [_ref(ref) for ref in record.tapes],
-        "clocks": [_ref(ref) for ref in record.clocks],
-        "files": [_ref(ref) for ref in record.files],
+        "tapes": [ref_fields(ref) for ref in record.tapes],
+        "clocks": [ref_fields(ref) for ref in record.clocks],
+        "files": [ref_fields(ref) for ref in record.files],
         "code": _code(record.code),
         "metrics": {name: list(bounds) for name, bounds in record.metrics.items()},
         "names": record.names,
@@ -105,6 +106,7 @@ def encode_record(record: Record) -> bytes:
         "detail_removed": record.detail_removed,
         "archived": record.archived,
         "detail": None if record.inline_detail is None else record.inline_detail.decode(),
+        "tags": list(record.tags),
     }
     text = _json({key: value for key, value in fields.items() if value not in (None, [], {}, "")})
     data = compress(text)
@@ -210,21 +212,22 @@ def _record(fields: dict[str, Any], size: int) -> Record:
         top_n=check.count(fields.get("top_n", 0), "top_n", 2**63 - 1),
         rank_by=check.maybe_text(fields.get("rank_by"), "rank_by"),
         inline=check.maybe_text(fields.get("rows"), "rows"),
-        tier1=_to_ref(fields.get("tier1"), "tier1"),
-        tier2=_to_ref(fields.get("tier2"), "tier2"),
+        tier1=to_ref(fields.get("tier1"), "tier1"),
+        tier2=to_ref(fields.get("tier2"), "tier2"),
         details=_to_details(check.members(fields.get("details"), "details")),
         tapes=check.each(check.items(fields.get("tapes"), "tapes"), "tapes", _some_ref),
         clocks=check.each(check.items(fields.get("clocks"), "clocks"), "clocks", _some_ref),
         files=check.each(check.items(fields.get("files"), "files"), "files", _plain_ref),
         format=fields["format"],
         code=_to_code(fields.get("code")),
-        metrics=_to_ranges(check.members(fields.get("metrics"), "metrics")),
+        metrics=to_ranges(check.members(fields.get("metrics"), "metrics")),
         names=check.text(fields.get("names", ""), "names"),
         params=check.maybe_text(fields.get("params"), "params"),
         note=check.maybe_text(fields.get("note"), "note"),
         detail_removed=check.maybe_text(fields.get("detail_removed"), "detail_removed"),
         archived=check.maybe_text(fields.get("archived"), "archived"),
         inline_detail=_to_inline(check.maybe_text(fields.get("detail"), "detail")),
+        tags=check.each(check.items(fields.get("tags"), "tags"), "tags", _to_tag),
         size=size,
     )
 
@@ -233,20 +236,31 @@ def _to_inline(text: str | None) -> bytes | None:
     return None if text is None else text.encode("utf-8", "replace")
 
 
+def _to_tag(value: Any, at: str) -> str:
+    """Return a tag: what could be the name of one, for it is shown, filtered by, and made a key of."""
+    try:
+        quote(check.text(value, at))
+    except ConfigError:
+        raise check.FieldError(at, "a tag", value) from None
+    return str(value)
+
+
 def _name(value: Any, field: str) -> str:
     if not check.text(value, field):
         raise check.FieldError(field, "a name", value)
     return str(value)
 
 
-def _ref(ref: Ref | None) -> dict[str, Any] | None:
+def ref_fields(ref: Ref | None) -> dict[str, Any] | None:
+    """Return what a record says of an object."""
     if ref is None:
         return None
     fields: dict[str, Any] = {"key": ref.key, "size": ref.size, "sha256": ref.sha256}
     return fields | ({"parts": [list(part) for part in ref.parts]} if ref.parts else {})
 
 
-def _to_ref(value: Any, field: str) -> Ref | None:
+def to_ref(value: Any, field: str) -> Ref | None:
+    """Read what a record says of an object. Raises FieldError."""
     return None if value is None else _some_ref(value, field)
 
 
@@ -289,7 +303,8 @@ def _to_details(fields: dict[str, Any]) -> tuple[Detail, ...]:
     return tuple(map(Detail, names, ranks, groups))
 
 
-def _to_ranges(fields: dict[str, Any]) -> dict[str, tuple[float, float]]:
+def to_ranges(fields: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """Read the least and the greatest value of each metric. Raises FieldError."""
     ranges: dict[str, tuple[float, float]] = {}
     for name, bounds in fields.items():
         if type(bounds) is list and len(bounds) == 2:

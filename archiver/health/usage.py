@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from archiver.base.humanize import size
-from archiver.errors import AccessError, ConfigError, IntegrityError, StorageFullError
+from archiver.errors import AccessError, ArchiverError, ConfigError, IntegrityError, StorageFullError
 from archiver.format import layout
 from archiver.format.layout import digest
 from archiver.format.model import Record
-from archiver.runs.catalog import stream
+from archiver.runs.all_records import stream
 from archiver.runs.graph import reached
+from archiver.runs.record_view import viewed
 from archiver.runs.records import read_record
 from archiver.store import Store
 from archiver.store.entry import Entry
@@ -116,6 +117,7 @@ def du(store: Store, *, runs: bool = False) -> Usage:
 
     runs: measure each run as well. Totals are those of one listing of the whole store.
     """
+    store = viewed(store)
     usage = Usage()
     by_run: set[int] = set()
     for _, ref in reached(_records(store, layout.RUNS, usage, runs=runs)):
@@ -229,12 +231,15 @@ def level(space: Space, warn: float | None, fail: float | None) -> str:
 
 
 def _records(store: Store, prefix: str, usage: Usage, *, runs: bool = False) -> Iterator[Record]:
-    entries = [entry for entry in store.list(prefix) if layout.run_of_record(entry.key)]
+    listed = store.list(prefix)
+    if prefix == layout.RUNS:
+        listed = viewed(store).list_records("", lambda key, _: usage.unreadable.append(key))
+    entries = [entry for entry in listed if layout.run_of_record(entry.key)]
 
-    def refused(entry: Entry, _error: AccessError) -> None:
+    def refused(entry: Entry, _error: ArchiverError) -> None:
         usage.unreadable.append(entry.key)
 
-    for entry, data in stream(store, entries, catalog=prefix == layout.RUNS, refused=refused):
+    for entry, data in stream(store, entries, refused=refused):
         if data is None:
             continue
         try:
@@ -245,7 +250,8 @@ def _records(store: Store, prefix: str, usage: Usage, *, runs: bool = False) -> 
         if prefix == layout.RUNS:
             own = usage.universes.setdefault(record.universe, UniverseUsage())
             own.runs += 1
-            own.records += entry.size
+            own.records += entry.size - _inline_bytes(record)
+            own.tier2 += _inline_bytes(record)
             if runs:
                 usage.runs.append(_run_usage(record, entry.size))
         yield record
@@ -256,12 +262,17 @@ def _run_usage(record: Record, own: int) -> RunUsage:
     return RunUsage(
         run=record.run,
         universe=record.universe,
-        records=own,
+        records=own - _inline_bytes(record),
         tier1=record.tier1.size if record.tier1 else 0,
-        tier2=record.tier2.size if record.tier2 else 0,
+        tier2=record.detail_bytes,
         shared=sum(ref.size for ref in (*record.tapes, *record.clocks, *record.files))
         + sum({file.sha256: file.size for file in code}.values()),
     )
+
+
+def _inline_bytes(record: Record) -> int:
+    """Return the bytes of details that stand in the record: they count as details."""
+    return record.detail_bytes if record.tier2 is None else 0
 
 
 def _count(
@@ -281,7 +292,7 @@ def _count(
                     own.tier2 += amount
         else:
             usage.part("trash" if mark in by_trash else "orphans").add(amount)
-    elif prefix == layout.RUNS:
+    elif prefix in (layout.RUNS, layout.REVISED):
         usage.part("records").add(amount)
     elif prefix in (
         layout.TRASH,
@@ -290,6 +301,8 @@ def _count(
         layout.CATALOG,
         layout.BUNDLES,
         layout.OPEN,
+        layout.PACKS,
+        layout.MASKS,
     ):
         usage.part("trash" if prefix == layout.QUARANTINE else prefix[:-1]).add(amount)
     else:

@@ -191,7 +191,7 @@ def decide(
         meant = [policy for policy in policies if fnmatchcase(universe, policy.universe)]
         whole = _judge(own, [policy for policy in meant if policy.tiers == "all"], tags, now)
         about_details = [policy for policy in meant if policy.tiers == 2]
-        details = _judge([record for record in own if record.tier2 is not None], about_details, tags, now)
+        details = _judge([record for record in own if record.has_detail], about_details, tags, now)
         default = "it has no details" if about_details else "no policy covers it"
         decisions += [
             _decision(record, whole.get(record.run), details.get(record.run), tags, default) for record in own
@@ -231,7 +231,7 @@ def _decision(
     default: str,
 ) -> Decision:
     about = (record.run, record.universe, record.created)
-    detailed = record.tier2 is not None
+    detailed = record.has_detail
     action = (
         REMOVE
         if whole is not None and not whole.keeps

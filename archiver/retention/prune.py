@@ -12,7 +12,7 @@ from archiver.base.collector import collector_paused
 from archiver.format import layout
 from archiver.format.model import Record
 from archiver.retention.plan import MOST, Plan, fingerprint
-from archiver.retention.policy import REMOVE, Decision, Policy, decide, refuse_empty
+from archiver.retention.policy import REMOVE, REMOVE_DETAILS, Decision, Policy, decide, refuse_empty
 from archiver.retention.trash import Move, Removed, bring_back, bring_pinned_back, put_away
 from archiver.runs.details import without_details
 from archiver.runs.graph import reached
@@ -62,7 +62,7 @@ def _plan(store: Store, state: State, policies: Sequence[Policy], now: datetime,
         decisions=tuple(decisions),
         fingerprint=fingerprint(records, tags),
         frees={record.run: _own_bytes(record) for record in gone},
-        freed=sum(freed) + sum(record.size for record in gone if actions[record.run] == REMOVE),
+        freed=sum(freed) + sum(_record_bytes(record, actions[record.run]) for record in gone),
         freed_objects=len(freed) + sum(actions[record.run] == REMOVE for record in gone),
         shared=len(stays),
         shared_bytes=sum(sizes[key] for key in stays),
@@ -123,7 +123,15 @@ def _lost(record: Record, action: str) -> Record:
 
 def _own_bytes(record: Record) -> int:
     own = sum(ref.size for ref in (record.tier1, record.tier2) if ref is not None)
-    return own + (record.size if record.tier1 is not None or record.inline is not None else 0)
+    whole = record.tier1 is not None or record.inline is not None
+    return own + (record.size if whole else _record_bytes(record, REMOVE_DETAILS))
+
+
+def _record_bytes(record: Record, action: str) -> int:
+    """Return what goes of the record itself: all of it, or the details that stand in it."""
+    if action == REMOVE:
+        return record.size
+    return 0 if record.inline_detail is None else record.detail_bytes
 
 
 def _sizes(store: Store, records: Iterable[Record]) -> dict[str, int]:

@@ -29,6 +29,7 @@ from archiver.format import layout
 from archiver.format.model import Record
 from archiver.runs.details import encode_unlike, without_details
 from archiver.runs.graph import reachable
+from archiver.runs.record_view import viewed
 from archiver.runs.records import load_record, read_record
 from archiver.runs.removal import remove
 from archiver.runs.tags import pinned
@@ -95,6 +96,7 @@ def put_away(
     Returns what was done; what failed for single runs is in it. Raises IntegrityError for a record that cannot be read,
     StorageError when the store fails as a whole.
     """
+    store = viewed(store)
     done = Removed()
     for start in range(0, len(moves), _BATCH):
         batch = moves[start : start + _BATCH]
@@ -113,6 +115,7 @@ def bring_back(store: Store, run: str) -> tuple[Record, bool]:
     back without them. Raises RunNotFoundError when it is not in the trash (any more), IntegrityError when its record is
     damaged or other data that it needs is gone; nothing changes then.
     """
+    store = viewed(store)
     missing = RunNotFoundError(f"run {run} is not in the trash: `archiver undelete` lists what is")
     if store.stat(layout.trash_key(run)) is None:
         raise missing
@@ -133,14 +136,14 @@ def hold(store: Store, before: Record, *, back: bool) -> None:
     before: the record, as it was before the tag. back: bring the run, and its details, back, as a pin does. Raises
     RunNotFoundError when it is gone.
     """
-    run = before.run
+    store, run = viewed(store), before.run
     try:
         record = load_record(store, run)
     except RunNotFoundError:
         if not back:
             raise
     else:
-        if not back or before.tier2 is None or record.tier2 is not None:
+        if not back or not before.has_detail or record.has_detail:
             return
     _spare(store, run)
     load_record(store, run)

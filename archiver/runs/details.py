@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from archiver.base.humanize import counted
+from archiver.errors import IntegrityError
 from archiver.format import layout
+from archiver.format.inline import InlineTable
 from archiver.format.model import Record
 from archiver.format.records import compress, decompress, encode_record
 
@@ -66,12 +68,27 @@ def without_details(record: Record, why: str) -> Record:
 
     why: the policy that removes them, or whatever else did.
     """
-    return replace(record, tier2=None, tapes=(), clocks=(), files=(), detail_removed=why)
+    return replace(_without(record), detail_removed=why)
 
 
 def archived_in(record: Record, bundle: str) -> Record:
     """Return the record without its details, which are in a bundle."""
-    return replace(record, tier2=None, tapes=(), clocks=(), files=(), archived=bundle)
+    return replace(_without(record), archived=bundle)
+
+
+def _without(record: Record) -> Record:
+    return replace(record, tier2=None, inline_detail=None, tapes=(), clocks=(), files=())
+
+
+def fault_in_record(record: Record) -> str | None:
+    """Say what is wrong with the details that stand in a record, None for nothing or where there are none."""
+    if record.inline_detail is None:
+        return None
+    try:
+        rows = InlineTable(record.inline_detail, "it").rows
+    except IntegrityError as error:
+        return str(error)
+    return None if rows == len(record.details) else f"its details are {rows}, not {len(record.details)}"
 
 
 def encode_unlike(record: Record, size: int) -> bytes:

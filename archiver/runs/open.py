@@ -123,7 +123,7 @@ class OpenRun:
             record = self._finished() or self._write()
         except NotFoundError:
             record = load_record(self._store, self.id)  # another one finished it, and gc has taken the parts
-        return run_of(record, read_tags(self._store).get(self.id, ()))
+        return run_of(record, read_tags(self._store, {self.id: record.tags}).get(self.id, ()))
 
     def _finished(self) -> Record | None:
         try:
@@ -152,7 +152,7 @@ class OpenRun:
             made_of=made_of,
         )
         draft.record = replace(draft.record, params=start.params, code=start.code)
-        return self._writer.commit(draft)
+        return self._writer.commit(draft, start.tags)
 
     def _draft(self, results: Iterable[Any], default: Default | None) -> Draft | None:
         with saving(default):
@@ -191,6 +191,7 @@ def start_run(
     code: tuple[Code, Mapping[str, bytes]],
     bars: Sequence[Tape] = (),
     allow: Callable[[int], None] | None = None,
+    tags: Iterable[str] = (),
 ) -> OpenRun:
     """Write what is known at the start of a run, and return the open run. Raises ConfigError for what cannot be kept."""
     layout.universe_part(universe)
@@ -212,7 +213,7 @@ def start_run(
     )
     add_code(draft, *code)
     raise_number(store, 2)  # an older gc would take what only parts reach
-    start = Writer(store).commit(draft, at=layout.start_key(draft.record.run))
+    start = Writer(store).commit(draft, tags, at=layout.start_key(draft.record.run))
     return OpenRun(store, start, bars, allow)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -73,6 +73,16 @@ class Reader:
         columns = column_names(columns)
         wanted = None if columns is None else [name for name in columns if name not in FIRST]
         chosen = counting(records, newest=newest, history=history)
+        tables = self.tables(chosen, wanted, params=params)
+        table = join_tables(tables or [inline_table_of([], wanted, params=params)])
+        if not history and len({record.universe for record in chosen}) < len(chosen):
+            table = first_rows(table)
+        return table if wanted is None else selected(table, wanted, records)
+
+    def tables(
+        self, chosen: Sequence[Record], wanted: Sequence[str] | None, *, params: bool
+    ) -> list[pa.Table]:
+        """Return the rows of these runs, in their order, as tables; wanted: metrics that a table has if its runs do."""
         large = [record for record in chosen if record.tier1]
         read = iter(self._store.map(lambda r: _attempt(lambda: self._large(r, wanted, params=params)), large))
         tables: list[pa.Table] = []
@@ -88,11 +98,7 @@ class Reader:
                 self._left_out(record, found)
             else:
                 tables.append(found)
-        tables += self._small(small, wanted, params=params)
-        table = join_tables(tables or [inline_table_of([], wanted, params=params)])
-        if not history and len({record.universe for record in chosen}) < len(chosen):
-            table = first_rows(table)
-        return table if wanted is None else selected(table, wanted, records)
+        return tables + self._small(small, wanted, params=params)
 
     def find(self, records: Sequence[Record], strategy: str) -> tuple[Record, Detail]:
         """Return the run that counts for the strategy, and where its detail is. records: newest first.
@@ -360,17 +366,3 @@ def _attempt(read: Callable[[], T]) -> T | ArchiverError:
         return read()
     except ONE_OBJECT as error:
         return error
-
-
-def records_of(records: Sequence[Record], *, universe: str | None) -> Iterator[Record]:
-    """Yield the records of one universe; None: all."""
-    for record in records:
-        if universe is None or record.universe == universe:
-            yield record
-
-
-def one_run(record: Record, universe: str | None) -> list[Record]:
-    """Return the record alone. Raises NotFoundError where another universe than its own is asked for."""
-    if universe not in (None, record.universe):
-        raise NotFoundError(f"run {record.run} is of universe {record.universe!r}, not of {universe!r}")
-    return [record]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -105,3 +105,17 @@ def look_at_clock(store: Store) -> datetime:
         return store.now()
     except AccessError:
         return datetime.now(UTC)
+
+
+def records_of(records: Sequence[Record], *, universe: str | None) -> Iterator[Record]:
+    """Yield the records of one universe; None: all."""
+    for record in records:
+        if universe is None or record.universe == universe:
+            yield record
+
+
+def one_run(record: Record, universe: str | None) -> list[Record]:
+    """Return the record alone. Raises NotFoundError where another universe than its own is asked for."""
+    if universe not in (None, record.universe):
+        raise NotFoundError(f"run {record.run} is of universe {record.universe!r}, not of {universe!r}")
+    return [record]

@@ -15,10 +15,13 @@ _REMOVABLE = {
     layout.RUNS,
     layout.TRASH,
     layout.OPEN,
+    layout.REVISED,
+    layout.PACKS,
+    layout.MASKS,
     layout.TIER1,
     layout.TIER2,
     *layout.SHARED,
-    layout.TAGS,
+    *layout.MARKERS,
     layout.CATALOG,
 }
 

@@ -29,12 +29,18 @@ from archiver.format.text import dumps
 from archiver.format.values import Default, plain, saving
 from archiver.runs.number import raise_number
 from archiver.runs.ranking import Ranking, results_of
+from archiver.runs.record_view import below
+from archiver.runs.tags import with_tags
 from archiver.store import Store
 
 _REUSE_SECONDS = 3_600.0
 
 
 _CODE_LEVEL = 9
+
+
+MOST_INLINE = 64 << 10
+"""Bytes of details, compressed, that stand in the record: a small run is one object."""
 
 
 _MOST_SERIES = 4
@@ -184,27 +190,49 @@ class Writer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._format = 1
         self._written: dict[str, float] = {}
+        self._reached_by: dict[str, tuple[str, int]] = {}
+        """Key and size of the last record of ours that reaches a shared object, which was there after it."""
 
     def commit(self, draft: Draft, tags: Iterable[str] = (), *, at: str | None = None) -> Record:
         """Write the draft's objects, then its record. Returns the record as it was written.
 
-        at: the key of the record, where it is none of a run but of a part of one.
+        tags: labels for the run; at: the key of the record, where it is none of a run but of an open one.
         """
-        store, record = self._store, draft.record
+        store = self._store
+        record, markers = with_tags(draft.record, tags)
         shared = [*draft.tapes, *draft.code]
         stale = [key for key in shared if not self._fresh(key)]
-        markers = [layout.tag_key(tag, record.run) for tag in tags]
         self._each(lambda key: store.put(key, _bytes(draft, key)), [*stale, *draft.own, *markers])
         data = encode_record(record)
-        raise_number(store, record.format)
-        store.put(at or layout.record_key(record.run), data, create=True)
+        if record.format > self._format:  # a number is never lowered, so once is enough
+            raise_number(store, record.format)
+            self._format = record.format
+        place = at or layout.record_key(record.run)
+        store.put(place, data, create=True)
         self._written.update(dict.fromkeys(stale, time.monotonic()))
         # Whatever a gc with a short grace deleted until now; what it deletes later it puts back itself.
+        unsure = shared if at else self._unsure(shared)
         self._each(
-            lambda key: store.stat(key) or store.put(key, _bytes(draft, key)), [*shared, *draft.own, *markers]
+            lambda key: store.stat(key) or store.put(key, _bytes(draft, key)), [*unsure, *draft.own, *markers]
         )
+        if at is None:
+            self._reached_by.update(dict.fromkeys(shared, (place, len(data))))
         return replace(record, size=len(data))
+
+    def _unsure(self, shared: Sequence[str]) -> Sequence[str]:
+        """Return the shared objects that gc may have deleted before our record was there.
+
+        Not among them is what an earlier record of ours reaches, if that is still as it was: it has been there all the
+        time, so a gc that did not see it read records before it came, and puts back what it reaches.
+        """
+        records = {self._reached_by[key] for key in shared if key in self._reached_by}
+        if len(records) >= len(shared):
+            return shared
+        found = {(key, size): below(self._store).stat(key) for key, size in records}
+        there = {one for one, entry in found.items() if entry is not None and entry.size == one[1]}
+        return [key for key in shared if self._reached_by.get(key) not in there]
 
     def _fresh(self, key: str) -> bool:
         # Never "it exists": an old object may be one that gc is about to delete. And what gc deletes between our put
@@ -258,10 +286,11 @@ def _bytes(draft: Draft, key: str) -> bytes:
 
 
 def add_details(draft: Draft, details: Details, made_of: str = "", *, inline: bool = False) -> None:
-    """Put details into the draft, as an object of their own or as part of the record."""
+    """Put details into the draft: small ones, or with `inline` all, as part of the record, others as an object."""
     record = draft.record
-    if inline:
-        draft.record = replace(record, inline_detail=details.inline(), details=details.details)
+    within = details.inline(None if inline else MOST_INLINE)
+    if within is not None:
+        draft.record = replace(record, inline_detail=within, details=details.details)
     else:
         key = layout.tier2_key(record.universe, record.run, made_of)
         draft.own[key], ref = details.parquet()
@@ -285,5 +314,5 @@ def add_details(draft: Draft, details: Details, made_of: str = "", *, inline: bo
         tapes=tuple(tapes),
         clocks=tuple(ref for ref, _ in clocks),
         files=tuple(files),
-        format=details.facts.get("format", 1),
+        format=details.facts.get("format", 1) if within is None else 2,
     )

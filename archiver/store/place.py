@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from archiver.store.lanes import Lanes
@@ -17,6 +18,8 @@ _ANSWERS = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryErr
 """What a server says while the connection is well."""
 # By name, because these classes belong to libraries that are loaded only when a store uses them.
 _BROKEN = {"SSHException", "ChannelException", "error_temp", "error_proto", "error_reply", "EOFError"}
+_memory = threading.RLock()
+"""The filesystem in memory is one dict, which can't be listed while another thread adds to it."""
 _REFUSED = {"AuthenticationException", "BadHostKeyException", "PermissionDenied"}
 
 
@@ -35,7 +38,7 @@ class Place:
         self._process = os.getpid()
         self.root = self._open(seconds)
         self.alone = not _bears_threads(self.fs)
-        self._instant = _is_instant(self.fs)
+        self._instant, self._in_memory = _is_instant(self.fs), _is_memory(self.fs)
 
     def _open(self, seconds: float) -> str:
         try:
@@ -56,7 +59,8 @@ class Place:
     def call(self, work: Callable[[], T], seconds: float) -> T:
         """Do what uses `fs` or `reader`. Raises TimeoutError when it takes longer, else what the filesystem raises."""
         if self._instant:
-            return work()
+            with _memory if self._in_memory else nullcontext():
+                return work()
         if not self.alone:
             return self._lanes.run(work, seconds)
         began = time.monotonic()
@@ -135,9 +139,14 @@ def _bears_threads(fs: Any) -> bool:
     return isinstance(inner, (AsyncFileSystem, ArrowFSWrapper)) or _is_instant(inner)
 
 
+def _is_memory(fs: Any) -> bool:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    return isinstance(_innermost(fs), MemoryFileSystem)
+
+
 def _is_instant(fs: Any) -> bool:
     """Tell whether a filesystem is in this machine, and answers or fails."""
     from fsspec.implementations.local import LocalFileSystem
-    from fsspec.implementations.memory import MemoryFileSystem
 
-    return isinstance(_innermost(fs), (MemoryFileSystem, LocalFileSystem))
+    return isinstance(_innermost(fs), LocalFileSystem) or _is_memory(fs)

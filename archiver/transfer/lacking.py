@@ -71,7 +71,7 @@ def _gives_back(record: Record, other: Record) -> bool:
     """Tell whether a record has details that the target's gave up."""
     if other.archived is not None:  # what a policy took before it was bundled brings no details back
         return record.detail_removed is None
-    return other.tier2 is None and record.tier2 is not None
+    return record.has_detail and not other.has_detail
 
 
 def _identity(record: Record) -> tuple[object, ...]:

@@ -20,7 +20,7 @@ from archiver.format.model import Record, Ref
 from archiver.runs.graph import reachable
 from archiver.runs.number import raise_number
 from archiver.runs.records import read_record
-from archiver.runs.tags import read_tags
+from archiver.runs.tags import markers_by_run
 from archiver.store import Store
 from archiver.store.entry import Entry
 from archiver.store.whole import copy_bundle
@@ -109,7 +109,7 @@ class _Transfer:
 
     def run(self, runs: Sequence[str]) -> Moved:
         missing = self._missing(runs)
-        markers = self._markers(missing)
+        markers = markers_by_run(self.source, missing)
         own = self._listed() if len(missing) > _MANY else None
         for at in range(0, len(missing), _BATCH):
             self._move(missing[at : at + _BATCH], markers, own)
@@ -170,14 +170,6 @@ class _Transfer:
 
     def _stat(self, keys: Iterable[str]) -> dict[str, Entry]:
         return {entry.key: entry for entry in self.pool.map(self.target.stat, keys) if entry is not None}
-
-    def _markers(self, runs: Sequence[str]) -> Mapping[str, list[str]]:
-        wanted = set(runs)
-        found: dict[str, list[str]] = {}
-        for run, tags in read_tags(self.source).items() if wanted else ():
-            if run in wanted:
-                found[run] = [layout.tag_key(tag, run) for tag in tags]
-        return found
 
     def _listed(self) -> dict[str, Entry]:
         return {

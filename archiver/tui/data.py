@@ -16,8 +16,7 @@ from archiver.query.tree import Folder, Index, Preview, folder, preview
 from archiver.runs.extras import drawn
 from archiver.runs.graph import reachable
 from archiver.runs.ranking import rank_order
-from archiver.runs.read import records_of
-from archiver.runs.records import run_of
+from archiver.runs.records import records_of, run_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

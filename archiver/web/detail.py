@@ -11,7 +11,8 @@ from archiver.errors import IntegrityError, NotFoundError
 from archiver.format.model import Detail, Record
 from archiver.format.tapes import cut_windows
 from archiver.runs.extras import curves_of
-from archiver.runs.read import records_of
+from archiver.runs.read import holder
+from archiver.runs.records import records_of
 from archiver.web.curves import Curve, of_series
 from archiver.web.data import Data, Metrics, Recent
 
@@ -75,8 +76,9 @@ class Details:
         Raises NotFoundError for a trade that is not there.
         """
         row = self.trade(strategy, trade)
-        found = self._data.reader.parquet(strategy.record.tier2) if strategy.record.tier2 else None
-        windows = found.facts.get("trades", {}).get("windows", {}) if found else {}
+        held = holder(strategy.record, strategy.detail)
+        source = self._data.reader.details(held) if held.has_detail else None
+        windows = source.facts.get("trades", {}).get("windows", {}) if source else {}
         for name in windows:
             value = self._one_window(strategy, name, trade)
             if isinstance(value, dict) and value:
@@ -84,7 +86,7 @@ class Details:
         return self._from_tape(strategy, row)
 
     def _one_window(self, strategy: Strategy, name: str, trade: int) -> Any:
-        data, record = self._data.reader, strategy.record
+        data, record = self._data.reader, holder(strategy.record, strategy.detail)
 
         def cut(_: str, places: Any) -> list[Any]:
             return [
@@ -92,10 +94,9 @@ class Details:
                 for at, place in enumerate(places)
             ]
 
-        assert record.tier2 is not None  # noqa: S101 - a strategy is only read where there is one
         from archiver.format.detail import trades_table
 
-        return trades_table(data.parquet(record.tier2), strategy.detail, [name], cut)[name][trade].as_py()
+        return trades_table(data.details(record), strategy.detail, [name], cut)[name][trade].as_py()
 
     def _from_tape(self, strategy: Strategy, row: dict[str, Any]) -> dict[str, list[Any]] | None:
         """Cut bars by the trade's own times where the run has exactly one tape."""

@@ -16,6 +16,7 @@ import archiver
 from archiver.web.security import Guard, rules_for
 from archiver.web.server import make_server, make_wsgi
 from tests.benchmarks import workload
+from tests.stores import details_in_objects
 
 NASTY = (
     "<script>alert(1)</script>",
@@ -70,8 +71,8 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Made:
     runs = []
     for size, tags in ((80, ["nightly"]), (120, ["nightly", "pinned"])):
         code.write_text(f"SIZE = {size}\n\n\ndef trade():\n    return 'text'  # a comment\n")
-        runs.append(
-            archive.save_universe_results(
+        with details_in_objects():
+            run = archive.save_universe_results(
                 UNIVERSE,
                 results[:size],
                 top_n=5,
@@ -80,7 +81,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Made:
                 params={"size": size},
                 note=f"{size} strategies",
             )
-        )
+        runs.append(run)
     runs.append(archive.save_universe_results("other", workload.universe(2, 30, top=0), code=code))
     return Made(url, results, tuple(runs))
 

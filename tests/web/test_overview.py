@@ -13,6 +13,7 @@ import archiver
 from archiver.base.humanize import size
 from archiver.web.cards import history
 from archiver.web.data import growth
+from tests.stores import details_in_objects
 from tests.web.conftest import UNIVERSE, Made, callback, guarded
 
 
@@ -58,6 +59,7 @@ def test_health_and_the_best_say_the_same_of_damage(tmp_path):
     assert '"1 problem"' in part(Client(guarded(str(tmp_path))), "health")["health"]
 
 
+@details_in_objects()
 def test_health_is_not_green_while_the_last_verify_found_damage(tmp_path):
     archive = archiver.open(str(tmp_path))
     rows = [{"strategy_name": "s", "sharpe_ratio": 1.0, "equity_curve": [1.0, 2.0]}]
@@ -72,6 +74,7 @@ def test_health_is_not_green_while_the_last_verify_found_damage(tmp_path):
     assert f'"{path.relative_to(tmp_path)}"' in said
 
 
+@details_in_objects()
 def test_storage_says_what_du_says(tmp_path):
     url = str(tmp_path / "copy")
     archive = archiver.open(url)

@@ -13,16 +13,27 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from archiver.errors import AccessError, ConfigError, FormatError, IntegrityError, NotFoundError, StorageError
+from archiver.errors import (
+    AccessError,
+    ArchiverError,
+    ConfigError,
+    FormatError,
+    IntegrityError,
+    NotFoundError,
+    StorageError,
+)
 from archiver.format import layout
 from archiver.format.layout import digest
 from archiver.format.model import Record, Ref
+from archiver.format.packs import Pack
 from archiver.format.parquet import ParquetObject
 from archiver.health.verify.progress import Progress
-from archiver.health.verify.repair import RECORDS, repair_records
+from archiver.health.verify.repair import repair_records
 from archiver.health.verify.report import Problem, Report, Verified, last_verified, remember_report
-from archiver.runs.catalog import stream
+from archiver.runs.all_records import stream
+from archiver.runs.details import fault_in_record
 from archiver.runs.graph import reachable, reached
+from archiver.runs.record_view import viewed
 from archiver.runs.records import read_record, whole_record
 from archiver.store import Store
 from archiver.store.entry import Entry
@@ -31,7 +42,7 @@ from archiver.transfer.checked import plain_digest
 
 __all__ = ["Problem", "Report", "Verified", "last_verified", "verify"]
 
-_DATA = (layout.TIER1, layout.TIER2, *layout.SHARED)
+_DATA = (layout.TIER1, layout.TIER2, *layout.SHARED, layout.PACKS)
 _CHUNK = 8 << 20
 
 
@@ -74,10 +85,11 @@ def verify(
     """
     if sample is not None and not (isinstance(sample, int | float) and 0 < sample <= 1):
         raise ConfigError(f"sample is {sample!r}: give a share above 0 and up to 1 (0.05 for 5%)")
+    store = viewed(store)
     share = sample or float(read_data or resume is not None)
     report = Report()
     expected: set[int] = set()
-    promised = _promised(store, report, expected)
+    promised = _promised(store, report, expected, decode=bool(share))
     if share:
         _read_data(store, report, promised, share, resume, step)
     for _ in promised:
@@ -96,13 +108,20 @@ def verify(
 # -- structure -----------------------------------------------------------------------------------------------
 
 
-def _promised(store: Store, report: Report, expected: set[int]) -> Iterator[_Check]:
-    """Yield every object that records promise once, with the first run that reaches it, from the oldest run on."""
-    for record, ref in reached(_records(store, report)):
+def _promised(store: Store, report: Report, expected: set[int], *, decode: bool) -> Iterator[_Check]:
+    """Yield every object that records promise once, with the first run that reaches it, from the oldest run on.
+
+    decode: look at the details that stand in records, too.
+    """
+    for record, ref in reached(_records(store, report, decode=decode)):
         mark = _expected(ref)
         if mark not in expected:
             expected.add(mark)
             yield _Check(record.run, ref, _rows(record, ref))
+    for pack in viewed(store).packs.known():
+        for ref in pack.data():
+            expected.add(_expected(ref))
+            yield _Check(pack.newest, ref, None)
 
 
 def _rows(record: Record, ref: Ref) -> int | None:
@@ -111,17 +130,26 @@ def _rows(record: Record, ref: Ref) -> int | None:
     return len(record.details) if ref == record.tier2 else None
 
 
-def _records(store: Store, report: Report) -> Iterator[Record]:
+def _records(store: Store, report: Report, *, decode: bool) -> Iterator[Record]:
     """Yield the records that can be read, by their runs; the others are problems."""
-    entries = [entry for prefix in RECORDS for entry in store.list(prefix) if layout.run_of_record(entry.key)]
+
+    def damaged(key: str, error: IntegrityError | FormatError) -> None:
+        report.problems.append(
+            Problem(
+                layout.pack_span(key)[1], key, f"pack cannot be read: {error}", isinstance(error, FormatError)
+            )
+        )
+
+    listed = [viewed(store).list_records("", damaged), store.list(layout.TRASH)]
+    entries = [entry for some in listed for entry in some if layout.run_of_record(entry.key)]
     entries.sort(key=lambda entry: entry.key.rpartition("/")[2])
 
-    def refused(entry: Entry, error: AccessError) -> None:
+    def refused(entry: Entry, error: ArchiverError) -> None:
         report.runs += entry.key.startswith(layout.RUNS)
         run = layout.run_of_record(entry.key) or ""
         report.problems.append(Problem(run, entry.key, f"record cannot be read: {error}"))
 
-    for entry, data in stream(store, entries, catalog=False, refused=refused):
+    for entry, data in stream(store, entries, refused=refused):
         if data is None:
             continue
         report.runs += entry.key.startswith(layout.RUNS)
@@ -135,6 +163,8 @@ def _records(store: Store, report: Report) -> Iterator[Record]:
         if record.archived:
             report.archived.append(record.run)
             report.bundles[record.run] = record.archived
+        if decode and (fault := fault_in_record(record)) is not None:
+            report.problems.append(Problem(record.run, entry.key, f"holds details that are damaged: {fault}"))
         yield record
 
 
@@ -149,6 +179,10 @@ def _structure(store: Store, report: Report, expected: set[int], expires: Callab
     if not expected:
         return
     known = {problem.key for problem in report.problems}
+    for pack in viewed(store).packs.known():
+        for ref in pack.data():
+            if _expected(ref) in expected and ref.key not in known:
+                _judge_pack(store, pack, ref, report)
     for record, place in _doubtful(store, expected):
         for ref in reachable(record):
             if _expected(ref) in expected and ref.key not in known:
@@ -183,8 +217,8 @@ def _judge_bundle(store: Store, key: str, runs: list[str]) -> dict[str, str]:
 
 def _doubtful(store: Store, missing: set[int]) -> Iterator[tuple[Record, str]]:
     """Yield the records that expect something that was not listed, and the key of each record."""
-    for prefix in RECORDS:
-        entries = [entry for entry in store.list(prefix) if layout.run_of_record(entry.key)]
+    for listed in (viewed(store).list_records("", lambda _key, _error: None), store.list(layout.TRASH)):
+        entries = [entry for entry in listed if layout.run_of_record(entry.key)]
         for entry, data in stream(store, entries, refused=lambda _entry, _error: None):
             try:
                 record = read_record(entry.key, data) if data is not None else None
@@ -212,6 +246,14 @@ def _judge(
     else:
         stored = "empty" if ref.plain else f"{found.size:,} bytes, not {ref.size:,}"
         report.problems.append(Problem(record.run, ref.key, f"is {stored}"))
+
+
+def _judge_pack(store: Store, pack: Pack, ref: Ref, report: Report) -> None:
+    """Look once more at an object of a pack, and say what is wrong with it."""
+    found = store.stat(ref.key)
+    if store.stat(pack.key) is not None and (found is None or found.size != ref.size):
+        what = "is missing" if found is None else f"is {found.size:,} bytes, not {ref.size:,}"
+        report.problems.append(Problem(pack.newest, ref.key, what))
 
 
 def _judge_details(record: Record, ref: Ref, report: Report, expires: Callable[[Record], bool]) -> None:

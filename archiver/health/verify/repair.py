@@ -10,7 +10,7 @@ from archiver.format import layout
 from archiver.format.model import Record
 from archiver.health.verify.report import Report
 from archiver.retention.trash import Move, put_away, set_aside
-from archiver.runs.details import BUCKET_RULE, LOST, without_details
+from archiver.runs.details import BUCKET_RULE, LOST, fault_in_record, without_details
 from archiver.runs.records import whole_record
 from archiver.store import Store
 
@@ -39,7 +39,7 @@ def _repair(store: Store, report: Report, key: str, *, expired: bool) -> None:
     if record is None or _points_to_nothing(store, record):
         if set_aside(store, key, data):
             report.quarantined.append(key)
-    elif key.startswith(layout.RUNS) and record.tier2 is not None and store.stat(record.tier2.key) is None:
+    elif key.startswith(layout.RUNS) and _lacks_details(store, record):
         # As a prune does, for a rule is a policy too. Lost details may turn up in a backup: for these the whole
         # record, and so the tapes, are kept for as long as it takes.
         if expired:
@@ -49,6 +49,12 @@ def _repair(store: Store, report: Report, key: str, *, expired: bool) -> None:
             report.reduced += done.reduced
         elif set_aside(store, key, data, without_details(record, LOST)):
             report.reduced.append(record.run)
+
+
+def _lacks_details(store: Store, record: Record) -> bool:
+    if record.tier2 is None:
+        return fault_in_record(record) is not None
+    return store.stat(record.tier2.key) is None
 
 
 def _points_to_nothing(store: Store, record: Record) -> bool:

@@ -39,7 +39,7 @@ from archiver.interop.importing.spool import Spool
 from archiver.interop.importing.tables import read_table
 from archiver.interop.importing.tiered import read_tiered
 from archiver.interop.importing.universe_json import read_universe
-from archiver.runs.catalog import Records
+from archiver.runs.all_records import Records
 from archiver.runs.records import origin
 from archiver.runs.write import Draft, add_code, draft_run
 from archiver.store import Store

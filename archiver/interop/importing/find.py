@@ -119,7 +119,7 @@ def _archives(entries: Sequence[Entry]) -> list[str]:
 
 
 def _of_an_archive(key: str) -> bool:
-    own = (layout.RUNS, layout.TIER1, layout.TIER2, *layout.SHARED, layout.TAGS, layout.CATALOG)
+    own = (layout.RUNS, layout.TIER1, layout.TIER2, *layout.SHARED, *layout.MARKERS, layout.CATALOG)
     return key == layout.ARCHIVE or key.startswith((*own, layout.TRASH, layout.BUNDLES))
 
 

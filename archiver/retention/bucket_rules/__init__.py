@@ -12,6 +12,7 @@ from archiver.retention.bucket_rules.merge import (
     is_ours,
     merge,
     named,
+    out_of_reach,
     refuse,
     refuse_pins,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "is_ours",
     "merge",
     "named",
+    "out_of_reach",
     "parse",
     "protected_tags",
     "refuse",

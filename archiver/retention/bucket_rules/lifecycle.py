@@ -33,6 +33,7 @@ from archiver.retention.bucket_rules import (
     is_ours,
     merge,
     named,
+    out_of_reach,
     parse,
     protected_tags,
     refuse,
@@ -135,6 +136,7 @@ def plan(
         *before.warnings,
         *_only_in_bundles(hit, safe),
         *_left_to_prune(policies),
+        *out_of_reach(change.wanted, known),
         *_about(change, before),
         *_costs(estimates, change),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from archiver.base.humanize import counted
 from archiver.errors import PolicyError
 from archiver.format import layout
 from archiver.format.model import Record
@@ -21,7 +22,7 @@ KEPT = (
     layout.RUNS,
     layout.TIER1,
     *layout.SHARED,
-    layout.TAGS,
+    *layout.MARKERS,
     layout.TRASH,
     layout.QUARANTINE,
     layout.ARCHIVE,
@@ -108,11 +109,21 @@ def at_risk(
     return [
         record
         for record in records
-        if record.tier2 is not None
+        if record.tier2 is not None  # what stands in a record no such rule can take
         and record.archived is None
         and kept & set(tags.get(record.run, ()))
         and any((root + record.tier2.key).startswith(rule.prefix) for rule in expiring)
     ]
+
+
+def out_of_reach(rules: Iterable[Rule], records: Iterable[Record]) -> list[str]:
+    """Say how many runs hold their details in their record, which no rule covers, where one expires details."""
+    held = sum(record.inline_detail is not None for record in records)
+    if not held or not any(rule.expire_days is not None for rule in rules):
+        return []
+    have = "has its" if held == 1 else "have their"
+    runs = counted(held, "small run")
+    return [f"{runs} {have} details in the record, which no rule removes: `archiver prune` does"]
 
 
 def refuse_pins(runs: Sequence[Record], *, now: bool = False) -> None:

@@ -14,102 +14,36 @@ file. Two keys with one digest would keep an object too long, never delete one t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from itertools import chain, groupby, islice
-from typing import TypeVar
+from datetime import datetime, timedelta
+from itertools import chain, groupby
 
 from archiver.base.humanize import counted
-from archiver.errors import AccessError, PolicyError, StorageError
+from archiver.errors import AccessError, PolicyError
 from archiver.format import layout
+from archiver.retention.gc.collected import Collected, batches, count, delete, kind_of, prefix_of
 from archiver.retention.gc.graph import Copies, Graph, Listing
-from archiver.retention.gc.versions import Kept, deleted_keys, old_versions, remove_versions
+from archiver.retention.gc.packs import mask
+from archiver.retention.gc.tidy import RECORDS, tidy
+from archiver.retention.gc.versions import deleted_keys, old_versions, remove_versions
 from archiver.retention.policy import before
 from archiver.retention.trash import bring_pinned_back, claimed, held
-from archiver.runs.catalog import superseded
-from archiver.runs.open import open_ids
+from archiver.runs.packing import SETTLED, pack
+from archiver.runs.record_view import viewed
 from archiver.runs.records import look_at_clock
-from archiver.runs.removal import remove
-from archiver.runs.tags import markers_of_others
 from archiver.store import Store
 from archiver.store.entry import Entry
-
-T = TypeVar("T")
 
 GRACE = "7d"
 """How long a pruned run can be brought back, and how long a save may take."""
 _SHARED = layout.SHARED
-_RECORDS = (layout.RUNS, layout.TRASH, layout.QUARANTINE)
 _REST = timedelta(hours=1)
 """How long readers may still want what is merely derived."""
-_NEVER = datetime.min.replace(tzinfo=UTC)
 _BATCH = 1_000
 _AT_A_TIME, _BYTES_AT_A_TIME = 20_000, 512 << 20
 _UNSETTLED = timedelta(days=1)
 """A run's own objects that are younger than this may be those of a save or a copy that has not come to its record."""
-_EXAMPLES = 5
-
-_Deleted = tuple[list[Entry], Mapping[str, StorageError]]
-
-WHY = {
-    "trash": "records of pruned runs whose grace is over",
-    "tier1": "metrics that no record reaches",
-    "tier2": "details that no record reaches",
-    "tapes": "bar series that no record reaches",
-    "clocks": "clocks that no record reaches",
-    "files": "files of strategies that no record reaches",
-    "code": "code that no record reaches",
-    "open": "parts of runs that were finished",
-    "catalog": "segments that newer ones replace",
-    "tags": "tags of runs that no longer exist",
-    "leftovers": "what writers that died left behind",
-    "versions": "old versions of what was deleted",
-}
-"""Every kind of thing that gc removes, and why."""
-
-
-@dataclass
-class Tally:
-    """How much of one kind: objects, bytes, and the first few keys."""
-
-    objects: int = 0
-    bytes: int = 0
-    examples: list[str] = field(default_factory=list)
-
-    def add(self, key: str, size: int) -> None:
-        """Count one object."""
-        self.objects += 1
-        self.bytes += size
-        if len(self.examples) < _EXAMPLES:
-            self.examples.append(key)
-
-
-@dataclass
-class Collected:
-    """What gc removed, or would remove: tallies by kind (see `WHY`), what failed by key, what it had to put back."""
-
-    applied: bool
-    now: datetime
-    before: datetime
-    kinds: dict[str, Tally] = field(default_factory=lambda: {kind: Tally() for kind in WHY})
-    failed: dict[str, StorageError] = field(default_factory=dict)
-    restored: list[str] = field(default_factory=list)
-    freed: bool = True
-    """Whether what was deleted takes no space any more: a bucket that keeps old versions keeps it."""
-    old: Kept | None = None
-    """The old versions that such a bucket keeps in all by now, where it lists them."""
-
-    @property
-    def objects(self) -> int:
-        """How many objects in all."""
-        return sum(tally.objects for tally in self.kinds.values())
-
-    @property
-    def bytes(self) -> int:
-        """How many bytes in all."""
-        return sum(tally.bytes for tally in self.kinds.values())
 
 
 def collect(
@@ -137,6 +71,7 @@ def collect(
     """
     if versions:
         store.refuse_locked()
+    store = viewed(store)
     now = store.now() if apply else look_at_clock(store)
     done = Collected(apply, now, before(now, grace))
     with closing(Listing()) as listing:
@@ -150,14 +85,16 @@ def collect(
         else:
             for entry in graph.expired.values():
                 done.kinds["trash"].add(entry.key, entry.size)
-        for prefix, orphans in groupby(listing.unreached(graph), key=lambda entry: _prefix(entry.key)):
+        for prefix, orphans in groupby(listing.unreached(graph), key=lambda entry: prefix_of(entry.key)):
             if apply:
                 _sweep(store, prefix, orphans, graph, done, step)
             else:
                 for entry in orphans:
-                    done.kinds[_kind(entry.key)].add(entry.key, entry.size)
+                    done.kinds[kind_of(entry.key)].add(entry.key, entry.size)
                     step(1)
-        _tidy(store, graph, done)
+        tidy(store, graph, done, _dead(done))
+        if apply:
+            pack(store, loose=False)
         _count_versions(store, graph, done, remove=versions)
     return done
 
@@ -170,7 +107,7 @@ def _count_versions(store: Store, graph: Graph, done: Collected, *, remove: bool
         return
     if remove:
         _exhaust(graph.look())
-        records = [entry for prefix in _RECORDS for entry in store.list(prefix)]
+        records = [entry for prefix in RECORDS for entry in store.list(prefix)]
         known = {layout.run_of_record(entry.key) for entry in records} - {None}
         keys = deleted_keys(store, graph, known, done.before)
         tally = done.kinds["versions"]
@@ -197,9 +134,11 @@ def _drop_trash(store: Store, graph: Graph, done: Collected) -> None:
     wanted = (entry for entry in graph.expired.values() if fresh.get(entry.key) == entry)
     deleted: set[str] = set()
     with closing(Copies(store)) as copies:
-        for batch in _batches(wanted, _BATCH):
+        for batch in batches(wanted, _BATCH):
             copies.take(batch)
-            deleted |= _count(_delete(store, batch), done)
+            gone = [run for run in _runs_of(batch) if run not in graph.twins]
+            mask(store, gone, packer_may_work=done.before > done.now - SETTLED)
+            deleted |= count(delete(store, batch), done)
         _exhaust(graph.look())
         spared = held(store, _dead(done))
         for run in graph.expired:
@@ -242,90 +181,21 @@ def _sweep(
     if prefix not in _SHARED:
         young: list[Entry] = []
         settled = _older(current, done.now - _UNSETTLED, young)
-        for deleted in store.map(lambda batch: _delete(store, batch), _batches(settled, _BATCH)):
-            step(len(_count(deleted, done)))
+        for deleted in store.map(lambda batch: delete(store, batch), batches(settled, _BATCH)):
+            step(len(count(deleted, done)))
         current = _unchanged(young, store.list(prefix)) if young else iter(())
     for chunk in _chunks(current, _AT_A_TIME, _BYTES_AT_A_TIME):
         with closing(Copies(store)) as copies:
             try:
-                for batch in _batches(chunk, _BATCH):
+                for batch in batches(chunk, _BATCH):
                     copies.take(batch)
-                    step(len(_count(_delete(store, batch), done)))
+                    step(len(count(delete(store, batch), done)))
             finally:
                 # Also what a record reaches that an earlier look found: it was judged before that.
                 _exhaust(graph.look())
                 done.restored += [
                     entry.key for entry in chunk if graph.reaches(entry.key) and copies.give_back(entry.key)
                 ]
-
-
-def _tidy(store: Store, graph: Graph, done: Collected) -> None:
-    """Remove what is derived, empty or was never finished."""
-    rest = max(done.before, done.now - _REST)
-    listed = {prefix: list(store.list(prefix)) for prefix in _RECORDS}
-    segments = [entry for entry in superseded(store, listed[layout.RUNS]) if entry.modified <= rest]
-    # A dry run takes what it would have deleted from the trash for gone.
-    kept = [
-        entry
-        for entry in listed[layout.TRASH]
-        if done.applied or layout.run_of_record(entry.key) not in graph.expired
-    ]
-    records = [*listed[layout.RUNS], *kept, *listed[layout.QUARANTINE]]
-    runs = {layout.run_of_record(entry.key) for entry in records} | open_ids(store)
-    # A run may have come back from the trash between two of these listings.
-    tags = [entry for entry in store.list(layout.TAGS) if entry.modified <= done.before]
-    runs |= {layout.run_of_record(entry.key) for entry in store.list(layout.RUNS)} if tags else set()
-    markers = markers_of_others(tags, runs)
-    probes = [
-        entry
-        for entry in listed[layout.TRASH]
-        if entry.modified <= {"probe": rest, "claim": _dead(done)}.get(_name(entry.key), _NEVER)
-    ]
-    unfinished = [entry for entry in store.leftovers() if entry.modified <= done.before]
-    _remove(store, "catalog", segments, done)
-    _remove(store, "tags", markers, done)
-    if done.applied and markers:
-        _give_tags_back(store, markers, done)
-    _remove(store, "leftovers", probes, done)
-    _remove(store, "leftovers", unfinished, done, leftovers=True)
-
-
-def _give_tags_back(store: Store, markers: list[Entry], done: Collected) -> None:
-    """Put back the tags of runs that are there after all: a save writes them before its record."""
-    known = {
-        layout.run_of_record(entry.key) for prefix in (*_RECORDS, layout.RUNS) for entry in store.list(prefix)
-    }
-    known |= open_ids(store)
-    back = [entry for entry in markers if entry not in markers_of_others([entry], known)]
-    for entry in back:
-        store.put(entry.key, b"")
-        done.restored.append(entry.key)
-    bring_pinned_back(store, {entry.key.rpartition("/")[2] for entry in back})
-
-
-def _remove(
-    store: Store, kind: str, entries: Iterable[Entry], done: Collected, *, leftovers: bool = False
-) -> None:
-    for batch in _batches(entries, _BATCH):
-        if done.applied:
-            _count(_delete(store, batch, leftovers=leftovers), done, kind)
-        else:
-            for entry in batch:
-                done.kinds[kind].add(entry.key, entry.size)
-
-
-def _delete(store: Store, entries: list[Entry], *, leftovers: bool = False) -> _Deleted:
-    return entries, remove(store, [entry.key for entry in entries], leftovers=leftovers)
-
-
-def _count(deleted: _Deleted, done: Collected, kind: str | None = None) -> set[str]:
-    """Count what was deleted. Return the keys that are gone."""
-    entries, failed = deleted
-    done.failed.update(failed)
-    for entry in entries:
-        if entry.key not in failed:
-            done.kinds[kind or _kind(entry.key)].add(entry.key, entry.size)
-    return {entry.key for entry in entries} - failed.keys()
 
 
 def _unchanged(wanted: Iterable[Entry], listing: Iterable[Entry]) -> Iterator[Entry]:
@@ -362,25 +232,10 @@ def _chunks(entries: Iterable[Entry], count: int, size: int) -> Iterator[list[En
         yield chunk
 
 
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    source = iter(items)
-    while batch := list(islice(source, size)):
-        yield batch
-
-
 def _exhaust(items: Iterable[object]) -> None:
     for _ in items:
         pass
 
 
-def _prefix(key: str) -> str:
-    return key[: key.index("/") + 1]
-
-
-def _name(key: str) -> str:
-    found = layout.parse(key)
-    return "" if found is None else found.name
-
-
-def _kind(key: str) -> str:
-    return _prefix(key).rstrip("/")
+def _runs_of(entries: Iterable[Entry]) -> list[str]:
+    return [run for entry in entries if (run := layout.run_of_record(entry.key)) is not None]

@@ -11,7 +11,7 @@ from archiver.errors import IntegrityError, NotFoundError
 from archiver.format import layout
 from archiver.format.layout import digest
 from archiver.format.model import Record
-from archiver.runs.catalog import stream
+from archiver.runs.all_records import stream
 from archiver.runs.graph import reachable, reached
 from archiver.runs.open import open_objects
 from archiver.runs.records import read_record
@@ -127,7 +127,7 @@ class Graph:
             for entry in self._store.list(prefix)
             if layout.run_of_record(entry.key) and _mark(entry) not in self.seen
         ]
-        for entry, data in stream(self._store, entries, catalog=prefix == layout.RUNS):
+        for entry, data in stream(self._store, entries):
             if data is None:
                 continue  # moved since it was listed: it is found at the other place
             record = self._read(entry, data)

@@ -19,7 +19,7 @@ from archiver.store import Store
 from archiver.store.entry import Version
 
 _DATA = (layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE)
-_BY_RUN = (layout.RUNS, layout.TRASH, layout.TAGS)
+_BY_RUN = (layout.RUNS, layout.TRASH, *layout.MARKERS)
 _BATCH = 1_000
 
 

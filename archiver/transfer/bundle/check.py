@@ -171,5 +171,5 @@ def _records(source: BundleStore) -> Iterator[str]:
             yield str(error)
     for key in manifest.members:
         found = layout.parse(key)
-        if key not in needed and (found is None or found.area != layout.TAGS or found.run not in runs):
+        if key not in needed and (found is None or found.area not in layout.MARKERS or found.run not in runs):
             yield f"{key} belongs to no run of the bundle"

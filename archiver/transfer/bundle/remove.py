@@ -113,5 +113,4 @@ def _judge(store: Store, run: str, sha256: str, bundle: str, *, pinned: bool) ->
         return Item(run, record.universe, False, "it changed since it was bundled")
     if record.detail_removed:
         return Item(run, record.universe, False, f"its details went before: {record.detail_removed}")
-    size = record.tier2.size if record.tier2 else 0
-    return Item(run, record.universe, True, f"whole in {bundle}", size)
+    return Item(run, record.universe, True, f"whole in {bundle}", record.detail_bytes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -19,10 +19,10 @@ from archiver import __version__
 from archiver.base.humanize import run_document
 from archiver.errors import ConfigError, IntegrityError, NotFoundError, RunNotFoundError
 from archiver.format import layout
-from archiver.format.model import Record, Ref
+from archiver.format.model import Record, Ref, Run
 from archiver.runs.graph import reachable
 from archiver.runs.records import read_record, run_of
-from archiver.runs.tags import read_tags
+from archiver.runs.tags import markers_by_run, read_tags
 from archiver.store import Store
 from archiver.store.bundled import FORMAT, MANIFEST
 from archiver.store.seekable import MOST_FIRST
@@ -41,7 +41,8 @@ Everything in it is plain: tar, zstd, JSON, Parquet. No program of ours is neede
 
 manifest.json    the runs, and each file's size and sha256, in the order of the tar
 runs/            one record a run: JSON in one zstd frame (zstd -dc). `tier1`, `tier2` and `tapes` say which files
-                 belong to it, `rows` holds the metrics of a small run as JSON text
+                 belong to it, `rows` holds the metrics of a small run as JSON text, `detail` its details: base64 of a zstd
+                 frame of an Arrow stream
 tier1/           metrics of all strategies of larger runs: Parquet, one row a strategy
 tier2/           details of the best strategies: Parquet; `details` in the record says which row group is whose.
                  Its columns: metrics, trades, equity_curve, drawdown_curve; curve.NAME, table.NAME, files
@@ -50,7 +51,7 @@ clocks/          moments that curves are on: Parquet; `clock.NAME` in tier2 name
 files/           files of strategies, each one zstd frame, named by the sha256 of the plain file
 code/            captured source files, each one zstd frame, named by the sha256 of the plain file; the record's
                  `code` maps paths to these names
-tags/            empty files: tags/TAG/RUN
+tags/            empty files: tags/TAG/RUN; also `tags` in the record, but for those that untagged/TAG/RUN takes off
 
 What was unpacked is an archive: `archiver --url FOLDER ls` lists its runs.
 With archiver the bundle need not be unpacked: `archiver --url bundle::NAME.tar.zst ls`.
@@ -118,22 +119,24 @@ def survey(store: Store, runs: Sequence[str]) -> Survey:
         raise ConfigError("a bundle needs at least one run: `archiver ls` shows those there are")
     keeper = _Keeper()
     found = Survey(kept=keeper.held)
-    labels = _labels(store, wanted)
     shared: dict[str, Ref] = {}
     own: list[Item] = []
     records: list[Item] = []
+    told: list[Run] = []
     for data, record in store.map(partial(_read, store), wanted, small=True):
         run = record.run
         found.format = max(found.format, record.format)
         records.append(keeper.item(layout.record_key(run), data))
         found.records[run] = records[-1].sha256
-        found.runs.append(run_document(run_of(record, labels.get(run, []))))
+        told.append(run_of(record, record.tags))
         for ref in reachable(record):
             if is_shared(ref.key):
                 shared[ref.key] = ref
             else:
                 own.append(Item(ref.key, ref.size, ref.sha256, ref))
-    marks = [layout.tag_key(tag, run) for run, tags in labels.items() for tag in tags]
+    labels = read_tags(store, {run.id: run.tags for run in told})
+    found.runs += [run_document(replace(run, tags=tuple(labels.get(run.id, ())))) for run in told]
+    marks = [key for keys in markers_by_run(store, wanted).values() for key in keys]
     facts = _facts(found)
     found.kept[layout.ARCHIVE] = facts  # whatever the limit: no store has it
     found.items = [
@@ -204,11 +207,6 @@ def _read(store: Store, run: str) -> tuple[bytes, Record]:
             f"the details of {run} are in a bundle already: `archiver bundle restore {record.archived}` first"
         )
     return data, record
-
-
-def _labels(store: Store, runs: Sequence[str]) -> Mapping[str, list[str]]:
-    found = read_tags(store)
-    return {run: found.get(run, []) for run in runs}
 
 
 def _shared_items(store: Store, shared: Mapping[str, Ref], keeper: _Keeper) -> Iterator[Item]:

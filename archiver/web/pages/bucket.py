@@ -37,6 +37,7 @@ _ABOUT = {
     layout.FILES: "files of strategies, shared",
     layout.CODE: "captured files, shared",
     layout.TAGS: "markers",
+    layout.UNTAGGED: "markers of tags taken off",
     layout.CATALOG: "derived, can be rebuilt",
     layout.TRASH: "records of pruned runs",
     layout.BUNDLES: "runs packed into one file",

@@ -256,6 +256,12 @@ def _value(value: Any) -> Any:
     return html.Span(str(value), className="mono" if len(str(value)) > 24 else None)
 
 
+def _held(record: Record) -> str:
+    """Say what stands in the record itself."""
+    held = [("metrics", record.inline), ("details", record.inline_detail)]
+    return "".join(f", {name}" for name, there in held if there is not None)
+
+
 def _objects(site: Site, record: Record, query: links.Query) -> Any:  # noqa: ARG001 - as all tabs
     kinds = (
         (layout.TIER1, "metrics"),
@@ -269,7 +275,7 @@ def _objects(site: Site, record: Record, query: links.Query) -> Any:  # noqa: AR
     rows: list[list[Any]] = [
         [
             parts.link(key, links.href("/bucket", key=key), kind="mono"),
-            "record",
+            "record" + _held(record),
             fmt.size(record.size),
             fmt.NONE,
         ]

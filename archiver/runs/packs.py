@@ -1,0 +1,276 @@
+"""Which packs there are and which runs they hold, read once each: a pack never changes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+
+from archiver.errors import FormatError, IntegrityError, NotFoundError
+from archiver.format import layout
+from archiver.format.packs import PLACES, Pack, decode_pack, moment_of, record_bytes, records_table
+from archiver.format.parquet import ParquetObject
+from archiver.store import Store
+from archiver.store.entry import Entry
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from archiver.format.model import Ref
+
+_GROUPS_HELD = 4
+_MANY = 64
+
+T = TypeVar("T")
+Damaged = Callable[[str, IntegrityError | FormatError], object]
+"""Is told of a key that cannot be read, and why."""
+
+
+class Place(NamedTuple):
+    """Where a pack holds a run: the pack, the row, and the version of the record that it holds."""
+
+    pack: Pack
+    row: int
+    revision: int
+    nonce: str
+    entry: Entry
+    """As a listing of loose records would show it."""
+
+    @property
+    def version(self) -> tuple[int, str]:
+        """What tells which record of a run counts: the greatest."""
+        return self.revision, self.nonce
+
+
+class Rows(NamedTuple):
+    """The rows of a pack by run id: which row each is, and what a listing shows of it."""
+
+    runs: np.ndarray
+    rows: np.ndarray
+    revisions: np.ndarray
+    sizes: np.ndarray
+    modified: np.ndarray
+    nonces: np.ndarray
+
+
+class Packs:
+    """Reads packs."""
+
+    def __init__(self, store: Store) -> None:
+        """Take the store below: packs know nothing of loose records."""
+        self._store = store
+        self._known: dict[str, Pack] = {}
+        self._live: list[Pack] = []
+        self._rows: dict[str, Rows] = {}
+        self._objects: dict[str, ParquetObject] = {}
+        self._groups: dict[tuple[str, int], pa.Table] = {}
+        self._unpacked: dict[tuple[str, int], list[bytes]] = {}
+        self._asked: dict[tuple[str, int], int] = {}
+        self._lock = threading.RLock()
+
+    def all(self, damaged: Damaged | None = None) -> list[Pack]:
+        """Return every pack that is there, also one that another replaces.
+
+        damaged: is told of the key of one that cannot be read, which is left out; without it that is raised.
+        """
+        keys = [
+            entry.key
+            for entry in self._store.list(layout.PACKS)
+            if entry.key.endswith(layout.RECORD_SUFFIX) and layout.parse(entry.key) is not None
+        ]
+        missing = [key for key in keys if key not in self._known]
+        for key, found in zip(missing, self._store.map(self._read, missing, small=True), strict=True):
+            if isinstance(found, IntegrityError | FormatError):
+                if damaged is None:
+                    raise found
+                damaged(key, found)
+            elif found is not None:
+                self._known[key] = found
+        with self._lock:
+            gone = self._known.keys() - set(keys)
+            for key in gone:
+                self._forget(key)
+        return [self._known[key] for key in keys if key in self._known]
+
+    def live(self, damaged: Damaged | None = None) -> list[Pack]:
+        """Return the packs that no other replaces, the one with the newest run first; damaged: as for `all`."""
+        found = self.all(damaged)
+        replaced = {stem for pack in found for stem in pack.replaces}
+        live = [pack for pack in found if pack.stem not in replaced]
+        self._live = sorted(live, key=lambda pack: pack.newest, reverse=True)
+        return self._live
+
+    def known(self) -> list[Pack]:
+        """Return what `live` did last."""
+        return self._live
+
+    def find(self, packs: Sequence[Pack], run: str) -> Place | None:
+        """Return where these packs hold a run, in the version that counts."""
+        places = [self._place(pack, run) for pack in packs if pack.oldest <= run <= pack.newest]
+        return max((place for place in places if place is not None), key=lambda p: p.version, default=None)
+
+    def places(self, pack: Pack) -> Iterator[Place]:
+        """Yield where a pack holds each of its runs, by run id."""
+        rows = self.rows(pack)
+        columns = (rows.runs, rows.rows, rows.sizes, rows.modified, rows.revisions)
+        for run, at, size, modified, revision, nonce in zip(
+            *(column.tolist() for column in (*columns, rows.nonces)), strict=True
+        ):
+            entry = Entry(layout.record_key(run.decode()), size, moment_of(modified))
+            yield Place(pack, at, revision, nonce.decode(), entry)
+
+    def entries(self, pack: Pack, keep: np.ndarray) -> Iterator[Entry]:
+        """Yield those of a pack's rows that count as a listing of loose records would, by run id."""
+        return (place.entry for place in self.places(pack) if keep[place.row])
+
+    def rows(self, pack: Pack) -> Rows:
+        """Return which runs a pack holds."""
+        with self._lock:
+            found = self._rows.get(pack.stem)
+            if found is None:
+                table = self.records(pack).read(columns=list(PLACES))
+                runs = _texts(table["run"])
+                order = np.argsort(runs, kind="stable")
+                numbers = [table[name].to_numpy()[order] for name in ("revision", "size", "modified")]
+                nonces = _texts(table["nonce"])[order]
+                found = Rows(runs[order], order, numbers[0], numbers[1], numbers[2], nonces)
+                self._rows[pack.stem] = found
+            return found
+
+    def counting(self, packs: Sequence[Pack], elsewhere: Collection[str]) -> list[tuple[Pack, np.ndarray]]:
+        """Return of each pack which rows count: those of runs that are not among these, in their greatest version."""
+        apart = np.array(sorted(elsewhere), dtype="S")
+        found: list[tuple[Pack, np.ndarray]] = []
+        for pack in packs:
+            rows = self.rows(pack)
+            keep = np.ones(pack.runs, bool)
+            if len(apart):
+                keep[rows.rows[np.isin(rows.runs, apart)]] = False
+            for other, others in found:
+                if other.oldest <= pack.newest and pack.oldest <= other.newest:
+                    self._part(pack, keep, other, others)
+            found.append((pack, keep))
+        return found
+
+    def _part(self, pack: Pack, keep: np.ndarray, other: Pack, others: np.ndarray) -> None:
+        """Leave a run that two packs hold to the one with the greater version of it."""
+        mine, theirs = self.rows(pack), self.rows(other)
+        _, here, there = np.intersect1d(mine.runs, theirs.runs, assume_unique=True, return_indices=True)
+        for a, b in zip(here.tolist(), there.tolist(), strict=True):
+            newer = (mine.revisions[a], mine.nonces[a]) > (theirs.revisions[b], theirs.nonces[b])
+            if newer:
+                others[theirs.rows[b]] = False
+            else:
+                keep[mine.rows[a]] = False
+
+    def record(self, place: Place) -> bytes:
+        """Return a record out of a pack, as the object that it would be by itself."""
+        group, at = _group_of(place)
+        name = place.pack.stem, group
+        with self._lock:
+            unpacked = self._unpacked.get(name)
+            if unpacked is not None:
+                return unpacked[at]
+            table = self._groups.get(name)
+            if table is None:
+                table = records_table(self.records(place.pack), group)
+                _keep(self._groups, name, table)
+                self._asked[name] = 0
+            self._asked[name] += 1
+            if self._asked[name] < _MANY:
+                return next(record_bytes(table.slice(at, 1)))
+            # Who asks for that many reads them all: at once takes a tenth of the time.
+            unpacked = list(record_bytes(table))
+            _keep(self._unpacked, name, unpacked)
+            return unpacked[at]
+
+    def records(self, pack: Pack) -> ParquetObject:
+        """Open the records of a pack. Raises IntegrityError when they are gone or damaged."""
+        return self._open(pack.records, pack.runs)
+
+    def metrics(self, pack: Pack) -> ParquetObject | None:
+        """Open the metrics of a pack, None where no record holds any. Raises IntegrityError as `records` does."""
+        return None if pack.metrics is None else self._open(pack.metrics, None)
+
+    def _open(self, ref: Ref, rows: int | None) -> ParquetObject:
+        with self._lock:
+            found = self._objects.get(ref.key)
+            if found is None:
+                try:
+                    found = ParquetObject(
+                        ref, lambda start, end: self._store.get(ref.key, start, end), rows=rows
+                    )
+                except NotFoundError:
+                    raise IntegrityError(
+                        f"{ref.key} is gone although a pack needs it; run `archiver verify`"
+                    ) from None
+                self._objects[ref.key] = found
+            return found
+
+    def at(self, pack: Pack, row: int) -> Place:
+        """Return the place that is a row of a pack."""
+        rows = self.rows(pack)
+        return self._at(pack, int(np.flatnonzero(rows.rows == row)[0]))
+
+    def _place(self, pack: Pack, run: str) -> Place | None:
+        rows = self.rows(pack)
+        at = int(np.searchsorted(rows.runs, run.encode()))
+        if at >= pack.runs or rows.runs[at] != run.encode():
+            return None
+        return self._at(pack, at)
+
+    def _at(self, pack: Pack, at: int) -> Place:
+        rows = self.rows(pack)
+        key = layout.record_key(rows.runs[at].decode())
+        entry = Entry(key, int(rows.sizes[at]), moment_of(int(rows.modified[at])))
+        nonce = rows.nonces[at].decode()
+        return Place(pack, int(rows.rows[at]), int(rows.revisions[at]), nonce, entry)
+
+    def _read(self, key: str) -> Pack | IntegrityError | FormatError | None:
+        try:
+            return decode_pack(self._store.get(key), key)
+        except NotFoundError:
+            return None  # replaced, and collected since it was listed
+        except (IntegrityError, FormatError) as error:
+            return error
+
+    def _forget(self, key: str) -> None:
+        pack = self._known.pop(key)
+        self._rows.pop(pack.stem, None)
+        for held in (self._groups, self._unpacked):
+            for name in [name for name in held if name[0] == pack.stem]:
+                held.pop(name)
+        for known in pack.objects():
+            self._objects.pop(known, None)
+
+
+def _texts(column: pa.ChunkedArray) -> np.ndarray:
+    """Return ASCII texts as an array; ids are all of one length, and a million of them need no objects of Python."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    array = column.combine_chunks()
+    sizes = pc.min_max(pc.binary_length(array))
+    size = sizes["max"].as_py()
+    if not size or sizes["min"].as_py() != size or array.null_count:
+        return np.array(array.fill_null("").to_pylist(), dtype="S")
+    fixed = array.cast(pa.binary()).cast(pa.binary(size))
+    return np.frombuffer(fixed.buffers()[1], dtype=f"S{size}", count=len(fixed), offset=fixed.offset * size)
+
+
+def _keep(held: dict[tuple[str, int], T], name: tuple[str, int], value: T) -> None:
+    while len(held) >= _GROUPS_HELD:
+        held.pop(next(iter(held)))
+    held[name] = value
+
+
+def _group_of(place: Place) -> tuple[int, int]:
+    """Return the row group of a run, and which of its rows is the run's."""
+    at, group = place.row, 0
+    for rows in place.pack.groups:
+        if at < rows:
+            break
+        at, group = at - rows, group + 1
+    return group, at
