@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO, NamedTuple
 
+import pytest
+
 from archiver.errors import AccessError, StorageError
 from archiver.format import layout
 from archiver.format.model import Code, CodeFile, Record
@@ -180,6 +182,18 @@ def interleaved(
     if failed:
         raise failed[0]
     return outer.calls > at, inner.calls > until
+
+
+THINNED = [pytest.param(5, id="one in five"), pytest.param(1, id="each", marks=pytest.mark.slow)]
+"""Which pairs of calls are tried: of one in five, each call of both is in some."""
+
+
+def next_pair(pair: tuple[int, int], reached: tuple[bool, bool], every: int) -> tuple[int, int] | None:
+    """Return the next two calls at which to change over, one of `every` pairs, after what `interleaved` returned."""
+    at, until = pair
+    if not reached[0]:
+        return None
+    return (at, until + every) if reached[1] else (at + 1, (at + 1) % every)
 
 
 class StubbornStore(PassingStore):
