@@ -119,7 +119,7 @@ _BE_STILL = "stop(); for (let id = setTimeout(() => 0); id; id--) clearTimeout(i
 class Windows:
     """A browser with one page for each kind of window.
 
-    A page that is opened anew reads and compiles scripts of 8 MB again: three quarters of what a test took.
+    A page that is opened anew starts a process, and reads and compiles scripts of 8 MB again.
     """
 
     def __init__(self, browser: Any) -> None:
