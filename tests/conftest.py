@@ -97,6 +97,8 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in list(os.environ):
             if name.startswith(("AWS_", "ARCHIVER_", "BOTO_", "S3FS_", "FSSPEC_", "GOOGLE_", "AZURE_")):
                 patch.delenv(name)
+        # Else each of the hundreds of processes that tests start compiles this package anew, for half of its time.
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.setenv("AWS_CONFIG_FILE", str(home / "no-config"))
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "no-credentials"))
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")

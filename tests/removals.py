@@ -14,7 +14,7 @@ from archiver.format import layout
 from archiver.retention.policy import Policy
 from archiver.store import Store
 from archiver.transfer.copy import apply_extras, plan_extras
-from tests.stores import fresh_store, interleaved, save, snapshot
+from tests.stores import fresh_store, interleaved, next_pair, save, snapshot
 
 Act = Callable[[Store], object]
 OLD = Policy(keep_tags=["keep"])
@@ -109,14 +109,13 @@ def each_interleaving(
     objects: dict[str, bytes],
     first: Callable[[Store, list[str]], Act],
     second: Callable[[Store, list[str]], Act],
+    every: int,
 ) -> Any:
-    """Yield the store and its runs after two pieces of work at once, for every pair of calls at which they change over."""
-    at = until = 0
-    while True:
+    """Yield the store and its runs after two pieces of work at once, for one of `every` pairs of calls at which they change over."""
+    pair: tuple[int, int] | None = (0, 0)
+    while pair is not None:
         store, _ = made(objects)
         runs = oldest_first(store)
-        reached = interleaved(store, first(store, runs), second(store, runs), at, until)
+        reached = interleaved(store, first(store, runs), second(store, runs), *pair)
         yield store, runs
-        if not reached[0]:
-            return
-        at, until = (at, until + 1) if reached[1] else (at + 1, 0)
+        pair = next_pair(pair, reached, every)

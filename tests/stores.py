@@ -191,6 +191,18 @@ def interleaved(
     return outer.calls > at, inner.calls > until
 
 
+THINNED = [pytest.param(5, id="one in five"), pytest.param(1, id="each", marks=pytest.mark.slow)]
+"""Which pairs of calls are tried: of one in five, each call of both is in some."""
+
+
+def next_pair(pair: tuple[int, int], reached: tuple[bool, bool], every: int) -> tuple[int, int] | None:
+    """Return the next two calls at which to change over, one of `every` pairs, after what `interleaved` returned."""
+    at, until = pair
+    if not reached[0]:
+        return None
+    return (at, until + every) if reached[1] else (at + 1, (at + 1) % every)
+
+
 class StubbornStore(PassingStore):
     """A store that refuses to delete some keys."""
 

@@ -31,7 +31,7 @@ from tests.benchmarks import workload
 from tests.conftest import Place
 from tests.faults import FaultyStore, flip
 from tests.runs_made import everything, fill, many, opened, seen
-from tests.stores import PassingStore, interleaved
+from tests.stores import THINNED, PassingStore, interleaved, next_pair
 from tests.wire import Wire
 
 from archiver.archive import Archive  # isort: skip
@@ -394,8 +394,9 @@ def _small(folder: Path | str, runs: int = 1, strategies: int = 100) -> Archive:
 @pytest.mark.parametrize("order", [1, -1], ids=["copy first", "gc first"])
 @pytest.mark.parametrize("left", [False, True], ids=["empty", "interrupted"])
 @pytest.mark.parametrize("how", ["copy", "restore", "save"])
+@pytest.mark.parametrize("every", THINNED)
 def test_a_gc_without_any_grace_takes_nothing_from_what_arrives(
-    order: int, left: bool, how: str, tmp_path: Path
+    every: int, order: int, left: bool, how: str, tmp_path: Path
 ) -> None:
     from archiver.retention.gc import collect
     from tests.stores import fresh_store, save, snapshot
@@ -417,23 +418,22 @@ def test_a_gc_without_any_grace_takes_nothing_from_what_arrives(
     def free(store: Store) -> None:
         collect(store, grace="0d", apply=True, allow_empty=True)
 
-    at = until = count = 0
-    while True:
+    count = 0
+    pair: tuple[int, int] | None = (0, 0)
+    while pair is not None:
         store = fresh_store()
         store.put(layout.ARCHIVE, objects[layout.ARCHIVE])
         for key, data in objects.items() if left else ():  # of a copy that died before its record
             if not key.startswith("runs/"):
                 store.put(key, data)
         first, second = [arrive, free][::order]
-        reached = interleaved(store, first, second, at, until)
+        reached = interleaved(store, first, second, *pair)
         report = Archive(store).verify(read_data=True)
-        assert report.ok, (at, until, report.problems)
+        assert report.ok, (*pair, report.problems)
         assert report.runs == 1
         count += 1
-        if not reached[0]:
-            break
-        at, until = (at, until + 1) if reached[1] else (at + 1, 0)
-    assert count > 50
+        pair = next_pair(pair, reached, every)
+    assert count > 50 / every
 
 
 @pytest.mark.parametrize("runs", [1, 12])

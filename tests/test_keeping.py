@@ -262,7 +262,14 @@ TestLifecycle.settings = settings(max_examples=15, stateful_step_count=30)
 
 @pytest.mark.slow
 class TestManyLifecycles(Lifecycle.TestCase):
-    settings = settings(max_examples=100, stateful_step_count=40)
+    settings = settings(max_examples=50, stateful_step_count=40)
+
+
+@pytest.mark.slow
+class TestAsManyLifecycles(Lifecycle.TestCase):
+    """The other half, for the other of two workers: no slow test takes longer than these."""
+
+    settings = settings(max_examples=50, stateful_step_count=40)
 
 
 def test_the_contract_over_any_store(place: Place) -> None:

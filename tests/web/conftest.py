@@ -113,29 +113,42 @@ def nasty_client(nasty: Made) -> Client:
     return Client(guarded(nasty.url))
 
 
+# Ends what a page does by itself. (To go to about:blank would end its process, too.)
+_BE_STILL = "stop(); for (let id = setTimeout(() => 0); id; id--) clearTimeout(id)"
+
+
 class Windows:
-    """A browser whose windows of one kind share a cache: scripts of 8 MB are read and compiled once, not for each test."""
+    """A browser with one page for each kind of window.
+
+    A page that is opened anew starts a process, and reads and compiles scripts of 8 MB again.
+    """
 
     def __init__(self, browser: Any) -> None:
         self.browser = browser
-        self._contexts: dict[str, Any] = {}
+        self._pages: dict[str, Any] = {}
 
     @contextmanager
     def page(self, **options: Any) -> Iterator[Any]:
-        """Open a page in a window of this kind; what it keeps in the browser is forgotten at the end."""
+        """Give the page of this kind of window; what another test left in it is forgotten."""
         kind = repr(sorted(options.items()))
-        if kind not in self._contexts:
-            self._contexts[kind] = self.browser.new_context(**options)
-        context = self._contexts[kind]
-        page = context.new_page()
-        page.set_default_timeout(30_000)
+        page = self._pages.pop(kind, None)
+        if page is None:
+            page = self.browser.new_context(**options).new_page()
+            page.set_default_timeout(30_000)
+        else:
+            # Now, for what was under way at the end may have been kept after it.
+            page.context.clear_cookies()
+            if page.url.startswith("http"):
+                page.evaluate("localStorage.clear(); sessionStorage.clear()")
         try:
             yield page
-            if page.url.startswith("http"):
-                page.evaluate("localStorage.clear()")
-        finally:
-            page.close()
-            context.clear_cookies()
+            page.evaluate(_BE_STILL)
+            page.unroute_all()
+            page.emulate_media(media="null")
+        except BaseException:
+            page.context.close()  # who knows what state it is in
+            raise
+        self._pages[kind] = page
 
     def new_context(self, **options: Any) -> Any:
         """Return a window that shares nothing with others."""
