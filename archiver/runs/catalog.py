@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -40,6 +40,14 @@ class Records:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: dict[str, tuple[Entry, Record]] = {}
+
+    def known(self) -> dict[str, tuple[Entry, Record]]:
+        """Return the records that were read, by key, with what a listing said of each."""
+        return dict(self._known)
+
+    def know(self, known: Mapping[str, tuple[Entry, Record]]) -> None:
+        """Take records that were read elsewhere; each counts while a listing says the same of it."""
+        self._known.update(known)
 
     def read(
         self, prefix: str = layout.RUNS, errors: Errors = "raise", *, newest: int | None = None
