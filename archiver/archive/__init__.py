@@ -361,6 +361,7 @@ class Archive:
 
     verify = by(_checkup, Checkup.verify)
     du = by(_checkup, Checkup.du)
+    old_versions = by(_checkup, Checkup.old_versions)
     df = by(_checkup, Checkup.df)
     tree = by(_checkup, Checkup.tree)
     doctor = by(_checkup, Checkup.doctor)

@@ -195,15 +195,18 @@ class Writer:
         shared = [*draft.tapes, *draft.code]
         stale = [key for key in shared if not self._fresh(key)]
         markers = [layout.tag_key(tag, record.run) for tag in tags]
-        self._each(lambda key: store.put(key, _bytes(draft, key)), [*stale, *draft.own, *markers])
+
+        def write(key: str) -> None:
+            own = store.details if record.tier2 is not None and key == record.tier2.key else store
+            own.put(key, _bytes(draft, key))
+
+        self._each(write, [*stale, *draft.own, *markers])
         data = encode_record(record)
         raise_number(store, record.format)
         store.put(at or layout.record_key(record.run), data, create=True)
         self._written.update(dict.fromkeys(stale, time.monotonic()))
         # Whatever a gc with a short grace deleted until now; what it deletes later it puts back itself.
-        self._each(
-            lambda key: store.stat(key) or store.put(key, _bytes(draft, key)), [*shared, *draft.own, *markers]
-        )
+        self._each(lambda key: None if store.stat(key) else write(key), [*shared, *draft.own, *markers])
         return replace(record, size=len(data))
 
     def _fresh(self, key: str) -> bool:
