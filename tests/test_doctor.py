@@ -57,7 +57,7 @@ def test_what_moto_can_and_rclone_cannot(moto_place: Place, rclone_place: Place)
 
 
 def test_memory_and_folders_are_not_asked_for_what_buckets_do(file_place: Place, memory_place: Place) -> None:
-    bucket = {"versioning", "lifecycle", "tagging", "object lock", "abort", "ranges"}
+    bucket = {"versioning", "lifecycle", "tagging", "object lock", "encryption", "abort", "ranges"}
     for place, more in ((file_place, set()), (memory_place, {"durable"})):
         found = findings(place.open())
         assert {name for name, finding in found.items() if finding.state == "none"} == bucket | more

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,3 +172,26 @@ def test_folders_without_end_end(store: Store, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="nested too deeply"):
         list(store.list())
     assert [entry.key for entry in store.list("a")] == ["a/x"]
+
+
+def test_a_folder_that_another_thread_makes_meanwhile_is_not_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path / "new" / "archive")
+    look, met = os.stat, []
+
+    def slow(path: Any, *args: Any, **how: Any) -> os.stat_result:
+        try:
+            return look(path, *args, **how)
+        except FileNotFoundError:
+            if (
+                not met
+            ):  # between the look and what follows from it another thread makes the folder, and sees it
+                met.append(path)
+                store.put("d/other", b"x")
+            raise
+
+    monkeypatch.setattr(os, "stat", slow)
+    store.put("d/own", b"x")
+    assert met
+    assert [entry.key for entry in store.list()] == ["d/other", "d/own"]

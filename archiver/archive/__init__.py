@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +15,13 @@ from archiver.archive.health import Checkup
 from archiver.archive.judging import Judging
 from archiver.archive.listing import Listing
 from archiver.archive.loading import Loading
+from archiver.archive.many import Many
 from archiver.archive.part import by
 from archiver.archive.retention import Keeping
 from archiver.archive.root import Root
 from archiver.archive.saving import Saving
 from archiver.archive.transfer import Exchange
 from archiver.base.humanize import printable
-from archiver.base.unread import Errors
 from archiver.format import layout
 from archiver.format.model import Record, Run
 from archiver.health.usage import Guard
@@ -112,7 +111,11 @@ class Archive:
 
     def __reduce__(self) -> tuple[Any, ...]:
         how: dict[str, Any] = {"code": self._code, "guard": self._guard, "policies": self._configured}
-        return partial(Archive, budget=self._budget, storage_options=self._options, **how), (self.store,)
+        make = partial(Archive, budget=self._budget, storage_options=self._options, **how)
+        return make, (self.store,), self._listing.known()
+
+    def __setstate__(self, known: Any) -> None:
+        self._listing.know(known)
 
     def __enter__(self) -> Archive:
         return self
@@ -271,28 +274,6 @@ class Archive:
     records = by(_runs, Listing.records)
     run_id = by(_runs, Listing.run_id)
 
-    def run_ids(
-        self,
-        universe: str | None = None,
-        tag: str | None = None,
-        since: str | datetime | None = None,
-        *,
-        errors: Errors = "raise",
-        where: str | None = None,
-    ) -> list[str]:
-        """Return the ids of runs, oldest first: of one universe, with one tag, since a moment, with such a strategy.
-
-        since: a datetime, a date such as 2025-01-21, or an age such as 30d; where: a filter that one of a run's
-        strategies satisfies. Records are read only for a universe or a filter; errors: about one that cannot be read,
-        see `load_metrics`. Raises ArchiveNotFoundError, ConfigError for a text that is no moment or no filter.
-        """
-        runs = self._listing.ids(universe, tag, since, errors)
-        if where is None:
-            return runs
-        table = self.load_metrics(universe, [], history=True, where=where, errors=errors)
-        matching = set(table["run"].to_pylist())
-        return [run for run in runs if run in matching]
-
     def _loading(self) -> Loading:
         return Loading(self.reader, self._listing)
 
@@ -305,7 +286,15 @@ class Archive:
     load_file = by(_loading, Loading.load_file)
     contents = by(_loading, Loading.contents)
     detailed_strategies = by(_loading, Loading.detailed_strategies)
+    run_ids = by(_loading, Loading.run_ids)
     sql = by(_loading, Loading.sql)
+
+    def _many(self) -> Many:
+        return Many(self.store, self.reader, self._listing)
+
+    load_many = by(_many, Many.load_many)
+    to_dask = by(_many, Many.to_dask)
+    detail_files = by(_many, Many.detail_files)
 
     def _judging(self) -> Judging:
         return Judging(self.store, self.reader, self._listing)
@@ -367,6 +356,7 @@ class Archive:
 
     verify = by(_checkup, Checkup.verify)
     du = by(_checkup, Checkup.du)
+    old_versions = by(_checkup, Checkup.old_versions)
     df = by(_checkup, Checkup.df)
     tree = by(_checkup, Checkup.tree)
     doctor = by(_checkup, Checkup.doctor)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archiver.archive.root import Root
+from archiver.errors import AccessError
 from archiver.health.usage import Space, Usage, df, du
 from archiver.health.verify import Report, verify
 from archiver.store import Store
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from archiver.archive.bucket_rules import Lifecycle
     from archiver.health.doctor import Finding, Role
     from archiver.query.tree import Index
+    from archiver.retention.gc.versions import Kept
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,21 @@ class Checkup:
         """
         self.root.require()
         return du(self.store, runs=runs)
+
+    def old_versions(self) -> Kept | None:
+        """Count the old versions that a bucket keeps of what was replaced or deleted: `.objects`, `.bytes`.
+
+        Returns None where the store keeps none, or does not say. Raises ArchiveNotFoundError, StorageError.
+        """
+        from archiver.retention.gc.versions import old_versions
+
+        self.root.require()
+        if not self.store.keeps_versions():
+            return None
+        try:
+            return old_versions(self.store)
+        except AccessError:
+            return None
 
     def df(self) -> list[Space]:
         """Tell how full the disk of a local archive is, and how much of a configured budget is used.

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archiver.archive.root import Root
 from archiver.base.run_id import is_run_id
@@ -41,6 +41,14 @@ class Listing:
         self._packed = False
         self._records = Records(store)
         self._open = OpenRuns(store)
+
+    def known(self) -> Any:
+        """Return the records that were read, to take along to where the archive is opened again; see `know`."""
+        return self._records.known()
+
+    def know(self, known: Any) -> None:
+        """Take records that were read elsewhere; each counts while a listing shows its object unchanged."""
+        self._records.know(known)
 
     def records(
         self, errors: Errors = "raise", *, universe: str | None = None, newest: int | None = None

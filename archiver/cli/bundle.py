@@ -61,6 +61,17 @@ def create(
     storage_class: Annotated[
         str | None, typer.Option("--storage-class", metavar="CLASS", help="Of S3, such as GLACIER.")
     ] = None,
+    retain: Annotated[
+        str | None,
+        typer.Option(
+            "--retain",
+            metavar="AGE",
+            help="Keep it from being deleted for so long: 7y; by the bucket's Object Lock.",
+        ),
+    ] = None,
+    legal_hold: Annotated[
+        bool, typer.Option("--legal-hold", help="Keep it from being deleted until the hold is taken off.")
+    ] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Read the bundle back and compare it.")] = False,
     remove: Annotated[
         bool,
@@ -97,6 +108,8 @@ def create(
         if left := elsewhere.intersection(found):
             call.say(f"{counted(len(left), 'run')} left out: the details are in other bundles already")
         chosen += [run for run in found if run not in elsewhere]
+    if held := bool(retain or legal_hold):
+        archive.bundles.hold(name, retain, legal_hold=legal_hold, to=to, check=True)
     # What is to be read back must not be frozen before that.
     late = storage_class if (verify or remove) and _frozen(storage_class) else None
     with call.progress(f"bundle {name}", unit="bytes") as step:
@@ -112,11 +125,15 @@ def create(
     if made.objects is None:  # it is frozen: nothing of it can be read, and nothing is left to remove
         verify = remove = False
         late = None
+    if held and not late:
+        archive.bundles.hold(made.name, retain, legal_hold=legal_hold)
     if verify and not apply:
         _require_sound(call, archive, made.name)
     document = _remove(call, archive, made.name, apply=apply) if remove else None
     if late and (apply or not remove):
         archive.bundles.move_to_class(made.name, late)
+        if held:  # the moved object is another version, without the locks of the first
+            archive.bundles.hold(made.name, retain, legal_hold=legal_hold)
     elif late:
         call.say(f"it moves to {late} once --apply has read it back")
     if call.json:
@@ -286,6 +303,7 @@ def _require_sound(call: Call, archive: Archive, name: str) -> None:
 
 def _remove(call: Call, archive: Archive, name: str, *, apply: bool) -> dict[str, Any]:
     """Plan the removal, and carry it out on request; return it as `--json` shows it."""
+    call.say_locks(archive)
     plan = archive.bundles.plan_removal(name)
     removed: tuple[str, ...] = ()
     if apply:

@@ -74,6 +74,13 @@ class Call:
                 f"no universe {universe!r} in {archive.store.url}: `archiver ls` shows those there are"
             )
 
+    def say_locks(self, archive: Archive) -> None:
+        """Say what the bucket's locks keep from being freed, before anything is removed."""
+        locks = archive.store.object_locks()
+        text = None if locks is None else locks.notice()
+        if text is not None:
+            self.say(text)
+
     def say(self, text: str) -> None:
         """Talk to the user: one line on standard error."""
         tell(text)

@@ -20,13 +20,15 @@ def du(
 
     The parts add up to the bytes in the store. What several runs share counts once.
     """
-    from archiver.base.humanize import size
+    from archiver.base.humanize import counted, size
     from archiver.cli.output import print_table
 
     call = Call.of(ctx)
-    usage = call.archive().du(runs=runs)
+    archive = call.archive()
+    usage = archive.du(runs=runs)
+    old = archive.old_versions()
     if call.json:
-        call.print_json(_document(usage))
+        call.print_json({**_document(usage), "old_versions": None if old is None else old._asdict()})
         return
     rows: list[list[Any]]
     if runs:
@@ -49,6 +51,11 @@ def du(
         [*parts, ["total", usage.total.objects, size(usage.total.bytes)]],
         right=["objects", "size"],
     )
+    if old is not None and old.objects:
+        call.say(
+            f"the bucket keeps {counted(old.objects, 'old version')} beside that, {size(old.bytes)}: no listing shows them"
+        )
+        call.say_locks(archive)
     if usage.shared_saves:
         call.say(f"sharing bar series between runs saves {size(usage.shared_saves)}")
     for key in usage.unreadable:

@@ -35,6 +35,7 @@ def gc(
 
     call = Call.of(ctx)
     archive = call.archive()
+    call.say_locks(archive)
     with call.progress("freeing" if apply else "looking") as step:
         done = archive.gc(grace, apply=apply, allow_empty=allow_empty, versions=versions, step=step)
     failed = {key: str(error) for key, error in done.failed.items()}

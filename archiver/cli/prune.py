@@ -66,6 +66,7 @@ def prune(
     most = share(max_remove, "--max-remove")
     given = _policy(keep_within, keep_last, keep_best, keep_tag, tiers, universe)
     archive = call.archive()
+    call.say_locks(archive)
     plan = archive.plan_prune(*given, allow_empty=allow_empty)
     if plan.decisions and set(plan.unmatched) == {policy.universe for policy in plan.policies}:
         raise NotFoundError(

@@ -210,21 +210,16 @@ def trades_table(source: Source, detail: Detail, columns: Sequence[str] | None, 
     row = _row(source, detail, ["trades", "trades_text"])
     if "trades" not in row.column_names or not row["trades"][0].is_valid:
         text = row["trades_text"][0].as_py() if "trades_text" in row.column_names else None
-        rows = _as_rows(loads(text)) if text is not None else []
-        encoded = encode_rows(rows, "trades") if all(type(trade) is dict for trade in rows) else None
-        if encoded is None and rows:
-            table = pa.table({"trade": pa.array([dumps(trade) for trade in rows], pa.string())})
-        else:
-            table = pa.table({}) if encoded is None else pa.Table.from_arrays(encoded.arrays, encoded.names)
+        table = pa.table({}) if text is None else text_rows(text)
     else:
         table = pa.Table.from_struct_array(row["trades"][0].values)
         for name, inner in layout.get("dicts", {}).items():
-            plain_structs = _without_shapes(table[name].combine_chunks(), inner)
+            plain_structs = without_shapes(table[name].combine_chunks(), inner)
             table = table.set_column(table.schema.get_field_index(name), name, plain_structs)
         for name in windows:
             if columns is not None and name in columns:
                 at = table.schema.get_field_index(name)
-                table = table.set_column(at, name, pa.array(_windows(table, name, windows[name], cut)))
+                table = table.set_column(at, name, pa.array(window_values(table, name, windows[name], cut)))
     hidden = {layout.get("shape"), *windows.values()} | {name for name in windows if columns is None}
     hidden |= _never_there(table, layout)
     shown = [name for name in table.column_names if name not in hidden]
@@ -239,6 +234,17 @@ def trades_table(source: Source, detail: Detail, columns: Sequence[str] | None, 
     return table.select(list(columns))
 
 
+def text_rows(text: str) -> pa.Table:
+    """Return trades that are text, for they are too irregular for columns, as a table: of dicts, or of a text each."""
+    import pyarrow as pa
+
+    rows = _as_rows(loads(text))
+    encoded = encode_rows(rows, "trades") if all(type(trade) is dict for trade in rows) else None
+    if encoded is None and rows:
+        return pa.table({"trade": pa.array([dumps(trade) for trade in rows], pa.string())})
+    return pa.table({}) if encoded is None else pa.Table.from_arrays(encoded.arrays, encoded.names)
+
+
 def _as_rows(trades: Any) -> list[Any]:
     """Return trades that are no list of dicts as rows: of a dict of columns, its rows; anything else is one row."""
     columns = list(trades.values()) if type(trades) is dict else []
@@ -247,14 +253,14 @@ def _as_rows(trades: Any) -> list[Any]:
     return trades if type(trades) is list else [trades]
 
 
-def _without_shapes(array: pa.StructArray, layout: Mapping[str, Any]) -> pa.StructArray:
+def without_shapes(array: pa.StructArray, layout: Mapping[str, Any]) -> pa.StructArray:
     """Return dicts without the column that says each one's shape, which is ours."""
     import pyarrow as pa
 
     inner = layout.get("dicts", {})
     names = [field.name for field in array.type if field.name != layout.get("shape")]
     parts = [
-        _without_shapes(part, inner[name]) if name in inner else part
+        without_shapes(part, inner[name]) if name in inner else part
         for name, part in zip((field.name for field in array.type), array.flatten(), strict=True)
         if name in names
     ]
@@ -365,13 +371,14 @@ def _decode_trades(row: pa.Table, layout: Mapping[str, Any], cut: CutWindows) ->
 
     table = pa.Table.from_struct_array(row["trades"][0].values)
     windows: Mapping[str, str | None] = layout.get("windows", {})
-    cuts = {name: _windows(table, name, full, cut) for name, full in windows.items()}
+    cuts = {name: window_values(table, name, full, cut) for name, full in windows.items()}
     names = [name for name in table.column_names if name not in windows.values()]
     arrays = [table[name].combine_chunks() for name in names]
     return decode_rows(names, arrays, layout, cuts)
 
 
-def _windows(table: pa.Table, name: str, full: str | None, cut: CutWindows) -> list[Any]:
+def window_values(table: pa.Table, name: str, full: str | None, cut: CutWindows) -> list[Any]:
+    """Return the price windows of a column of trades: from their places, or from the text in the column `full`."""
     places = [
         None if place is None else (place["begin"], place["length"]) for place in table[name].to_pylist()
     ]

@@ -241,7 +241,7 @@ def _marked(columns: Iterable[tuple[str, str, Any]], layout: dict[str, Any], *, 
         for item in shown
     ]
     table = pa.Table.from_arrays([item.array for item in shown], schema=pa.schema(fields))
-    return _numbers_apart(table, {item.name for item in fields if _is_json(item)})
+    return _numbers_apart(table, {item.name for item in fields if is_json(item)})
 
 
 def _numbers_apart(table: pa.Table, names: set[str], *, elsewhere: bool = False) -> pa.Table:
@@ -291,12 +291,20 @@ def _without_kind(table: pa.Table) -> pa.Table:
     import pyarrow as pa
 
     for at, item in enumerate(table.schema):
-        if _is_json(item) and table[item.name].null_count == table.num_rows:
+        if is_json(item) and table[item.name].null_count == table.num_rows:
             table = table.set_column(at, item.name, pa.nulls(table.num_rows))
     return table
 
 
-def _is_json(item: pa.Field) -> bool:
+def json_field(name: str, kind: pa.DataType, *, text: bool) -> pa.Field:
+    """Return a column's name and type; text: it holds JSON text, which its metadata says."""
+    import pyarrow as pa
+
+    return pa.field(name, kind, metadata={_KIND: _JSON} if text else None)
+
+
+def is_json(item: pa.Field) -> bool:
+    """Tell whether a column holds JSON text."""
     return (item.metadata or {}).get(_KIND) == _JSON
 
 
@@ -304,7 +312,7 @@ def _joins(fields: Sequence[pa.Field], tables: Sequence[pa.Table]) -> bool:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    types = {(str(item.type), _is_json(item)) for item in fields}
+    types = {(str(item.type), is_json(item)) for item in fields}
     if len(types) == 1:
         return True
     if types != {("double", False), ("int64", False)}:
@@ -324,7 +332,7 @@ def _json_columns(table: pa.Table, names: set[str]) -> pa.Table:
             column = table[item.name]
             if pa.types.is_null(item.type):
                 continue
-            if not _is_json(item):
+            if not is_json(item):
                 texts = [None if v is None else dumps(plain(v)) for v in column.to_pylist()]
                 column = pa.array(texts, pa.string())
             table = table.set_column(at, pa.field(item.name, pa.string(), metadata={_KIND: _JSON}), column)

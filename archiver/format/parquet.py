@@ -172,6 +172,7 @@ class ParquetObject:
         self._fetch = fetch
         self._image: bytearray | bytes = b""
         self._have: set[int] = set()
+        self._last: tuple[Any, pa.Table | None] = (None, None)
         if whole or ref.size <= _WHOLE or len(ref.parts) < 2:
             self._whole()
         else:
@@ -193,11 +194,19 @@ class ParquetObject:
         return names
 
     def read(self, *, groups: Sequence[int] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read row groups (all) and columns (all; a nested column by its name or its dotted path)."""
+        """Read row groups (all) and columns (all; a nested column by its name or its dotted path).
+
+        What was read last is at hand: strategies of one row group are asked for one after the other.
+        """
         wanted = range(self.file.metadata.num_row_groups) if groups is None else groups
-        with decoding(self._ref.key):
-            self._need(wanted, columns)
-            return self.file.read_row_groups(list(wanted), columns=columns, use_threads=False)
+        asked = (tuple(wanted), None if columns is None else tuple(columns))
+        known, table = self._last
+        if table is None or known != asked:
+            with decoding(self._ref.key):
+                self._need(wanted, columns)
+                table = self.file.read_row_groups(list(wanted), columns=columns, use_threads=False)
+            self._last = asked, table
+        return table
 
     def _open(self) -> pq.ParquetFile:
         import pyarrow as pa

@@ -9,14 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
-from archiver.format.detail import Source
 from archiver.format.metrics import join_tables
 from archiver.format.model import Record, Run
 from archiver.format.params import PARAMS
-from archiver.format.parquet import decoding
 from archiver.format.rows import free_name
 from archiver.format.text import loads
-from archiver.query.sql_extras import KEYS, curves, of_part, rows_of_table, tables_there
+from archiver.query.sql_extras import KEYS, curves, rows_of_table, tables_there
+from archiver.query.trades import trades_of
 from archiver.runs.newest import Part
 from archiver.runs.read import Reader
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 VIEWS = ("metrics", "trades", "curves", "runs")
 _TEXT = re.compile(r"'(?:[^']|'')*'")
 _WORD = re.compile(r'"((?:[^"]|"")+)"|(\w+)')
-_ELEMENT = "trades.list.element"
 
 
 def query(
@@ -240,58 +238,12 @@ def _trades(reader: Reader, parts: Sequence[Part], wanted: _Wanted) -> pa.Table:
 
     tables: list[pa.Table] = []
     for part in parts:
-        tables += reader.take(part.record, partial(_trades_of, reader, part, wanted)) or []
+        tables += reader.take(part.record, partial(trades_of, reader, part, wanted.of)) or []
     tables = [table for table in tables if table.num_rows]
     if not tables:
         return pa.table({key: pa.array([], pa.string()) for key in KEYS})
     joined = join_tables(tables)
     return joined.select(list(dict.fromkeys([*KEYS, *joined.column_names])))
-
-
-def _trades_of(reader: Reader, part: Part, wanted: _Wanted) -> list[pa.Table]:
-    source = reader.details(part.record)
-    with decoding(source.key):
-        typed = _typed_trades(source, part, wanted)
-        return [*([] if typed is None else [typed]), *_text_trades(reader, source, part)]
-
-
-def _typed_trades(source: Source, part: Part, wanted: _Wanted) -> pa.Table | None:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    schema = source.schema
-    if "trades" not in schema.names:
-        return None
-    facts = source.facts.get("trades", {})
-    windows = facts.get("windows", {})
-    hidden = {facts.get("shape"), *windows, *windows.values()}
-    fields = [item.name for item in schema.field("trades").type.value_type if item.name not in hidden]
-    keys = {name: facts.get("keys", {}).get(name, name) for name in fields}
-    chosen = wanted.of(list(keys.values()))
-    read = [name for name in fields if keys[name] in chosen] or fields[:1]
-    table = source.read(columns=["strategy_name", *(f"{_ELEMENT}.{name}" for name in read)])
-    lists = table["trades"].combine_chunks()
-    lists = lists if isinstance(lists, pa.ListArray) else pa.concat_arrays(lists.chunks)
-    rows = pa.Table.from_struct_array(pc.list_flatten(lists)).select(read)
-    rows = rows.rename_columns([keys[name] for name in read])
-    strategies = table["strategy_name"].combine_chunks().take(pc.list_parent_indices(lists))
-    return of_part(rows, strategies, part)
-
-
-def _text_trades(reader: Reader, source: Source, part: Part) -> list[pa.Table]:
-    """Return the trades of strategies whose trades are too irregular for columns."""
-    if "trades_text" not in source.names:
-        return []
-    import pyarrow as pa
-
-    table = source.read(columns=["strategy_name", "trades_text"])
-    texts = dict(zip(table["strategy_name"].to_pylist(), table["trades_text"].to_pylist(), strict=True))
-    found = []
-    for detail in part.record.details:
-        if texts.get(detail.strategy) is not None:
-            rows = reader.trades(part.record, detail, None)
-            found.append(of_part(rows, pa.array([detail.strategy] * len(rows), pa.string()), part))
-    return found
 
 
 def _runs(runs: Sequence[Run]) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,21 +36,22 @@ def curves(reader: Reader, parts: Sequence[Part], named: Collection[str]) -> pa.
     make = _wide if wide and not long else partial(_long, extra=wide)
     tables: list[pa.Table] = []
     for part in parts:
-        tables += reader.take(part.record, partial(_curves_of, reader, part, make)) or []
+        tables += reader.take(part.record, partial(curves_of, reader, part, make)) or []
     empty = make({"equity": Series([])})
     tables.append(of_part(empty, [], None))
     return _joined(tables)
 
 
-def _curves_of(reader: Reader, part: Part, make: Any) -> list[pa.Table]:
+def curves_of(reader: Reader, part: Part, make: Callable[[dict[str, Series]], pa.Table]) -> list[pa.Table]:
+    """Return what `make` makes of the curves of each of a part's strategies, the keys before it."""
     source = reader.details(part.record)
     shared = reader.shared(part.record)
     tables = []
     with decoding(source.key):
         for detail in _details(part):
             row = detail_row(source, detail, _COLUMNS)
-            points = make(decode_curves(row, shared))
-            tables.append(of_part(points, [detail.strategy] * len(points), part))
+            made = make(decode_curves(row, shared))
+            tables.append(of_part(made, [detail.strategy] * len(made), part))
     return tables
 
 
@@ -61,7 +62,7 @@ def _details(part: Part) -> list[Detail]:
 def _wide(found: dict[str, Series]) -> pa.Table:
     import pyarrow as pa
 
-    both = [_numbers(found[name].values) if name in found else [] for name in ("equity", "drawdown")]
+    both = [numbers(found[name].values) if name in found else [] for name in ("equity", "drawdown")]
     length = max(map(len, both))
     columns = [pa.array(one + [None] * (length - len(one)), pa.float64()) for one in both]
     return pa.table([pa.array(range(length), pa.int64()), *columns], names=["point", "equity", "drawdown"])
@@ -73,7 +74,7 @@ def _long(found: dict[str, Series], *, extra: bool) -> pa.Table:
     tables = []
     for name, kept in found.items():
         series = on_its_clock(kept)
-        values = pa.array(_numbers(series.values), pa.float64())
+        values = pa.array(numbers(series.values), pa.float64())
         count = len(values)
         known = series.clock is not None and count
         time = series.clock.time if known and series.clock is not None else pa.nulls(count)
@@ -86,7 +87,10 @@ def _long(found: dict[str, Series], *, extra: bool) -> pa.Table:
     return _joined(tables) if tables else _long({"equity": Series([])}, extra=extra)
 
 
-def _numbers(curve: Any) -> list[float | None]:
+def numbers(curve: Any) -> list[float | None]:
+    """Return the values of a curve as numbers, None for what is none."""
+    if type(curve) is list and set(map(type, curve)) == {float}:
+        return curve
     values = curve_values(curve) or []
     if not values:
         return []
@@ -140,12 +144,13 @@ def rows_of_table(reader: Reader, parts: Sequence[Part], name: str) -> pa.Table:
     """Return the rows of a table of all strategies that have it."""
     tables: list[pa.Table] = []
     for part in parts:
-        tables += reader.take(part.record, partial(_tables_of, reader, part, name)) or []
+        tables += reader.take(part.record, partial(tables_of, reader, part, name)) or []
     joined = join_tables([table for table in tables if table.num_rows] or tables)
     return joined.select(list(dict.fromkeys([*KEYS, *joined.column_names])))
 
 
-def _tables_of(reader: Reader, part: Part, name: str) -> list[pa.Table]:
+def tables_of(reader: Reader, part: Part, name: str) -> list[pa.Table]:
+    """Return a further table of each of a part's strategies that have it, the keys before it."""
     source = reader.details(part.record)
     found = []
     with decoding(source.key):
@@ -154,12 +159,12 @@ def _tables_of(reader: Reader, part: Part, name: str) -> list[pa.Table]:
         for detail in _details(part):
             table = table_in(source, detail, name)
             if table is not None:
-                rows = _common(table)
+                rows = common(table)
                 found.append(of_part(rows, [detail.strategy] * len(rows), part, name))
     return found
 
 
-def _common(table: pa.Table) -> pa.Table:
+def common(table: pa.Table) -> pa.Table:
     """Return a table in the few types that tables of several strategies are joined in."""
     import pyarrow as pa
 

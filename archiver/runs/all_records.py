@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from archiver.base.unread import ONE_OBJECT, Errors, Unread, teller
@@ -24,6 +24,14 @@ class Records:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: dict[str, tuple[Entry, Record]] = {}
+
+    def known(self) -> dict[str, tuple[Entry, Record]]:
+        """Return the records that were read, by key, with what a listing said of each."""
+        return dict(self._known)
+
+    def know(self, known: Mapping[str, tuple[Entry, Record]]) -> None:
+        """Take records that were read elsewhere; each counts while a listing says the same of it."""
+        self._known.update(known)
 
     def read(
         self, prefix: str = layout.RUNS, errors: Errors = "raise", *, newest: int | None = None

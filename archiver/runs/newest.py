@@ -54,6 +54,10 @@ class Part:
         found = [Part(one, frozenset(name for name in names if self.has(name))) for one, names in own]
         return [part for part in found if part.names]
 
+    def groups(self) -> list[int]:
+        """Return the row groups that hold the details that count."""
+        return sorted({detail.group for detail in self.details})
+
     def has(self, strategy: str) -> bool:
         """Tell whether a strategy counts."""
         return self.names is None or strategy in self.names

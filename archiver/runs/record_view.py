@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from archiver.store.bucket import BucketApi
     from archiver.store.s3_classes import StorageClasses
+    from archiver.store.s3_locks import ObjectLocks
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -309,6 +310,15 @@ class RecordView(Store):
     def storage_classes(self) -> StorageClasses | None:
         """Return the storage classes of the store's objects."""
         return self.below.storage_classes()
+
+    def object_locks(self) -> ObjectLocks | None:
+        """Return the locks of the store's objects."""
+        return self.below.object_locks()
+
+    @property
+    def details(self) -> Store:
+        """The same store, writing objects of the storage class that details are to have."""
+        return self.below.details
 
     def written_as(self, storage_class: str) -> Store:
         """Return the same store, writing objects of another storage class."""

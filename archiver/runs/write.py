@@ -204,7 +204,12 @@ class Writer:
         record, markers = with_tags(draft.record, tags)
         shared = [*draft.tapes, *draft.code]
         stale = [key for key in shared if not self._fresh(key)]
-        self._each(lambda key: store.put(key, _bytes(draft, key)), [*stale, *draft.own, *markers])
+
+        def write(key: str) -> None:
+            own = store.details if record.tier2 is not None and key == record.tier2.key else store
+            own.put(key, _bytes(draft, key))
+
+        self._each(write, [*stale, *draft.own, *markers])
         data = encode_record(record)
         if record.format > self._format:  # a number is never lowered, so once is enough
             raise_number(store, record.format)
@@ -214,9 +219,7 @@ class Writer:
         self._written.update(dict.fromkeys(stale, time.monotonic()))
         # Whatever a gc with a short grace deleted until now; what it deletes later it puts back itself.
         unsure = shared if at else self._unsure(shared)
-        self._each(
-            lambda key: store.stat(key) or store.put(key, _bytes(draft, key)), [*unsure, *draft.own, *markers]
-        )
+        self._each(lambda key: None if store.stat(key) else write(key), [*unsure, *draft.own, *markers])
         if at is None:
             self._reached_by.update(dict.fromkeys(shared, (place, len(data))))
         return replace(record, size=len(data))

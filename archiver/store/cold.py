@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from archiver.errors import AccessError, ConfigError, NotFoundError
-from archiver.store.contract import Store
 from archiver.store.s3_classes import CLASSES, FROZEN, StorageClasses, Warmth
+
+if TYPE_CHECKING:
+    from archiver.store.contract import Store
 
 __all__ = [
     "CLASSES",
+    "DETAIL_CLASS",
     "FROZEN",
     "Warmth",
     "change_class",
+    "detail_class",
     "keep_in_class",
     "known_class",
     "of_class",
@@ -19,11 +25,27 @@ __all__ = [
 ]
 
 
+DETAIL_CLASS = "detail_storage_class"
+"""The storage option that names the class of details alone."""
+
+
 def known_class(storage_class: str) -> str:
     """Return the name of a class as S3 writes it. Raises ConfigError for an unknown one."""
     name = storage_class.upper().replace("-", "_")
     if name not in CLASSES:
         raise ConfigError(f"storage class {storage_class!r} is not known: use one of {', '.join(CLASSES)}")
+    return name
+
+
+def detail_class(given: Any) -> str | None:
+    """Return the class that the option `detail_storage_class` names. Raises ConfigError for one that cannot be read at once."""
+    if given is None:
+        return None
+    name = known_class(str(given))
+    if name in FROZEN:
+        raise ConfigError(
+            f"{DETAIL_CLASS} is {name}, whose objects nobody can read at once: bundle runs instead"
+        )
     return name
 
 

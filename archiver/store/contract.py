@@ -25,6 +25,7 @@ from archiver.store.entry import Entry, Version
 if TYPE_CHECKING:
     from archiver.store.bucket import BucketApi
     from archiver.store.s3_classes import StorageClasses
+    from archiver.store.s3_locks import ObjectLocks
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -255,6 +256,15 @@ class Store(ABC):
     def storage_classes(self) -> StorageClasses | None:
         """Return the storage classes of the store's objects, or None for what is no bucket of S3."""
         return None
+
+    def object_locks(self) -> ObjectLocks | None:
+        """Return the locks of the store's objects, or None for what is no bucket of S3."""
+        return None
+
+    @property
+    def details(self) -> Store:
+        """The same store, writing objects of the storage class that details are to have."""
+        return self
 
     def written_as(self, storage_class: str) -> Store:
         """Return the same store, writing objects of another storage class. Raises ConfigError where there are none."""

@@ -56,10 +56,13 @@ class Folder:
 
     def exists(self) -> bool:
         """Tell whether the folder is there. Raises Gone when it was there before, or another disk is there."""
+        seen = (
+            self._seen
+        )  # before the look: another thread may make the folder, and see it, in the middle of ours
         try:
             device = os.stat(self._root).st_dev
         except FileNotFoundError:
-            if self._seen:
+            if seen:
                 raise Gone(errno.ENOENT, "was there and is gone: check the disk") from None
             return False
         if self.device not in (None, device):

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from archiver.errors import AccessError, NotFoundError, StorageError
 from archiver.store.bucket import BucketApi
+from archiver.store.cold import DETAIL_CLASS, detail_class
 from archiver.store.contract import Store, check_key, check_prefix, reopened, taken_error
 from archiver.store.entry import Entry, Version
 from archiver.store.failures import NO_CONDITION, code_of, judge_response, response_of, status_of
@@ -20,6 +21,7 @@ from archiver.store.ranges import check_range, open_ranges, probe_clock
 from archiver.store.retry import DEADLINE
 from archiver.store.s3_classes import StorageClasses
 from archiver.store.s3_client import S3Client
+from archiver.store.s3_locks import ObjectLocks
 from archiver.store.s3_xml import Page, can_be_written
 from archiver.store.unfinished import abort, is_upload, uploads
 from archiver.store.versions import delete_versions, keeps_versions, refuse_lock, versions
@@ -54,7 +56,10 @@ class S3Store(Store):
         self._root = prefix + "/" if prefix else ""
         self.options = dict(options)
         self.deadline = deadline
-        self.client = S3Client(bucket, options, shown=self.url, deadline=deadline)
+        plain = dict(options)
+        self._detail_class = detail_class(plain.pop(DETAIL_CLASS, None))
+        self._details: S3Store | None = None
+        self.client = S3Client(bucket, plain, shown=self.url, deadline=deadline)
         self.workers = self.client.workers
         self._bucket_seen = False
 
@@ -64,6 +69,8 @@ class S3Store(Store):
     def close(self) -> None:
         super().close()
         self.client.close()
+        if self._details is not None:
+            self._details.close()
 
     # -- the verbs -------------------------------------------------------------------------------------------
 
@@ -172,12 +179,23 @@ class S3Store(Store):
     def storage_classes(self) -> StorageClasses:
         return StorageClasses(self.client, self.url, self._root, self.refuse_when_read_only)
 
+    def object_locks(self) -> ObjectLocks:
+        return ObjectLocks(self.client, self.url, self._root, self.refuse_when_read_only)
+
+    @property
+    def details(self) -> Store:
+        if self._detail_class is None:
+            return self
+        if self._details is None:
+            self._details = self.written_as(self._detail_class)
+        return self._details
+
     def written_as(self, storage_class: str) -> S3Store:
         extra = {**(self.options.get("s3_additional_kwargs") or {}), "StorageClass": storage_class}
         return S3Store(
             self.bucket,
             self.prefix,
-            {**self.options, "s3_additional_kwargs": extra},
+            {**{k: v for k, v in self.options.items() if k != DETAIL_CLASS}, "s3_additional_kwargs": extra},
             read_only=self.read_only,
             executor=self.executor,
             deadline=self.deadline,

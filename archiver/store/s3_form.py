@@ -112,7 +112,7 @@ class Form:
         if "Key" in arguments:
             path += quote(arguments["Key"], safe=_NOT_QUOTED)
         headers = self.headers.copy()
-        if body:
+        if body or "Body" in arguments:  # Object Lock asks for it also where there is nothing
             headers["content-md5"] = digest(body)
         pairs = []
         for name, value in arguments.items():

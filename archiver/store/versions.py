@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from archiver.errors import AccessError, NotFoundError, PolicyError, StorageError
 from archiver.store.entry import Version
-from archiver.store.failures import code_of, judge_response, status_of
+from archiver.store.failures import judge_response, status_of
+from archiver.store.s3_locks import lock_rule
 
 if TYPE_CHECKING:
     from archiver.store.s3_client import S3Client
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 _PAGE = 1_000
 _UNKNOWN = (400, 404, 405, 501)
 """How servers answer that know no versions."""
-_NO_LOCK = {"ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration", "404"}
 
 
 def keeps_versions(client: S3Client) -> bool | None:
@@ -57,18 +57,7 @@ def versions(client: S3Client, url: str, root: str, prefix: str) -> Iterator[Ver
 
 def refuse_lock(client: S3Client, url: str) -> None:
     """Raise PolicyError for a bucket with Object Lock: its versions are there to stay. Raises StorageError."""
-    try:
-        answer = client.call("get_object_lock_configuration", "read the Object Lock")
-    except NotFoundError:
-        return
-    except AccessError:
-        raise
-    except StorageError as error:
-        cause = error.__cause__
-        if cause is not None and (code_of(cause) in _NO_LOCK or status_of(cause) in _UNKNOWN):
-            return
-        raise
-    if answer.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled"):
+    if lock_rule(client) is not None:
         raise PolicyError(
             f"{url} is under Object Lock: its old versions are not archiver's to remove; a lifecycle rule of the"
             " bucket removes them once their locks have ended"

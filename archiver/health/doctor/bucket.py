@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from archiver.errors import AccessError, StorageError
 from archiver.health.doctor.scratch import BODY, LacksError, Scratch
 from archiver.retention.bucket_rules import dangers, is_ours, parse
@@ -45,16 +48,35 @@ def versions(scratch: Scratch) -> str:
 
 def lock(scratch: Scratch) -> str:
     """Tell whether new objects are locked."""
-    api = scratch.bucket
+    rule = scratch.locks.rule()
+    if rule is None:
+        return "off"
+    if rule:
+        raise LacksError("every new object is locked for a time: gc cannot free it before")
+    return "on, without a default: `bundle create --retain` can use it"
+
+
+def encryption(scratch: Scratch) -> str:
+    """Tell how the bucket encrypts what is written without a word about it."""
     try:
-        answer = api.call("get_object_lock_configuration", "read the object lock")
+        answer = scratch.bucket.call("get_bucket_encryption", "read the encryption")
     except AccessError:
         raise
     except StorageError as error:
-        if isinstance(error, UnsupportedError) or "ObjectLock" in str(error):
-            return "off"
+        if isinstance(error, UnsupportedError) or "ServerSideEncryptionConfigurationNotFound" in str(error):
+            return "none by default"
         raise
-    rule = answer.get("ObjectLockConfiguration", {}).get("Rule", {}).get("DefaultRetention")
-    if rule:
-        raise LacksError("every new object is locked for a time: gc cannot free it before")
-    return "off"
+    rules = answer.get("ServerSideEncryptionConfiguration", {}).get("Rules", ())
+    default: Mapping[str, Any] = next(
+        (rule.get("ApplyServerSideEncryptionByDefault", {}) for rule in rules), {}
+    )
+    method = default.get("SSEAlgorithm", "")
+    if not method.startswith("aws:kms"):
+        return f"{method or 'none'} by default"
+    key = default.get("KMSMasterKeyID") or "the account's own key"
+    text = (
+        f"{method} by default with {key}: who reads needs kms:Decrypt, who writes kms:GenerateDataKey as well"
+    )
+    if not any(rule.get("BucketKeyEnabled") for rule in rules):
+        text += "; warning: without a bucket key each object asks KMS, which is slow and is paid for"
+    return text

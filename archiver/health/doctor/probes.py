@@ -304,6 +304,7 @@ PROBES = (
         writes=False,
     ),
     Probe("tagging", bucket.tags, "nothing: archiver tags runs by keys, never objects"),
+    Probe("encryption", bucket.encryption, "whoever reads the disks reads the archive", writes=False),
     Probe("object lock", bucket.lock, "gc frees space only when the lock ends", writes=False),
 )
 CLEAN = Probe("cleaned up", clean, "a few small objects of the probes stay")

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archiver.errors import AccessError, ArchiverError, NotFoundError
 from archiver.format import layout
 from archiver.store import BucketApi, Store
+
+if TYPE_CHECKING:
+    from archiver.store.s3_locks import ObjectLocks
 
 SCRATCH = f"{layout.CODE}doctor/"
 """All that is written is below this prefix: whoever may save or prune may write there, and no reader looks there."""
@@ -83,6 +86,14 @@ class Scratch:
         if api is None:
             raise NotAskedError("no bucket of S3")
         return api
+
+    @property
+    def locks(self) -> ObjectLocks:
+        """The locks of the bucket."""
+        found = self.store.object_locks()
+        if found is None:
+            raise NotAskedError("no bucket of S3")
+        return found
 
     def call(self, method: str, name: str, body: bytes | None = None, **arguments: Any) -> Any:
         """Send one request of S3 about an object of ours."""

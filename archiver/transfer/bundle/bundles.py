@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from archiver.base.address import scheme_of
+from archiver.errors import ConfigError
 from archiver.format.layout import BUNDLES, parse
+from archiver.retention.bucket_rules.build import days_of
 from archiver.runs.removal import remove
 from archiver.store import Store
 from archiver.store.bundled import BundleStore
@@ -63,6 +65,37 @@ class Bundles:
         if storage_class is not None and made.sha256 is None:
             keep_in_class(place.store, place.key, storage_class)
         return made
+
+    def hold(
+        self,
+        name: str,
+        retain: str | None = None,
+        *,
+        legal_hold: bool = False,
+        to: str | None = None,
+        check: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Keep a bundle in a bucket with Object Lock from being deleted.
+
+        Arguments:
+            name: a plain name, a path or a URL; to: as `create` takes it.
+            retain: for so long from now, as in `7y`; a longer retention stays. In governance mode: who has the right to may
+                end it earlier.
+            legal_hold: until somebody takes the hold off.
+            check: only make sure that it can be done.
+
+        Raises ConfigError where the place has no Object Lock, PolicyError for a text that is no duration.
+        """
+        until = None if retain is None else datetime.now(UTC) + timedelta(days=days_of(retain))
+        place = self.place(name, to=to, storage_options=storage_options)
+        locks = place.store.object_locks()
+        if locks is None:
+            raise ConfigError(f"{place.url} is in no bucket of S3: nothing there can be retained or held")
+        if check:
+            locks.require()
+        else:
+            locks.hold(place.key, until=until, legal_hold=legal_hold)
 
     def move_to_class(
         self, name: str, storage_class: str, *, storage_options: Mapping[str, Any] | None = None

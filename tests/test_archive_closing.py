@@ -1,0 +1,55 @@
+"""A hundred archives in a process leave no loops, threads or sockets behind, whoever closes them."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import archiver
+from tests.conftest import Place
+from tests.stores import result
+from tests.test_store_s3_client import sockets
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="sockets are counted where /proc has them")
+@pytest.mark.parametrize("closes", ["with", "forgotten"])
+@pytest.mark.parametrize("kind", ["file", "moto"])
+def test_a_hundred_archives_leave_nothing_behind(
+    request: pytest.FixtureRequest, kind: str, closes: str
+) -> None:
+    place: Place = request.getfixturevalue(f"{kind}_place")
+
+    def open_() -> archiver.Archive:
+        return archiver.open(place.url, **place.options)
+
+    with open_() as archive:
+        for universe in ("u", "v", "w"):
+            archive.save_universe_results(universe, [result("A", bars=20)], code="none")
+
+    def use(archive: archiver.Archive) -> None:
+        assert len(archive.runs()) == 3
+        assert archive.load_many().num_rows
+        assert archive.load_metrics().num_rows == 3
+
+    def closing() -> None:
+        with open_() as archive:
+            use(archive)
+
+    def forgetting() -> None:
+        use(open_())
+
+    work: Callable[[], None] = closing if closes == "with" else forgetting
+    work()
+    gc.collect()
+    threads, before = set(threading.enumerate()), sockets()
+    for _ in range(100 if kind == "file" else 20):
+        work()
+    gc.collect()
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(5)
+    assert set(threading.enumerate()) <= threads
+    assert sockets() <= before
