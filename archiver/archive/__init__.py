@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from datetime import datetime
 from functools import partial, update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -18,9 +17,9 @@ from archiver.archive.listing import Listing
 from archiver.archive.loading import Loading
 from archiver.archive.retention import Keeping
 from archiver.archive.root import Root
+from archiver.archive.searching import Searching
 from archiver.archive.transfer import Exchange
 from archiver.base.humanize import printable
-from archiver.base.unread import Errors
 from archiver.format import layout
 from archiver.format.model import Record, Run
 from archiver.health.usage import Guard
@@ -281,31 +280,10 @@ class Archive:
     records = _by(_runs, Listing.records)
     run_id = _by(_runs, Listing.run_id)
 
-    def run_ids(
-        self,
-        universe: str | None = None,
-        tag: str | None = None,
-        since: str | datetime | None = None,
-        *,
-        errors: Errors = "raise",
-        where: str | None = None,
-    ) -> list[str]:
-        """Return the ids of runs, oldest first: of one universe, with one tag, since a moment, with such a strategy.
-
-        since: a datetime, a date such as 2025-01-21, or an age such as 30d; where: a filter that one of a run's
-        strategies satisfies. Records are read only for a universe or a filter; errors: about one that cannot be read,
-        see `load_metrics`. Raises ArchiveNotFoundError, ConfigError for a text that is no moment or no filter.
-        """
-        runs = self._listing.ids(universe, tag, since, errors)
-        if where is None:
-            return runs
-        table = self.load_metrics(universe, [], history=True, where=where, errors=errors)
-        matching = set(table["run"].to_pylist())
-        return [run for run in runs if run in matching]
-
     def _loading(self) -> Loading:
         return Loading(self.reader, self._listing)
 
+    run_ids = _by(_loading, Loading.run_ids)
     load_metrics = _by(_loading, Loading.load_metrics)
     load_strategy = _by(_loading, Loading.load_strategy)
     load_outline = _by(_loading, Loading.load_outline)
@@ -323,6 +301,14 @@ class Archive:
     luck = _by(_judging, Judging.luck)
     tear_sheet = _by(_judging, Judging.tear_sheet)
     report = _by(_judging, Judging.report)
+
+    def _searching(self) -> Searching:
+        return Searching(self.store, self.reader, self._listing)
+
+    parameters = _by(_searching, Searching.parameters)
+    overfitting = _by(_searching, Searching.overfitting)
+    samples = _by(_searching, Searching.samples)
+    pairs = _by(_searching, Searching.pairs)
 
     def tag(self, run: str, tag: str) -> None:
         """Put a tag on a run. Raises RunNotFoundError, also for a run that is removed at this very moment.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,28 @@ class Loading:
 
     reader: Reader
     listing: Listing
+
+    def run_ids(
+        self,
+        universe: str | None = None,
+        tag: str | None = None,
+        since: str | datetime | None = None,
+        *,
+        errors: Errors = "raise",
+        where: str | None = None,
+    ) -> list[str]:
+        """Return the ids of runs, oldest first: of one universe, with one tag, since a moment, with such a strategy.
+
+        since: a datetime, a date such as 2025-01-21, or an age such as 30d; where: a filter that one of a run's
+        strategies satisfies. Records are read only for a universe or a filter; errors: about one that cannot be read,
+        see `load_metrics`. Raises ArchiveNotFoundError, ConfigError for a text that is no moment or no filter.
+        """
+        runs = self.listing.ids(universe, tag, since, errors)
+        if where is None:
+            return runs
+        table = self.load_metrics(universe, [], history=True, where=where, errors=errors)
+        matching = set(table["run"].to_pylist())
+        return [run for run in runs if run in matching]
 
     def load_metrics(
         self,
