@@ -15,14 +15,26 @@ from flask import Flask
 from archiver.web import api, links, parts, small
 from archiver.web.asked import look_first
 from archiver.web.data import Data
-from archiver.web.pages import bucket, compare, overview, run, runs, strategies, strategy
+from archiver.web.pages import bucket, compare, overview, parameters, run, runs, samples, strategies, strategy
 from archiver.web.site import Site
 
-PAGES: tuple[ModuleType, ...] = (overview, strategies, strategy, compare, runs, run, bucket)
+PAGES: tuple[ModuleType, ...] = (
+    overview,
+    strategies,
+    strategy,
+    parameters,
+    samples,
+    compare,
+    runs,
+    run,
+    bucket,
+)
 """A page module has PATH, `page(site, query) -> Page`, and `connect(app, site)` for what moves on it."""
 NAVIGATION = (
     ("/", "Overview", "overview"),
     ("/strategies", "Strategies", "strategies"),
+    ("/parameters", "Parameters", "parameters"),
+    ("/samples", "Samples", "samples"),
     ("/compare", "Compare", "compare"),
     ("/runs", "Runs", "runs"),
     ("/bucket", "Bucket", "bucket"),
