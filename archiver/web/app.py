@@ -12,7 +12,7 @@ from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 from flask import Flask
 
-from archiver.web import api, links, parts, small
+from archiver.web import api, links, live, parts, small
 from archiver.web.asked import look_first
 from archiver.web.data import Data
 from archiver.web.pages import bucket, compare, overview, parameters, run, runs, samples, strategies, strategy
@@ -134,6 +134,7 @@ def _shell(url: str) -> Any:
             dcc.Store(id="title"),
             dcc.Store(id="version"),
             dcc.Interval(id="tick", interval=20_000),
+            *live.parts_of_shell(),
             html.A("Skip to content", href="#page", className="skip"),
             _side(url),
             html.Div(
@@ -195,6 +196,8 @@ def _connect(app: Any, site: Site) -> None:
         Input("url", "pathname"),
         Input("url", "search"),
     )(show)
+
+    live.connect(app, lambda: _version(site), show)
 
     def changed(_: int | None, shown: str | None) -> Any:
         if not shown or _version(site) in ("", shown):

@@ -75,6 +75,7 @@ def _heading(run: Run) -> Any:
     return parts.heading(
         html.Span(run.id, className="mono"),
         html.Span([fmt.moment(run.created), " · ", fmt.age(run.created)]),
+        html.Span("open: this page follows", className="live") if run.open else None,
         parts.tags(run.tags) if run.tags else None,
         run.note,
         over=parts.link(run.universe, links.href("/runs", universe=run.universe)),
