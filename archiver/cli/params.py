@@ -77,7 +77,7 @@ def params(
         table = found.slice(x)
         _give(call, found, table.to_pylist(), found.axis(x).label, told)
     else:
-        _map(call, found, found.heat(x, y, how), x, y, f"{how} of {told}")
+        _map(call, found, found.heat(x, y, how), x, y, how, f"{how} of {told}")
 
 
 def _give(call: Call, found: Parameters, rows: list[dict[str, Any]], what: str, told: str) -> None:
@@ -125,9 +125,8 @@ def _plateau(call: Call, found: Parameters, limit: int, told: str) -> None:
     _give(call, found, table.select(names).to_pylist(), "plateau", told)
 
 
-def _map(call: Call, found: Parameters, heat: Heat, x: str, y: str, told: str) -> None:
-    from archiver.base.colors import ink, shade, shares
-    from archiver.base.humanize import number
+def _map(call: Call, found: Parameters, heat: Heat, x: str, y: str, how: str, told: str) -> None:
+    from archiver.base.blocks import blocks
     from archiver.cli.output import console, print_table
 
     across, up = found.axis(x).label, found.axis(y).label
@@ -144,30 +143,7 @@ def _map(call: Call, found: Parameters, heat: Heat, x: str, y: str, told: str) -
         print_table([f"{up} \\ {across}", *heat.x.labels], rows)
         call.say(told)
         return
-    from rich.text import Text
-
     out = console()
-    texts = [["" if value != value else number(value) for value in row] for row in values]
-    left = max(map(len, [up, *heat.y.labels])) + 1
-    width = max((len(text) for row in [heat.x.labels, *texts] for text in row), default=1) + 2
-    if left + width * len(heat.x) > out.width:  # too narrow for numbers: blocks alone, the ends named
-        width = max(1, (out.width - left) // len(heat.x))
-        texts = [[""] * len(row) for row in texts]
-    # The greatest value of y is above, as in a plot.
-    for label, row, written in list(
-        zip(heat.y.labels, shares(values, greatest=found.greatest), texts, strict=True)
-    )[::-1]:
-        line = Text(f"{label:>{left - 1}} ")
-        for share, text in zip(row, written, strict=True):
-            style = (
-                ""
-                if share is None
-                else f"rgb{ink(share)} on rgb{shade(share)}".replace(" ", "").replace(")on", ") on ")
-            )
-            line.append(f"{text:^{width}}", style)
-        out.print(line, no_wrap=True, crop=True)
-    labels = "".join(f"{label[: width - 1]:^{width}}" for label in heat.x.labels)
-    if width < max(map(len, heat.x.labels)) + 1:
-        labels = f"{heat.x.labels[0]} … {heat.x.labels[-1]}"
-    out.print(Text(" " * left + labels, "dim"), no_wrap=True, crop=True)
-    call.say(f"{up} up, {across} across: {told}")
+    names = (across, heat.x.labels), (up, heat.y.labels)
+    out.print(blocks(values, *names, out.width, greatest=found.greatest or how == "count"))
+    call.say(told)
