@@ -20,7 +20,7 @@ import typer.main
 
 import archiver
 from archiver import capture, cli, errors
-from archiver.analysis import luck, portfolio, returns
+from archiver.analysis import luck, overfitting, parameters, portfolio, returns, samples
 from archiver.archive import bucket_rules, judging
 from archiver.base import unread
 from archiver.engines import metrics
@@ -51,6 +51,11 @@ RETURNED = (
     usage.Amount,
     usage.Space,
     luck.Luck,
+    overfitting.Overfitting,
+    parameters.Parameters,
+    parameters.Heat,
+    parameters.Importance,
+    samples.Samples,
     judging.Reported,
     returns.TearSheet,
     returns.Drawdown,
@@ -72,11 +77,12 @@ NOTE = "<!-- Written by docs/generate.py: change the docstrings, not this file. 
 
 
 NOTHING = {
-    "ls, metrics, top, trades, sql": (
+    "ls, metrics, top, trades, params, sql": (
         "no row matches a filter, a tag or a query",
         "0: an empty answer is an answer. A universe, run or strategy that is named and not there: 10",
     ),
     "tree, show, code, report": ("what is named is not there", "10"),
+    "samples": ("no pair is declared, or what is named is not there", "10"),
     "tag": ("the run has the tag", "0, and says so"),
     "untag": ("the run has no such tag", "10"),
     "prune": (

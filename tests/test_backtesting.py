@@ -49,7 +49,10 @@ def run(kind: type, data: pd.DataFrame = GOOG, **params: Any) -> pd.Series:
 
 @pytest.fixture(scope="module")
 def stats() -> pd.Series:
-    return strategies.backtest("goog_daily", "SmaCross", {"fast": 10, "slow": 50})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        test = Backtest(GOOG, strategies.SmaCross, cash=100_000, commission=0.0002, finalize_trades=True)
+        return test.run(fast=10, slow=50)
 
 
 def test_every_metric_is_kept_under_a_plain_name_with_its_unit(stats: pd.Series) -> None:

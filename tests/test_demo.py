@@ -69,9 +69,8 @@ def test_saved_code_runs_again_to_the_same_metrics(archive: archiver.Archive, tm
     metrics = archive.load_strategy(name, universe=universe)["metrics"]
     (run,) = archive.runs(universe=universe)
     archive.code(run.id).restore(tmp_path / "code")
-    params = {key.removeprefix("param_"): value for key, value in metrics.items() if key.startswith("param_")}
     (source,) = (tmp_path / "code").rglob("strategies.py")
-    command = [sys.executable, "-I", str(source), universe, name.split("_")[0], json.dumps(params)]
+    command = [sys.executable, "-I", str(source), universe, name.split("_")[0], json.dumps(metrics["params"])]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     again = json.loads(done.stdout)
     for label, key in {
@@ -91,7 +90,7 @@ def test_demo_prints_one_document(
     assert cli.main(["demo", "--json", "--url", str(tmp_path / "archive")]) == 0
     captured = capsys.readouterr()
     document = json.loads(captured.out)
-    assert document["backtests"] == 8
+    assert document["backtests"] == 12
     assert [run["universe"] for run in document["runs"]] == list(demo.UNIVERSES)
     assert document["json_bytes"] > document["bytes"] > 0
 
@@ -104,11 +103,11 @@ def test_demo_does_not_claim_what_is_not_so(tmp_path: Path, monkeypatch: pytest.
 
     def changed(*args: Any, **kwargs: Any) -> dict[str, Any]:
         detail = load(*args, **kwargs)
-        detail["equity_curve"][7] = math.nextafter(detail["equity_curve"][7], math.inf)
+        detail["curves"]["equity"][7][1] = math.nextafter(detail["curves"]["equity"][7][1], math.inf)
         return detail
 
     monkeypatch.setattr(archive, "load_strategy", changed)
-    with pytest.raises(IntegrityError, match="equity_curve of"):
+    with pytest.raises(IntegrityError, match="curves of"):
         demo.run(archive)
 
 

@@ -20,6 +20,7 @@ from archiver.archive.part import by
 from archiver.archive.retention import Keeping
 from archiver.archive.root import Root
 from archiver.archive.saving import Saving
+from archiver.archive.searching import Searching
 from archiver.archive.transfer import Exchange
 from archiver.base.humanize import printable
 from archiver.format import layout
@@ -303,6 +304,14 @@ class Archive:
     tear_sheet = by(_judging, Judging.tear_sheet)
     portfolio = by(_judging, Judging.portfolio)
     report = by(_judging, Judging.report)
+
+    def _searching(self) -> Searching:
+        return Searching(self.store, self.reader, self._listing)
+
+    parameters = by(_searching, Searching.parameters)
+    overfitting = by(_searching, Searching.overfitting)
+    samples = by(_searching, Searching.samples)
+    pairs = by(_searching, Searching.pairs)
 
     def tag(self, run: str, tag: str) -> None:
         """Put a tag on a run. Raises RunNotFoundError; a run that is being removed `pinned` brings back, if there is a way."""

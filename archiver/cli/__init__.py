@@ -48,6 +48,8 @@ COMMANDS: dict[str, str] = {
     "show": "show:show",
     "metrics": "metrics:metrics",
     "top": "top:top",
+    "params": "params:params",
+    "samples": "samples:samples",
     "trades": "trades:trades",
     "report": "report:report",
     "code": "code:code",

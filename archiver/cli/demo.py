@@ -38,7 +38,8 @@ def demo(ctx: typer.Context) -> None:
     total = len(search.jobs())
     archive = call.archive()
     call.say(
-        f"{total} backtests of 2 strategies over GOOG (daily) and EUR/USD (hourly) -> {archive.store.url}"
+        f"{total} backtests of 2 strategies over GOOG (daily, in and out of sample) and EUR/USD (hourly) ->"
+        f" {archive.store.url}"
     )
     started = time.perf_counter()
     with call.progress("backtests", total) as step:
@@ -50,7 +51,7 @@ def demo(ctx: typer.Context) -> None:
     for run in saved.runs:
         table = archive.load_metrics(universe=run.universe, columns=_COLUMNS[2:], run=run.id)
         best += take(table.select(_COLUMNS), ask)[:5].to_pylist()
-    trades = sum(len(result["trades_detailed"]) for results in saved.results for result in results)
+    trades = sum(len(result["trades"]) for results in saved.results for result in results)
     if call.json:
         runs = [{"id": run.id, "universe": run.universe, "bytes": run.bytes} for run in saved.runs]
         call.print_json(
@@ -86,6 +87,8 @@ def _next_steps(call: Call, run: str, best: dict[str, Any]) -> None:
         ("ls", "the runs"),
         (f"show {run}", "one run"),
         ("top --where 'n_trades >= 30'", "the leaderboard"),
+        ("params fast slow -u goog_daily", "what the parameters say"),
+        ("samples", "what is left out of sample"),
         (f"trades {best['strategy_name']} --universe {best['universe']}", "the trades of the best"),
         (f"code {run}", "the code that made them"),
         ("browse", "all of it in the terminal (extra: tui)"),

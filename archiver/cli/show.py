@@ -49,7 +49,8 @@ def show(
 
     Of a strategy: its metrics, and the names of its curves, tables and files, which --file writes out (of a run: where one
     strategy has it). Luck: the best Sharpe ratio that so many trials give without skill, and the deflated Sharpe ratio, the
-    chance that the best is better than that.
+    chance that the best is better than that. Overfitting: how often the best of one half of the time is not above the median
+    in the other, by the curves that were kept (PBO by CSCV).
     """
     from dataclasses import asdict
 
@@ -80,7 +81,7 @@ def show(
     text = archive.record(found.id).params
     params = loads(text) if text is not None else None
     best = _best(call, archive, found, limit)
-    luck = archive.luck(found)
+    luck, overfitting = archive.luck(found), archive.overfitting(found)
     if call.json:
         more = {
             "top_n": found.top_n,
@@ -89,6 +90,7 @@ def show(
             "details": details,
             "params": params,
             "luck": asdict(luck),
+            "overfitting": asdict(overfitting),
         }
         call.print_json({**run_document(found), **more, "best": best})
         return
@@ -101,6 +103,7 @@ def show(
         ("details", details),
         ("ranked by", found.rank_by),
         ("luck", str(luck) or None),
+        ("overfitting", None if overfitting.probability is None else str(overfitting)),
         ("size", size(found.bytes)),
         ("tags", ", ".join(found.tags) or None),
         ("note", found.note),

@@ -66,6 +66,9 @@ def top(
     records = archive.heads(call.unread) if run is None else [archive.record(run)]
     metric, descending = _metric(records, by)
     columns = _columns(records, metric, where)
+    # A dict, so no record has a range of it.
+    if "params" in archive.reader.telling(call.unread).metric_names(records):
+        columns.insert(1, "params")
     table = archive.load_metrics(universe, columns, run, newest=newest, errors=call.unread)
     chosen = choose(table, Ask(where=where or "", sort=((metric, descending),)))
     assert chosen is not None  # noqa: S101 - where there is an order there are places

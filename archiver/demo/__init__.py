@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from archiver.archive import Archive
     from archiver.format.model import Run
 
-UNIVERSES = ("goog_daily", "eurusd_hourly")
+UNIVERSES = ("goog_daily", "goog_daily_oos", "eurusd_hourly")
+"""The second is the first out of sample: the years after it."""
 TOP_N = 25
 _BARS = 20
 """Bars that each trade shows before its entry and after its exit."""
@@ -60,11 +61,14 @@ def search(tasks: list[tuple[str, str, dict[str, Any]]]) -> Iterator[dict[str, A
 
 
 def _one(task: tuple[str, str, dict[str, Any]]) -> dict[str, Any]:
-    from archiver.demo.strategies import backtest
-    from archiver.engines.backtesting import from_backtesting
+    from archiver.demo.strategies import backtest, buy_and_hold
+    from archiver.engines.backtesting import result
 
     universe, strategy, params = task
-    return from_backtesting(backtest(universe, strategy, params), params=params, bars=_BARS)
+    found = result(backtest(universe, strategy, params), params=params, bars=_BARS)
+    assert isinstance(found, dict)  # noqa: S101 - of one backtest there is one result
+    del found["tables"]  # the drawdowns can be read off the curve
+    return {**found, "curves": {**found["curves"], "benchmark": buy_and_hold(universe)}}
 
 
 def run(archive: Archive, *, step: Callable[[], None] = lambda: None) -> Saved:
@@ -76,6 +80,8 @@ def run(archive: Archive, *, step: Callable[[], None] = lambda: None) -> Saved:
 
     Raises IntegrityError should anything come back otherwise than it went in.
     """
+    from archiver.demo.strategies import CASH, COMMISSION
+
     tasks = jobs()
     found: dict[str, list[dict[str, Any]]] = {universe: [] for universe in UNIVERSES}
     for task, result in zip(tasks, search(tasks), strict=True):
@@ -83,7 +89,14 @@ def run(archive: Archive, *, step: Callable[[], None] = lambda: None) -> Saved:
         step()
     runs = tuple(
         archive.save_universe_results(
-            universe, results, top_n=TOP_N, code=SOURCE, tags=["demo"], note="archiver demo"
+            universe,
+            results,
+            top_n=TOP_N,
+            rank_by="sharpe_ratio",
+            code=SOURCE,
+            tags=["demo"],
+            params={"cash": CASH, "commission": COMMISSION},
+            note="archiver demo",
         )
         for universe, results in found.items()
     )
@@ -108,9 +121,8 @@ def _check(archive: Archive, run: Run, results: list[dict[str, Any]]) -> int:
         given = by_name[name]
         expected = {
             "metrics": _metrics(given),
-            "trades": given["trades_detailed"],
-            "equity_curve": given["equity_curve"],
-            "drawdown_curve": given["drawdown_curve"],
+            "trades": given["trades"],
+            "curves": {curve: _pairs(series) for curve, series in given["curves"].items()},
         }
         for part, value in expected.items():
             if not same(loaded[part], value):
@@ -121,7 +133,8 @@ def _check(archive: Archive, run: Run, results: list[dict[str, Any]]) -> int:
     rows = archive.load_metrics(universe=run.universe, run=run.id).to_pylist()
     for row in rows:
         given = _metrics(by_name.pop(row["strategy_name"]))
-        if not all(_equal(row[key], value) for key, value in given.items()):
+        params = {f"params.{key}": value for key, value in given.pop("params").items()}
+        if not all(_equal(row[key], value) for key, value in (given | params).items()):
             raise IntegrityError(f"metrics of {row['strategy_name']} in run {run.id} came back changed")
     if by_name or len(details) != min(TOP_N, len(results)):
         raise IntegrityError(f"run {run.id} came back incomplete: please report this")
@@ -133,7 +146,12 @@ def _metrics(result: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in result.items() if key not in _NOT_METRICS}
 
 
-_NOT_METRICS = frozenset({"strategy_name", "trades_detailed", "equity_curve", "drawdown_curve"})
+_NOT_METRICS = frozenset({"strategy_name", "trades", "curves"})
+
+
+def _pairs(series: Any) -> list[list[Any]]:
+    """Return a curve as a strategy that is loaded has it."""
+    return [[moment.isoformat(), value] for moment, value in series.items()]
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -19,7 +19,8 @@ with warnings.catch_warnings():
     from backtesting.lib import crossover
     from backtesting.test import EURUSD, GOOG
 
-UNIVERSES = {"goog_daily": GOOG, "eurusd_hourly": EURUSD}
+UNIVERSES = {"goog_daily": GOOG[:"2009"], "goog_daily_oos": GOOG["2010":], "eurusd_hourly": EURUSD}
+CASH, COMMISSION = 100_000, 0.0002
 
 
 def mean(values: Any, length: int) -> pd.Series:
@@ -88,9 +89,15 @@ def backtest(universe: str, strategy: str, params: Mapping[str, Any]) -> pd.Seri
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         test = Backtest(
-            UNIVERSES[universe], STRATEGIES[strategy], cash=100_000, commission=0.0002, finalize_trades=True
+            UNIVERSES[universe], STRATEGIES[strategy], cash=CASH, commission=COMMISSION, finalize_trades=True
         )
         return test.run(**params)
+
+
+def buy_and_hold(universe: str) -> pd.Series:
+    """Return what the cash is worth when it buys at the first close and never sells."""
+    close = UNIVERSES[universe]["Close"]
+    return CASH / close.iloc[0] * close
 
 
 if __name__ == "__main__":

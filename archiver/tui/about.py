@@ -20,7 +20,7 @@ from archiver.tui.preview import PreviewPage
 from archiver.tui.table import Table
 
 
-class AboutRun(Page[tuple[Record, Run]]):
+class AboutRun(Page[tuple[Record, Run, str]]):
     """A run's record and its captured files."""
 
     def __init__(self, source: Source, run: str) -> None:
@@ -35,14 +35,15 @@ class AboutRun(Page[tuple[Record, Run]]):
             yield Static(Text(""), id="pairs")
         yield Table(id="table")
 
-    def load(self) -> tuple[Record, Run]:
-        """Read the record."""
-        return self.source.run(self._run)
+    def load(self) -> tuple[Record, Run, str]:
+        """Read the record, and judge the run."""
+        return *self.source.run(self._run), self.source.luck(self._run)
 
-    def show(self, found: tuple[Record, Run]) -> None:
+    def show(self, found: tuple[Record, Run, str]) -> None:
         """Show the record's facts and list the files."""
-        record, run = found
-        pairs = [(name, str(value)) for name, value in _facts(record, run) if value not in (None, "")]
+        record, run, luck = found
+        facts = [*_facts(record, run), ("luck", luck)]
+        pairs = [(name, str(value)) for name, value in facts if value not in (None, "")]
         width = max(len(name) for name, _ in pairs)
         lines = [Text.assemble((name.ljust(width), "bold"), "  ", plain(value)) for name, value in pairs]
         self.query_one("#pairs", Static).update(Text("\n").join(lines))

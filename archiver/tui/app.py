@@ -31,7 +31,8 @@ KEYS = (
     ("e", "equity or drawdown"),
     ("tab", "metrics or trades"),
     ("n, p", "the next trade, the one before"),
-    ("i", "about the run: its record, its code"),
+    ("m", "from strategies: a map of their parameters; there x, y choose them, c what cells show"),
+    ("i", "about the run: its record, luck, code"),
     ("d", "what takes the space; there: s, n, o order by size, name, objects; backspace up"),
     ("r", "read again"),
     ("q", "quit"),
@@ -74,7 +75,7 @@ class Browse(App[None]):
     #metrics { width: 50; margin-right: 1; }
     #below #table { width: 1fr; }
     #facts { height: auto; max-height: 60%; padding: 0 1; }
-    #pairs { height: auto; }
+    #pairs, #map { height: auto; }
     #text { height: 1fr; border: none; }
     Choice, Keys { align: center middle; }
     #choice { width: 60; height: 24; padding: 1 2; background: $panel; border: round $primary; }

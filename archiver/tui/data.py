@@ -109,6 +109,13 @@ class Source:
         record = self.archive.record(run)
         return record, run_of(record, self.archive.run(run).tags)
 
+    def luck(self, run: str) -> str:
+        """Return how much of a run's best is luck, in a line; empty where that cannot be told."""
+        try:
+            return str(self.archive.luck(run))
+        except ArchiverError as error:
+            return str(error)
+
     def code(self, run: str, path: str) -> Preview:
         """Return one captured file of a run."""
         data = self.archive.code(run).read(path)

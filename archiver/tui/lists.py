@@ -158,5 +158,5 @@ def _run_row(run: Run) -> list[Text]:
         shown(run.detailed) if run.detailed or run.details == NONE else shown(run.details, "dim"),
         at_right(size(run.bytes), "cyan"),
         shown(", ".join(run.tags), "yellow"),
-        shown(run.note or "", "dim"),
+        shown("open: it still grows" if run.open else run.note or "", "bold cyan" if run.open else "dim"),
     ]

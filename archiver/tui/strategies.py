@@ -18,6 +18,7 @@ from archiver.tui.cells import header, plain, shown
 from archiver.tui.choice import Choice
 from archiver.tui.data import Scope, Source, Strategies, numeric
 from archiver.tui.page import COMMON, Page, left_out
+from archiver.tui.parameters import ParametersPage
 from archiver.tui.strategy import StrategyPage
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
         Binding("slash", "ask('search')", "Search", key_display="/"),
         Binding("f", "ask('where')", "Filter"),
         Binding("i", "about", "About"),
+        Binding("m", "map", "Map"),
         *COMMON,
     ]
     asks: ClassVar[dict[str, str]] = {
@@ -173,6 +175,10 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
         if self._ask.sort:
             ((name, down),) = self._ask.sort
             self._list(replace(self._ask, sort=((name, not down),)))
+
+    def action_map(self) -> None:
+        """Open the map of parameters."""
+        self.app.push_screen(ParametersPage(self.source, self.scope))
 
     def action_about(self) -> None:
         """Open what is known of the run of the strategy under the cursor."""

@@ -12,17 +12,41 @@ from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 from flask import Flask
 
-from archiver.web import api, links, parts, small
+from archiver.web import api, links, live, parts, small
 from archiver.web.asked import look_first
 from archiver.web.data import Data
-from archiver.web.pages import bucket, compare, overview, portfolio, run, runs, strategies, strategy
+from archiver.web.pages import (
+    bucket,
+    compare,
+    overview,
+    parameters,
+    portfolio,
+    run,
+    runs,
+    samples,
+    strategies,
+    strategy,
+)
 from archiver.web.site import Site
 
-PAGES: tuple[ModuleType, ...] = (overview, strategies, strategy, compare, portfolio, runs, run, bucket)
+PAGES: tuple[ModuleType, ...] = (
+    overview,
+    strategies,
+    strategy,
+    parameters,
+    samples,
+    compare,
+    portfolio,
+    runs,
+    run,
+    bucket,
+)
 """A page module has PATH, `page(site, query) -> Page`, and `connect(app, site)` for what moves on it."""
 NAVIGATION = (
     ("/", "Overview", "overview"),
     ("/strategies", "Strategies", "strategies"),
+    ("/parameters", "Parameters", "parameters"),
+    ("/samples", "Samples", "samples"),
     ("/compare", "Compare", "compare"),
     ("/runs", "Runs", "runs"),
     ("/bucket", "Bucket", "bucket"),
@@ -122,6 +146,7 @@ def _shell(url: str) -> Any:
             dcc.Store(id="title"),
             dcc.Store(id="version"),
             dcc.Interval(id="tick", interval=20_000),
+            *live.parts_of_shell(),
             html.A("Skip to content", href="#page", className="skip"),
             _side(url),
             html.Div(
@@ -183,6 +208,8 @@ def _connect(app: Any, site: Site) -> None:
         Input("url", "pathname"),
         Input("url", "search"),
     )(show)
+
+    live.connect(app, lambda: _version(site), show)
 
     def changed(_: int | None, shown: str | None) -> Any:
         if not shown or _version(site) in ("", shown):

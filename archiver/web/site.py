@@ -12,6 +12,7 @@ from archiver.query.tree import Objects
 from archiver.web.data import Data, Recent
 from archiver.web.detail import Details
 from archiver.web.rows import Views
+from archiver.web.search import Searches
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Site:
 
     data: Data
     views: Views = field(default_factory=Views)
+    searches: Searches = field(default_factory=Searches)
     details: Details = field(init=False)
     objects: Objects = field(init=False)
     portfolios: Recent[Portfolio] = field(default_factory=lambda: Recent(4))

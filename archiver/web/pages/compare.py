@@ -15,7 +15,7 @@ from archiver.query.selection import Ask
 from archiver.runs.details import state_of
 from archiver.web import best, code, figures, links, parts
 from archiver.web import format as fmt
-from archiver.web.cards import overlay
+from archiver.web.cards import compared_runs, overlay
 from archiver.web.curves import Curve
 from archiver.web.data import Metrics
 from archiver.web.detail import flat
@@ -80,6 +80,10 @@ def page(site: Site, query: links.Query) -> Page:
         text = "Tick rows in Strategies and press Compare, or search for one above."
         content.append(parts.empty("Choose at least two" if not sides else "Choose one more", text))
         return Page("Compare", content)
+    if runs:
+        content.append(
+            compared_runs.cards(site, [side.record for side in sides], [side.color for side in sides])
+        )
     content.append(_curves(sides, chosen, everything, links.first(query, "scale")))
     content.append(_metrics(sides, chosen, everything, links.first(query, "scale")))
     content.append(html.Div(_code(site, sides), id="code-diff"))

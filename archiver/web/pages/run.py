@@ -16,13 +16,20 @@ from archiver.runs.details import state_of
 from archiver.runs.graph import reachable
 from archiver.web import code, links, parts
 from archiver.web import format as fmt
+from archiver.web.cards import luck
 from archiver.web.parts import Page
 
 if TYPE_CHECKING:
     from archiver.web.site import Site
 
 PATH = "/run"
-_VIEWS = (("", "Summary"), ("code", "Code"), ("provenance", "Provenance"), ("objects", "Objects"))
+_VIEWS = (
+    ("", "Summary"),
+    ("luck", "Luck"),
+    ("code", "Code"),
+    ("provenance", "Provenance"),
+    ("objects", "Objects"),
+)
 _MOST_OBJECTS = 2_000
 _MOST_METRICS = 4
 _SIDE_BY_SIDE = 3
@@ -41,7 +48,7 @@ def page(site: Site, query: links.Query) -> Page:
     if not name:
         raise NotFoundError("the address names no run: choose one from Runs")
     record, run = site.data.run(name)
-    views = {"": _summary, "code": _code, "provenance": _provenance, "objects": _objects}
+    views = {"": _summary, "luck": luck.view, "code": _code, "provenance": _provenance, "objects": _objects}
     shown = parts.safely(views.get(view, _summary))(site, record, query)
     tabs = [
         html.A(
@@ -68,12 +75,14 @@ def _heading(run: Run) -> Any:
     return parts.heading(
         html.Span(run.id, className="mono"),
         html.Span([fmt.moment(run.created), " · ", fmt.age(run.created)]),
+        html.Span("open: this page follows", className="live") if run.open else None,
         parts.tags(run.tags) if run.tags else None,
         run.note,
         over=parts.link(run.universe, links.href("/runs", universe=run.universe)),
         actions=[
             parts.button("Strategies", links.href("/strategies", run=run.id)),
             *([parts.button("Portfolio", links.href("/portfolio", run=run.id))] if run.detailed > 1 else []),
+            parts.button("Parameters", links.href("/parameters", run=run.id)),
             parts.button("Compare", links.href("/compare", run=[run.id])),
         ],
     )

@@ -1,78 +1,132 @@
-"""Runs: every run of the archive, newest first."""
+"""Runs: every run of the archive, searched, sorted, compared; those that are open grow while one looks."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dash import html
+from dash import ClientsideFunction, dcc, html
+from dash.dependencies import Input, Output, State
 
 from archiver.web import format as fmt
 from archiver.web import links, parts
-from archiver.web.cards import runs as runs_card
+from archiver.web.cards import run_table
 from archiver.web.data import growth
 from archiver.web.parts import Page
+from archiver.web.run_list import ordered, row_of, searched, varying, with_medians
 
 if TYPE_CHECKING:
     from archiver.web.site import Site
 
 PATH = "/runs"
 _PAGE = 100
+_MOST_PARAMS = 4
+_MOST_COMPARED = 10
+_NAMES = ("universe", "tag", "search", "sort")
 
 
 def page(site: Site, query: links.Query) -> Page:
-    """Show the runs of a universe, with a tag, or all of them; a page of them at a time."""
-    universe, tag = links.first(query, "universe"), links.first(query, "tag")
+    """Show the runs of a universe, with a tag, that have some words, or all of them; a page of them at a time."""
+    asked = {name: links.first(query, name) for name in _NAMES}
+    universe, tag, sort = asked["universe"], asked["tag"], asked["sort"] or "saved"
     start = links.whole(query, "start", 0)
     all_ = site.data.runs()
+    ticked = [run.id for run in all_ if run.id in query.get("tick", [])][:_MOST_COMPARED]
     runs = [
         run for run in all_ if (not universe or run.universe == universe) and (not tag or tag in run.tags)
     ]
-    chosen = {run.id for run in runs}
-    size = sum(growth([record for record in site.data.records() if record.run in chosen]))
-    names = sorted({label for run in all_ for label in run.tags})
+    records = {record.run: record for record in site.data.records()}
+    rows = searched([row_of(run, records.get(run.id)) for run in runs], asked["search"])
+    params = varying(rows, _MOST_PARAMS)
+    # The median is in the metrics themselves: read of all only where it sorts.
+    rows = ordered(with_medians(site, rows) if sort.removeprefix("-") == "median" else rows, sort)
+    shown = with_medians(site, rows[start : start + _PAGE])
+    chosen = {row.run.id for row in rows}
+    size = sum(growth([record for run, record in records.items() if run in chosen]))
+
+    def address(**changed: Any) -> str:
+        return links.href("/runs", **{**asked, "tick": ticked, "start": str(start or ""), **changed})
+
     title = "Runs" + (f" of {universe}" if universe else "")
+    names = sorted({label for run in all_ for label in run.tags})
     chips = [
         parts.link(
             label,
-            links.href("/runs", universe=universe, tag="" if label == tag else label),
+            address(tag="" if label == tag else label, start=""),
             kind="chip on" if label == tag else "chip",
         )
         for label in names[:40]
     ]
     if universe:
-        chips.insert(0, parts.link(f"{universe} ×", links.href("/runs", tag=tag), kind="chip on"))
-    shown = runs[start : start + _PAGE]
+        chips.insert(0, parts.link(f"{universe} ×", address(universe="", start=""), kind="chip on"))
     body = (
-        runs_card.table(shown, site.data.records(), "Runs, newest first")
+        run_table.table(shown, params, sort, ticked, address)
         if shown
         else parts.empty("No runs", "None matches." if all_ else "`archiver demo` makes some.")
     )
+    live = sum(run.open for run in runs)
     content = [
-        parts.heading(title, fmt.counted(len(runs), "run"), fmt.size(size)),
+        parts.heading(
+            title,
+            fmt.counted(len(rows), "run"),
+            fmt.size(size),
+            html.Span(f"{fmt.counted(live, 'run')} open: this page follows", className="live")
+            if live
+            else None,
+            actions=[_compare(ticked)],
+        ),
+        _search(asked["search"]),
         html.Nav(chips, className="chips", **{"aria-label": "Tags"}) if chips else None,
-        parts.card(None, body, _pager(universe, tag, start, len(runs))),
+        parts.card(None, body, _pager(address, start, len(rows))),
     ]
     return Page(title, content)
 
 
-def connect(app: Any, site: Site) -> None:
-    """Nothing moves here."""
+def connect(app: Any, site: Site) -> None:  # noqa: ARG001 - as all pages
+    """Let a search lead to its address."""
+    app.clientside_callback(
+        ClientsideFunction("runs", "search"),
+        Output("runs-searched", "data"),
+        Input("runs-search", "value"),
+        State("runs-searched", "data"),
+        prevent_initial_call=True,
+    )
 
 
-def _pager(universe: str, tag: str, start: int, total: int) -> Any:
+def _search(text: str) -> Any:
+    box = dcc.Input(
+        id="runs-search",
+        type="search",
+        value=text,
+        debounce=0.3,
+        placeholder="words in id, universe, tags, note, params",
+        spellCheck=False,
+    )
+    return html.Div(
+        [
+            html.Label([html.Span("Search", className="label"), box], className="field grow"),
+            dcc.Store(id="runs-searched", data=text),
+        ],
+        className="filters",
+        role="search",
+    )
+
+
+def _compare(ticked: list[str]) -> Any:
+    if len(ticked) < 2:
+        return html.A("Compare", href=links.href("/compare"), className="button off", title="Tick two runs")
+    return parts.link(f"Compare {len(ticked)}", links.href("/compare", run=ticked), kind="button primary")
+
+
+def _pager(address: Any, start: int, total: int) -> Any:
     if total <= _PAGE:
         return None
     last = min(start + _PAGE, total)
-    before = links.href(
-        "/runs", universe=universe, tag=tag, start=str(start - _PAGE) if start > _PAGE else ""
-    )
+    before = address(start=str(start - _PAGE) if start > _PAGE else "")
     return html.Nav(
         [
-            parts.button("← Newer", before) if start else None,
+            parts.button("← Before", before) if start else None,
             html.Span(f"{start + 1:,}–{last:,} of {total:,}", className="muted"),
-            parts.button("Older →", links.href("/runs", universe=universe, tag=tag, start=str(last)))
-            if last < total
-            else None,
+            parts.button("More →", address(start=str(last))) if last < total else None,
         ],
         className="pager",
         **{"aria-label": "Pages of runs"},

@@ -1,0 +1,62 @@
+"""`archiver samples [INSIDE] [OUTSIDE]`: strategies in sample and out of sample."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from archiver.cli import complete
+from archiver.cli.call import Call
+
+
+def samples(
+    ctx: typer.Context,
+    inside: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[INSIDE",
+            help="A universe (its newest run) or a run. Default: the newest pair that is declared.",
+            autocompletion=complete.universes,
+        ),
+    ] = None,
+    outside: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[OUTSIDE]]", help="The same, out of sample.", autocompletion=complete.universes
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            "-b",
+            metavar="[-]METRIC",
+            help="Greatest is best; `-METRIC`: least is. Default: what the newest run was ranked by.",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="So many strategies.")] = 20,
+) -> None:
+    """Hold strategies in sample against the same ones out of sample: ranks, decay, rank correlation.
+
+    A pair is declared by a tag of the run out of sample, `out-of-sample=NAME` (a universe or a run), or by the names of
+    universes: `x_oos` is of `x_is`, else of `x`; `x_out_of_sample` of `x_in_sample`; `x_test` of `x_train`. Decay is the share
+    of the value in sample that is lost out of sample.
+    """
+    from archiver.cli.output import print_table
+
+    call = Call.of(ctx)
+    found = call.archive().samples(inside, outside, by)
+    rows = found.table[:limit].to_pylist()
+    if call.json:
+        document = {name: getattr(found, name) for name in ("inside", "outside", "metric")}
+        figures = {name: getattr(found, name) for name in ("rank_correlation", "decay", "better")}
+        call.print_json({**document, **figures, "strategies": found.table.num_rows, "rows": rows})
+        return
+    print_table(
+        found.table.column_names,
+        [list(row.values()) for row in rows],
+        drop=True,
+        styles={"strategy_name": "bold"},
+    )
+    call.say(f"{found.metric} of {found}")

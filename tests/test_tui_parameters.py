@@ -1,0 +1,58 @@
+"""The map of parameters as a page of `archiver browse`; `top` prints parameters."""
+
+from __future__ import annotations
+
+import archiver
+from archiver.archive import Archive
+from tests.conftest import Cli
+from tests.screens import Screens, walk
+
+
+def save(archive: Archive) -> archiver.Run:
+    rows = [
+        {
+            "strategy_name": f"s_{fast}_{slow}_{lot}",
+            "sharpe_ratio": fast * 0.1 - slow * 0.01 + lot * 0.001,
+            "params": {"fast": fast, "slow": slow, "lot": lot},
+        }
+        for fast in (5, 10, 20)
+        for slow in (50, 100)
+        for lot in (1, 2)
+    ]
+    return archive.save_universe_results("u", rows, top_n=0, code="none")
+
+
+def test_a_page_of_the_terminal_maps_two_parameters(archive: Archive) -> None:
+    run = save(archive)
+    archive.save_universe_results("v", [{"strategy_name": "bare", "sharpe_ratio": 1.0}], code="none")
+    going = archive.start("w", code="none")
+    going.add({"strategy_name": "first", "sharpe_ratio": 1.0})
+
+    async def steps(at: Screens) -> None:
+        await at.press("enter", "i")
+        assert f"best sharpe_ratio 1.502 of {run.strategies} trials" in at.text()
+        await at.press("escape", "enter", "m")
+        assert at.told.startswith("mean sharpe_ratio of 12 strategies   best 1.5")
+        assert "slow up, fast across" in at.text()
+        assert "importance" in at.text()
+        await at.press("c")
+        assert at.told.startswith("best sharpe_ratio of 12 strategies   best 1.502 at fast 20, slow 50")
+        await at.press("x")
+        await at.write("slow")
+        assert "fast up, slow across" in at.text()
+        await at.press("y")
+        await at.write("lot")
+        assert "lot up, slow across" in at.text()
+        await at.press("escape", "escape", "escape", "down", "enter", "enter", "m")
+        assert at.state.startswith("No two parameters have several values.")
+        await at.press("escape", "escape", "escape", "down", "enter")
+        assert at.rows()[0][-1] == "open: it still grows"
+
+    walk(archive, steps)
+
+
+def test_top_prints_parameters(archive: Archive, command: Cli) -> None:
+    save(archive)
+    header, first, *_ = command("top", "-n", "1", "--url", archive.store.url)[1].splitlines()
+    row = dict(zip(header.split("\t"), first.split("\t"), strict=True))
+    assert (row["params.fast"], row["params.slow"], row["params.lot"]) == ("20", "50", "2")
