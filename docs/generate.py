@@ -27,7 +27,8 @@ from archiver.engines import metrics
 from archiver.format import model
 from archiver.health import doctor, usage, verify
 from archiver.interop import export_to, importing
-from archiver.retention import gc, plan, trash
+from archiver.retention import plan, trash
+from archiver.retention.gc import collected
 from archiver.runs import snapshot
 from archiver.transfer import bundle
 from archiver.transfer import copy as copying
@@ -41,8 +42,8 @@ RETURNED = (
     plan.Plan,
     plan.Decision,
     trash.Removed,
-    gc.Collected,
-    gc.Tally,
+    collected.Collected,
+    collected.Tally,
     verify.Report,
     verify.Problem,
     usage.Usage,

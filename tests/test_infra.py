@@ -218,7 +218,7 @@ def url(users: dict[str, dict[str, Any]]) -> str:
     for at in range(2):
         run = writer.save_universe_results("u1", [small_run(1, at)], top_n=1, code="none", tags=["nightly"])
     writer.tag(run.id, "paper")
-    writer.compact()
+    archiver.open(url, **users["Pruner"]).compact()
     return url
 
 
@@ -250,6 +250,8 @@ def test_the_writer_saves_reads_and_deletes_nothing(opened: Opened) -> None:
             writer.store.put(key, b"")
     with pytest.raises(AccessError, match="lifecycle"):
         read(writer.store)
+    with pytest.raises(AccessError):
+        writer.compact()
     assert writer.bundle([run.id], "kept").runs == (run.id,)
     with writer.store.write("bundles/large.tar.zst") as stream:
         stream.write(bytes(40 << 20))
@@ -284,7 +286,19 @@ def test_nobody_sees_what_is_beside_the_archive(opened: Opened, users: dict[str,
 
 def test_the_pruner_deletes_what_is_pruned_and_nothing_else(opened: Opened) -> None:
     store = opened("Pruner").store
-    for area in ("runs", "trash", "tier1", "tier2", "tapes", "code", "tags", "catalog"):
+    for area in (
+        "runs",
+        "revised",
+        "packs",
+        "masks",
+        "trash",
+        "tier1",
+        "tier2",
+        "tapes",
+        "code",
+        "tags",
+        "catalog",
+    ):
         delete(store, f"{area}/nothing")
     for key in ("bundles/large.tar.zst", layout.ARCHIVE, "other"):
         with pytest.raises(AccessError, match="cannot delete"):

@@ -343,7 +343,7 @@ def test_a_damaged_pack_is_named_and_hides_nothing_else(end: str, what: str, mov
 
 
 def test_who_reads_thousands_of_loose_records_packs_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("archiver.archive.listing._MANY_LOOSE", 4)
+    monkeypatch.setattr("archiver.archive.listing.MANY", 4)
     store = fresh_store()
     filled(store)
     before = Archive(store).load_metrics()

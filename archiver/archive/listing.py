@@ -17,7 +17,7 @@ from archiver.format.model import Record, Run
 from archiver.runs.all_records import Records, newest_entries
 from archiver.runs.open import OpenRuns, open_ids
 from archiver.runs.packed_rows import PackedRows
-from archiver.runs.packing import pack
+from archiver.runs.packing import MANY, pack
 from archiver.runs.record_view import viewed
 from archiver.runs.records import one_run, records_of, run_of
 from archiver.runs.tags import read_tags
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MOST_NAMED = 5
-_MANY_LOOSE = 2_000
-"""Whoever has read so many loose records, and may write, packs them."""
 
 
 class Listing:
@@ -122,7 +120,7 @@ class Listing:
         entries = [entry for entry in look.loose if layout.run_of_record(entry.key)]
         records = self._records.load(entries if most is None else newest_entries(entries, most), tell)
         packed = PackedRows(self._view, look.packs, tell)
-        if len(records) >= _MANY_LOOSE and not self._store.read_only and not self._packed:
+        if len(records) >= MANY and not self._store.read_only and not self._packed:
             self._packed = True
             with suppress(ArchiverError):  # whoever only looks has not asked for it
                 pack(self._view)

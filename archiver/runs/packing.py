@@ -32,6 +32,8 @@ from archiver.runs.records import read_record, run_of
 from archiver.store import Store
 from archiver.store.entry import Entry
 
+MANY = 2_000
+"""Whoever has read so many loose records, and may write and delete, packs them."""
 SETTLED = timedelta(hours=1)
 """Age after which nobody is at work on a pack, or on a run that was finished."""
 _MOST_SECONDS = 1_800.0

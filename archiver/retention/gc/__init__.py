@@ -29,7 +29,7 @@ from archiver.retention.gc.tidy import RECORDS, tidy
 from archiver.retention.gc.versions import deleted_keys, old_versions, remove_versions
 from archiver.retention.policy import before
 from archiver.retention.trash import bring_pinned_back, claimed, held
-from archiver.runs.packing import SETTLED, pack
+from archiver.runs.packing import MANY, SETTLED, pack
 from archiver.runs.record_view import viewed
 from archiver.runs.records import look_at_clock
 from archiver.store import Store
@@ -94,7 +94,7 @@ def collect(
                     step(1)
         tidy(store, graph, done, _dead(done))
         if apply:
-            pack(store, loose=False)
+            pack(store, loose=graph.runs >= MANY)
         _count_versions(store, graph, done, remove=versions)
     return done
 
