@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import run, workload
+from tests.benchmarks import bench_growth, run, workload
 
 ROOT = Path(__file__).parent.parent
 
@@ -99,3 +99,10 @@ def test_the_benchmark_runs_and_fills_its_table() -> None:
     for line in lines:
         assert len(line.split("<=")[1].split()) == 5, line
         assert "-" not in line.split("<=")[1].split(), line
+
+
+def test_growth_is_measured_and_drawn(tmp_path: Path) -> None:
+    found = bench_growth.main(["20", "40", "--svg", str(tmp_path / "growth.svg")])
+    assert set(found) == set(bench_growth.LOOKS)
+    assert all(len(row) == 2 and seconds > 0 for row in found.values() for seconds, _ in row)
+    assert (tmp_path / "growth.svg").read_text().count("<polyline") == len(bench_growth.LOOKS)

@@ -163,7 +163,7 @@ class RecordView(Store):
                 break
         raise NotFoundError(f"no object {key} in {self.url}")
 
-    def get_listed(self, key: str, most: int) -> bytes:
+    def get_listed(self, key: str, most: int | None = None) -> bytes:
         """Read a record that this view has just listed, in one request or none: at most so many bytes of it.
 
         It is what the listing showed, or what is there now. Raises NotFoundError.

@@ -9,6 +9,7 @@ from archiver.errors import IntegrityError, NotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Ref
 from archiver.runs.graph import reachable
+from archiver.runs.record_view import RecordView
 from archiver.runs.records import read_record
 from archiver.store import Store
 from archiver.store.entry import Entry
@@ -61,8 +62,9 @@ def judge_run(source: Store, target: Store, restore: bool, closely: Collection[s
 
 def record_bytes(store: Store, run: str) -> bytes | None:
     """Read a run's record as it is stored, or None when there is none."""
+    key = layout.record_key(run)
     try:
-        return store.get(layout.record_key(run))
+        return store.get_listed(key) if isinstance(store, RecordView) else store.get(key)
     except NotFoundError:
         return None
 
