@@ -187,6 +187,7 @@ def test_without_a_curve_there_is_no_deflated_ratio_and_it_says_why(tmp_path: Pa
     assert (archive.luck(none).trials, str(archive.luck(none))) == (0, "")
 
 
+@pytest.mark.usefixtures("details_apart")
 def test_damaged_details_take_only_the_deflated_ratio(folder: Path) -> None:
     (details,) = (folder / "tier2").rglob("*.parquet")
     details.write_bytes(b"\0" * details.stat().st_size)

@@ -211,7 +211,7 @@ def test_compact_keeps_what_is_shown(run: Cli, url: str) -> None:
     before = run("metrics", "--json")[1]
     code, out, err = run("compact")
     assert (code, out) == (0, "")
-    assert "covers 3 runs" in err
+    assert "3 runs packed" in err
     assert run("metrics", "--json")[1] == before
     assert json.loads(run("compact", "--json")[1]) == {"runs": 3}
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import archiver
+from tests.stores import details_in_objects
 
 CODE = "import sys; from archiver.cli import main; sys.exit(main())"
 NAME = "a universe whose name is rather long " + "x" * 100
@@ -32,8 +33,9 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
         }
         for at in range(4)
     ]
-    archive.save_universe_results("alpha", rows, top_n=2, tags=["nightly"], code="none")
-    archive.save_universe_results(NAME, rows[:1], code="none")
+    with details_in_objects():
+        archive.save_universe_results("alpha", rows, top_n=2, tags=["nightly"], code="none")
+        archive.save_universe_results(NAME, rows[:1], code="none")
     return folder
 
 

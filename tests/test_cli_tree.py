@@ -52,7 +52,7 @@ def test_every_folder_is_the_sum_of_what_lies_in_it(run: Cli, url: str) -> None:
             check(entry)
 
     check(root)
-    assert [entry["key"] for entry in root["entries"]] == ["archive.json", "runs/", "tags/", "tapes/"]
+    assert [entry["key"] for entry in root["entries"]] == ["archive.json", "runs/", "tapes/"]
 
 
 def test_a_long_folder_is_cut_and_goes_on_behind_a_key(run: Cli) -> None:

@@ -16,6 +16,8 @@ from tests.conftest import Cli
 from tests.faults import flip
 from tests.stores import StubbornStore, of_format_3, save, snapshot
 
+pytestmark = pytest.mark.usefixtures("details_apart")
+
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:

@@ -20,6 +20,8 @@ from tests import marked
 from tests.hostile import fields_of, put_fields
 from tests.same import same
 
+pytestmark = pytest.mark.usefixtures("details_apart")
+
 CLOSE = marked.closes(600)
 BARS = marked.bars(CLOSE)
 DAYS = pd.date_range("2023-01-02", periods=600, freq="D").as_unit("us")

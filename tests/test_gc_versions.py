@@ -21,6 +21,8 @@ from tests.conftest import Cli, Place
 from tests.faults import DiedError
 from tests.stores import MovedStore, PassingStore, save
 
+pytestmark = pytest.mark.usefixtures("details_apart")
+
 
 def versioned(place: Place) -> S3Store:
     """Open a place whose bucket keeps old versions."""

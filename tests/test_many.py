@@ -16,6 +16,7 @@ import archiver
 from archiver.archive import Archive
 from archiver.errors import ConfigError, IntegrityError, NotFoundError, NotKeptError
 from tests.faults import FaultyStore
+from tests.stores import details_in_objects
 
 pd = pytest.importorskip("pandas")
 KEYS = ["universe", "strategy_name", "run"]
@@ -55,10 +56,11 @@ def result(name: str, score: float, *, more: bool = False, odd: bool = False) ->
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     """Give an archive of three runs: the second hides a strategy of the first; one more was pruned."""
     archive = archiver.open(tmp_path_factory.mktemp("many") / "archive")
-    archive.save_universe_results("eurusd", [result(f"S{at}", 1.0 + at) for at in range(4)], code="none")
-    archive.save_universe_results("eurusd", [result("S1", 9.0, more=True), result("T", 0.1)], code="none")
-    archive.save_universe_results("gold", [result("G", 5.0)], code="none")
-    archive.save_universe_results("gold", [result("S1", 7.0, odd=True), result("H", 2.0)], code="none")
+    with details_in_objects():
+        archive.save_universe_results("eurusd", [result(f"S{at}", 1.0 + at) for at in range(4)], code="none")
+        archive.save_universe_results("eurusd", [result("S1", 9.0, more=True), result("T", 0.1)], code="none")
+        archive.save_universe_results("gold", [result("G", 5.0)], code="none")
+        archive.save_universe_results("gold", [result("S1", 7.0, odd=True), result("H", 2.0)], code="none")
     archive.apply(archive.plan_prune(archiver.Policy(keep_last=1, universe="gold")))
     return archive
 
@@ -204,6 +206,7 @@ def test_a_bundle_is_read_as_an_archive_is(filled: Archive, tmp_path: Path) -> N
         inside.detail_files()
 
 
+@pytest.mark.usefixtures("details_apart")
 def test_damage_is_an_error_or_leaves_out_its_own_run(archive: Archive) -> None:
     archive.save_universe_results("u", [result("A", 1.0)], code="none")
     run = archive.save_universe_results("v", [result("B", 1.0)], code="none")
@@ -239,6 +242,7 @@ def test_processes_read_for_whoever_has_them(filled: Archive) -> None:
         assert elsewhere.load_many() == filled.load_many()
 
 
+@pytest.mark.usefixtures("details_apart")
 def test_files_of_details_are_what_other_readers_open(filled: Archive) -> None:
     duckdb = pytest.importorskip("duckdb")
     files = filled.detail_files()
@@ -262,7 +266,8 @@ def test_details_in_records_go_along_with_one_task(archive: Archive) -> None:
         == archive.load_many(what="orders")["price"].to_pylist()
     )
     assert archive.detail_files()["path"].to_pylist() == [None] * 3
-    run.finish()
+    with details_in_objects():
+        run.finish()
     assert archive.detail_files()["path"].null_count == 0
 
 

@@ -16,6 +16,7 @@ from archiver.archive import Archive
 from archiver.errors import IntegrityError, NotKeptError
 from archiver.format import layout
 from archiver.format.detail import Kept, decode_detail, encode_details
+from archiver.format.extras import Shared
 from archiver.format.inline import InlineTable
 from archiver.format.parquet import ParquetObject
 from archiver.format.tapes import cut_windows
@@ -130,7 +131,7 @@ def test_any_details_come_back_alike_from_a_record_and_an_object(
     assert inline is not None
     for source in (InlineTable(inline, "k"), ParquetObject(ref, lambda start, end: data[start:end], rows=1)):
         detail = decode_detail(
-            source, found.details[0], lambda _, at: cut_windows(found.tapes, at), _no_clock
+            source, found.details[0], lambda _, at: cut_windows(found.tapes, at), Shared(_no_clock, list)
         )
         assert same([detail["metrics"], detail["trades"]], [{"m": rows}, rows])
         assert same(detail["equity_curve"], given_curve)

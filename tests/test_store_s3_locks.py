@@ -110,6 +110,7 @@ def test_what_locks_keep_is_said_before(
     assert command("--json", "gc")[0] == 0
 
 
+@pytest.mark.usefixtures("details_apart")
 def test_details_alone_are_of_another_class(moto_place: Place) -> None:
     archive = archiver.open(moto_place.url, detail_storage_class="standard-ia", **moto_place.options)
     first = archive.save_universe_results("u", [result("A", bars=50)], code="none")

@@ -263,7 +263,7 @@ def test_a_claim_whose_owner_died_counts_until_its_grace_is_over() -> None:
     store.move(days=4)
     assert freed(store) == {"trash": 1, "tier2": 1}
     store.move(days=4)
-    assert freed(store) == {"trash": 1, "tier1": 1, "tier2": 1, "tags": 1, "leftovers": 1}
+    assert freed(store) == {"trash": 1, "tier1": 1, "tier2": 1, "leftovers": 1}
 
 
 @pytest.mark.parametrize("hours", [0.5, 1.5])

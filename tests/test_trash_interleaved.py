@@ -84,7 +84,7 @@ def test_a_pin_and_a_gc_without_any_grace_at_every_interleaving(
 
     def pin(_: Store, runs: list[str]) -> Act:
         def act(store: Store) -> None:
-            removing = SharedStore(store, 2, lambda: prune_runs(removing.inner_most))
+            removing = SharedStore(store, 3, lambda: prune_runs(removing.inner_most))
             removing.inner_most = store.inner if isinstance(store, SharedStore) else store  # type: ignore[attr-defined]
             results.append(False)
             with suppress(RunNotFoundError):

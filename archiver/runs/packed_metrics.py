@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from archiver.format.metrics import join_tables
 from archiver.format.model import Record
 from archiver.format.packs import microseconds
@@ -16,6 +14,7 @@ from archiver.runs.read import Reader
 from archiver.runs.tables import FIRST, column_names, inline_table_of, selected
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 
@@ -34,6 +33,8 @@ def all_metrics(
 
     records: newest first, of the universe; packed: of all. Raises what that raises.
     """
+    import numpy as np
+
     if not packed:
         return reader.metrics(records, columns, newest=newest, history=history, params=params)
     columns = column_names(columns)
@@ -66,6 +67,8 @@ def _in_order(
     history: bool,
 ) -> pa.Table:
     """Sort rows by universe, then newest run first, then as they were saved; leave out what no newest run has."""
+    import numpy as np
+
     codes, names = _universes(table)
     if newest == "universe" and not history:
         last = packed.newest()
@@ -80,6 +83,8 @@ def _in_order(
 
 def _universes(table: pa.Table) -> tuple[np.ndarray, list[str]]:
     """Return each row's universe as a number that sorts as their names do, and these names."""
+    import numpy as np
+
     coded = table["universe"].combine_chunks().dictionary_encode()
     names = coded.dictionary.to_pylist()
     order = sorted(range(len(names)), key=names.__getitem__)

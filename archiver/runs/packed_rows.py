@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 import orjson
 
 from archiver.base.unread import ONE_OBJECT, Tell, Unread, raise_it
@@ -19,11 +18,12 @@ from archiver.runs.record_view import RecordView
 from archiver.runs.records import read_record
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 T = TypeVar("T")
 
-Packed = Sequence[tuple[Pack, np.ndarray]]
+Packed = Sequence[tuple[Pack, "np.ndarray"]]
 """Packs, newest first, and of each which rows count."""
 
 
@@ -49,6 +49,8 @@ class PackedRows:
 
     def heads(self) -> list[Record]:
         """Return the newest record of each pack, with the range of each metric in the whole pack."""
+        import numpy as np
+
         found = []
         for pack, keep in self.packed:
             counting = np.flatnonzero(keep)
@@ -79,6 +81,8 @@ class PackedRows:
 
     def _listed(self, pack: Pack, keep: np.ndarray, limit: int | None) -> Iterator[pa.Table]:
         """Yield the columns that listings show, a row group at a time, of as many rows as are wanted."""
+        import numpy as np
+
         start = found = 0
         for group, rows in enumerate(pack.groups):
             own = np.flatnonzero(keep[start : start + rows])
@@ -121,6 +125,8 @@ class PackedRows:
 
     def larger(self) -> list[Record]:
         """Return the records whose metrics are not in the pack, but in an object of their own."""
+        import numpy as np
+
         rows = []
         for pack, keep in self.packed:
             own = self._packs.records(pack).read(columns=["tier1"])["tier1"]
@@ -131,6 +137,7 @@ class PackedRows:
 
     def having(self, strategy: str) -> list[Record]:
         """Return the records of which one row is a strategy's of this name."""
+        import numpy as np
         import pyarrow.compute as pc
 
         found = []
@@ -201,6 +208,8 @@ class PackedRows:
 
     def _of_row(self, pack: Pack) -> np.ndarray:
         """Return, of each row of a pack's metrics, which row of its records it belongs to."""
+        import numpy as np
+
         table = self._packs.records(pack).read(columns=["strategies", "tier1"])
         counts = np.where(table["tier1"].is_valid().to_numpy(), 0, table["strategies"].to_numpy())
         return np.repeat(np.arange(pack.runs), counts)

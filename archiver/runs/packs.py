@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-import numpy as np
-
 from archiver.errors import FormatError, IntegrityError, NotFoundError
 from archiver.format import layout
 from archiver.format.packs import PLACES, Pack, decode_pack, moment_of, record_bytes, records_table
@@ -16,6 +14,7 @@ from archiver.store import Store
 from archiver.store.entry import Entry
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
     from archiver.format.model import Ref
@@ -127,6 +126,8 @@ class Packs:
 
     def rows(self, pack: Pack) -> Rows:
         """Return which runs a pack holds."""
+        import numpy as np
+
         with self._lock:
             found = self._rows.get(pack.stem)
             if found is None:
@@ -141,6 +142,8 @@ class Packs:
 
     def counting(self, packs: Sequence[Pack], elsewhere: Collection[str]) -> list[tuple[Pack, np.ndarray]]:
         """Return of each pack which rows count: those of runs that are not among these, in their greatest version."""
+        import numpy as np
+
         apart = np.array(sorted(elsewhere), dtype="S")
         found: list[tuple[Pack, np.ndarray]] = []
         for pack in packs:
@@ -156,6 +159,8 @@ class Packs:
 
     def _part(self, pack: Pack, keep: np.ndarray, other: Pack, others: np.ndarray) -> None:
         """Leave a run that two packs hold to the one with the greater version of it."""
+        import numpy as np
+
         mine, theirs = self.rows(pack), self.rows(other)
         _, here, there = np.intersect1d(mine.runs, theirs.runs, assume_unique=True, return_indices=True)
         for a, b in zip(here.tolist(), there.tolist(), strict=True):
@@ -211,10 +216,14 @@ class Packs:
 
     def at(self, pack: Pack, row: int) -> Place:
         """Return the place that is a row of a pack."""
+        import numpy as np
+
         rows = self.rows(pack)
         return self._at(pack, int(np.flatnonzero(rows.rows == row)[0]))
 
     def _place(self, pack: Pack, run: str) -> Place | None:
+        import numpy as np
+
         rows = self.rows(pack)
         at = int(np.searchsorted(rows.runs, run.encode()))
         if at >= pack.runs or rows.runs[at] != run.encode():
@@ -248,6 +257,7 @@ class Packs:
 
 def _texts(column: pa.ChunkedArray) -> np.ndarray:
     """Return ASCII texts as an array; ids are all of one length, and a million of them need no objects of Python."""
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 

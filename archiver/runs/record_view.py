@@ -20,8 +20,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
-import numpy as np
-
 from archiver.errors import IntegrityError, NotFoundError, StorageError
 from archiver.format import layout
 from archiver.format.packs import Pack
@@ -32,6 +30,8 @@ from archiver.store.entry import Entry, Version
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+
+    import numpy as np
 
     from archiver.store.bucket import BucketApi
     from archiver.store.s3_classes import StorageClasses

@@ -18,8 +18,8 @@ from archiver.retention.gc.graph import Graph
 from archiver.store import Store
 from archiver.store.entry import Version
 
-_DATA = (layout.TIER1, layout.TIER2, layout.TAPES, layout.CODE)
-_BY_RUN = (layout.RUNS, layout.TRASH, *layout.MARKERS)
+_DATA = (layout.TIER1, layout.TIER2, *layout.SHARED)
+_BY_RUN = (layout.RUNS, layout.REVISED, layout.MASKS, layout.TRASH, *layout.MARKERS)
 _BATCH = 1_000
 
 
