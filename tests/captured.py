@@ -64,6 +64,8 @@ def environment(**more: str) -> dict[str, str]:
         name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "JPY_", "GIT_"))
     }
     kept.pop("PYTHONPATH", None)
+    # Bytecode of a module that was edited within the second, and is as long as before, passes for that of the new one.
+    kept["PYTHONDONTWRITEBYTECODE"] = "1"
     return {**kept, **more}
 
 

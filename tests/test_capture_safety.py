@@ -301,7 +301,7 @@ def test_unreadable_file(tmp_path: Path) -> None:
         tmp_path,
         {"proj/a.py": "x = 1\n", "proj/locked.py": "", "proj/strategy.yaml": "files: [a.py, locked.py]\n"},
     )
-    drop = "import os, yaml, archiver.capture.collect, archiver.capture.choose, dataclasses, json\nif os.getuid() == 0: os.setuid(65534)\n"
+    drop = "import os, yaml, secrets, archiver.format.records, archiver.capture.collect, archiver.capture.choose, dataclasses, json\nif os.getuid() == 0: os.setuid(65534)\n"
     write(tmp_path, {"proj/run.py": drop + show("configured='auto'")})
     (tmp_path / "proj/locked.py").chmod(0)
     for folder in (tmp_path, *list(tmp_path.parents)[:3]):
