@@ -139,6 +139,7 @@ def test_round_trip_of_a_generated_search(archive: Archive, tmp_path: Path) -> N
     assert_equal(archive, again)
 
 
+@pytest.mark.slow
 def test_round_trip_of_the_demo(archive: Archive, tmp_path: Path) -> None:
     # A few jobs of each universe, among them one name in both.
     for universe in dict.fromkeys(job[0] for job in demo.jobs()):

@@ -178,7 +178,7 @@ def _kept(archive: Archive, run: Cli, bad: str, strategy: str) -> list[list[str]
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("which", [1, 2])
+@pytest.mark.parametrize("which", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_no_hostile_record_ends_a_command_or_hides_another_run(
     archive: Archive, run: Cli, which: int
 ) -> None:

@@ -67,9 +67,9 @@ def proxy(port: int, *, strips: bool, keeps_host: bool) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("strips", "keeps_host", "options"),
     [
-        (True, True, {}),
+        pytest.param(True, True, {}, marks=pytest.mark.slow),
         (True, False, {"names": ["localhost"], "prefix": PREFIX + "/", "token": "some" * 4}),
-        (False, True, {"prefix": PREFIX}),
+        pytest.param(False, True, {"prefix": PREFIX}, marks=pytest.mark.slow),
     ],
 )
 def test_every_way_through_the_pages_holds_below_a_path(chromium, plain: Made, strips, keeps_host, options):
