@@ -273,6 +273,7 @@ class Archive:
     universes = by(_runs, Listing.universes)
     created = by(_runs, Listing.created)
     records = by(_runs, Listing.records)
+    all_runs = by(_runs, Listing.all_runs)
     run_id = by(_runs, Listing.run_id)
 
     def _loading(self) -> Loading:

@@ -15,6 +15,7 @@ from archiver.errors import ArchiverError, RunNotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Run
 from archiver.runs.all_records import Records, newest_entries
+from archiver.runs.all_runs import AllRuns
 from archiver.runs.open import OpenRuns, open_ids
 from archiver.runs.packed_rows import PackedRows
 from archiver.runs.packing import MANY, pack
@@ -88,21 +89,23 @@ class Listing:
         """Return whose rows are asked for: records as `chosen` does, but for those whose rows packs hold as columns."""
         if run is not None:
             return one_run(self.record(run), universe), None
-        records, packed = self._look(errors)
-        larger = packed.larger()
-        both = sorted([*records, *larger], key=_newest, reverse=True) if larger else records
-        return list(records_of(both, universe=universe)), packed
+        seen = self.all_runs(errors)
+        return list(records_of(seen.larger, universe=universe)), seen.packed
 
     def having(self, strategy: str, universe: str | None, errors: Errors = "raise") -> list[Record]:
         """Return the records that may have a strategy of this name, newest first: of packs only those that do."""
-        records, packed = self._look(errors)
-        found = [*records, *packed.larger(), *packed.having(strategy)] if packed else records
-        return list(records_of(sorted(found, key=_newest, reverse=True), universe=universe))
+        return self.all_runs(errors).having(strategy, universe)
 
     def heads(self, errors: Errors = "raise") -> list[Record]:
         """Return enough records, newest first, to say what there is: of each pack one, with the metrics of all its runs."""
-        records, packed = self._look(errors)
-        return sorted([*records, *packed.heads()], key=_newest, reverse=True) if packed else records
+        return self.all_runs(errors).heads
+
+    def all_runs(self, errors: Errors = "raise") -> AllRuns:
+        """Return all runs in one look, for who asks several things of them: packed ones as columns, loose ones as records.
+
+        errors: about one that cannot be read, see `load_metrics`.
+        """
+        return AllRuns(*self._look(errors))
 
     def universes(self, errors: Errors = "raise") -> set[str]:
         """Return the names of all universes."""

@@ -41,6 +41,8 @@ _CUT = ("run", "universe", "strategies", "top_n", "rank_by", "note", "names", "r
 """Fields of a record that stand in columns of their own."""
 LISTED = (*_TEXTS, *_NUMBERS)
 """The columns that listings show."""
+SEEN = ("run", "universe", "created", "strategies", "detailed", "bytes", "size", "tier1", "note", "tags")
+"""The columns from which many runs are told at once."""
 PLACES = ("run", "revision", "nonce", "size", "modified")
 """The columns that say which runs a pack holds."""
 _WHOLE = ("record", *_CUT, "created")

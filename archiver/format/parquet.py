@@ -170,7 +170,7 @@ class ParquetObject:
         self.key = ref.key
         self._ref = ref
         self._fetch = fetch
-        self._image: bytearray | bytes = b""
+        self._image: memoryview | bytes = b""
         self._have: set[int] = set()
         self._last: tuple[Any, pa.Table | None] = (None, None)
         if whole or ref.size <= _WHOLE or len(ref.parts) < 2:
@@ -207,6 +207,10 @@ class ParquetObject:
                 table = self.file.read_row_groups(list(wanted), columns=columns, use_threads=False)
             self._last = asked, table
         return table
+
+    def forget(self) -> None:
+        """Let go of what was read last, when it will not be asked for again."""
+        self._last = (None, None)
 
     def _open(self) -> pq.ParquetFile:
         import pyarrow as pa
@@ -270,8 +274,11 @@ class ParquetObject:
             if not self._image:
                 # A sparse image: bytes that nobody asked for stay zero and are never looked at. It is made once the
                 # last part has shown that the object is as large as the record says.
-                self._image = bytearray(self._ref.size)
-            self._image[start : start + len(data)] = data  # type: ignore[index]  # parts are only read into a bytearray
+                # Zeros of NumPy's take no memory until they are written to, those of a bytearray do.
+                import numpy as np
+
+                self._image = np.zeros(self._ref.size, np.uint8).data
+            self._image[start : start + len(data)] = data  # type: ignore[index]  # parts are only read into zeros
             self._have.update(range(first, last + 1))
 
 

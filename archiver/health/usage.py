@@ -19,7 +19,7 @@ from archiver.format.layout import digest
 from archiver.format.model import Record
 from archiver.runs.all_records import stream
 from archiver.runs.graph import reached
-from archiver.runs.record_view import viewed
+from archiver.runs.record_view import below, viewed
 from archiver.runs.records import read_record
 from archiver.store import Store
 from archiver.store.entry import Entry
@@ -136,6 +136,18 @@ def du(store: Store, *, runs: bool = False) -> Usage:
             usage.part("unfinished writes").add(entry.size)
     for amount in _old_versions(store):
         usage.part("old versions").add(amount)
+    return usage
+
+
+def listed(store: Store) -> Usage:
+    """Measure what each kind of object takes by one listing, without a look at any record: orphans count with their kind."""
+    usage = Usage()
+    for entry in below(store).list():
+        prefix = entry.key[: entry.key.find("/") + 1]
+        if prefix in _OWN or prefix in _SHARED:
+            usage.part(prefix[:-1]).add(entry.size)
+        else:
+            _count(entry.key, entry.size, usage, (set(), set()), {})
     return usage
 
 

@@ -160,6 +160,7 @@ def _counting_with(
 
 def first_rows(table: pa.Table) -> pa.Table:
     """Keep the first row of each universe and strategy: rows come newest run first."""
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -167,7 +168,7 @@ def first_rows(table: pa.Table) -> pa.Table:
         {
             "universe": table["universe"],
             "strategy_name": table["strategy_name"],
-            "at": pa.array(range(table.num_rows), pa.int64()),
+            "at": pa.array(np.arange(table.num_rows)),
         }
     )
     first = places.group_by(["universe", "strategy_name"]).aggregate([("at", "min")])

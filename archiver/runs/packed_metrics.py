@@ -34,6 +34,7 @@ def all_metrics(
     records: newest first, of the universe; packed: of all. Raises what that raises.
     """
     import numpy as np
+    import pyarrow as pa
 
     if not packed:
         return reader.metrics(records, columns, newest=newest, history=history, params=params)
@@ -46,13 +47,15 @@ def all_metrics(
     for table in reader.tables(chosen, wanted, params=params):
         tables.append(table)
         created.append(np.array([moments[run] for run in table["run"].to_pylist()], np.int64))
-    for table, at in packed.metrics(universe, wanted, params=params):
-        tables.append(table)
+    for found, at in packed.metrics(universe, wanted, params=params):
+        tables.append(found)
         created.append(at)
     joined = join_tables(tables or [inline_table_of([], wanted, params=params)])
+    tables.clear()  # what is not sorted yet goes as soon as it is
     joined = _in_order(
         joined, np.concatenate(created or [np.array([], np.int64)]), records, packed, newest, history
     )
+    pa.default_memory_pool().release_unused()
     if not history:
         joined = first_rows(joined)
     return joined if wanted is None else selected(joined, wanted, [*records, *packed.heads()])

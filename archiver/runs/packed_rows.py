@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -33,9 +34,22 @@ class PackedRows:
     def __init__(self, view: RecordView, packed: Packed, tell: Tell = raise_it) -> None:
         """Take what `RecordView.look` saw; tell: is told of a pack that cannot be read, which is left out then."""
         self._packs, self.packed, self._tell = view.packs, packed, tell
+        self._heads: list[Record] | None = None
 
     def __bool__(self) -> bool:
         return any(keep.any() for _, keep in self.packed)
+
+    def __len__(self) -> int:
+        """Return how many runs count."""
+        import numpy as np
+
+        return sum(int(np.count_nonzero(keep)) for _, keep in self.packed)
+
+    def telling(self, tell: Tell) -> PackedRows:
+        """Return the same rows; another is told of a pack that cannot be read."""
+        found = copy(self)
+        found._tell = tell
+        return found
 
     @property
     def universes(self) -> set[str]:
@@ -51,17 +65,24 @@ class PackedRows:
         """Return the newest record of each pack, with the range of each metric in the whole pack."""
         import numpy as np
 
-        found = []
-        for pack, keep in self.packed:
-            counting = np.flatnonzero(keep)
-            if len(counting):
-                record = self._record(pack, int(counting[0]))
-                found.append(replace(record, metrics=pack.ranges))
-        return found
+        if self._heads is None:
+            first = [(pack, int(np.flatnonzero(keep)[0])) for pack, keep in self.packed if keep.any()]
+            self._heads = [
+                replace(record, metrics=pack.ranges)
+                for pack, row in first
+                for record in self._records(pack, [row])
+            ]
+        return self._heads
 
-    def records(self, rows: Sequence[tuple[Pack, int]]) -> list[Record]:
-        """Read the records of some rows."""
-        return [self._record(pack, row) for pack, row in rows]
+    def of(self, runs: Collection[str]) -> list[Record]:
+        """Read the records of those of these runs that are packed and count, in the order in which they lie."""
+        packs = [pack for pack, _ in self.packed]
+        places = [place for run in runs if (place := self._packs.find(packs, run)) is not None]
+        found: list[Record] = []
+        for pack, keep in self.packed:
+            rows = sorted(place.row for place in places if place.pack is pack and keep[place.row])
+            found += self._records(pack, rows)
+        return found
 
     def runs(self, universe: str | None = None, *, limit: int | None = None) -> Iterator[Run]:
         """Yield the runs, of a universe or all, with the tags of their saves.
@@ -95,17 +116,20 @@ class PackedRows:
                 return
 
     def table(self) -> pa.Table | None:
-        """Return the columns that listings show, of every run; None where there are none."""
+        """Return `SEEN` of every run; None where there are none."""
         import pyarrow as pa
 
-        found = [one for pack, keep in self.packed for one in self._listed(pack, keep, None)]
+        found = [
+            self._packs.columns(pack) if keep.all() else self._packs.columns(pack).filter(keep)
+            for pack, keep in self.packed
+        ]
         return pa.concat_tables(found) if found else None
 
     def ids(self, universe: str | None = None) -> list[str]:
         """Return the ids of the runs, of a universe or all."""
         found: list[str] = []
         for pack, keep in self.packed:
-            table = self._packs.records(pack).read(columns=["run", "universe"]).filter(keep)
+            table = self._packs.columns(pack).filter(keep)
             own = table if universe is None else table.filter(_is(table, universe))
             found += own["run"].to_pylist()
         return found
@@ -118,7 +142,7 @@ class PackedRows:
         for pack in packs:
             own = [place for place in places if place.pack is pack]
             if own:
-                moments = self._packs.records(pack).read(columns=["created"])["created"]
+                moments = self._packs.columns(pack)["created"]
                 for place in own:
                     found[layout.run_of_record(place.entry.key) or ""] = moment_of(moments[place.row].as_py())
         return found
@@ -127,20 +151,20 @@ class PackedRows:
         """Return the records whose metrics are not in the pack, but in an object of their own."""
         import numpy as np
 
-        rows = []
+        found: list[Record] = []
         for pack, keep in self.packed:
-            own = self._packs.records(pack).read(columns=["tier1"])["tier1"]
+            own = self._packs.columns(pack)["tier1"]
             if own.null_count < len(own):
                 has = own.is_valid().to_numpy() & keep
-                rows += [(pack, int(row)) for row in np.flatnonzero(has)]
-        return self.records(rows)
+                found += self._records(pack, np.flatnonzero(has).tolist())
+        return found
 
     def having(self, strategy: str) -> list[Record]:
         """Return the records of which one row is a strategy's of this name."""
         import numpy as np
         import pyarrow.compute as pc
 
-        found = []
+        found: list[Record] = []
         for pack, keep in self.packed:
             names = self._try(pack, partial(self._names, pack))
             if names is None:
@@ -148,8 +172,8 @@ class PackedRows:
             places = pc.indices_nonzero(pc.equal(names, strategy)).to_numpy()
             if len(places):
                 rows = np.unique(self._of_row(pack)[places])
-                found += [(pack, int(row)) for row in rows if keep[row]]
-        return self.records(found)
+                found += self._records(pack, [row for row in rows.tolist() if keep[row]])
+        return found
 
     def metrics(
         self, universe: str | None, columns: Sequence[str] | None, *, params: bool
@@ -177,8 +201,7 @@ class PackedRows:
         """Return when the newest run of each universe was made, in microseconds since 1970."""
         found: dict[str, int] = {}
         for pack, keep in self.packed:
-            table = self._packs.records(pack).read(columns=["universe", "created", "run"])
-            table = table.filter(keep)
+            table = self._packs.columns(pack).filter(keep)
             group = table.group_by("universe", use_threads=False).aggregate([("created", "max")])
             for universe, created in zip(
                 *(group[name].to_pylist() for name in group.column_names), strict=True
@@ -203,20 +226,21 @@ class PackedRows:
         try:
             return read()
         except ONE_OBJECT as error:
-            self._tell(Unread(pack.newest, None, error))
+            for universe in pack.universes:
+                self._tell(Unread(pack.newest, universe, error))
             return None
 
     def _of_row(self, pack: Pack) -> np.ndarray:
         """Return, of each row of a pack's metrics, which row of its records it belongs to."""
         import numpy as np
 
-        table = self._packs.records(pack).read(columns=["strategies", "tier1"])
+        table = self._packs.columns(pack)
         counts = np.where(table["tier1"].is_valid().to_numpy(), 0, table["strategies"].to_numpy())
         return np.repeat(np.arange(pack.runs), counts)
 
-    def _record(self, pack: Pack, row: int) -> Record:
-        place = self._packs.at(pack, row)
-        return read_record(place.entry.key, self._packs.record(place))
+    def _records(self, pack: Pack, rows: Sequence[int]) -> list[Record]:
+        """Read the records of some rows, these in ascending order."""
+        return [read_record(key, data) for key, data in self._packs.some(pack, rows)]
 
 
 def _is(table: pa.Table, universe: str) -> pa.ChunkedArray:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from archiver.errors import FormatError, IntegrityError, NotFoundError
 from archiver.format import layout
-from archiver.format.packs import PLACES, Pack, decode_pack, moment_of, record_bytes, records_table
+from archiver.format.packs import PLACES, SEEN, Pack, decode_pack, moment_of, record_bytes, records_table
 from archiver.format.parquet import ParquetObject
 from archiver.store import Store
 from archiver.store.entry import Entry
@@ -63,6 +64,7 @@ class Packs:
         self._known: dict[str, Pack] = {}
         self._live: list[Pack] = []
         self._rows: dict[str, Rows] = {}
+        self._columns: dict[str, pa.Table] = {}
         self._objects: dict[str, ParquetObject] = {}
         self._groups: dict[tuple[str, int], pa.Table] = {}
         self._unpacked: dict[tuple[str, int], list[bytes]] = {}
@@ -138,6 +140,19 @@ class Packs:
                 nonces = _texts(table["nonce"])[order]
                 found = Rows(runs[order], order, numbers[0], numbers[1], numbers[2], nonces)
                 self._rows[pack.stem] = found
+                self.records(pack).forget()
+            return found
+
+    def columns(self, pack: Pack) -> pa.Table:
+        """Return `SEEN` of each row of a pack, which stays at hand: a fraction of the object that it is read from."""
+        with self._lock:
+            found = self._columns.get(pack.stem)
+            if found is None:
+                found = self.records(pack).read(columns=list(SEEN)).select(list(SEEN)).combine_chunks()
+                self._columns[pack.stem] = found
+                self._objects.pop(
+                    pack.records.key
+                )  # by now it holds nearly all its bytes; a record takes few of them
             return found
 
     def counting(self, packs: Sequence[Pack], elsewhere: Collection[str]) -> list[tuple[Pack, np.ndarray]]:
@@ -172,17 +187,13 @@ class Packs:
 
     def record(self, place: Place) -> bytes:
         """Return a record out of a pack, as the object that it would be by itself."""
-        group, at = _group_of(place)
+        group, at = _group_of(place.pack, place.row)
         name = place.pack.stem, group
         with self._lock:
             unpacked = self._unpacked.get(name)
             if unpacked is not None:
                 return unpacked[at]
-            table = self._groups.get(name)
-            if table is None:
-                table = records_table(self.records(place.pack), group)
-                _keep(self._groups, name, table)
-                self._asked[name] = 0
+            table = self._group(place.pack, group)
             self._asked[name] += 1
             if self._asked[name] < _MANY:
                 return next(record_bytes(table.slice(at, 1)))
@@ -190,6 +201,25 @@ class Packs:
             unpacked = list(record_bytes(table))
             _keep(self._unpacked, name, unpacked)
             return unpacked[at]
+
+    def some(self, pack: Pack, rows: Sequence[int]) -> Iterator[tuple[str, bytes]]:
+        """Yield the records of some rows of a pack, these in ascending order, each with its key: see `record`."""
+        for group, own in groupby(rows, key=lambda row: _group_of(pack, row)[0]):
+            places = [_group_of(pack, row)[1] for row in own]
+            with self._lock:
+                table = self._group(pack, group).take(places)
+            keys = map(layout.record_key, table["run"].to_pylist())
+            yield from zip(keys, record_bytes(table), strict=True)
+
+    def _group(self, pack: Pack, group: int) -> pa.Table:
+        name = pack.stem, group
+        table = self._groups.get(name)
+        if table is None:
+            table = records_table(self.records(pack), group)
+            self.records(pack).forget()
+            _keep(self._groups, name, table)
+            self._asked[name] = 0
+        return table
 
     def records(self, pack: Pack) -> ParquetObject:
         """Open the records of a pack. Raises IntegrityError when they are gone or damaged."""
@@ -214,13 +244,6 @@ class Packs:
                 self._objects[ref.key] = found
             return found
 
-    def at(self, pack: Pack, row: int) -> Place:
-        """Return the place that is a row of a pack."""
-        import numpy as np
-
-        rows = self.rows(pack)
-        return self._at(pack, int(np.flatnonzero(rows.rows == row)[0]))
-
     def _place(self, pack: Pack, run: str) -> Place | None:
         import numpy as np
 
@@ -228,14 +251,8 @@ class Packs:
         at = int(np.searchsorted(rows.runs, run.encode()))
         if at >= pack.runs or rows.runs[at] != run.encode():
             return None
-        return self._at(pack, at)
-
-    def _at(self, pack: Pack, at: int) -> Place:
-        rows = self.rows(pack)
-        key = layout.record_key(rows.runs[at].decode())
-        entry = Entry(key, int(rows.sizes[at]), moment_of(int(rows.modified[at])))
-        nonce = rows.nonces[at].decode()
-        return Place(pack, int(rows.rows[at]), int(rows.revisions[at]), nonce, entry)
+        entry = Entry(layout.record_key(run), int(rows.sizes[at]), moment_of(int(rows.modified[at])))
+        return Place(pack, int(rows.rows[at]), int(rows.revisions[at]), rows.nonces[at].decode(), entry)
 
     def _read(self, key: str) -> Pack | IntegrityError | FormatError | None:
         try:
@@ -248,6 +265,7 @@ class Packs:
     def _forget(self, key: str) -> None:
         pack = self._known.pop(key)
         self._rows.pop(pack.stem, None)
+        self._columns.pop(pack.stem, None)
         for held in (self._groups, self._unpacked):
             for name in [name for name in held if name[0] == pack.stem]:
                 held.pop(name)
@@ -276,10 +294,10 @@ def _keep(held: dict[tuple[str, int], T], name: tuple[str, int], value: T) -> No
     held[name] = value
 
 
-def _group_of(place: Place) -> tuple[int, int]:
+def _group_of(pack: Pack, row: int) -> tuple[int, int]:
     """Return the row group of a run, and which of its rows is the run's."""
-    at, group = place.row, 0
-    for rows in place.pack.groups:
+    at, group = row, 0
+    for rows in pack.groups:
         if at < rows:
             break
         at, group = at - rows, group + 1

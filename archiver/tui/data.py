@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
-from archiver.base.unread import Tell, Unread, raise_it
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from archiver.base.unread import Unread
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, NotKeptError, StorageError
 from archiver.format.model import Record, Run
-from archiver.query.selection import greatest_first, score_of
+from archiver.query.selection import KEYS, greatest_first, score_of
 from archiver.query.tree import Folder, Index, Preview, folder, preview
+from archiver.runs.all_runs import AllRuns, has_text
 from archiver.runs.extras import drawn
-from archiver.runs.graph import reachable
+from archiver.runs.newest import details_of
 from archiver.runs.ranking import rank_order
+from archiver.runs.read import Reader
 from archiver.runs.records import records_of, run_of
+from archiver.runs.tags import read_tags
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from archiver.archive import Archive
 
 _ALL = 2**62
+_MANY = 5_000
+"""So many records are read at most for what is known of many runs at once."""
+_UNMARKED = "the ● of what only {:,} older runs have: their records were not read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +103,25 @@ class Source:
 
     def universes(self) -> list[Universe]:
         """Return all universes by name."""
-        groups: dict[str, list[Record]] = {}
-        for record in self.records():
-            groups.setdefault(record.universe, []).append(record)
-        return [_universe(name, groups[name]) for name in sorted(groups)]
+        seen = self.seen()
+        by_universe, newest = seen.by_universe, seen.whole(seen.newest.values())
+        taken = pa.table({"universe": seen.table["universe"], "size": seen.brought(_MANY, apart=True)[0]})
+        group = taken.group_by("universe").aggregate([("size", "sum")])
+        sizes = dict(zip(*(group[name].to_pylist() for name in ("universe", "size_sum")), strict=True))
+        return [
+            _universe(newest[seen.newest[name]], runs, sizes[name])
+            for name, runs in zip(
+                *(by_universe[name].to_pylist() for name in ("universe", "runs")), strict=True
+            )
+        ]
 
-    def runs(self, universe: str | None) -> list[Run]:
+    def runs(self, universe: str | None) -> RunRows:
         """Return the runs of a universe, or all, newest first."""
-        self.records()
-        return self.archive.runs(universe, errors=lambda _: None)
+        seen = self.seen()
+        table = seen.of(universe)
+        given = table.select(["run", "tags"]).filter(pc.is_valid(table["tags"])).to_pylist()
+        tags = read_tags(self.archive.store, {row["run"]: orjson.loads(row["tags"]) for row in given})
+        return RunRows(seen, table, tags)
 
     def run(self, run: str) -> tuple[Record, Run]:
         """Return a run's record and what users see of it. Raises RunNotFoundError."""
@@ -128,24 +147,30 @@ class Source:
         """Return the metrics of all strategies in a scope. Raises RunNotFoundError when the run is gone."""
         unread: list[Unread] = []
         reader = self._reader.telling(unread.append)
-        records = self._records(scope, unread.append)
-        table = reader.metrics(records, None, history=scope.run is not None)
+        seen = self.archive.all_runs(unread.append)
+        if scope.run:
+            records = list(records_of([self.archive.record(scope.run)], universe=scope.universe))
+            table = reader.metrics(records, None, history=True)
+        else:
+            records = seen.newest_records(1, scope.universe)
+            table = seen.metrics(reader, None, universe=scope.universe)
         if unread and not table.num_rows:
             raise unread[0].error
         metric = score_of(records, table.column_names)
         greatest = metric is None or greatest_first(records, metric)
+        kept, older = (reader.detailed(records), 0) if scope.run else _kept(reader, seen, table, scope)
         return Strategies(
             table,
             metric,
             greatest,
-            frozenset(reader.detailed(records)),
-            {record.run: record.created for record in records},
-            tuple(str(one.error) for one in unread),
+            frozenset(kept),
+            _Created(seen),
+            (*(str(one.error) for one in unread), *([_UNMARKED.format(older)] if older else ())),
         )
 
     def strategy(self, name: str, universe: str, run: str) -> Strategy:
         """Return one strategy of a run, with its detail where it was kept and can be read."""
-        records = self._records(Scope(universe, run))
+        records = list(records_of([self.archive.record(run)], universe=universe))
         try:
             record, detail = self._reader.find(records, name)
             found = self._reader.outline(record, detail)
@@ -191,18 +216,94 @@ class Source:
             raise NotFoundError(f"there is no object {key!r}: it was removed since the listing")
         return preview(self.archive.store, entry)
 
-    def _records(self, scope: Scope, tell: Tell = raise_it) -> Sequence[Record]:
-        records = [self.archive.record(scope.run)] if scope.run else self.archive.records(tell)
-        return list(records_of(records, universe=scope.universe))
-
-    def records(self) -> list[Record]:
-        """Return the records that can be read; `unread` says what is wrong with the others."""
+    def seen(self) -> AllRuns:
+        """Return all runs as they are now; `unread` says what is wrong with those that cannot be read."""
         unread: list[Unread] = []
-        records = self.archive.records(unread.append)
+        seen = self.archive.all_runs(unread.append)
         self.unread = tuple(str(one.error) for one in unread)
-        if unread and not records:
+        if unread and not len(seen):
             raise unread[0].error
-        return records
+        return seen
+
+
+class RunRows(Sequence[Run]):
+    """Runs as a sequence, of which those that are looked at are read."""
+
+    def __init__(self, seen: AllRuns, table: pa.Table, tags: Mapping[str, Sequence[str]]) -> None:
+        """Take all runs, those rows of their table that are meant, and the tags of each run."""
+        self._seen, self._table, self._tags = seen, table, tags
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @overload
+    def __getitem__(self, at: int) -> Run: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Run]: ...
+
+    def __getitem__(self, at: int | slice) -> Run | list[Run]:
+        ids = self._table["run"][at]
+        if isinstance(at, int):
+            return self._of([ids.as_py()])[0]
+        return self._of(ids.to_pylist())
+
+    def _of(self, ids: list[str]) -> list[Run]:
+        found = self._seen.whole(ids)
+        return [run_of(found[run], self._tags.get(run, ())) for run in ids if run in found]
+
+    def searched(self, text: str) -> RunRows:
+        """Return those that have all words in their ids, tags and notes."""
+        mask = pa.chunked_array([np.ones(len(self), bool)])
+        for word in text.split():
+            tagged = [
+                run
+                for run, tags in self._tags.items()
+                if any(word.casefold() in tag.casefold() for tag in tags)
+            ]
+            own = pc.is_in(self._table["run"], value_set=pa.array(tagged, pa.string()))
+            mask = pc.and_(mask, pc.or_(own, has_text(self._table, word, ("run", "note"))))
+        return RunRows(self._seen, self._table.filter(mask), self._tags)
+
+
+class _Created(Mapping[str, datetime]):
+    """When each run was made, looked up for those that are asked for."""
+
+    def __init__(self, seen: AllRuns) -> None:
+        self._seen = seen
+
+    def __getitem__(self, run: str) -> datetime:
+        return self._seen.created([run])[run]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._seen.table["run"].to_pylist())
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+
+def _kept(
+    reader: Reader, seen: AllRuns, table: pa.Table, scope: Scope
+) -> tuple[Iterable[tuple[str, str]], int]:
+    """Return of which strategies of a table the details can be opened, and in how many runs that was not looked for."""
+    if not seen.packed:
+        return reader.detailed(list(records_of(seen.loose, universe=scope.universe))), 0
+    rows = seen.of(scope.universe)
+    rows = rows.filter(pc.greater(rows["detailed"], 0))
+    is_all = pc.equal(rows["detailed"], rows["strategies"])
+    of_all, of_some = rows["run"].filter(is_all), rows["run"].filter(pc.invert(is_all))
+    read = of_some.slice(0, _MANY)
+    records = seen.whole(read.to_pylist())
+    there = {(run, detail.strategy) for run, record in records.items() for detail in details_of(record)}
+    kept = [(universe, name) for universe, name, _ in _keys(table, of_all)]
+    kept += [(universe, name) for universe, name, run in _keys(table, read) if (run, name) in there]
+    return kept, len(of_some) - len(read)
+
+
+def _keys(table: pa.Table, runs: pa.ChunkedArray) -> Iterator[tuple[str, ...]]:
+    """Return `KEYS` of each row that is of these runs."""
+    own = table.select(list(KEYS)).filter(pc.is_in(table["run"], value_set=runs.combine_chunks()))
+    return zip(*(own[name].to_pylist() for name in KEYS), strict=True)
 
 
 def numeric(schema: pa.Schema) -> frozenset[str]:
@@ -220,17 +321,14 @@ def explain(error: Exception) -> str:
     return f"unexpected {type(error).__name__}: {error}; please report it"
 
 
-def _universe(name: str, records: Sequence[Record]) -> Universe:
-    newest = records[0]
+def _universe(newest: Record, runs: int, size: int) -> Universe:
     metric, greatest = rank_order(newest.rank_by or "")
     span = newest.metrics.get(metric)
-    # What several runs share is there once.
-    held = {ref.key: ref.size for record in records for ref in reachable(record, code=False)}
     return Universe(
-        name,
-        len(records),
+        newest.universe,
+        runs,
         newest.strategies,
-        sum(held.values()) + sum(record.size for record in records),
+        size,
         newest.created,
         newest.rank_by,
         None if span is None else span[greatest],

@@ -14,7 +14,7 @@ from archiver.format.model import Run
 from archiver.runs.details import NONE
 from archiver.tui.about import AboutRun
 from archiver.tui.cells import at_right, shown
-from archiver.tui.data import Scope, Source, Universe
+from archiver.tui.data import RunRows, Scope, Source, Universe
 from archiver.tui.page import COMMON, Page, left_out
 from archiver.tui.space import Space
 from archiver.tui.strategies import StrategiesPage
@@ -93,7 +93,7 @@ def _universe_row(universe: Universe) -> list[Text]:
     ]
 
 
-class Runs(Page[list[Run]], inherit_bindings=False):
+class Runs(Page[RunRows], inherit_bindings=False):
     """The runs of a universe, newest first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -104,29 +104,29 @@ class Runs(Page[list[Run]], inherit_bindings=False):
         *COMMON,
     ]
     asks: ClassVar[dict[str, str]] = {"search": "words in a run's id, tags or note"}
-    _all: list[Run]
-    _seen: list[Run]
+    _all: RunRows
+    _seen: RunRows
 
     def __init__(self, source: Source, universe: str) -> None:
         super().__init__(source)
         self.universe = universe
         self.where = (universe,)
 
-    def load(self) -> list[Run]:
+    def load(self) -> RunRows:
         """Read the runs."""
         return self.source.runs(self.universe)
 
-    def show(self, found: list[Run]) -> None:
+    def show(self, found: RunRows) -> None:
         """List the runs, or say that they are gone."""
         self._all = found
-        if not found:
+        if not len(found):
             self.say(f"No run of {self.universe!r} is there any more.", "Press escape to go back.")
             return
         self.narrow()
 
     def narrow(self) -> None:
         """List the runs that match the search."""
-        self._seen = [run for run in self._all if self.matches(run.id, *run.tags, run.note or "")]
+        self._seen = self._all.searched(self.typed.get("search", ""))
         headers = _headers("run", "age", "strategies", "detailed", "size", "tags", "note")
         self.table.fill(headers, len(self._seen), lambda a, b: [_run_row(run) for run in self._seen[a:b]])
         self.tell(f"{_of(self._seen, self._all, 'run')}{left_out(self.source.unread)}")

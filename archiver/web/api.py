@@ -24,6 +24,7 @@ from archiver.errors import (
     NotFoundError,
     StorageError,
 )
+from archiver.format.packs import moment_of
 from archiver.query import tree
 from archiver.query.expression import known_column
 from archiver.query.selection import Ask, parse_sort
@@ -141,20 +142,21 @@ def _absent(rest: str) -> Response:
 
 
 def _archive(site: Site) -> Response:
-    records = site.data.records()
+    seen = site.data.seen()
     return _json(
         {
             "url": site.data.url,
-            "version": site.data.version(),
-            "runs": len(records),
-            "universes": len({record.universe for record in records}),
+            "version": seen.version,
+            "runs": len(seen),
+            "universes": len(seen.universes),
         }
     )
 
 
 def _runs(site: Site) -> Response:
-    runs = site.data.runs(request.args.get("universe") or None, request.args.get("tag") or None)
-    return _json({"runs": [run_document(run) for run in runs[: _whole("limit", len(runs))]]})
+    limit = _whole("limit", 0) if request.args.get("limit") else None
+    runs = site.data.runs(request.args.get("universe") or None, request.args.get("tag") or None, limit)
+    return _json({"runs": [run_document(run) for run in runs]})
 
 
 def _run(site: Site, name: str) -> Response:
@@ -184,22 +186,21 @@ def _file(site: Site, run: str, path: str) -> Response:
 
 
 def _universes(site: Site) -> Response:
-    found: dict[str, dict[str, Any]] = {}
-    for run in site.data.runs():
-        one = found.setdefault(
-            run.universe,
-            {
-                "universe": run.universe,
-                "newest_run": run.id,
-                "created": run.created,
-                "strategies": run.strategies,
-                "runs": 0,
-                "bytes": 0,
-            },
-        )
-        one["runs"] += 1
-        one["bytes"] += run.bytes
-    return _json({"universes": [found[name] for name in sorted(found)]})
+    seen = site.data.seen()
+    rows = seen.by_universe
+    first = seen.table.select(["run", "created", "strategies"]).take(rows["first"])
+    found = [
+        {
+            "universe": row["universe"],
+            "newest_run": one["run"],
+            "created": moment_of(one["created"]),
+            "strategies": one["strategies"],
+            "runs": row["runs"],
+            "bytes": row["bytes"],
+        }
+        for row, one in zip(rows.to_pylist(), first.to_pylist(), strict=True)
+    ]
+    return _json({"universes": found})
 
 
 def _metrics(site: Site) -> Response:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import orjson
 
 from archiver.archive import Archive
 from archiver.base.unread import Unread
 from archiver.errors import ArchiverError, ConfigError
 from archiver.format.model import Record, Run
-from archiver.health.usage import Usage
+from archiver.health.usage import Usage, listed
 from archiver.query.selection import LEADING, greatest_first, score_of
-from archiver.runs.graph import reachable
+from archiver.runs.all_runs import AllRuns
 from archiver.runs.records import run_of
 from archiver.runs.snapshot import Snapshot
 from archiver.runs.tables import FIRST
+from archiver.runs.tags import read_tags
 from archiver.web import format as fmt
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 T = TypeVar("T")
@@ -38,6 +42,7 @@ _FRESH_LOCAL, _FRESH_REMOTE = 1.0, 5.0
 """Seconds for which a listing of records is taken for current."""
 _MOST_HEADLINES = 8
 _MOST_IN_BROWSER = 2**53 - 1
+_MANY = 10_000
 _MEASURED_SECONDS = 60
 """For so long a measurement of the whole store is taken for current."""
 
@@ -107,37 +112,41 @@ class Recent(Generic[T]):
 class Data:
     """An archive as the pages see it: never older than a few seconds, each object read once."""
 
-    def __init__(self, archive: Archive) -> None:
-        """Take an archive that was opened read-only."""
+    def __init__(self, archive: Archive, *, many: int = _MANY) -> None:
+        """Take an archive that was opened read-only; many: of more runs pages do without what takes all their records."""
         self.archive = archive
+        self.many = many
         self.store = archive.store
         self.reader = archive.reader
         self._fresh = _FRESH_LOCAL if archive.store.local is not None else _FRESH_REMOTE
         self._lock = threading.Lock()
         self.unread: tuple[Unread, ...] = ()
         """Runs that were listed and whose records cannot be read."""
-        self._listed: tuple[float, str, list[Record]] | None = None
+        self._listed: tuple[float, AllRuns] | None = None
         self._latest: Recent[Metrics] = Recent(1)
         self._narrow: Recent[Metrics] = Recent(2)
         self._others: Recent[Metrics] = Recent(2)
         self._usage: Recent[Usage] = Recent(1)
+        self._brought: Recent[tuple[np.ndarray, bool]] = Recent(1)
 
     @property
     def url(self) -> str:
         """Where the archive is, without credentials."""
         return self.store.url
 
-    def records(self) -> list[Record]:
-        """Return the records of all runs, newest first."""
-        return self._state()[1]
-
     def version(self) -> str:
         """Return a text that changes when runs appear or go."""
-        return self._state()[0]
+        return self.seen().version
 
-    def runs(self, universe: str | None = None, tag: str | None = None) -> list[Run]:
+    def has_many(self) -> bool:
+        """Tell whether there are so many runs that what needs the record of each is left out, which pages say."""
+        return len(self.seen()) > self.many
+
+    def runs(
+        self, universe: str | None = None, tag: str | None = None, limit: int | None = None
+    ) -> list[Run]:
         """Return the runs as `Archive.runs` does."""
-        return self.archive.runs(universe, tag, errors=lambda _: None)
+        return self.archive.runs(universe, tag, limit=limit, errors=lambda _: None)
 
     def run(self, run: str) -> tuple[Record, Run]:
         """Return a run's record and what users see of it. Raises RunNotFoundError."""
@@ -151,33 +160,50 @@ class Data:
 
     def universes(self) -> list[str]:
         """Return the names of all universes, sorted."""
-        return sorted({record.universe for record in self.records()})
+        return self.seen().universes
 
     def usage(self) -> Usage:
-        """Return what takes the space, as `archiver du` says it; measured at most a minute ago."""
+        """Return what takes the space, as `archiver du` says it; measured at most a minute ago.
+
+        Of many runs it is what a listing tells: orphans count with their kind, and no universe is told apart.
+        """
         minute = int(time.time() // _MEASURED_SECONDS)
-        return self._usage.get((self.version(), minute), self.archive.du)
+        measure = partial(listed, self.store) if self.has_many() else self.archive.du
+        return self._usage.get((self.version(), minute), measure)
+
+    def brought(self) -> tuple[np.ndarray, bool]:
+        """Return the bytes that each run brought along, newest first, and whether what several share counts once."""
+        return self._brought.get(self.version(), lambda: self.seen().brought(self.many))
+
+    def tags(self) -> dict[str, list[str]]:
+        """Return the tags of each run that has some."""
+        import pyarrow.compute as pc
+
+        table = self.seen().table
+        given = table.select(["run", "tags"]).filter(pc.is_valid(table["tags"])).to_pylist()
+        return read_tags(self.store, {row["run"]: orjson.loads(row["tags"]) for row in given})
 
     def metrics(self, run: str | None = None, newest: str = "strategy") -> Metrics:
         """Return the metrics of one run; else of each strategy's newest run, each universe's, or all, as `newest` says."""
-        version, records = self._state()
+        seen = self.seen()
+        version = seen.version
         if run is not None:
             return self._others.get(
                 (version, run), lambda: Metrics(f"{version}/{run}", self.archive.load_metrics(run=run))
             )
         newest = checked_newest(newest)
         if newest == "all":
-            return self._others.get((version,), lambda: self._read(f"{version}/all", records, history=True))
-        latest = self._latest.get(version, lambda: self._load(version, records))
-        return latest if newest == "strategy" else self._of_newest_runs(latest, records)
+            return self._others.get((version,), lambda: self._read(f"{version}/all", seen, history=True))
+        latest = self._latest.get(version, lambda: self._load(version, seen))
+        return latest if newest == "strategy" else self._of_newest_runs(latest, seen)
 
-    def _of_newest_runs(self, metrics: Metrics, records: list[Record]) -> Metrics:
+    def _of_newest_runs(self, metrics: Metrics, seen: AllRuns) -> Metrics:
         """Return those rows that are of the newest run of their universe."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
         version = f"{metrics.version}/universe"
-        runs = pa.array(newest_runs(records).values(), pa.string())
+        runs = pa.array(seen.newest.values(), pa.string())
 
         def made() -> Metrics:
             own = metrics.table.filter(pc.is_in(metrics.table["run"], value_set=runs))
@@ -190,10 +216,11 @@ class Data:
 
         It is read alone where the whole table is not there yet: that takes a fraction of the time.
         """
-        version, records = self._state()
+        seen = self.seen()
+        version = seen.version
         newest = checked_newest(newest)
         is_all = newest == "all"
-        known = {name for record in records for name in record.metrics}
+        known = {name for record in seen.heads for name in record.metrics}
         score = self.score(list(known))
         if score is None:
             return self.metrics(newest=newest), []
@@ -202,10 +229,10 @@ class Data:
             return self.metrics(newest=newest), columns
         name = f"{version}/headline{'/all' if is_all else ''}"
         made = self._narrow.get(
-            name if is_all else version, lambda: self._read(name, records, columns, history=is_all)
+            name if is_all else version, lambda: self._read(name, seen, columns, history=is_all)
         )
         if newest == "universe":
-            made = self._of_newest_runs(made, records)
+            made = self._of_newest_runs(made, seen)
         return made, [name for name in columns if name in made.table.column_names]
 
     def row(self, universe: str, strategy: str, run: str) -> tuple[Record, dict[str, Any]] | None:
@@ -215,7 +242,9 @@ class Data:
         """
         import pyarrow.compute as pc
 
-        metrics = self.metrics(run or None)
+        metrics = (
+            self._having(universe, strategy) if not run and self.has_many() else self.metrics(run or None)
+        )
         same = pc.equal(metrics.table["strategy_name"], strategy)
         if universe:
             same = pc.and_(same, pc.equal(metrics.table["universe"], universe))
@@ -229,53 +258,65 @@ class Data:
         row = own.filter(pc.equal(own["strategy_name"], strategy)).slice(0, 1).to_pylist()[0]
         return record, {name: value for name, value in row.items() if name not in FIRST}
 
+    def _having(self, universe: str, strategy: str) -> Metrics:
+        """Return the metrics of the runs that may have a strategy: those of all may be millions."""
+        unread: list[Unread] = []
+        records = self.seen().having(strategy, universe or None)
+        table = self.reader.telling(unread.append).metrics(records, [])
+        return Metrics("", table, {one.universe or "": one.error for one in unread})
+
     def _read(
-        self, version: str, records: list[Record], columns: list[str] | None = None, *, history: bool = False
+        self, version: str, seen: AllRuns, columns: list[str] | None = None, *, history: bool = False
     ) -> Metrics:
         """Read metrics of all universes. What cannot be read takes only its own run away, unless there is no other."""
-        unread: list[Unread] = []
-        table = self.reader.telling(unread.append).metrics(records, columns, history=history)
-        if unread and not table.num_rows:
-            raise unread[0].error
-        return Metrics(version, table, {one.universe or "": one.error for one in unread})
-
-    def _load(self, version: str, records: list[Record]) -> Metrics:
         import pyarrow as pa
 
-        loaded = self._read(version, records)
-        self._narrow.clear()
+        unread: list[Unread] = []
+        reader = self.reader.telling(unread.append)
+        table = seen.telling(unread.append).metrics(reader, columns, history=history)
+        if unread and not table.num_rows:
+            raise unread[0].error
         # Joining the runs' tables took twice their size for a moment.
         pa.default_memory_pool().release_unused()
+        return Metrics(version, table, {one.universe or "": one.error for one in unread})
+
+    def _load(self, version: str, seen: AllRuns) -> Metrics:
+        loaded = self._read(version, seen)
+        self._narrow.clear()
         return loaded
 
     def is_ready(self) -> bool:
         """Tell whether `headline` answers at once, or nearly so: from memory, or from a local disk."""
         return (
-            self.store.local is not None
+            (self.store.local is not None and not self.has_many())
             or (version := self.version()) in self._latest
             or version in self._narrow
         )
 
     def score(self, names: Sequence[str]) -> str | None:
         """Return the metric to rank by: what the newest run was ranked by, else the usual ones, if there are any."""
-        return score_of(self.records(), names)
+        return score_of(self.seen().heads, names)
 
     def greatest_first(self, score: str) -> bool:
         """Tell whether the greatest of what strategies are ranked by is the best."""
-        return greatest_first(self.records(), score)
+        return greatest_first(self.seen().heads, score)
 
-    def _state(self) -> tuple[str, list[Record]]:
+    def seen(self) -> AllRuns:
+        """Return all runs, as they were at most a few seconds ago."""
+        import pyarrow as pa
+
         now = time.monotonic()
         with self._lock:
             if self._listed is not None and now - self._listed[0] < self._fresh:
-                return self._listed[1], self._listed[2]
+                return self._listed[1]
             unread: list[Unread] = []
-            records = self.archive.records(unread.append)
+            seen = self.archive.all_runs(unread.append)
             self.unread = tuple(unread)
-            text = "\n".join(f"{record.run} {record.size}" for record in records)
-            version = hashlib.sha256(text.encode()).hexdigest()[:16]
-            self._listed = (time.monotonic(), version, records)
-            return version, records
+            pa.default_memory_pool().release_unused()
+            if self._listed is not None and self._listed[1].version == seen.version:
+                seen = self._listed[1]  # it knows its columns already
+            self._listed = (time.monotonic(), seen)
+            return seen
 
 
 def checked_newest(text: str) -> str:
@@ -283,25 +324,6 @@ def checked_newest(text: str) -> str:
     if text and text not in NEWEST:
         raise ConfigError(f"newest must be one of {', '.join(NEWEST)}, not {text[:40]!r}")
     return text or next(iter(NEWEST))
-
-
-def newest_runs(records: Sequence[Record]) -> dict[str, str]:
-    """Return each universe's newest run; records: newest first."""
-    return {record.universe: record.run for record in reversed(records)}
-
-
-def growth(records: Sequence[Record]) -> list[int]:
-    """Return the bytes that each record brought along, code aside; what several share counts with the first saved.
-
-    records: newest first, as the result is.
-    """
-    seen: set[str] = set()
-    brought = []
-    for record in reversed(records):
-        fresh = {ref.key: ref.size for ref in reachable(record, code=False) if ref.key not in seen}
-        seen.update(fresh)
-        brought.append(record.size + sum(fresh.values()))
-    return brought[::-1]
 
 
 def plain_value(value: Any) -> Any:

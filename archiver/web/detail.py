@@ -58,7 +58,7 @@ class Details:
         if run:
             records = list(records_of([self._data.archive.record(run)], universe=universe))
         else:
-            records = list(records_of(self._data.records(), universe=universe))
+            records = self._data.seen().having(name, universe)
         record, detail = self._data.reader.find(records, name)
         return self._kept.get((record.run, record.size, name), lambda: self._read(record, detail))
 

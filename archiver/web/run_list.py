@@ -12,14 +12,24 @@ from archiver.base.unread import ONE_OBJECT
 from archiver.errors import ConfigError
 from archiver.format.model import Record, Run
 from archiver.format.text import loads
+from archiver.runs.all_runs import growth, has_text
 from archiver.runs.ranking import rank_order
+from archiver.runs.records import run_of
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from archiver.web.site import Site
 
 COLUMNS = ("saved", "universe", "strategies", "best", "median", "bytes", "tags")
 """What runs can be sorted by, beside `params.<name>`."""
 PARAMS = "params."
+_SORTED_MANY = {"saved": "created", "universe": "universe", "strategies": "strategies", "bytes": "bytes"}
+"""What many runs can be sorted by, and the column of `AllRuns.table` that has it."""
+_LEFT_OUT = (
+    "Of so many runs only ids, universes and notes are searched, not tags and parameters; the best that sorts is that of what"
+    " the newest run was ranked by; bytes that runs share count with each. Choose a universe or tag with fewer for all of it."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +65,89 @@ class Row:
         }[column]
 
 
-def row_of(run: Run, record: Record | None) -> Row:
-    """Return a run as a row; without its record, which may be new, it has no number."""
-    if record is None:
-        return Row(run, None, None, {})
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A page of the runs that were asked for: its rows; all rows where their records were read; how many, their bytes.
+
+    `note` says what was left out.
+    """
+
+    rows: list[Row]
+    all: Sequence[Row]
+    count: int
+    size: int
+    note: str = ""
+
+
+def among(table: pa.Table, runs: Sequence[str]) -> pa.Table:
+    """Return those rows of a table of runs that are of these runs."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return table.filter(pc.is_in(table["run"], value_set=pa.array(runs, pa.string())))
+
+
+def chosen(
+    site: Site, table: pa.Table, tags: Mapping[str, Sequence[str]], search: str, sort: str, page: slice
+) -> Chosen:
+    """Search and sort the runs of a table, and return a page of them.
+
+    Of many runs only what the table says is looked at: what their records say, parameters and the best, is not.
+    Raises ConfigError for what runs, or so many, cannot be sorted by.
+    """
+    if len(table) > site.data.many:
+        return _of_many(site, table, tags, search, sort, page)
+    rows = searched(_rows(site, table, tags), search)
+    # The median is in the metrics themselves: read of all only where it sorts.
+    rows = ordered(with_medians(site, rows) if sort.removeprefix("-") == "median" else rows, sort)
+    size = sum(growth([row.record for row in rows if row.record is not None]))
+    return Chosen(with_medians(site, rows[page]), rows, len(rows), size)
+
+
+def _of_many(
+    site: Site, table: pa.Table, tags: Mapping[str, Sequence[str]], search: str, sort: str, page: slice
+) -> Chosen:
+    import pyarrow.compute as pc
+
+    for word in search.split():
+        table = table.filter(has_text(table, word, ("run", "universe", "note")))
+    values = _values(site, table, sort.removeprefix("-"), sort)
+    order = [("", "ascending" if sort.startswith("-") else "descending")]
+    shown = pc.sort_indices(values, sort_keys=order)[page] if sort != "saved" else None
+    rows = _rows(site, table[page] if shown is None else table.take(shown), tags)
+    rows = with_medians(site, rows)
+    size = int(pc.sum(table["bytes"]).as_py() or 0)
+    return Chosen(rows, rows, len(table), size, _LEFT_OUT)
+
+
+def _values(site: Site, table: pa.Table, column: str, sort: str) -> pa.ChunkedArray:
+    """Return what each row of a table of many runs is sorted by. Raises ConfigError."""
+    import pyarrow.compute as pc
+
+    if column in _SORTED_MANY:
+        return table[_SORTED_MANY[column]]
+    metrics, columns = site.data.headline("all") if column == "best" else (None, [])
+    if metrics is not None and columns:
+        end = "max" if site.data.greatest_first(columns[0]) else "min"
+        best = metrics.table.group_by("run").aggregate([(columns[0], end)])
+        return best[f"{columns[0]}_{end}"].take(
+            pc.index_in(table["run"], value_set=best["run"].combine_chunks())
+        )
+    ordered([], sort)
+    raise ConfigError(
+        f"more than {site.data.many:,} runs are not sorted by {column!r}, which takes the record of each: choose a"
+        f" universe or tag with fewer, or sort by {', '.join(_SORTED_MANY)}, best"
+    )
+
+
+def _rows(site: Site, table: pa.Table, tags: Mapping[str, Sequence[str]]) -> list[Row]:
+    ids = table["run"].to_pylist()
+    records = site.data.seen().whole(ids)
+    return [row_of(run_of(records[run], tags.get(run, ())), records[run]) for run in ids if run in records]
+
+
+def row_of(run: Run, record: Record) -> Row:
+    """Return a run as a row."""
     metric, greatest = rank_order(record.rank_by or "")
     span = record.metrics.get(metric)
     best = None if span is None else float(span[greatest])

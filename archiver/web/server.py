@@ -153,8 +153,9 @@ def _warm(data: Data) -> None:
     """Read what the first page will ask for while the browser loads its scripts, and later all there is."""
     try:
         data.headline()
-        time.sleep(_FIRST_PAGE)
-        data.metrics()
+        if not data.has_many():  # of many runs all metrics take gigabytes, which not every visitor asks for
+            time.sleep(_FIRST_PAGE)
+            data.metrics()
     except ArchiverError:
         pass  # the page that needs it says what is wrong
     except Exception:

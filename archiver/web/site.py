@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 from archiver.analysis.portfolio import Portfolio
-from archiver.health.verify import Report
+from archiver.health.verify import Report, verify_packs
 from archiver.query.tree import Objects
 from archiver.web.data import Data, Recent
 from archiver.web.detail import Details
@@ -33,8 +34,10 @@ class Site:
         object.__setattr__(self, "objects", Objects(self.data.store))
 
     def checked(self) -> tuple[Report, datetime]:
-        """Return what a look at the structure found, without reading data, and when that was: at most an hour ago."""
-        hour = int(time.time() // 3600)
-        return self._checks.get(
-            (self.data.version(), hour), lambda: (self.data.archive.verify(), datetime.now(UTC))
-        )
+        """Return what a look at the structure found, without reading data, and when that was: at most an hour ago.
+
+        Of many runs it is a look at their packs alone.
+        """
+        hour, many = int(time.time() // 3600), self.data.has_many()
+        look = partial(verify_packs, self.data.store) if many else self.data.archive.verify
+        return self._checks.get((self.data.version(), hour), lambda: (look(), datetime.now(UTC)))

@@ -13,7 +13,7 @@ from werkzeug.test import Client
 import archiver
 from archiver.errors import ConfigError
 from archiver.runs.details import state_of
-from archiver.web.data import NEWEST, Data, newest_runs
+from archiver.web.data import NEWEST, Data
 from tests.web.conftest import callback, guarded
 from tests.web.test_pages import grid
 
@@ -132,7 +132,7 @@ def test_what_became_of_details_is_said_in_one_wording(tmp_path: Path):
     plain = archive.save_universe_results("u", results, top_n=0, code="none")
     archive.apply(archive.plan_prune(archiver.Policy(name="lean", keep_last=1, tiers=2)), max_remove=1.0)
     records = {record.run: record for record in archive.records()}
-    assert newest_runs(list(records.values())) == {"u": plain.id}
+    assert archive.all_runs().newest == {"u": plain.id}
     assert state_of(records[plain.id]).kind == "none"
     gone = state_of(records[old.id]).words
     assert gone.startswith("removed by")

@@ -11,8 +11,8 @@ from werkzeug.test import Client
 
 import archiver
 from archiver.base.humanize import size
+from archiver.runs.all_runs import growth
 from archiver.web.cards import history
-from archiver.web.data import growth
 from tests.stores import details_in_objects
 from tests.web.conftest import UNIVERSE, Made, callback, guarded
 
@@ -110,17 +110,22 @@ def test_what_runs_share_counts_once(client, plain: Made):
     assert f'"{size(sum(growth([r for r in records if r.universe == UNIVERSE])))}"' in text
 
 
+def _drawn(url: str, runs: slice = slice(None)) -> dict[str, Any]:
+    seen = archiver.open(url).all_runs()
+    return history.drawn(seen.table["created"].to_numpy()[runs], seen.brought(0)[0][runs])
+
+
 def test_runs_of_one_second_are_one_bar_and_one_step(plain: Made):
     records = archiver.open(plain.url).records()
-    bars, line = history.drawn(records)["data"]
+    bars, line = _drawn(plain.url)["data"]
     assert sum(bars["y"]) == len(records)
     assert bars["width"][0] == timedelta(minutes=1).total_seconds() * 800
     assert line["y"][0] == 0
     stored = sum(growth(records))
     scale, unit = (1e6, "MB") if stored >= 1e6 else (1e3, "kB")
     assert line["y"][-1] == line["y"][-2] == stored / scale
-    assert history.drawn(records)["layout"]["yaxis2"]["title"]["text"] == f"{unit} stored"
-    only = history.drawn(records[:1])["data"][0]
+    assert _drawn(plain.url)["layout"]["yaxis2"]["title"]["text"] == f"{unit} stored"
+    only = _drawn(plain.url, slice(0, 1))["data"][0]
     assert only["hovertext"] == [f"1 run on {records[0].created:%Y-%m-%d %H:%M}"]
 
 
@@ -129,7 +134,7 @@ def test_the_smallest_archive_has_its_chart(tmp_path):
     archive.save_universe_results("u", [{"strategy_name": "s"}], code="none")
     records = archive.records()
     assert records[0].size < 1000
-    drawn = history.drawn(records)
+    drawn = _drawn(str(tmp_path))
     assert drawn["layout"]["yaxis2"]["title"]["text"] == "bytes stored"
     assert drawn["data"][1]["y"][-1] == records[0].size
 

@@ -370,7 +370,7 @@ def test_a_store_that_fails_while_open_is_told(plain: Made, monkeypatch, error, 
     def fail(*_: object) -> object:
         raise error
 
-    for name in ("runs", "records", "run", "metrics", "version"):
+    for name in ("runs", "seen", "run", "metrics", "version"):
         monkeypatch.setattr(Data, name, fail)
     for address in ("/", "/runs", links.run(plain.runs[0].id), "/strategies"):
         _, text = show(client, address)

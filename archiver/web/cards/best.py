@@ -9,7 +9,7 @@ from dash import html
 from archiver.query.selection import Ask, sort_text
 from archiver.web import format as fmt
 from archiver.web import links, parts
-from archiver.web.data import NEWEST, newest_runs
+from archiver.web.data import NEWEST
 
 if TYPE_CHECKING:
     from archiver.web.site import Site
@@ -60,9 +60,9 @@ def _table(site: Site, rows: list[dict[str, Any]], score: str, others: list[str]
     finite = [number for number in numbers if number - number == 0]
     # A bar says how good: what is below zero has none.
     most = max([0, *finite]) or 1
-    records = site.data.records()
-    ages = {record.run: fmt.age(record.created) for record in records}
-    newest = newest_runs(records)
+    seen = site.data.seen()
+    ages = {run: fmt.age(created) for run, created in seen.created([row["run"] for row in rows]).items()}
+    newest = seen.newest
     body = [
         [
             str(at),

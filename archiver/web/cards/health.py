@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from archiver.web.site import Site
 
 _MOST_LISTED = 5
+_ONLY_PACKS = [
+    "Of so many runs only the packs are looked at here: ",
+    html.Code("archiver verify"),
+    " looks at all.",
+]
 
 
 def card(site: Site) -> Any:
@@ -30,10 +35,11 @@ def card(site: Site) -> Any:
         verdict = parts.badge("damaged when last read", "warn")
     else:
         verdict = parts.badge("nothing missing", "good")
+    many = site.data.has_many()
     facts: list[tuple[str, Any]] = [
-        ("Runs", fmt.count(report.runs)),
+        ("Packed runs" if many else "Runs", fmt.count(report.runs)),
         (
-            "Their objects",
+            "Objects of their packs" if many else "Their objects",
             f"{fmt.count(report.objects)}, sizes as recorded" if report.ok else fmt.count(report.objects),
         ),
     ]
@@ -46,6 +52,7 @@ def card(site: Site) -> Any:
         html.P([verdict, html.Span(f" checked {fmt.age(moment)}", className="muted small")]),
         parts.pairs(facts),
         _some(listed),
+        html.P(_ONLY_PACKS, className="note") if many else None,
         html.P(_last_read(last), className="note"),
         _some([_object(key) for key in last.damaged]) if last is not None else None,
     )

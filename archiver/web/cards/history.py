@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import accumulate
 
-from archiver.format.model import Record
+import numpy as np
+
+from archiver.format.packs import moment_of
 from archiver.web import figures
 from archiver.web import format as fmt
-from archiver.web.data import growth
 
 _MOST_POINTS = 1000
 _SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"), (1, "bytes"))
 _UNITS = (
-    (timedelta(hours=2), timedelta(minutes=1), "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"),
-    (timedelta(days=4), timedelta(hours=1), "%Y-%m-%dT%H", "%Y-%m-%d %H:00"),
-    (timedelta.max, timedelta(days=1), "%Y-%m-%d", "%Y-%m-%d"),
+    (timedelta(hours=2), timedelta(minutes=1), "%Y-%m-%d %H:%M"),
+    (timedelta(days=4), timedelta(hours=1), "%Y-%m-%d %H:00"),
+    (timedelta.max, timedelta(days=1), "%Y-%m-%d"),
 )
 """Spans of time up to which bars stand for minutes, hours and days."""
 
@@ -28,13 +26,17 @@ def edges(first: datetime, last: datetime, least: timedelta) -> tuple[datetime, 
     return first - around, last + around
 
 
-def drawn(records: Sequence[Record]) -> figures.Figure:
-    """Draw runs a day (an hour or a minute of a short history) and the bytes stored after each; newest first."""
-    first, last = records[-1].created, records[0].created
-    unit, cut, shown = next((unit, cut, shown) for most, unit, cut, shown in _UNITS if last - first <= most)
-    count = Counter(record.created.strftime(cut) for record in records)
-    begins = [datetime.strptime(text, cut) for text in sorted(count)]  # noqa: DTZ007 - both are UTC
-    numbers = [count[text] for text in sorted(count)]
+def drawn(created: np.ndarray, brought: np.ndarray) -> figures.Figure:
+    """Draw runs a day (an hour or a minute of a short history) and the bytes stored after each.
+
+    created: when each run was made, newest first, in microseconds since 1970; brought: its bytes.
+    """
+    first, last = moment_of(int(created[-1])), moment_of(int(created[0]))
+    unit, shown = next((unit, shown) for most, unit, shown in _UNITS if last - first <= most)
+    width = int(unit / timedelta(microseconds=1))
+    places, counts = np.unique(created // width, return_counts=True)
+    begins = [moment_of(place * width) for place in places.tolist()]
+    numbers = counts.tolist()
     start, end = edges(first, last, 4 * unit)
     bars = figures.bars(
         [f"{begin + unit / 2:%Y-%m-%dT%H:%M:%S}" for begin in begins],
@@ -47,10 +49,10 @@ def drawn(records: Sequence[Record]) -> figures.Figure:
         ],
         hoverinfo="text",
     )
-    sizes = [0, *accumulate(growth(records)[::-1])]
+    sizes = np.concatenate([[0], np.cumsum(brought[::-1])])
     scale, unit_name = next(one for one in _SIZES if sizes[-1] >= one[0])
     return figures.figure(
-        [bars, _grown(records, sizes, scale, start, end)],
+        [bars, _grown(created, sizes, scale, start, end)],
         y="Runs",
         xaxis={
             "range": [f"{start:%Y-%m-%dT%H:%M:%S}", f"{end:%Y-%m-%dT%H:%M:%S}"],
@@ -75,15 +77,16 @@ def drawn(records: Sequence[Record]) -> figures.Figure:
 
 
 def _grown(
-    records: Sequence[Record], sizes: list[int], scale: int, start: datetime, end: datetime
+    created: np.ndarray, sizes: np.ndarray, scale: int, start: datetime, end: datetime
 ) -> figures.Figure:
     """Draw steps: from nothing at the left edge to all there is at the right one."""
-    moments = [start, *(record.created for record in reversed(records))]
     step = max(1, len(sizes) // _MOST_POINTS)
+    moments = [start, *map(moment_of, created[::-1][step - 1 :: step].tolist())]
+    total = int(sizes[-1])
     shown = [
-        *zip(moments[::step], sizes[::step], strict=True),
-        (records[0].created, sizes[-1]),
-        (end, sizes[-1]),
+        *zip(moments, sizes[::step].tolist(), strict=True),
+        (moment_of(int(created[0])), total),
+        (end, total),
     ]
     return figures.line(
         [f"{moment:%Y-%m-%dT%H:%M:%S}" for moment, _ in shown],

@@ -22,16 +22,25 @@ _KINDS = (
     ("Clocks", "moments", ("clocks",), layout.CLOCKS),
     ("Files", "", ("files",), layout.FILES),
     ("Code", "", ("code",), layout.CODE),
-    ("Records", "", ("records", "tags", "catalog", "archive.json"), layout.RUNS),
+    ("Records", "", ("records", "packs", "masks", "open", "tags", "catalog", "archive.json"), layout.RUNS),
     ("Bundles", "", ("bundles",), layout.BUNDLES),
     ("Trash", "until gc", ("trash",), layout.TRASH),
     ("Orphans", "until gc", ("orphans",), ""),
     ("Other", "", ("unfinished writes", "not archiver's"), ""),
 )
 
+_UNJUDGED = [
+    "What no run needs is not told apart among so many runs: ",
+    html.Code("archiver du"),
+    " does.",
+]
 
-def card(usage: Usage, archive: Archive) -> Any:
-    """Show each kind of object with its share; the kinds add up to everything stored."""
+
+def card(usage: Usage, archive: Archive, *, judged: bool = True) -> Any:
+    """Show each kind of object with its share; the kinds add up to everything stored.
+
+    judged: whether it was looked at what no run needs.
+    """
     total = usage.total
     kinds = []
     for at, (name, note, names, prefix) in enumerate(_KINDS):
@@ -68,6 +77,7 @@ def card(usage: Usage, archive: Archive) -> Any:
         strip,
         table,
         html.P(saved, className="note") if saved else None,
+        None if judged else html.P(_UNJUDGED, className="note"),
         _space(archive),
         note=fmt.counted(total.objects, "object"),
     )

@@ -182,7 +182,13 @@ def _object(site: Site, key: str) -> Page:
 def _checked(site: Site, entry: Entry, run: str | None, facts: list[tuple[str, Any]]) -> None:
     """Compare an object with what a record says of it, and add that to the facts. Raises IntegrityError for damage."""
     try:
-        records = [record for record in site.data.records() if run in (None, record.run)]
+        seen = site.data.seen()
+        if run is not None:
+            records = [*seen.whole([run]).values()]
+        elif entry.key.startswith(layout.SHARED):
+            records = seen.newest_records(site.data.many)
+        else:
+            return
     except ArchiverError as error:
         # What is wrong with a record is no reason not to show other objects.
         facts.append(("sha256", ["not known: ", *parts.prose(str(error))]))
@@ -191,6 +197,8 @@ def _checked(site: Site, entry: Entry, run: str | None, facts: list[tuple[str, A
     facts += [("sha256", ["not known: ", *parts.prose(str(error))]) for error in lost]
     ref = next((ref for record in records for ref in reachable(record) if ref.key == entry.key), None)
     if ref is None:
+        if run is None and len(records) < len(seen):
+            facts.append(("sha256", "not known: only the records of the newest runs were looked at"))
         return
     sha256 = html.Code(ref.sha256)
     if entry.size > _MOST_COMPARED:

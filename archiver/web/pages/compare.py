@@ -11,7 +11,9 @@ from dash.dependencies import Input, Output, State
 from archiver.base.humanize import NOT_DRAWN
 from archiver.errors import ArchiverError, ConfigError, IntegrityError, NotFoundError, NotKeptError
 from archiver.format.model import Record
+from archiver.format.packs import moment_of
 from archiver.query.selection import Ask
+from archiver.runs.all_runs import has_text
 from archiver.runs.details import state_of
 from archiver.web import best, code, figures, links, parts
 from archiver.web import format as fmt
@@ -197,10 +199,14 @@ def _adder(runs: bool, chosen: list[tuple[str, str]]) -> Any:
 def _options(site: Site, text: str, kind: str) -> list[dict[str, str]]:
     try:
         if kind == "run":
-            runs = [run for run in site.data.runs() if text.lower() in f"{run.id} {run.universe}".lower()]
+            table = site.data.seen().table
+            rows = table.filter(has_text(table, text, ("run", "universe"))).slice(0, _OPTIONS).to_pylist()
             return [
-                {"label": f"{run.universe} · {fmt.moment(run.created)}", "value": run.id}
-                for run in runs[:_OPTIONS]
+                {
+                    "label": f"{row['universe']} · {fmt.moment(moment_of(row['created']))}",
+                    "value": row["run"],
+                }
+                for row in rows
             ]
         metrics: Metrics = site.data.metrics()
         score = site.data.score(metrics.table.column_names)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from dash import dcc, html, no_update
 from dash.dependencies import Input, Output
 
-from archiver.format.model import Run
+from archiver.errors import PolicyError
+from archiver.format.packs import moment_of
+from archiver.runs.all_runs import AllRuns
 from archiver.web import figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.cards import best, health, history, storage
@@ -21,18 +25,22 @@ if TYPE_CHECKING:
 
 PATH = "/"
 _MOST_LISTED = 5
+_MOST_UNIVERSES = 500
+_RECENT = 8
+_NOT_PLANNED = "A plan takes the record of each run, which of so many takes minutes: `archiver prune` shows it and removes nothing."
+_PACKED = "Runs count with the bytes that they were saved with: packed they take less."
+_EACH = "What runs share counts with each here: so many use it that it is not told apart."
 
 
 def page(site: Site, query: links.Query) -> Page:
     """Show the archive at a glance."""
     newest = checked_newest(links.first(query, "newest"))
-    runs = site.data.runs()
-    if not runs:
+    seen = site.data.seen()
+    if not len(seen):
         text = "Save results with archive.save_universe_results(...), or try `archiver demo`."
         return Page(
             "Overview", [parts.heading("Overview"), parts.empty("This archive has no runs yet", text)]
         )
-    latest = _newest(runs)
     # What people come for goes out with the page, unless that would hold up the page.
     is_ready = site.data.is_ready()
     waits = parts.card("Best strategies", best.switch(newest), parts.waiting(lines=best.WAITING))
@@ -45,15 +53,15 @@ def page(site: Site, query: links.Query) -> Page:
     ]
     content = [
         parts.heading(
-            "Overview", fmt.counted(len(runs), "run"), over=html.Span(site.data.url, className="mono")
+            "Overview", fmt.counted(len(seen), "run"), over=html.Span(site.data.url, className="mono")
         ),
-        _counts(runs, latest, newest, count),
+        _counts(seen, newest, count),
         html.Div(
             [
                 html.Div([html.Div(shown, id="best"), over_time], className="span-2 stack"),
                 html.Div(beside, className="stack"),
-                html.Div(_universes(latest, runs), id="universes", className="span-3"),
-                html.Div(_recent(site, runs), className="span-3"),
+                html.Div(_universes(seen), id="universes", className="span-3"),
+                html.Div(_recent(site), className="span-3"),
             ],
             className="grid",
         ),
@@ -63,24 +71,17 @@ def page(site: Site, query: links.Query) -> Page:
     return Page("Overview", content)
 
 
-def _counts(runs: list[Run], latest: dict[str, Run], newest: str, count: Any) -> Any:
+def _counts(seen: AllRuns, newest: str, count: Any) -> Any:
     what = "Results" if newest == "all" else "Strategies"
+    detailed = int(pc.sum(seen.table["detailed"]).as_py())
+    last = moment_of(seen.table["created"][0].as_py())
     return parts.stats(
-        parts.stat("Universes", fmt.count(len(latest))),
-        parts.stat("Runs", fmt.count(len(runs)), f"last {fmt.age(runs[0].created)}"),
+        parts.stat("Universes", fmt.count(len(seen.universes))),
+        parts.stat("Runs", fmt.count(len(seen)), f"last {fmt.age(last)}"),
         parts.stat(what, html.Span(count, id="counted"), NEWEST[newest].lower()),
-        parts.stat(
-            "With detail", fmt.count(sum(run.detailed for run in runs)), "trades and curves, all runs"
-        ),
+        parts.stat("With detail", fmt.count(detailed), "trades and curves, all runs"),
         parts.stat("Stored", html.Span(parts.waiting("Adding up sizes", lines=1), id="stored")),
     )
-
-
-def _newest(runs: list[Run]) -> dict[str, Run]:
-    newest: dict[str, Run] = {}
-    for run in runs:
-        newest.setdefault(run.universe, run)
-    return newest
 
 
 def connect(app: Any, site: Site) -> None:
@@ -110,21 +111,28 @@ def _best(site: Site, newest: str) -> tuple[Any, Any]:
 
 def _storage(site: Site) -> tuple[Any, Any, Any]:
     try:
-        usage, runs = site.data.usage(), site.data.runs()
+        usage, seen, many = site.data.usage(), site.data.seen(), site.data.has_many()
+        own = _brought(site, seen) if many else {name: one.bytes for name, one in usage.universes.items()}
     except Exception as error:  # noqa: BLE001 - a page shows a state, never a traceback
         return parts.card("Storage", parts.failed(error)), fmt.NONE, no_update
-    own = {name: one.bytes for name, one in usage.universes.items()}
     return (
-        storage.card(usage, site.data.archive),
+        storage.card(usage, site.data.archive, judged=not many),
         [fmt.size(usage.total.bytes)],
-        _universes(_newest(runs), runs, own),
+        _universes(seen, own),
     )
+
+
+def _brought(site: Site, seen: AllRuns) -> dict[str, int]:
+    """Return the bytes that the runs of each universe brought along."""
+    table = pa.table({"universe": seen.table["universe"], "bytes": site.data.brought()[0]})
+    sums = table.group_by("universe").aggregate([("bytes", "sum")])
+    return dict(zip(sums["universe"].to_pylist(), sums["bytes_sum"].to_pylist(), strict=True))
 
 
 def _prune(site: Site) -> Any:
     """Show what the configured policies would remove now; nothing is changed."""
-    from archiver.errors import PolicyError
-
+    if site.data.has_many():
+        return parts.card("Next prune", parts.empty("Not planned here", _NOT_PLANNED))
     try:
         plan = site.data.archive.plan_prune()
     except PolicyError as error:
@@ -164,13 +172,18 @@ def _prune(site: Site) -> Any:
 
 
 def _chart(site: Site) -> Any:
-    drawn = history.drawn(site.data.records())
-    return figures.graph("over-time", drawn, "Runs saved and bytes stored over time", height=230)
+    brought, shared_once = site.data.brought()
+    drawn = history.drawn(site.data.seen().table["created"].to_numpy(), brought)
+    chart = figures.graph("over-time", drawn, "Runs saved and bytes stored over time", height=230)
+    notes = [_PACKED if site.data.seen().packed else None, None if shared_once else _EACH]
+    said = [html.P(note, className="note") for note in notes if note]
+    return html.Div([chart, *said]) if said else chart
 
 
-def _universes(newest: dict[str, Run], runs: list[Run], own: dict[str, int] | None = None) -> Any:
+def _universes(seen: AllRuns, own: dict[str, int] | None = None) -> Any:
     """Show the universes; what their runs take alone comes later: None."""
-    count = Counter(run.universe for run in runs)
+    found = seen.by_universe
+    first = seen.table.select(["created", "strategies"]).take(found["first"]).to_pylist()
     largest = max((own or {}).values(), default=0) or 1
 
     def taken(name: str) -> Any:
@@ -181,20 +194,27 @@ def _universes(newest: dict[str, Run], runs: list[Run], own: dict[str, int] | No
     rows = [
         [
             parts.link(name, links.href("/strategies", universe=name), kind="line", title=name),
-            fmt.count(run.strategies),
-            parts.link(fmt.count(count[name]), links.href("/runs", universe=name)),
+            fmt.count(run["strategies"]),
+            parts.link(fmt.count(count), links.href("/runs", universe=name)),
             taken(name),
-            html.Span(fmt.age(run.created), title=fmt.moment(run.created), className="line"),
+            html.Span(
+                fmt.age(moment_of(run["created"])),
+                title=fmt.moment(moment_of(run["created"])),
+                className="line",
+            ),
         ]
-        for name, run in sorted(newest.items())
+        for name, count, run in islice(
+            zip(found["universe"].to_pylist(), found["runs"].to_pylist(), first, strict=True), _MOST_UNIVERSES
+        )
     ]
     own_bytes = html.Span("Bytes", title="Without what they share: bars and code")
     in_newest = html.Span("Strategies", title="In the newest run")
     headers = ["Universe", in_newest, "Runs", own_bytes, "Newest run"]
-    table = html.Div(parts.table(headers, rows[:500], right=[1, 2, 3], caption="Universes"), className="tall")
-    return parts.card("Universes", table, note=fmt.counted(len(newest), "universe"))
+    table = html.Div(parts.table(headers, rows, right=[1, 2, 3], caption="Universes"), className="tall")
+    return parts.card("Universes", table, note=fmt.counted(len(found), "universe"))
 
 
-def _recent(site: Site, runs: list[Run]) -> Any:
+def _recent(site: Site) -> Any:
+    runs, records = site.data.runs(limit=_RECENT), site.data.seen().newest_records(_RECENT)
     all_ = parts.link("All runs →", links.href("/runs"))
-    return parts.card("Recent runs", runs_card.table(runs[:8], site.data.records(), "Recent runs"), note=all_)
+    return parts.card("Recent runs", runs_card.table(runs, records, "Recent runs"), note=all_)

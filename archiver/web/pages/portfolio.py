@@ -102,9 +102,11 @@ def _asked(site: Site, query: links.Query) -> Asked:
     run, universe = links.first(query, "run"), links.first(query, "universe")
     if run:
         return Asked([], site.data.archive.record(run), top)
-    records = [one for one in site.data.records() if universe in ("", one.universe)]
-    if universe and not records:
+    seen = site.data.seen()
+    if universe and universe not in seen.universes:
         raise NotFoundError(f"there is no universe {universe!r}: the overview shows those there are")
+    newest = [run for name, run in seen.newest_detailed(2).items() if universe in ("", name)]
+    records = sorted(seen.whole(newest).values(), key=lambda one: (one.created, one.run), reverse=True)
     return Asked([], held_together(records, top)[0][0], top)
 
 
@@ -114,9 +116,10 @@ def _read(site: Site, asked: Asked) -> tuple[list[tuple[Record, Detail]], dict[s
         return held_together([asked.record], asked.top), {}
     found, lacking = [], {}
     for choice in asked.chosen:
-        records = [one for one in site.data.records() if one.universe == choice.universe]
         if choice.run:
             records = [site.data.archive.record(choice.run)]
+        else:
+            records = site.data.seen().having(choice.strategy, choice.universe)
         try:
             found.append(site.data.reader.find(records, choice.strategy))
         except NotKeptError:
@@ -173,9 +176,9 @@ def _heading(site: Site, asked: Asked, title: str, count: int, *, log: bool) -> 
             if top <= there or (at and _TOPS[at - 1] < there)
         ]
         actions.append(html.Nav(chips, className="chips", **{"aria-label": "How many"}))
-        newest = {one.universe: one for one in reversed(site.data.records()) if len(one.details) > 1}
+        newest = site.data.seen().newest_detailed(2)
         others = [
-            html.A(name, href=links.href(PATH, run=newest[name].run), className="menu-item")
+            html.A(name, href=links.href(PATH, run=newest[name]), className="menu-item")
             for name in sorted(newest)[:_MOST_UNIVERSES]
             if name != record.universe
         ]

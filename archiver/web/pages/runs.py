@@ -10,9 +10,8 @@ from dash.dependencies import Input, Output, State
 from archiver.web import format as fmt
 from archiver.web import links, parts
 from archiver.web.cards import run_table
-from archiver.web.data import growth
 from archiver.web.parts import Page
-from archiver.web.run_list import ordered, row_of, searched, varying, with_medians
+from archiver.web.run_list import among, chosen, varying
 
 if TYPE_CHECKING:
     from archiver.web.site import Site
@@ -29,25 +28,18 @@ def page(site: Site, query: links.Query) -> Page:
     asked = {name: links.first(query, name) for name in _NAMES}
     universe, tag, sort = asked["universe"], asked["tag"], asked["sort"] or "saved"
     start = links.whole(query, "start", 0)
-    all_ = site.data.runs()
-    ticked = [run.id for run in all_ if run.id in query.get("tick", [])][:_MOST_COMPARED]
-    runs = [
-        run for run in all_ if (not universe or run.universe == universe) and (not tag or tag in run.tags)
-    ]
-    records = {record.run: record for record in site.data.records()}
-    rows = searched([row_of(run, records.get(run.id)) for run in runs], asked["search"])
-    params = varying(rows, _MOST_PARAMS)
-    # The median is in the metrics themselves: read of all only where it sorts.
-    rows = ordered(with_medians(site, rows) if sort.removeprefix("-") == "median" else rows, sort)
-    shown = with_medians(site, rows[start : start + _PAGE])
-    chosen = {row.run.id for row in rows}
-    size = sum(growth([record for run, record in records.items() if run in chosen]))
+    seen, tags = site.data.seen(), site.data.tags()
+    table = seen.of(universe or None)
+    if tag:
+        table = among(table, [run for run, own in tags.items() if tag in own])
+    ticked = among(seen.table, query.get("tick", []))["run"].slice(0, _MOST_COMPARED).to_pylist()
+    found = chosen(site, table, tags, asked["search"], sort, slice(start, start + _PAGE))
 
     def address(**changed: Any) -> str:
         return links.href("/runs", **{**asked, "tick": ticked, "start": str(start or ""), **changed})
 
     title = "Runs" + (f" of {universe}" if universe else "")
-    names = sorted({label for run in all_ for label in run.tags})
+    names = sorted({label for own in tags.values() for label in own})
     chips = [
         parts.link(
             label,
@@ -59,16 +51,16 @@ def page(site: Site, query: links.Query) -> Page:
     if universe:
         chips.insert(0, parts.link(f"{universe} ×", address(universe="", start=""), kind="chip on"))
     body = (
-        run_table.table(shown, params, sort, ticked, address)
-        if shown
-        else parts.empty("No runs", "None matches." if all_ else "`archiver demo` makes some.")
+        run_table.table(found.rows, varying(found.all, _MOST_PARAMS), sort, ticked, address)
+        if found.rows
+        else parts.empty("No runs", "None matches." if len(seen) else "`archiver demo` makes some.")
     )
-    live = sum(run.open for run in runs)
+    live = len(among(table, [record.run for record in seen.loose if record.open]))
     content = [
         parts.heading(
             title,
-            fmt.counted(len(rows), "run"),
-            fmt.size(size),
+            fmt.counted(found.count, "run"),
+            fmt.size(found.size),
             html.Span(f"{fmt.counted(live, 'run')} open: this page follows", className="live")
             if live
             else None,
@@ -76,7 +68,8 @@ def page(site: Site, query: links.Query) -> Page:
         ),
         _search(asked["search"]),
         html.Nav(chips, className="chips", **{"aria-label": "Tags"}) if chips else None,
-        parts.card(None, body, _pager(address, start, len(rows))),
+        html.P(parts.prose(found.note), className="note") if found.note else None,
+        parts.card(None, body, _pager(address, start, found.count)),
     ]
     return Page(title, content)
 

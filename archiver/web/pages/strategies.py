@@ -13,7 +13,7 @@ from archiver.query.selection import LEADING, sort_text
 from archiver.web import format as fmt
 from archiver.web import links, parts
 from archiver.web.cards import columns, scatter
-from archiver.web.data import NEWEST, Metrics, checked_newest, newest_runs, plain_value
+from archiver.web.data import NEWEST, Metrics, checked_newest, plain_value
 from archiver.web.parts import Page
 from archiver.web.rows import ask_of, numeric_columns, well_filled
 
@@ -172,9 +172,9 @@ def _rows(site: Site, request: dict[str, Any] | None, ask: dict[str, Any]) -> di
     except Exception:  # noqa: BLE001 - the line above the table says why
         return {"rowData": [], "rowCount": 0}
     is_newest = not ask.get("run") and ask.get("newest") != "all"
-    records = site.data.records()
-    created = {record.run: record.created for record in records}
-    newest = newest_runs(records)
+    seen = site.data.seen()
+    created = seen.created([row["run"] for row in rows])
+    newest = seen.newest
     shown = []
     for row in rows:
         universe, name, run = (row[key] for key in ("universe", "strategy_name", "run"))

@@ -169,9 +169,10 @@ def _history(site: Site, of: dict[str, str]) -> Any:
     """Show the strategy's metrics in the newest runs of its universe."""
     import pyarrow.compute as pc
 
-    own = [record for record in site.data.records() if record.universe == of["universe"]]
+    seen = site.data.seen()
+    own = seen.newest_records(_MOST_HISTORY, of["universe"])
     rows: list[tuple[Record, dict[str, Any]]] = []
-    for record in own[:_MOST_HISTORY]:
+    for record in own:
         if of["name"] not in site.data.reader.names(record):
             continue
         table = site.data.reader.metrics([record], None, history=True)
@@ -193,7 +194,7 @@ def _history(site: Site, of: dict[str, str]) -> Any:
     ]
     head = ["Run", "", *(parts.metric_name(name) for name in columns)]
     table = parts.table(head, body, right=range(2, 2 + len(columns)), caption="The strategy in other runs")
-    left = len(own) - _MOST_HISTORY
+    left = seen.count(of["universe"]) - len(own)
     note = fmt.counted(len(rows), "run") + (
         f"; {left} older runs of the universe are not shown" if left > 0 else ""
     )
