@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from archiver.archive.root import Root
+from archiver.base.collector import collector_paused
 from archiver.base.run_id import is_run_id
 from archiver.base.unread import Errors, Unread, teller
 from archiver.errors import ArchiverError, RunNotFoundError
@@ -17,6 +18,7 @@ from archiver.format.model import Record, Run
 from archiver.runs.all_records import Records, newest_entries
 from archiver.runs.all_runs import AllRuns
 from archiver.runs.open import OpenRuns, open_ids
+from archiver.runs.outlines import Outline, Outlines
 from archiver.runs.packed_rows import PackedRows
 from archiver.runs.packing import MANY, pack
 from archiver.runs.record_view import viewed
@@ -247,6 +249,24 @@ class Listing:
         """Return the records of finished runs, and all tags; the tags last, so that a pin that was put while records were read counts."""
         records = self._finished("raise")
         return records, _tags(self._store, records)
+
+    def outlines(self, metrics: Collection[str] = ()) -> tuple[list[Outline], dict[str, list[str]]]:
+        """Return what `state` does, as outlines: of packed runs without a record of any, and with these metrics only."""
+        self._root.require()
+        look = self._view.look()
+        entries = [entry for entry in look.loose if layout.run_of_record(entry.key)]
+        records = self._records.load(entries, teller("raise"))
+        packed = PackedRows(self._view, look.packs)
+        known = {name for pack, _ in look.packs for name in pack.ranges}
+        known.update(name for record in records for name in record.metrics)
+        # Who asks for one that is nowhere is told which there are.
+        make = Outlines(metrics if known.issuperset(metrics) else known)
+        with collector_paused():
+            found = [make.of_record(record) for record in records]
+            for pack, keep in look.packs:
+                found.extend(make.of_pack(self._view.packs, pack, keep))
+        given = {record.run: record.tags for record in records} | packed.tags()
+        return found, read_tags(self._store, given)
 
     def _told(self, records: Sequence[Record]) -> list[Run]:
         tags = _tags(self._store, records)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from archiver.archive.configured import Configured
 from archiver.archive.listing import Listing
@@ -15,7 +16,7 @@ from archiver.format.model import Run
 from archiver.retention.gc import GRACE, collect
 from archiver.retention.gc.collected import Collected
 from archiver.retention.plan import MOST, Plan
-from archiver.retention.policy import Policy
+from archiver.retention.policy import Policy, judged_by
 from archiver.retention.prune import apply_plan, plan_prune, undelete
 from archiver.retention.trash import Removed
 from archiver.runs.packing import pack
@@ -47,9 +48,8 @@ class Keeping:
         chosen = policies or self.configured.policies(self.store.url)
         if not chosen:
             raise PolicyError("no policy: give one, or write [[policy]] tables into archiver.toml")
-        return plan_prune(
-            self.store, self.listing.state(), chosen, look_at_clock(self.store), allow_empty=allow_empty
-        )
+        state = self.listing.outlines(judged_by(chosen))
+        return plan_prune(self.store, state, chosen, look_at_clock(self.store), allow_empty=allow_empty)
 
     def apply(
         self, plan: Plan, *, max_remove: float = MOST, step: Callable[[int], object] = lambda _: None
@@ -59,7 +59,8 @@ class Keeping:
         max_remove: which part of all runs may lose something, 0 to 1; step: is told how many runs were dealt with.
         Returns what was done. Raises PolicyError for a plan that a re-read finds stale, or that removes too much.
         """
-        return apply_plan(self.store, plan, self.listing.state, max_remove=max_remove, step=step)
+        read = partial(self.listing.outlines, judged_by(plan.policies))
+        return apply_plan(self.store, plan, read, max_remove=max_remove, step=step)
 
     def undelete(self, run: str) -> Run:
         """Bring a pruned run, or the details that one lost, back. Raises RunNotFoundError once gc has taken it."""

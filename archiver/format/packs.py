@@ -7,7 +7,7 @@ the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -43,6 +43,8 @@ LISTED = (*_TEXTS, *_NUMBERS)
 """The columns that listings show."""
 SEEN = ("run", "universe", "created", "strategies", "detailed", "bytes", "size", "tier1", "note", "tags")
 """The columns from which many runs are told at once."""
+REACHED = ("reaches", "code", "inline")
+"""The columns that say what a record reaches, and how many bytes of details stand in it; older packs have none of them."""
 PLACES = ("run", "revision", "nonce", "size", "modified")
 """The columns that say which runs a pack holds."""
 _WHOLE = ("record", *_CUT, "created")
@@ -59,7 +61,7 @@ class Packed(NamedTuple):
     modified: datetime
     fields: dict[str, Any]
     seen: dict[str, Any]
-    """Values of the columns of `LISTED` that the text does not say."""
+    """Values of the columns of `LISTED` and `REACHED` that the text does not say."""
     rows: list[dict[str, Any]]
     metrics: Ranges
 
@@ -128,7 +130,9 @@ class PackEncoder:
 
     def __init__(self) -> None:
         """Begin an empty pack."""
-        self._columns: dict[str, list[Any]] = {name: [] for name in (*LISTED, "rows", "detail", "record")}
+        self._columns: dict[str, list[Any]] = {
+            name: [] for name in (*LISTED, *REACHED, "rows", "detail", "record")
+        }
         self._metrics = RowsEncoder("results", _MOST_METRICS)
         self._rows: list[dict[str, Any]] = []
         self._keys: tuple[list[str], list[str], list[int]] = ([], [], [])
@@ -189,7 +193,8 @@ class PackEncoder:
     def _slices(self, places: Sequence[tuple[int, int]]) -> Iterator[pa.Table]:
         import pyarrow as pa
 
-        kinds = {name: pa.int64() if name in _NUMBERS else pa.string() for name in self._columns}
+        numbers = (*_NUMBERS, "inline")
+        kinds = {name: pa.int64() if name in numbers else pa.string() for name in self._columns}
         for start, end in places:
             yield pa.table(
                 {name: pa.array(column[start:end], kinds[name]) for name, column in self._columns.items()}
@@ -288,6 +293,22 @@ def record_bytes(table: pa.Table) -> Iterator[bytes]:
     """Yield the records of such a table, each as the object that it would be by itself."""
     for row in table.to_pylist():
         yield compress(_text(row), 1)
+
+
+def reached_text(refs: Iterable[Ref]) -> str | None:
+    """Write what a record reaches as it stands in a column of a pack: the key and size of each, None for nothing."""
+    pairs = [(ref.key, ref.size) for ref in refs]
+    return orjson.dumps(pairs).decode() if pairs else None
+
+
+def refs_of(text: str) -> list[Ref]:
+    """Read what `reached_text` wrote; what has no sha256 there is named by it, or a run's own."""
+    return [Ref(key, size, "", plain=key.startswith(layout.FRAMES)) for key, size in loads(text)]
+
+
+def has_reached(source: ParquetObject) -> bool:
+    """Tell whether the records of a pack say in columns what they reach."""
+    return set(REACHED) <= set(source.file.schema_arrow.names)
 
 
 def pack_metrics(source: ParquetObject, columns: Sequence[str] | None, *, params: bool) -> pa.Table:

@@ -6,23 +6,29 @@ import shutil
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archiver.base.humanize import size
 from archiver.errors import AccessError, ArchiverError, ConfigError, IntegrityError, StorageFullError
 from archiver.format import layout
 from archiver.format.layout import digest
-from archiver.format.model import Record
+from archiver.format.model import Record, Ref
+from archiver.format.packs import Pack
 from archiver.runs.all_records import stream
 from archiver.runs.graph import reached
-from archiver.runs.record_view import below, viewed
+from archiver.runs.packed_reach import reach_tables, uses
+from archiver.runs.record_view import RecordView, below, viewed
 from archiver.runs.records import read_record
 from archiver.store import Store
 from archiver.store.entry import Entry
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _OWN = (layout.TIER1, layout.TIER2)
 _SHARED = layout.SHARED
@@ -120,13 +126,17 @@ def du(store: Store, *, runs: bool = False) -> Usage:
     store = viewed(store)
     usage = Usage()
     by_run: set[int] = set()
-    for _, ref in reached(_records(store, layout.RUNS, usage, runs=runs)):
+    look = store.look(damaged=lambda key, _: usage.unreadable.append(key))
+    packed = [] if runs else look.packs
+    listed = store.entries(look) if runs else look.loose
+    by_records = ((ref, 1) for _, ref in reached(_records(store, listed, usage, count=True, runs=runs)))
+    for ref, rows in chain(by_records, _packed(store, packed, usage)):
         mark = digest(ref.key)
-        if ref.key.startswith((layout.TAPES, layout.CLOCKS)) and mark in by_run:
-            usage.shared_saves += ref.size
+        if ref.key.startswith((layout.TAPES, layout.CLOCKS)):
+            usage.shared_saves += ref.size * (rows - (mark not in by_run))
         by_run.add(mark)
-    by_trash = {digest(ref.key) for _, ref in reached(_records(store, layout.TRASH, usage))}
-    by_trash |= {digest(ref.key) for _, ref in reached(_records(store, layout.QUARANTINE, usage))}
+    by_trash = {digest(ref.key) for _, ref in reached(_records(store, store.list(layout.TRASH), usage))}
+    by_trash |= {digest(ref.key) for _, ref in reached(_records(store, store.list(layout.QUARANTINE), usage))}
     names = {layout.universe_part(name): name for name in usage.universes}
     for entry in store.list():
         _count(entry.key, entry.size, usage, (by_run, by_trash), names)
@@ -242,10 +252,29 @@ def level(space: Space, warn: float | None, fail: float | None) -> str:
     return "warning" if warn is not None and space.percent >= warn else "ok"
 
 
-def _records(store: Store, prefix: str, usage: Usage, *, runs: bool = False) -> Iterator[Record]:
-    listed = store.list(prefix)
-    if prefix == layout.RUNS:
-        listed = viewed(store).list_records("", lambda key, _: usage.unreadable.append(key))
+def _packed(
+    store: RecordView, packed: Sequence[tuple[Pack, np.ndarray]], usage: Usage
+) -> Iterator[tuple[Ref, int]]:
+    """Count the runs of packs; yield what they reach, and how many of them do."""
+    for pack, keep in packed:
+        try:
+            for _, table in reach_tables(store.packs, pack, keep):
+                group = table.group_by("universe", use_threads=False)
+                sums = group.aggregate([("size", "sum"), ("inline", "sum"), ("size", "count")])
+                for row in sums.to_pylist():
+                    own = usage.universes.setdefault(row["universe"], UniverseUsage())
+                    own.runs += row["size_count"]
+                    own.records += row["size_sum"] - row["inline_sum"]
+                    own.tier2 += row["inline_sum"]
+                yield from uses(table)
+        except IntegrityError:
+            usage.unreadable.append(pack.records.key)
+
+
+def _records(
+    store: Store, listed: Iterable[Entry], usage: Usage, *, count: bool = False, runs: bool = False
+) -> Iterator[Record]:
+    """Yield the records that were listed. count: they are of runs that count; runs: and each is measured."""
     entries = [entry for entry in listed if layout.run_of_record(entry.key)]
 
     def refused(entry: Entry, _error: ArchiverError) -> None:
@@ -259,7 +288,7 @@ def _records(store: Store, prefix: str, usage: Usage, *, runs: bool = False) -> 
         except IntegrityError:
             usage.unreadable.append(entry.key)
             continue
-        if prefix == layout.RUNS:
+        if count:
             own = usage.universes.setdefault(record.universe, UniverseUsage())
             own.runs += 1
             own.records += entry.size - _inline_bytes(record)

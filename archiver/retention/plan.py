@@ -12,8 +12,8 @@ from typing import Any
 
 from archiver.base.humanize import counted, size
 from archiver.errors import PolicyError
-from archiver.format.model import Record
 from archiver.retention.policy import KEEP, REMOVE, Decision, Policy
+from archiver.runs.outlines import Outline
 
 MOST = 0.5
 """Which part of the runs is removed at most, unless told otherwise."""
@@ -135,12 +135,11 @@ class Plan:
                 )
 
 
-def fingerprint(records: Iterable[Record], tags: Mapping[str, Sequence[str]]) -> str:
+def fingerprint(runs: Iterable[Outline], tags: Mapping[str, Sequence[str]]) -> str:
     """Return a digest of what a plan is made from: the runs, the sizes of their records, and their tags."""
-    seen = sorted((record.run, record.size, *tags.get(record.run, ())) for record in records)
     digest = hashlib.sha256()
-    for item in seen:
-        digest.update(repr(item).encode())
+    for one in sorted(runs, key=lambda one: one.run):
+        digest.update(repr((one.run, one.size, *tags.get(one.run, ()))).encode())
     return digest.hexdigest()
 
 

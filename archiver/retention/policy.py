@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 from archiver.base.suggest import did_you_mean
 from archiver.errors import PolicyError
 from archiver.format.model import Record
+from archiver.runs.outlines import Outline
 from archiver.runs.tags import PINNED
 
 KEEP: Literal["keep"] = "keep"
@@ -33,6 +34,8 @@ _LENGTHS = {
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
 }
+Judged = Record | Outline
+"""What is decided on: a run by its record, or by its outline."""
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -167,7 +170,7 @@ def before(now: datetime, duration: str) -> datetime:
 
 
 def decide(
-    records: Iterable[Record],
+    records: Iterable[Judged],
     tags: Mapping[str, Sequence[str]],
     policies: Sequence[Policy],
     now: datetime,
@@ -199,6 +202,11 @@ def decide(
     return decisions
 
 
+def judged_by(policies: Iterable[Policy]) -> set[str]:
+    """Return the metrics that policies judge runs by."""
+    return {metric for policy in policies for metric, _ in policy.keep_best}
+
+
 def refuse_empty(decisions: Sequence[Decision], policies: Sequence[Policy]) -> None:
     """Raise PolicyError when a policy keeps nothing of what it covers."""
     for policy in policies:
@@ -224,7 +232,7 @@ def refuse_empty(decisions: Sequence[Decision], policies: Sequence[Policy]) -> N
 
 
 def _decision(
-    record: Record,
+    record: Judged,
     whole: _Verdict | None,
     details: _Verdict | None,
     tags: Mapping[str, Sequence[str]],
@@ -252,7 +260,7 @@ def _decision(
 
 
 def _judge(
-    records: Sequence[Record], policies: Sequence[Policy], tags: Mapping[str, Sequence[str]], now: datetime
+    records: Sequence[Judged], policies: Sequence[Policy], tags: Mapping[str, Sequence[str]], now: datetime
 ) -> dict[str, _Verdict]:
     """Ask policies of one kind about the runs of a universe, newest first."""
     verdicts: dict[str, _Verdict] = {}
@@ -283,11 +291,11 @@ def _judge(
     return verdicts
 
 
-Rule = Callable[[Record], tuple[bool, str]]
+Rule = Callable[[Judged], tuple[bool, str]]
 
 
 def _rules(
-    policy: Policy, records: Sequence[Record], tags: Mapping[str, Sequence[str]], now: datetime
+    policy: Policy, records: Sequence[Judged], tags: Mapping[str, Sequence[str]], now: datetime
 ) -> list[Rule]:
     """Make the rules of a policy: each says of a run whether it keeps it, and how to put that."""
     rules: list[Rule] = []
@@ -305,7 +313,7 @@ def _rules(
     return rules
 
 
-def _best_rule(records: Sequence[Record], metric: str, count: int) -> Rule:
+def _best_rule(records: Sequence[Judged], metric: str, count: int) -> Rule:
     # Newest first and stable: of equal runs the newer one is kept.
     scored = sorted(
         (record for record in records if metric in record.metrics),
@@ -314,7 +322,7 @@ def _best_rule(records: Sequence[Record], metric: str, count: int) -> Rule:
     )
     best = {record.run for record in scored[:count]}
 
-    def rule(record: Record) -> tuple[bool, str]:
+    def rule(record: Judged) -> tuple[bool, str]:
         if metric not in record.metrics:
             return False, f"no number as {metric}"
         kept = record.run in best
@@ -327,14 +335,14 @@ def _best_rule(records: Sequence[Record], metric: str, count: int) -> Rule:
 def _tag_rule(wanted: Sequence[str], tags: Mapping[str, Sequence[str]]) -> Rule:
     without = f"not tagged {' or '.join(wanted)}"
 
-    def rule(record: Record) -> tuple[bool, str]:
+    def rule(record: Judged) -> tuple[bool, str]:
         found = [tag for tag in tags.get(record.run, ()) if tag in wanted]
         return (True, f"tagged {', '.join(found)}") if found else (False, without)
 
     return rule
 
 
-def _check_metrics(records: Sequence[Record], policies: Sequence[Policy]) -> None:
+def _check_metrics(records: Sequence[Judged], policies: Sequence[Policy]) -> None:
     for policy in policies:
         covered = [record for record in records if fnmatchcase(record.universe, policy.universe)]
         for metric, _ in policy.keep_best:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
 from archiver.base.collector import collector_paused
 from archiver.format import layout
-from archiver.format.model import Record
+from archiver.format.model import Record, Ref
 from archiver.retention.plan import MOST, Plan, fingerprint
-from archiver.retention.policy import REMOVE, REMOVE_DETAILS, Decision, Policy, decide, refuse_empty
+from archiver.retention.policy import KEEP, REMOVE, Decision, Policy, decide, refuse_empty
 from archiver.retention.trash import Move, Removed, bring_back, bring_pinned_back, put_away
 from archiver.runs.details import without_details
-from archiver.runs.graph import reached
+from archiver.runs.outlines import Outline, Reach
 from archiver.store import Store
 
-State = tuple[Sequence[Record], Mapping[str, Sequence[str]]]
-"""All records and the tags of each run."""
+State = tuple[Sequence[Outline], Mapping[str, Sequence[str]]]
+"""All runs and the tags of each."""
 
 
 def plan_prune(
@@ -29,7 +28,7 @@ def plan_prune(
 
     Arguments:
         store: is asked for the sizes of captured code, where removed runs have some.
-        state: all records, and the tags of each run.
+        state: all runs, and the tags of each.
         policies: what to keep.
         now: the moment that ages count to.
         allow_empty: let a policy keep nothing.
@@ -41,29 +40,25 @@ def plan_prune(
 
 
 def _plan(store: Store, state: State, policies: Sequence[Policy], now: datetime, allow_empty: bool) -> Plan:
-    records, tags = state
-    decisions = decide(records, tags, policies, now)
+    runs, tags = state
+    decisions = decide(runs, tags, policies, now)
     if not allow_empty:
         refuse_empty(decisions, policies)
-    actions = {one.run: one.action for one in decisions}
-    gone = [_lost(record, actions[record.run]) for record in records if actions[record.run] != "keep"]
-    kept = [
-        record if actions[record.run] == "keep" else without_details(record, "")
-        for record in records
-        if actions[record.run] != REMOVE
-    ]
-    sizes = _sizes(store, gone)
-    stays = {ref.key for _, ref in reached(kept) if ref.key in sizes}
+    actions = {one.run: one.action for one in decisions if one.action != KEEP}
+    gone = [one for one in runs if one.run in actions]
+    sizes = _sizes(store, _each(_lost(one.reach, actions[one.run]) for one in gone))
+    left = _each(_left(one.reach, actions.get(one.run, KEEP)) for one in runs)
+    stays = {ref.key for ref in left if ref.key in sizes}
     freed = [amount for key, amount in sizes.items() if key not in stays]
     return Plan(
         url=store.url,
         now=now,
         policies=tuple(policies),
         decisions=tuple(decisions),
-        fingerprint=fingerprint(records, tags),
-        frees={record.run: _own_bytes(record) for record in gone},
-        freed=sum(freed) + sum(_record_bytes(record, actions[record.run]) for record in gone),
-        freed_objects=len(freed) + sum(actions[record.run] == REMOVE for record in gone),
+        fingerprint=fingerprint(runs, tags),
+        frees={one.run: _own_bytes(one, actions[one.run]) for one in gone},
+        freed=sum(freed) + sum(_record_bytes(one, actions[one.run]) for one in gone),
+        freed_objects=len(freed) + sum(actions[one.run] == REMOVE for one in gone),
         shared=len(stays),
         shared_bytes=sum(sizes[key] for key in stays),
     )
@@ -82,7 +77,7 @@ def apply_plan(
     Arguments:
         store: where the archive is.
         plan: what to do.
-        read: reads all records and tags anew.
+        read: reads all runs and tags anew.
         max_remove: which part of the runs may lose something at most, 0 to 1.
         step: is told how many runs were dealt with, again and again.
 
@@ -91,9 +86,10 @@ def apply_plan(
     """
     plan.check_url(store.url)
     plan.check_share(max_remove)
-    records, tags = read()
-    plan.check(fingerprint(records, tags), decide(records, tags, plan.policies, plan.now))
-    bring_pinned_back(store, tags.keys() - {record.run for record in records})
+    runs, tags = read()
+    with collector_paused():
+        plan.check(fingerprint(runs, tags), decide(runs, tags, plan.policies, plan.now))
+    bring_pinned_back(store, tags.keys() - {one.run for one in runs})
     return put_away(store, [_move(one) for one in plan.removals], step=step)
 
 
@@ -114,31 +110,51 @@ def _move(one: Decision) -> Move:
     return Move(one.run, None if one.action == REMOVE else partial(without_details, why=one.policy))
 
 
-def _lost(record: Record, action: str) -> Record:
-    """Return a record of what an action makes unreachable."""
+Refs = tuple[Ref, ...]
+
+
+def _lost(reach: Reach, action: str) -> tuple[Refs, ...]:
+    """Return what an action makes unreachable."""
+    return tuple(reach) if action == REMOVE else (reach.details,)
+
+
+def _left(reach: Reach, action: str) -> tuple[Refs, ...]:
+    """Return what a run reaches after an action."""
     if action == REMOVE:
-        return record
-    return replace(record, tier1=None, inline=None, code=None)
+        return ()
+    return tuple(reach) if action == KEEP else (reach.tier1, reach.code)
 
 
-def _own_bytes(record: Record) -> int:
-    own = sum(ref.size for ref in (record.tier1, record.tier2) if ref is not None)
-    whole = record.tier1 is not None or record.inline is not None
-    return own + (record.size if whole else _record_bytes(record, REMOVE_DETAILS))
+def _each(some: Iterable[tuple[Refs, ...]]) -> Iterator[Ref]:
+    """Yield what runs reach; what one shares with others as a whole comes once."""
+    seen: set[int] = set()
+    for parts in some:
+        for refs in parts:
+            # The outlines are there all the time, so no other tuple gets the same id.
+            if id(refs) not in seen:
+                seen.add(id(refs))
+                yield from refs
 
 
-def _record_bytes(record: Record, action: str) -> int:
+def _own_bytes(one: Outline, action: str) -> int:
+    own = sum(ref.size for refs in _lost(one.reach, action) for ref in refs if not _is_shared(ref))
+    return own + _record_bytes(one, action)
+
+
+def _is_shared(ref: Ref) -> bool:
+    return ref.key.startswith(layout.SHARED)
+
+
+def _record_bytes(one: Outline, action: str) -> int:
     """Return what goes of the record itself: all of it, or the details that stand in it."""
-    if action == REMOVE:
-        return record.size
-    return 0 if record.inline_detail is None else record.detail_bytes
+    return one.size if action == REMOVE else one.inline
 
 
-def _sizes(store: Store, records: Iterable[Record]) -> dict[str, int]:
-    """Return the stored size of each object that these records reach; of code, as a listing shows it."""
+def _sizes(store: Store, refs: Iterable[Ref]) -> dict[str, int]:
+    """Return the stored size of each of these objects; of code, as a listing shows it."""
     sizes: dict[str, int] = {}
     code: set[str] = set()
-    for _, ref in reached(records):
+    for ref in refs:
         if ref.plain:
             code.add(ref.key)
         else:

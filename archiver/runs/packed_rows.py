@@ -134,6 +134,15 @@ class PackedRows:
             found += own["run"].to_pylist()
         return found
 
+    def tags(self) -> dict[str, tuple[str, ...]]:
+        """Return the tags of those runs whose save gave some."""
+        found: dict[str, tuple[str, ...]] = {}
+        for pack, keep in self.packed:
+            table = self._packs.records(pack).read(columns=["run", "tags"]).filter(keep)
+            for row in table.filter(table["tags"].is_valid()).to_pylist():
+                found[row["run"]] = tuple(orjson.loads(row["tags"]))
+        return found
+
     def created(self, runs: Collection[str]) -> dict[str, datetime]:
         """Return when those of these runs were made that are packed."""
         packs = [pack for pack, _ in self.packed]

@@ -26,6 +26,7 @@ from archiver.format import layout
 from archiver.format.packs import MOST_RUNS, Pack, Packed, PackEncoder, stored_size
 from archiver.format.records import decompress, rows_of
 from archiver.runs.number import raise_number
+from archiver.runs.packed_reach import reached_columns
 from archiver.runs.packs import Packs, Place
 from archiver.runs.record_view import RecordView
 from archiver.runs.records import read_record, run_of
@@ -310,5 +311,6 @@ def _packed(entry: Entry, version: tuple[int, str], data: bytes) -> Packed:
         "details": shown.details,
         "tier1": None if record.tier1 is None else record.tier1.size,
         "tags": orjson.dumps(fields["tags"]).decode() if fields.get("tags") else None,
+        **reached_columns(record),
     }
     return Packed(run.run, *version, size, entry.modified, fields, seen, rows_of(record), record.metrics)

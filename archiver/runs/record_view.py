@@ -83,12 +83,13 @@ class RecordView(Store):
 
         damaged: is told of the key of a pack that cannot be read, which is left out; without it that is raised.
         """
-        look = self.look(beginning, damaged)
-        if not look.packs:
-            return iter(look.loose)
-        packed = [self.packs.entries(pack, keep) for pack, keep in look.packs]
-        found = heapq.merge(look.loose, *packed, key=lambda entry: entry.key)
+        found = self.entries(self.look(beginning, damaged))
         return (entry for entry in found if entry.key.startswith(layout.RUNS + beginning))
+
+    def entries(self, look: Look) -> Iterator[Entry]:
+        """Yield the records that a look saw, by their keys."""
+        packed = [self.packs.entries(pack, keep) for pack, keep in look.packs]
+        return heapq.merge(look.loose, *packed, key=lambda entry: entry.key)
 
     def look(self, beginning: str = "", damaged: Damaged | None = None) -> Look:
         """Return which records count: loose ones, and rows of packs; arguments as for `list_records`."""

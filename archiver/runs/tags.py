@@ -7,7 +7,7 @@ marker, so that one listing shows what is protected. Whatever else lies there is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 
 from archiver.errors import ConfigError
@@ -71,7 +71,7 @@ def pinned(store: Store) -> set[str]:
     return {key.run for key in keys if key is not None}
 
 
-def markers_of_others(entries: Iterable[Entry], runs: set[str | None]) -> list[Entry]:
+def markers_of_others(entries: Iterable[Entry], runs: Container[str]) -> list[Entry]:
     """Return, of a listing, the markers of runs that are not among these."""
     return [
         entry for entry in entries if (key := layout.parse(entry.key)) is not None and key.run not in runs

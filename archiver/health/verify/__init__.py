@@ -8,10 +8,12 @@ go on where it was interrupted. What looks wrong is looked at twice: runs may co
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from archiver.errors import (
     AccessError,
@@ -33,12 +35,16 @@ from archiver.health.verify.report import Problem, Report, Verified, last_verifi
 from archiver.runs.all_records import stream
 from archiver.runs.details import fault_in_record
 from archiver.runs.graph import reachable, reached
-from archiver.runs.record_view import viewed
+from archiver.runs.packed_reach import reach_tables, rows_reaching, uses
+from archiver.runs.record_view import RecordView, viewed
 from archiver.runs.records import read_record, whole_record
 from archiver.store import Store
 from archiver.store.entry import Entry
 from archiver.store.whole import held_members
 from archiver.transfer.checked import plain_digest
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["Problem", "Report", "Verified", "last_verified", "verify", "verify_packs"]
 
@@ -108,17 +114,27 @@ def verify(
 # -- structure -----------------------------------------------------------------------------------------------
 
 
-def _promised(store: Store, report: Report, expected: set[int], *, decode: bool) -> Iterator[_Check]:
+def _promised(store: RecordView, report: Report, expected: set[int], *, decode: bool) -> Iterator[_Check]:
     """Yield every object that records promise once, with the first run that reaches it, from the oldest run on.
 
-    decode: look at the details that stand in records, too.
+    decode: look at packed records, and at the details that stand in records, too; else what records of packs promise is taken
+    from their columns, and is not among what is yielded.
     """
-    for record, ref in reached(_records(store, report, decode=decode)):
+
+    def damaged(key: str, error: IntegrityError | FormatError) -> None:
+        newer, what = isinstance(error, FormatError), f"pack cannot be read: {error}"
+        report.problems.append(Problem(layout.pack_span(key)[1], key, what, newer))
+
+    look = None if decode else store.look(damaged=damaged)
+    listed = store.list_records("", damaged) if look is None else look.loose
+    for record, ref in reached(_records(store, report, listed, decode=decode)):
         mark = _expected(ref)
         if mark not in expected:
             expected.add(mark)
             yield _Check(record.run, ref, _rows(record, ref))
-    for pack in viewed(store).packs.known():
+    if look is not None:
+        expected.update(_expected(ref) for ref in _packed(store, report, look.packs))
+    for pack in store.packs.known():
         for ref in pack.data():
             expected.add(_expected(ref))
             yield _Check(pack.newest, ref, None)
@@ -142,24 +158,32 @@ def verify_packs(store: Store) -> Report:
     return report
 
 
+def _packed(store: RecordView, report: Report, packed: Sequence[tuple[Pack, np.ndarray]]) -> Iterator[Ref]:
+    """Yield what the columns of packs say that their records reach. A pack that cannot be read is a problem."""
+    for pack, keep in packed:
+        report.runs += int(keep.sum())
+        try:
+            for _, table in reach_tables(store.packs, pack, keep):
+                in_bundle = table.filter(table["archived"].is_valid()).select(["run", "archived"])
+                report.bundles |= {row["run"]: row["archived"] for row in in_bundle.to_pylist()}
+                report.archived += in_bundle["run"].to_pylist()
+                yield from (use.ref for use in uses(table))
+        except IntegrityError as error:
+            what = f"pack cannot be read: {error}"
+            report.problems.append(Problem(pack.newest, pack.records.key, what))
+    report.archived.sort()
+
+
 def _rows(record: Record, ref: Ref) -> int | None:
     if ref == record.tier1:
         return record.strategies
     return len(record.details) if ref == record.tier2 else None
 
 
-def _records(store: Store, report: Report, *, decode: bool) -> Iterator[Record]:
-    """Yield the records that can be read, by their runs; the others are problems."""
-
-    def damaged(key: str, error: IntegrityError | FormatError) -> None:
-        report.problems.append(
-            Problem(
-                layout.pack_span(key)[1], key, f"pack cannot be read: {error}", isinstance(error, FormatError)
-            )
-        )
-
-    listed = [viewed(store).list_records("", damaged), store.list(layout.TRASH)]
-    entries = [entry for some in listed for entry in some if layout.run_of_record(entry.key)]
+def _records(store: Store, report: Report, listed: Iterable[Entry], *, decode: bool) -> Iterator[Record]:
+    """Yield the records that can be read, of those listed and in the trash, by their runs; the others are problems."""
+    both = chain(listed, store.list(layout.TRASH))
+    entries = [entry for entry in both if layout.run_of_record(entry.key)]
     entries.sort(key=lambda entry: entry.key.rpartition("/")[2])
 
     def refused(entry: Entry, error: ArchiverError) -> None:
@@ -186,7 +210,9 @@ def _records(store: Store, report: Report, *, decode: bool) -> Iterator[Record]:
         yield record
 
 
-def _structure(store: Store, report: Report, expected: set[int], expires: Callable[[Record], bool]) -> None:
+def _structure(
+    store: RecordView, report: Report, expected: set[int], expires: Callable[[Record], bool]
+) -> None:
     """Take what is listed off what is expected, and look for what is left."""
     _bundles(store, report)
     for prefix in _DATA:
@@ -197,7 +223,7 @@ def _structure(store: Store, report: Report, expected: set[int], expires: Callab
     if not expected:
         return
     known = {problem.key for problem in report.problems}
-    for pack in viewed(store).packs.known():
+    for pack in store.packs.known():
         for ref in pack.data():
             if _expected(ref) in expected and ref.key not in known:
                 _judge_pack(store, pack, ref, report)
@@ -233,9 +259,9 @@ def _judge_bundle(store: Store, key: str, runs: list[str]) -> dict[str, str]:
     return {run: what for run in runs if layout.record_key(run) not in held}
 
 
-def _doubtful(store: Store, missing: set[int]) -> Iterator[tuple[Record, str]]:
+def _doubtful(store: RecordView, missing: set[int]) -> Iterator[tuple[Record, str]]:
     """Yield the records that expect something that was not listed, and the key of each record."""
-    for listed in (viewed(store).list_records("", lambda _key, _error: None), store.list(layout.TRASH)):
+    for listed in (_listed_doubtful(store, missing), store.list(layout.TRASH)):
         entries = [entry for entry in listed if layout.run_of_record(entry.key)]
         for entry, data in stream(store, entries, refused=lambda _entry, _error: None):
             try:
@@ -244,6 +270,17 @@ def _doubtful(store: Store, missing: set[int]) -> Iterator[tuple[Record, str]]:
                 continue
             if record is not None and any(_expected(ref) in missing for ref in reachable(record)):
                 yield record, entry.key
+
+
+def _listed_doubtful(store: RecordView, missing: set[int]) -> Iterator[Entry]:
+    """Yield loose records, and those packed ones whose columns name something that was not listed."""
+    look = store.look(damaged=lambda _key, _error: None)
+    yield from look.loose
+    for pack, keep in look.packs:
+        with suppress(IntegrityError):
+            for rows, table in reach_tables(store.packs, pack, keep):
+                doubtful = rows_reaching(table, lambda ref: _expected(ref) in missing)
+                yield from (store.packs.at(pack, row).entry for row in rows[doubtful].tolist())
 
 
 def _judge(

@@ -25,10 +25,11 @@ from archiver.format import layout
 from archiver.retention.gc.collected import Collected, batches, count, delete, kind_of, prefix_of
 from archiver.retention.gc.graph import Copies, Graph, Listing
 from archiver.retention.gc.packs import mask
-from archiver.retention.gc.tidy import RECORDS, tidy
+from archiver.retention.gc.tidy import tidy
 from archiver.retention.gc.versions import deleted_keys, old_versions, remove_versions
 from archiver.retention.policy import before
 from archiver.retention.trash import bring_pinned_back, claimed, held
+from archiver.runs.packed_reach import recorded
 from archiver.runs.packing import MANY, SETTLED, pack
 from archiver.runs.record_view import viewed
 from archiver.runs.records import look_at_clock
@@ -107,9 +108,7 @@ def _count_versions(store: Store, graph: Graph, done: Collected, *, remove: bool
         return
     if remove:
         _exhaust(graph.look())
-        records = [entry for prefix in RECORDS for entry in store.list(prefix)]
-        known = {layout.run_of_record(entry.key) for entry in records} - {None}
-        keys = deleted_keys(store, graph, known, done.before)
+        keys = deleted_keys(store, graph, recorded(viewed(store)), done.before)
         tally = done.kinds["versions"]
         if done.applied:
             done.failed |= remove_versions(store, keys, lambda one: tally.add(one.key, one.size))

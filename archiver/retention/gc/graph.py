@@ -14,6 +14,8 @@ from archiver.format.model import Record
 from archiver.runs.all_records import stream
 from archiver.runs.graph import reachable, reached
 from archiver.runs.open import open_objects
+from archiver.runs.packed_reach import RunSet, reach_tables, uses
+from archiver.runs.record_view import Look, viewed
 from archiver.runs.records import read_record
 from archiver.store import Store
 from archiver.store.entry import Entry
@@ -61,12 +63,15 @@ class Graph:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._view = viewed(store)
         self._reached: set[int] = set()
         self._unreadable: set[str] = set()
+        self._packed = RunSet()
         self._runs: set[int] = set()
         self._finished: set[int] = set()
         self._known: set[int] = set()
         self._moving: set[str] = set()
+        self._looked = Look([], [])
         self.seen: set[int] = set()
         self.expired: dict[str, Entry] = {}
         """The records in the trash whose grace is over, by run."""
@@ -82,8 +87,8 @@ class Graph:
 
     @property
     def runs(self) -> int:
-        """How many runs have a record in `runs/`."""
-        return len(self._runs)
+        """How many runs have a record in `runs/`; one that was packed meanwhile may count twice."""
+        return len(self._runs) + len(self._packed)
 
     @property
     def unsure(self) -> bool:
@@ -92,7 +97,7 @@ class Graph:
 
     def spare_moving(self, runs: Collection[str]) -> None:
         """Keep the objects of those of these runs that no record was seen of."""
-        self._moving = {run for run in runs if digest(run) not in self._known}
+        self._moving = {run for run in runs if digest(run) not in self._known and run not in self._packed}
 
     def accounts_for(self, key: str) -> bool:
         """Tell whether a record reaches an object, or one in the trash whose grace is over."""
@@ -109,6 +114,8 @@ class Graph:
             for _, ref in reached(self._new_records(prefix, expired_before, spared)):
                 self._reached.add(digest(ref.key))
                 yield ref.key
+            if prefix == layout.RUNS:
+                yield from self._new_packed()
         for key, shared in open_objects(self._store, self._is_over):
             self._reached.add(digest(key))
             if shared is not None:
@@ -117,14 +124,30 @@ class Graph:
 
     def _is_over(self, run: str) -> bool:
         """Tell whether an open run was finished: it has a record, be it in the trash."""
-        return digest(run) in self._finished
+        return digest(run) in self._finished or run in self._packed
+
+    def _new_packed(self) -> Iterator[str]:
+        """Yield what packed records reach that were not seen yet, each key once for each row group that has it."""
+        packs = self._view.packs
+        for pack, keep in self._looked.packs:
+            new = self._packed.add_packed(packs, pack, keep)
+            for _, table in reach_tables(packs, pack, new):
+                for use in uses(table):
+                    self._reached.add(digest(use.ref.key))
+                    yield use.ref.key
+
+    def _list(self, prefix: str) -> Iterable[Entry]:
+        if prefix != layout.RUNS:
+            return self._store.list(prefix)
+        self._looked = self._view.look()
+        return self._looked.loose
 
     def _new_records(
         self, prefix: str, expired_before: datetime | None, spared: Collection[str]
     ) -> Iterator[Record]:
         entries = [
             entry
-            for entry in self._store.list(prefix)
+            for entry in self._list(prefix)
             if layout.run_of_record(entry.key) and _mark(entry) not in self.seen
         ]
         for entry, data in stream(self._store, entries):
@@ -138,7 +161,7 @@ class Graph:
             if prefix == layout.TRASH and old and record.run not in spared:
                 self.expired[record.run] = entry
                 self._expiring.update(digest(ref.key) for ref in reachable(record))
-                if digest(record.run) in self._runs:
+                if digest(record.run) in self._runs or record.run in self._packed:
                     self.twins.add(record.run)
                 continue
             if prefix == layout.RUNS:

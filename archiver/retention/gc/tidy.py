@@ -10,11 +10,12 @@ from archiver.retention.gc.graph import Graph
 from archiver.retention.gc.packs import needless_masks, replaced_packs, superseded_records
 from archiver.retention.trash import bring_pinned_back
 from archiver.runs.open import open_ids
+from archiver.runs.packed_reach import RunSet, recorded
+from archiver.runs.record_view import viewed
 from archiver.runs.tags import markers_of_others
 from archiver.store import Store
 from archiver.store.entry import Entry
 
-RECORDS = (layout.RUNS, layout.TRASH, layout.QUARANTINE)
 _REST = timedelta(hours=1)
 """How long readers may still want what is merely derived."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -23,27 +24,26 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 def tidy(store: Store, graph: Graph, done: Collected, dead: datetime) -> None:
     """Remove what is derived, empty or was never finished; dead: claims as old as this count for nothing."""
     rest = max(done.before, done.now - _REST)
-    listed = {prefix: list(store.list(prefix)) for prefix in RECORDS}
+    view, runs = viewed(store), RunSet()
+    runs.look(view)
+    trash = list(store.list(layout.TRASH))
     segments = [
         entry
         for entry in store.list(layout.CATALOG)
         if entry.modified <= rest and layout.parse(entry.key) is not None and entry.key != layout.VERIFIED
     ]
     # A dry run takes what it would have deleted from the trash for gone.
-    kept = [
-        entry
-        for entry in listed[layout.TRASH]
-        if done.applied or layout.run_of_record(entry.key) not in graph.expired
-    ]
-    records = [*listed[layout.RUNS], *kept, *listed[layout.QUARANTINE]]
-    runs = {layout.run_of_record(entry.key) for entry in records} | open_ids(store)
+    kept = [entry for entry in trash if done.applied or layout.run_of_record(entry.key) not in graph.expired]
+    runs.update([*kept, *store.list(layout.QUARANTINE)])
+    runs.update_ids(open_ids(store))
     # A run may have come back from the trash between two of these listings.
     tags = [entry for area in layout.MARKERS for entry in store.list(area) if entry.modified <= done.before]
-    runs |= {layout.run_of_record(entry.key) for entry in store.list(layout.RUNS)} if tags else set()
+    if tags:
+        runs.look(view)
     markers = markers_of_others(tags, runs)
     probes = [
         entry
-        for entry in listed[layout.TRASH]
+        for entry in trash
         if entry.modified <= {"probe": rest, "claim": dead}.get(_name(entry.key), _NEVER)
     ]
     unfinished = [entry for entry in store.leftovers() if entry.modified <= done.before]
@@ -68,10 +68,9 @@ def _tidy_packs(store: Store, done: Collected) -> None:
 
 def _give_tags_back(store: Store, markers: list[Entry], done: Collected) -> None:
     """Put back the tags of runs that are there after all: a save writes them before its record."""
-    known = {
-        layout.run_of_record(entry.key) for prefix in (*RECORDS, layout.RUNS) for entry in store.list(prefix)
-    }
-    known |= open_ids(store)
+    known = recorded(viewed(store))
+    known.look(viewed(store))
+    known.update_ids(open_ids(store))
     back = [entry for entry in markers if entry not in markers_of_others([entry], known)]
     for entry in back:
         store.put(entry.key, b"")

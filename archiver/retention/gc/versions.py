@@ -7,7 +7,7 @@ comes back on the way. What was written anew has other versions, and is not touc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from datetime import datetime
 from itertools import groupby
 from typing import NamedTuple
@@ -41,7 +41,7 @@ def old_versions(store: Store) -> Kept:
 
 
 def deleted_keys(
-    store: Store, graph: Graph, known: set[str | None], before: datetime
+    store: Store, graph: Graph, known: Container[str], before: datetime
 ) -> Iterator[list[Version]]:
     """Yield all versions of each key that was deleted at a moment or before it, and that no record needs.
 
@@ -82,7 +82,7 @@ def _remove(
     return failed
 
 
-def _is_free(key: str, graph: Graph, known: set[str | None]) -> bool:
+def _is_free(key: str, graph: Graph, known: Container[str]) -> bool:
     found = layout.parse(key)
     if found is None:
         return False
