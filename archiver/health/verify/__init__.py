@@ -169,8 +169,7 @@ def _packed(store: RecordView, report: Report, packed: Sequence[tuple[Pack, np.n
                 report.archived += in_bundle["run"].to_pylist()
                 yield from (use.ref for use in uses(table))
         except IntegrityError as error:
-            what = f"pack cannot be read: {error}"
-            report.problems.append(Problem(pack.newest, pack.records.key, what))
+            report.problems.append(Problem(pack.newest, pack.records.key, f"pack cannot be read: {error}"))
     report.archived.sort()
 
 
@@ -278,9 +277,10 @@ def _listed_doubtful(store: RecordView, missing: set[int]) -> Iterator[Entry]:
     yield from look.loose
     for pack, keep in look.packs:
         with suppress(IntegrityError):
-            for rows, table in reach_tables(store.packs, pack, keep):
+            for _, table in reach_tables(store.packs, pack, keep):
                 doubtful = rows_reaching(table, lambda ref: _expected(ref) in missing)
-                yield from (store.packs.at(pack, row).entry for row in rows[doubtful].tolist())
+                places = (store.packs.find([pack], run) for run in table["run"].filter(doubtful).to_pylist())
+                yield from (place.entry for place in places if place is not None)
 
 
 def _judge(
