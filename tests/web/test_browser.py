@@ -68,6 +68,8 @@ class Watch:
 def opened(chromium: Any, address: str, path: str, **options: Any) -> Iterator[Any]:
     """Open a page of a server; at the end nothing may have gone wrong."""
     with chromium.page(**({"viewport": DESK} | options)) as page:
+        # What the page before was still loading fails here, and is nobody's complaint.
+        page.goto("about:blank")
         watch = Watch(page, address)
         page.goto(f"{address}/{path.removeprefix('./').lstrip('/')}")
         page.wait_for_selector("h1, .state")
