@@ -8,7 +8,6 @@ from datetime import datetime
 from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import orjson
 
 from archiver.format import layout
@@ -20,6 +19,7 @@ from archiver.runs.packed_reach import reach_tables
 from archiver.runs.packs import Packs
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 Metrics = Mapping[str, tuple[float, float]]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from archiver.format import layout
 from archiver.format.layout import digest
 from archiver.format.model import Record, Ref
@@ -26,6 +24,7 @@ from archiver.runs.records import read_record
 from archiver.store.entry import Entry
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 _SHOWN = ("run", "universe", "size", "archived")
@@ -57,6 +56,8 @@ def reach_tables(
 
     more: further columns of the pack. Raises IntegrityError for a pack that cannot be read.
     """
+    import numpy as np
+
     source = packs.records(pack)
     shown = [*_SHOWN, *more]
     start = 0
@@ -97,6 +98,7 @@ def uses(table: pa.Table) -> Iterator[Uses]:
 
 def rows_reaching(table: pa.Table, wanted: Callable[[Ref], bool]) -> np.ndarray:
     """Return which rows of such a table reach something that is wanted."""
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -117,6 +119,8 @@ class RunSet:
         self._packed: dict[str, tuple[Pack, Rows, np.ndarray]] = {}
 
     def __contains__(self, run: object) -> bool:
+        import numpy as np
+
         if not isinstance(run, str):
             return False
         if digest(run) in self._others:
