@@ -18,7 +18,8 @@ from archiver.web.data import Metrics, Recent, checked_newest
 from archiver.web.rows import ask_of, numeric_columns
 
 if TYPE_CHECKING:
-    from archiver.web.site import Site
+    from archiver.web.data import Data
+    from archiver.web.rows import Views
 
 _NAMED = ("universe", "run", "newest", "where")
 
@@ -45,17 +46,17 @@ class Searches:
     _importance: Recent[dict[str, Importance]] = field(default_factory=lambda: Recent(4))
     _robust: Recent[Metrics] = field(default_factory=lambda: Recent(1))
 
-    def of(self, site: Site, query: links.Query) -> Search:
+    def of(self, data: Data, views: Views, query: links.Query) -> Search:
         """Return the selection and metric that an address names. Raises ConfigError, NotFoundError."""
         asked = {name: links.first(query, name) for name in (*_NAMED, "metric")}
         asked["newest"] = checked_newest(asked["newest"])
-        if asked["universe"] and asked["universe"] not in site.data.universes():
+        if asked["universe"] and asked["universe"] not in data.universes():
             raise NotFoundError(
                 f"there is no universe {asked['universe']!r}: the overview shows those there are"
             )
-        metrics = site.data.metrics(asked["run"] or None, asked["newest"])
+        metrics = data.metrics(asked["run"] or None, asked["newest"])
         key = (metrics.version, *asked.values())
-        return self._found.get(key, lambda: _read(site, metrics, key, asked))
+        return self._found.get(key, lambda: _read(data, views, metrics, key, asked))
 
     def importance(self, search: Search) -> dict[str, Importance]:
         """Return how much each parameter explains."""
@@ -66,18 +67,20 @@ class Searches:
         return self._robust.get(search.key, lambda: _robust(search))
 
 
-def _read(site: Site, metrics: Metrics, key: tuple[Any, ...], asked: Mapping[str, str]) -> Search:
+def _read(
+    data: Data, views: Views, metrics: Metrics, key: tuple[Any, ...], asked: Mapping[str, str]
+) -> Search:
     names = metrics.table.column_names
     there = parameter_columns(names)
     numeric = tuple(name for name in numeric_columns(metrics.table) if name not in there)
     name, greatest = rank_order(asked["metric"])
     if not name:
-        name = site.data.score(numeric) or next(iter(numeric), "")
-        greatest = site.data.greatest_first(name)
+        name = data.score(numeric) or next(iter(numeric), "")
+        greatest = data.greatest_first(name)
     if not name:
         raise ConfigError("no metric holds numbers: there is nothing to sum up")
     known_column(name, names)
-    rows = site.views.rows(metrics, ask_of(asked), list(dict.fromkeys([*KEYS, *there, name]))).read()
+    rows = views.rows(metrics, ask_of(asked), list(dict.fromkeys([*KEYS, *there, name]))).read()
     found = parameters(rows, name, greatest=greatest)
     return Search(key, Metrics(repr(key), rows, metrics.damaged), found, numeric, asked)
 

@@ -22,7 +22,7 @@ PATH = "/parameters"
 
 def page(site: Site, query: links.Query) -> Page:
     """Show the selection and the metric that the URL names."""
-    search = site.searches.of(site, query)
+    search = site.searches.of(site.data, site.views, query)
     found = search.found
     run = search.asked["run"]
     count = fmt.counted(len(found.values), "strategy", "strategies")
@@ -140,7 +140,7 @@ def connect(app: Any, site: Site) -> None:
 
 
 def _search(site: Site, asked: dict[str, str]) -> Search:
-    return site.searches.of(site, {name: [str(text)] for name, text in asked.items()})
+    return site.searches.of(site.data, site.views, {name: [str(text)] for name, text in asked.items()})
 
 
 def _ask(search: Search, query: links.Query, axes: tuple[str, str]) -> dict[str, Any]:
