@@ -62,7 +62,7 @@ class Listing:
         found = self._open.read((record.run for record in finished), errors)
         if found:
             both = [*finished, *found]
-            finished = sorted(both, key=lambda record: (record.created, record.run), reverse=True)
+            finished = sorted(both, key=_newest, reverse=True)
         return list(records_of(finished, universe=universe))
 
     def _finished(self, errors: Errors, newest: int | None = None) -> list[Record]:

@@ -214,10 +214,13 @@ def revised_key(run: str, revision: int) -> str:
     return f"{REVISED}{run}/{revision:08x}-{secrets.token_hex(4)}{RECORD_SUFFIX}"
 
 
-def revision_of(key: str) -> int:
-    """Return the revision of a record by its key: 0 in `runs/`."""
+def version_of(key: str) -> tuple[int, str]:
+    """Return the revision and nonce of a record by its key, in `runs/` 0 and none: of a run's records the greatest counts."""
     found = parse(key)
-    return int(found.name.partition("-")[0], 16) if found is not None and found.area == REVISED else 0
+    if found is None or found.area != REVISED:
+        return 0, ""
+    revision, _, nonce = found.name.partition("-")
+    return int(revision, 16), nonce
 
 
 def mask_key(run: str) -> str:

@@ -92,7 +92,7 @@ def fault_in_record(record: Record) -> str | None:
 
 
 def encode_unlike(record: Record, size: int) -> bytes:
-    """Encode a record to another size than the one it replaces: the catalog tells records apart by size and time."""
+    """Encode a record to another size than the one it replaces: who read a record tells by size and time whether it has changed."""
     data = encode_record(record)
     if len(data) != size:
         return data

@@ -13,11 +13,12 @@ deletes what was replaced.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -32,6 +33,9 @@ from archiver.runs.record_view import RecordView
 from archiver.runs.records import read_record, run_of
 from archiver.store import Store
 from archiver.store.entry import Entry
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MANY = 2_000
 """Whoever has read so many loose records, and may write and delete, packs them."""
@@ -107,15 +111,19 @@ class _Packer:
         }
         for run in self._drop_packed(wanted, live, settled):
             del loose[run]
-        dead = self._dead(live, loose, masked)
+        # Only what is settled is relied on: a younger pack may be taken back.
+        newer = {
+            run
+            for run, one in loose.items()
+            if (place := self._packs.find(settled, run)) is not None
+            and place.version < layout.version_of(one.entry.key)
+        }
         wanted = wanted if pack_loose else {}
-        again = self._again(settled, dead, len(wanted))
+        again = self._again(self._packs.counting(settled, masked | newer), len(wanted))
         if not wanted and not again:
             return
         raise_number(self._store, 2)
-        kept = [
-            place for one in again for place in self._packs.places(one) if _run(place) not in dead[one.stem]
-        ]
+        kept = [place for one, keep in again for place in self._packs.places(one) if keep[place.row]]
         sources: list[tuple[str, _Loose | Place]] = sorted(
             [*wanted.items(), *((_run(place), place) for place in kept)], reverse=True, key=_by_run
         )
@@ -129,7 +137,7 @@ class _Packer:
             if isinstance(source, _Loose):
                 taken.append((run, source))
         if len(encoder) or again:
-            self._write(encoder, taken, [one.stem for one in again])
+            self._write(encoder, taken, [one.stem for one, _ in again])
 
     def _loose(self) -> dict[str, _Loose]:
         found: dict[str, _Loose] = {}
@@ -151,28 +159,6 @@ class _Packer:
             if key is not None and key.name == "closed" and entry.modified > young
         }
 
-    def _dead(
-        self, live: Sequence[Pack], loose: Mapping[str, _Loose], masked: set[str]
-    ) -> dict[str, set[str]]:
-        """Return, of each pack, the runs that do not count: masked, replaced by a loose record, or newer in another pack."""
-        counts: dict[str, tuple[tuple[int, str], str]] = {}
-        dead: dict[str, set[str]] = {one.stem: set() for one in live}
-        for one in live:
-            for place in self._packs.places(one):
-                run = _run(place)
-                newer = loose.get(run)
-                if run in masked or (newer is not None and _version(newer.entry.key) > place.version):
-                    dead[one.stem].add(run)
-                    continue
-                other = counts.get(run)
-                if other is None or place.version > other[0]:
-                    if other is not None:
-                        dead[other[1]].add(run)
-                    counts[run] = place.version, one.stem
-                else:
-                    dead[one.stem].add(run)
-        return dead
-
     def _drop_packed(
         self, wanted: dict[str, _Loose], live: Sequence[Pack], settled: Sequence[Pack]
     ) -> list[str]:
@@ -183,26 +169,34 @@ class _Packer:
         gone: list[tuple[str, _Loose]] = []
         for run, one in [*wanted.items()]:
             place = self._packs.find(live, run)
-            if place is None or place.version < _version(one.entry.key):
+            if place is None or place.version < layout.version_of(one.entry.key):
                 continue
             del wanted[run]
-            same = place.version == _version(one.entry.key) and self._packs.find(settled, run) is not None
-            if same and _says_the_same(self._store.get(one.entry.key), self._packs.record(place), run):
-                gone.append((run, one))
+            same = (
+                place.version == layout.version_of(one.entry.key)
+                and self._packs.find(settled, run) is not None
+            )
+            with suppress(NotFoundError):  # whoever packed it is just deleting it
+                if same and _says_the_same(self._store.get(one.entry.key), self._packs.record(place), run):
+                    gone.append((run, one))
         self._delete(gone)
         return [run for run, _ in gone]
 
-    def _again(self, settled: Sequence[Pack], dead: Mapping[str, set[str]], new: int) -> list[Pack]:
-        """Choose the packs to write anew: those that are half dead, and small ones, never much larger than what joins them."""
-        chosen, total = [], new
-        for one in sorted(settled, key=lambda one: one.runs):
-            alive = one.runs - len(dead[one.stem])
+    def _again(self, packed: Sequence[tuple[Pack, np.ndarray]], new: int) -> list[tuple[Pack, np.ndarray]]:
+        """Choose the packs to write anew: those that are half dead, and small ones, never much larger than what joins them.
+
+        packed: packs, and which of their rows count; new: how many loose records join them.
+        """
+        chosen: list[tuple[Pack, np.ndarray]] = []
+        total, needed = new, new > 0
+        for one, keep in sorted(packed, key=lambda item: item[0].runs):
+            alive = int(keep.sum())
             small = one.runs < MOST_RUNS // 2 and one.records.size < _MOST_BYTES // 2
             small = small and (one.runs <= _FEW or one.runs <= 2 * total)
             if 2 * alive < one.runs or small:
-                chosen.append(one)
+                chosen.append((one, keep))
                 total += alive
-        needed = new or any(2 * len(dead[one.stem]) > one.runs for one in chosen)
+                needed = needed or 2 * alive < one.runs
         return chosen if needed else []
 
     def _items(
@@ -221,7 +215,9 @@ class _Packer:
         if isinstance(source, Place):
             return _packed(source.entry, source.version, self._packs.record(source))
         try:
-            return _packed(source.entry, _version(source.entry.key), self._store.get(source.entry.key))
+            return _packed(
+                source.entry, layout.version_of(source.entry.key), self._store.get(source.entry.key)
+            )
         except (NotFoundError, IntegrityError):
             return None
 
@@ -238,8 +234,9 @@ class _Packer:
             if time.monotonic() - self._began > _MOST_SECONDS or self._has_lost(taken):
                 raise _Retracted
         except BaseException:
-            for key in made.objects():
-                self._store.delete([key])
+            for key in made.objects():  # what commits it first: data must not go from under it
+                for error in self._store.delete([key]).values():
+                    raise error from None
             raise
         self._done.packs += 1
         self._done.runs += len(taken)
@@ -286,14 +283,6 @@ def _says_the_same(one: bytes, other: bytes, run: str) -> bool:
 
 def _by_run(item: tuple[str, object]) -> str:
     return item[0]
-
-
-def _version(key: str) -> tuple[int, str]:
-    found = layout.parse(key)
-    if found is None or found.area != layout.REVISED:
-        return 0, ""
-    number, _, nonce = found.name.partition("-")
-    return int(number, 16), nonce
 
 
 def _packed(entry: Entry, version: tuple[int, str], data: bytes) -> Packed:

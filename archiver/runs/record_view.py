@@ -196,7 +196,7 @@ class RecordView(Store):
         return None if place is None or self._is_masked(run) else place.entry
 
     def put(self, key: str, data: bytes, *, create: bool = False) -> None:
-        """Write an object; a record never takes the place of other bytes, but gets a higher revision."""
+        """Write an object; a record that a pack holds, or that was revised before, gets a higher revision."""
         run = _run_of(key)
         if run is not None and not create:
             self._replace(run, data)
@@ -218,7 +218,7 @@ class RecordView(Store):
             place = self._place(run)
             if place is None:
                 return
-        numbers = [layout.revision_of(entry.key) for entry in revised]
+        numbers = [layout.version_of(entry.key)[0] for entry in revised]
         raise_number(self.below, 2)
         self.below.put(layout.revised_key(run, 1 + max([*numbers, place.revision if place else 0])), data)
         for error in self.below.delete([plain, *(entry.key for entry in revised)]).values():

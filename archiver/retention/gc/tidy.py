@@ -62,7 +62,9 @@ def _tidy_packs(store: Store, done: Collected) -> None:
     discard(store, "revised", list(superseded_records(store, rest)), done)
     commits, data = replaced_packs(store, rest)
     discard(store, "packs", commits, done)
-    discard(store, "packs", data, done)
+    stuck = {entry.key.removesuffix(layout.RECORD_SUFFIX) for entry in commits if entry.key in done.failed}
+    # The data of a pack whose commit could not be deleted stays: readers would take it for damaged.
+    discard(store, "packs", [entry for entry in data if entry.key.partition(".")[0] not in stuck], done)
     discard(store, "masks", needless_masks(store, rest), done)
 
 
