@@ -48,7 +48,7 @@ def test_what_no_page_asks_is_refused(client, body):
 @pytest.mark.parametrize(
     ("output", "asks", "state"),
     [
-        ("equity.figure", "equity.relayoutData equity-switches.data trade.data", ["strategy-of.data"]),
+        ("equity.figure", "equity-view.data equity-switches.data trade.data", ["strategy-of.data"]),
         ("excursions.children", "strategy-of.data", []),
         ("history.children", "strategy-of.data", []),
         ("trades-grid.getRowsResponse", "trades-grid.getRowsRequest", ["strategy-of.data"]),

@@ -60,6 +60,7 @@ def results() -> list[dict[str, Any]]:
         },
         {"strategy_name": "undated", "sharpe_ratio": 1.0, "equity_curve": plain, "trades": bars},
         {"strategy_name": "sums", "sharpe_ratio": 0.5, "equity_curve": [0.0, 5.0, -5.0, 7.0], "trades": []},
+        {"strategy_name": "long", "sharpe_ratio": 0.1, "equity_curve": [float(at) for at in range(9_000)]},
     ]
 
 
@@ -188,13 +189,24 @@ def saved(page: Any, name: str) -> bytes:
 
 def test_switches_trades_and_plots_in_a_browser(chromium, server, kept: Kept):
     path = links.strategy("u", "dated")
-    axis = "document.querySelector('#equity .js-plotly-plot')._fullLayout"
+    plot = "document.querySelector('#equity .js-plotly-plot')"
+    axis = f"{plot}._fullLayout"
     with opened(chromium, server, path, viewport=DESK, accept_downloads=True) as page:
         page.wait_for_selector("#mae-mfe, #excursions .note")
         page.wait_for_selector("#equity .main-svg")
         assert page.locator("#equity-benchmark").get_attribute("aria-pressed") == "true"
+        # Plots tell of a resize, too: that must not take the answer to a switch away.
+        asked: list[Any] = []
+        page.route("**/_dash-update-component**", lambda route: asked.append(route))  # noqa: PLW0108 - playwright counts the arguments
         page.locator("#equity-log").focus()
         page.keyboard.press("Space")
+        page.wait_for_url("**curve=benchmark%2Clog**")
+        until(page, lambda: (page.evaluate("1"), len(asked))[1], 1)
+        page.evaluate(f"Plotly.relayout({plot}, {{autosize: true}}).then(() => null)")
+        page.wait_for_timeout(200)
+        for route in asked:
+            route.continue_()
+        page.unroute_all()
         until(page, f"{axis}.yaxis.type === 'log'")
         page.locator("#equity-percent").click()
         page.wait_for_url("**curve=benchmark%2Clog%2Cpercent**")
@@ -221,3 +233,13 @@ def test_switches_trades_and_plots_in_a_browser(chromium, server, kept: Kept):
     with opened(chromium, server, path, viewport=PHONE, is_mobile=True, has_touch=True) as page:
         page.wait_for_selector("#rolling .main-svg")
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        page.goto(f"{server}/" + links.strategy("u", "long"))
+        page.wait_for_selector("#equity .main-svg")
+        drawn = f"{plot}.data.find((one) => one.name === 'Equity').x.length"
+        assert page.evaluate(drawn) < 9_000
+        page.evaluate(
+            f"Plotly.relayout({plot}, {{'xaxis.range[0]': 3000, 'xaxis.range[1]': 3100}}).then(() => null)"
+        )
+        until(page, drawn, lambda seen: 100 <= seen <= 103)  # every point of what is looked at
+        page.evaluate(f"Plotly.relayout({plot}, {{'xaxis.autorange': true}}).then(() => null)")
+        until(page, drawn, lambda seen: 1_000 < seen < 9_000)

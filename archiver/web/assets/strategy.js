@@ -15,6 +15,11 @@
       if (window.archiverPage(location.href) === "strategy") note("curve", chosen.join(",") || "values");
       return [chosen].concat(names.map(function (one) { return String(chosen.indexOf(one) >= 0); }));
     },
+    viewed: function (moved, view) {
+      var left = (moved || {})["xaxis.range[0]"], right = (moved || {})["xaxis.range[1]"], there = left !== undefined && right !== undefined;
+      if (!view || !view.thinned || !(there || (moved || {})["xaxis.autorange"])) return window.dash_clientside.no_update;
+      return { thinned: true, ends: there ? [left, right] : null };
+    },
     trade: function (cell) {
       if (!cell || cell.rowId === undefined || window.archiverPage(location.href) !== "strategy") return window.dash_clientside.no_update;
       note("trade", cell.rowId);

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from dash import ClientsideFunction, ctx, dcc, html, no_update
+from dash import ClientsideFunction, dcc, html, no_update
 from dash.dependencies import Input, Output, State
 
 from archiver.analysis.moments import when
@@ -31,12 +31,21 @@ def connect(app: Any, site: Site) -> None:
     """Answer zooms, switches, and the trade that is chosen."""
     app.callback(
         Output("equity", "figure"),
-        Input("equity", "relayoutData"),
+        Input("equity-view", "data"),
         Input("equity-switches", "data"),
         Input("trade", "data"),
         State("strategy-of", "data"),
         prevent_initial_call=True,
-    )(lambda moved, shown, trade, of: _again(site, moved, shown, trade, of))
+    )(lambda view, shown, trade, of: _again(site, view, shown, trade, of))
+    # A plot tells of more than zooms. A question that is followed by another gets no answer, so whatever
+    # asks for a drawing must get one: what is nothing to draw anew for is sorted out in the browser.
+    app.clientside_callback(
+        ClientsideFunction("strategy", "viewed"),
+        Output("equity-view", "data"),
+        Input("equity", "relayoutData"),
+        State("equity-view", "data"),
+        prevent_initial_call=True,
+    )
     app.clientside_callback(
         ClientsideFunction("strategy", "switched"),
         Output("equity-switches", "data"),
@@ -72,7 +81,8 @@ def card(found: Strategy, shown: Collection[str] = (), trade: int | None = None)
         height=420,
         csv=_everything(found) if is_thinned(found) else "",
     )
-    return parts.card("Equity and drawdown", _switches(found, shown), chart, unread, note=note)
+    view = dcc.Store(id="equity-view", data={"thinned": is_thinned(found), "ends": None})
+    return parts.card("Equity and drawdown", _switches(found, shown), chart, view, unread, note=note)
 
 
 def is_thinned(found: Strategy) -> bool:
@@ -283,27 +293,18 @@ def _positions(found: Strategy) -> str:
     return f"Points from {start:%Y-%m-%d} to {end:%Y-%m-%d}" if start and end else "Points, first to last"
 
 
-def _again(site: Site, moved: Any, shown: Any, trade: Any, of: dict[str, str]) -> Any:
+def _again(site: Site, view: Any, shown: Any, trade: Any, of: dict[str, str]) -> Any:
     """Draw anew: the visible part thinned by itself, so that zooming in shows every point."""
     try:
         found = site.details.find(of["name"], of["universe"], of["run"])
     except ArchiverError:
         return no_update
-    zoomed = ctx.triggered_id == "equity"
-    if zoomed and not is_thinned(found):
-        return no_update
-    view = _view(moved)
-    if zoomed and view is None and not (moved or {}).get("xaxis.autorange"):
-        return no_update
+    ends = view.get("ends") if isinstance(view, dict) else None
     try:
-        return figure(found, shown or (), trade if isinstance(trade, int) else None, view)
-    except (TypeError, ValueError, OverflowError):
+        seen = None if ends is None else (ends[0], ends[1])
+        return figure(found, shown or (), trade if isinstance(trade, int) else None, seen)
+    except (TypeError, ValueError, OverflowError, LookupError):
         return no_update
-
-
-def _view(moved: Any) -> View | None:
-    ends = [(moved or {}).get(f"xaxis.range[{end}]") for end in (0, 1)]
-    return None if None in ends else (ends[0], ends[1])
 
 
 def _places(moments: list[Any] | None, left: Any, right: Any) -> tuple[int, int]:
