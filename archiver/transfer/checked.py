@@ -1,9 +1,13 @@
-"""Reading objects of a store that is not trusted: each is what its record says, or it is named as damage."""
+"""Objects of a store that is not trusted, read and moved: each is what its record says, or it is named as damage.
+
+Functions of values that pickle, for other threads and machines.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import zstandard
 
@@ -80,3 +84,72 @@ def gone(key: str, store: Store) -> IntegrityError:
 def is_shared(key: str) -> bool:
     """Tell whether objects of this key are named by content, and so belong to many runs."""
     return key.startswith(layout.SHARED)
+
+
+class Item(NamedTuple):
+    """One object to put. compare: the target has one, which must be the same; fresh: and which need not be put anew."""
+
+    ref: Ref
+    compare: bool = False
+    fresh: bool = False
+
+
+class Put(NamedTuple):
+    """What became of one object: bytes written, if it was, or the damage that was found."""
+
+    key: str
+    bytes: int = 0
+    written: bool = False
+    damage: str | None = None
+
+
+def is_small(ref: Ref) -> bool:
+    """Tell whether an object is held whole on its way."""
+    return ref.size <= PIECE
+
+
+def put_item(target: Store, item: tuple[str, bytes]) -> None:
+    """Put a key and its bytes."""
+    target.put(*item)
+
+
+def put_object(source: Store, target: Store, restore: bool, item: Item) -> Put:
+    """Copy one object, verified; what a run alone may have is never replaced by something else."""
+    ref = item.ref
+    try:
+        if item.compare and _is_there(target, ref, read=restore) and item.fresh:
+            return Put(ref.key)
+        if ref.plain or is_small(ref):
+            data = stored_bytes(source, ref)
+            target.put(ref.key, data)
+            return Put(ref.key, len(data), True)
+        digest = hashlib.sha256()
+        with target.write(ref.key) as stream:
+            for piece in pieces(source, ref.key, ref.size):
+                digest.update(piece)
+                stream.write(piece)
+            if digest.hexdigest() != ref.sha256:
+                raise IntegrityError(f"{ref.key} in {source.url} is damaged: its sha256 is not its record's")
+        return Put(ref.key, ref.size, True)
+    except IntegrityError as error:
+        return Put(ref.key, damage=str(error))
+
+
+def _is_there(target: Store, ref: Ref, *, read: bool) -> bool:
+    """Tell whether the target has an object. Raises IntegrityError when other bytes are in its place."""
+    entry = target.stat(ref.key)
+    if entry is None:
+        return False
+    digest = hashlib.sha256()
+    try:
+        for piece in pieces(target, ref.key, ref.size) if entry.size == ref.size and read else ():
+            digest.update(piece)
+    except IntegrityError:
+        if target.stat(ref.key) is None:
+            return False  # gc took it at this very moment: no record reaches it yet
+        raise
+    if entry.size == ref.size and (not read or digest.hexdigest() == ref.sha256):
+        return True
+    raise IntegrityError(
+        f"{target.url} holds other bytes as {ref.key}: they are not replaced; remove them if you know they are wrong"
+    )

@@ -6,17 +6,16 @@ which the next transfer uses and `gc` removes. Copying an archive and restoring 
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
-from typing import NamedTuple
 
 from archiver.errors import IntegrityError, NotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Ref
+from archiver.format.packs import decode_pack
 from archiver.runs.graph import reachable
 from archiver.runs.number import raise_number
 from archiver.runs.records import read_record
@@ -24,7 +23,8 @@ from archiver.runs.tags import markers_by_run
 from archiver.store import Store
 from archiver.store.entry import Entry
 from archiver.store.whole import copy_bundle
-from archiver.transfer.checked import PIECE, is_shared, pieces, stored_bytes
+from archiver.transfer.checked import Item, is_shared, is_small, put_item, put_object
+from archiver.transfer.copy_packs import WholePack, movable
 from archiver.transfer.lacking import judge_run, lacking, record_bytes
 
 _LARGE_BYTES, _LEAST_AT_ONCE = 32 << 20, 2
@@ -50,23 +50,6 @@ class Moved:
     there: tuple[str, ...] = ()
     objects: int = 0
     bytes: int = 0
-
-
-class _Item(NamedTuple):
-    """One object to put. compare: the target has one, which must be the same; fresh: and which need not be put anew."""
-
-    ref: Ref
-    compare: bool = False
-    fresh: bool = False
-
-
-class _Put(NamedTuple):
-    """What became of one object: bytes written, if it was, or the damage that was found."""
-
-    key: str
-    bytes: int = 0
-    written: bool = False
-    damage: str | None = None
 
 
 def transfer(
@@ -108,7 +91,8 @@ class _Transfer:
         self._recent: datetime | None = None
 
     def run(self, runs: Sequence[str]) -> Moved:
-        missing = self._missing(runs)
+        packed = self._move_packs(runs)
+        missing = self._missing([run for run in runs if run not in packed])
         markers = markers_by_run(self.source, missing)
         own = self._listed() if len(missing) > _MANY else None
         for at in range(0, len(missing), _BATCH):
@@ -118,7 +102,7 @@ class _Transfer:
             named = list(dict.fromkeys(self.damage))
             more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
             raise IntegrityError(
-                f"{'; '.join(named[:_NAMED])}{more}; {len(self.done)} of {len(missing) + len(self._incomplete)} runs were copied, the damaged ones were not"
+                f"{'; '.join(named[:_NAMED])}{more}; {len(self.done)} of {len(packed) + len(missing) + len(self._incomplete)} runs were copied, the damaged ones were not"
             )
         others = self.gone.union(self.done)
         there = tuple(run for run in runs if run not in others)
@@ -128,6 +112,8 @@ class _Transfer:
 
     def _missing(self, runs: Sequence[str]) -> list[str]:
         """Return the runs to move. Where target records differ, both are read and must be of the same run."""
+        if not runs:
+            return []
         here = {entry.key: entry.size for entry in self.source.list(layout.RUNS)}
         # Most of an archive is compared by listings, a few runs of it one by one.
         most = len(runs) > _MANY or len(runs) * _SHARE > len(here)
@@ -176,11 +162,11 @@ class _Transfer:
             entry.key: entry for prefix in (layout.TIER1, layout.TIER2) for entry in self.target.list(prefix)
         }
 
-    def _item(self, ref: Ref, there: Mapping[str, Entry]) -> _Item:
+    def _item(self, ref: Ref, there: Mapping[str, Entry]) -> Item:
         entry = there.get(ref.key)
         if entry is None or is_shared(ref.key):
-            return _Item(ref)
-        return _Item(ref, compare=True, fresh=self._is_recent(entry))
+            return Item(ref)
+        return Item(ref, compare=True, fresh=self._is_recent(entry))
 
     def _is_recent(self, entry: Entry) -> bool:
         """Tell whether gc leaves an object alone for now, although no record reaches it yet.
@@ -199,24 +185,19 @@ class _Transfer:
         """Move some runs: their objects, then tags, then records, then a look whether all objects stayed."""
         texts, records = self._load(runs)
         refs = {ref.key: ref for record in records.values() for ref in reachable(record)}
-        lone = [key for key in refs if not is_shared(key)]
-        there = self._stat(lone) if own is None else own
-        items = [self._item(ref, there) for key, ref in refs.items() if key not in self._shared]
-        damaged = self._put_all(items)
+        damaged = self._put_reached(refs, own)
         sound = [run for run in records if not any(ref.key in damaged for ref in reachable(records[run]))]
         lost = self._move_bundles([records[run] for run in sound])
         sound = [run for run in sound if records[run].archived not in lost]
-        put = partial(_put_item, self.target)
+        put = partial(put_item, self.target)
         raise_number(self.target, max((records[run].format for run in sound), default=1))
-        for _ in self.pool.map(put, ((key, b"") for run in sound for key in markers.get(run, ()))):
-            pass
+        labels = [key for run in sound for key in markers.get(run, ())]
+        self._put_labels(labels)
         for _ in self.pool.map(put, ((layout.record_key(run), texts[run]) for run in sound)):
             pass
         self._look_again([ref for key, ref in refs.items() if key not in damaged], own)
-        labels = [key for run in sound for key in markers.get(run, ())]
         there = self._stat(labels)
-        for _ in self.pool.map(put, ((key, b"") for key in labels if key not in there)):
-            pass
+        self._put_labels(key for key in labels if key not in there)
         self._shared.update(key for key in refs if is_shared(key) and key not in damaged)
         self.done += sound
         size = sum(len(texts[run]) for run in sound)
@@ -224,10 +205,62 @@ class _Transfer:
         self.bytes += size
         self.step(size)
 
+    def _put_reached(self, refs: Mapping[str, Ref], own: Mapping[str, Entry] | None) -> set[str]:
+        """Put what records reach, but what is there; return the keys of the damaged ones."""
+        there = self._stat(key for key in refs if not is_shared(key)) if own is None else own
+        return self._put_all([self._item(ref, there) for key, ref in refs.items() if key not in self._shared])
+
+    def _put_labels(self, keys: Iterable[str]) -> None:
+        for _ in self.pool.map(partial(put_item, self.target), ((key, b"") for key in keys)):
+            pass
+
+    def _move_packs(self, runs: Collection[str]) -> set[str]:
+        """Move the packs that can move as they are; return their runs. What is wrong with one is told where its runs move."""
+        packs = movable(self.source, self.target, runs)
+        markers = markers_by_run(self.source, runs) if packs else {}
+        own = self._listed() if packs else None
+        found: set[str] = set()
+        for whole in packs:
+            damage = [*self.damage]
+            members = whole.runs()
+            if self._move_pack(whole, [key for run in members for key in markers.get(run, ())], own):
+                self.done += members
+                found.update(members)
+            self.damage = damage
+        return found
+
+    def _move_pack(self, whole: WholePack, labels: Sequence[str], own: Mapping[str, Entry] | None) -> bool:
+        """Move a pack as a run moves: what it reaches, tags, its data, what commits it, then a look. False: it is damaged."""
+        pack = whole.pack
+        try:
+            records = [*whole.records(lambda ref: ref.key not in self._shared)]
+            commit = self.source.get(pack.key)
+            if decode_pack(commit, pack.key) != pack:
+                return False
+        except (IntegrityError, NotFoundError):
+            return False
+        refs = {ref.key: ref for record in records for ref in reachable(record)}
+        if self._put_reached(refs, own) or self._move_bundles(records):
+            return False
+        self._put_labels(labels)
+        raise_number(self.target, 2)
+        if self._put_all([Item(ref) for ref in pack.data()]):
+            return False
+        self.target.put(pack.key, commit)
+        self._look_again([*refs.values()], own)
+        there = self._stat([*labels, *(ref.key for ref in pack.data())])
+        self._put_labels(key for key in labels if key not in there)
+        self._put_all([Item(ref) for ref in pack.data() if ref.key not in there])
+        self._shared.update(filter(is_shared, refs))
+        self.objects += 1
+        self.bytes += len(commit)
+        self.step(len(commit))
+        return True
+
     def _complete(self) -> None:
         """Put what runs lack that are there. Their records reach it, so gc leaves it alone."""
         refs = {ref.key: ref for refs in self._incomplete.values() for ref in refs}
-        damaged = self._put_all([_Item(ref) for ref in refs.values()])
+        damaged = self._put_all([Item(ref) for ref in refs.values()])
         self.done += [
             run for run, refs in self._incomplete.items() if not any(ref.key in damaged for ref in refs)
         ]
@@ -240,7 +273,7 @@ class _Transfer:
             kept = self._listed() | self._stat(shared)
         else:
             kept = self._stat([*lone, *shared])
-        self._put_all([_Item(ref) for ref in refs if ref.key not in kept])
+        self._put_all([Item(ref) for ref in refs if ref.key not in kept])
 
     def _move_bundles(self, records: Sequence[Record]) -> set[str | None]:
         """Move the bundles that hold archived details: a record without its bundle would point nowhere.
@@ -278,11 +311,11 @@ class _Transfer:
                 self.damage.append(str(error))
         return texts, records
 
-    def _put_all(self, items: Sequence[_Item]) -> set[str]:
+    def _put_all(self, items: Sequence[Item]) -> set[str]:
         """Put objects, a few large ones at a time; return the keys of the damaged ones."""
-        put = partial(_put, self.source, self.target, self.restore)
-        small = [item for item in items if _is_small(item.ref)]
-        large = [item for item in items if not _is_small(item.ref)]
+        put = partial(put_object, self.source, self.target, self.restore)
+        small = [item for item in items if is_small(item.ref)]
+        large = [item for item in items if not is_small(item.ref)]
         damaged = set()
         largest = max((item.ref.size for item in large), default=1)
         few = max(_LEAST_AT_ONCE, _LARGE_BYTES // largest)
@@ -294,56 +327,3 @@ class _Transfer:
             self.bytes += done.bytes
             self.step(done.bytes)
         return damaged
-
-
-def _is_small(ref: Ref) -> bool:
-    return ref.size <= PIECE
-
-
-# What follows may run in other threads or on other machines: functions of values that pickle.
-
-
-def _put_item(target: Store, item: tuple[str, bytes]) -> None:
-    target.put(*item)
-
-
-def _put(source: Store, target: Store, restore: bool, item: _Item) -> _Put:
-    """Copy one object, verified; what a run alone may have is never replaced by something else."""
-    ref = item.ref
-    try:
-        if item.compare and _is_there(target, ref, read=restore) and item.fresh:
-            return _Put(ref.key)
-        if ref.plain or _is_small(ref):
-            data = stored_bytes(source, ref)
-            target.put(ref.key, data)
-            return _Put(ref.key, len(data), True)
-        digest = hashlib.sha256()
-        with target.write(ref.key) as stream:
-            for piece in pieces(source, ref.key, ref.size):
-                digest.update(piece)
-                stream.write(piece)
-            if digest.hexdigest() != ref.sha256:
-                raise IntegrityError(f"{ref.key} in {source.url} is damaged: its sha256 is not its record's")
-        return _Put(ref.key, ref.size, True)
-    except IntegrityError as error:
-        return _Put(ref.key, damage=str(error))
-
-
-def _is_there(target: Store, ref: Ref, *, read: bool) -> bool:
-    """Tell whether the target has an object. Raises IntegrityError when other bytes are in its place."""
-    entry = target.stat(ref.key)
-    if entry is None:
-        return False
-    digest = hashlib.sha256()
-    try:
-        for piece in pieces(target, ref.key, ref.size) if entry.size == ref.size and read else ():
-            digest.update(piece)
-    except IntegrityError:
-        if target.stat(ref.key) is None:
-            return False  # gc took it at this very moment: no record reaches it yet
-        raise
-    if entry.size == ref.size and (not read or digest.hexdigest() == ref.sha256):
-        return True
-    raise IntegrityError(
-        f"{target.url} holds other bytes as {ref.key}: they are not replaced; remove them if you know they are wrong"
-    )
