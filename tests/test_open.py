@@ -25,7 +25,7 @@ from archiver.store import Store
 from tests.conftest import Cli
 from tests.faults import DiedError, FaultyStore
 from tests.same import same
-from tests.stores import fresh_store, interleaved, result, snapshot
+from tests.stores import MovedStore, fresh_store, interleaved, result, snapshot
 
 
 def begin(store: Store, **how: Any) -> OpenRun:
@@ -212,6 +212,33 @@ def test_a_finished_run_that_was_removed_does_not_come_back_as_an_open_one() -> 
     assert archive.runs() == []
     with pytest.raises(RunNotFoundError):
         run.finish()
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["loose", "packed"])
+def test_a_gc_that_dies_brings_no_removed_run_back_as_an_open_one(packed: bool) -> None:
+    store = fresh_store()
+    run = begin(store)
+    run.add(result("S1"))
+    run.add(result("S2"))
+    run.finish()
+    archive = Archive(store)
+    if packed:
+        later = MovedStore(store)
+        later.move(hours=2)
+        assert Archive(later).compact() == 1
+    archive.apply(archive.plan_prune(archiver.Policy(keep_last=0), allow_empty=True), max_remove=1)
+    before, at = snapshot(store), 0
+    while True:
+        store = fresh_store(before)
+        faulty = FaultyStore(store, at, die=True, when="after")
+        with suppress(DiedError):
+            Archive(faulty).gc("0s", apply=True, allow_empty=True)
+        assert Archive(store).runs() == []
+        if not faulty.failed:
+            break
+        at += 1
+    assert at > 10
+    assert [key for key in snapshot(store) if key.startswith((layout.OPEN, layout.TRASH))] == []
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

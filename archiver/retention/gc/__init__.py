@@ -29,6 +29,7 @@ from archiver.retention.gc.tidy import tidy
 from archiver.retention.gc.versions import deleted_keys, old_versions, remove_versions
 from archiver.retention.policy import before
 from archiver.retention.trash import bring_pinned_back, claimed, held
+from archiver.runs.open import open_ids
 from archiver.runs.packed_reach import recorded
 from archiver.runs.packing import MANY, SETTLED, pack
 from archiver.runs.record_view import viewed
@@ -132,10 +133,14 @@ def _drop_trash(store: Store, graph: Graph, done: Collected) -> None:
     fresh = {entry.key: entry for entry in store.list(layout.TRASH)}
     wanted = (entry for entry in graph.expired.values() if fresh.get(entry.key) == entry)
     deleted: set[str] = set()
+    begun = open_ids(store)
     with closing(Copies(store)) as copies:
         for batch in batches(wanted, _BATCH):
             copies.take(batch)
             gone = [run for run in _runs_of(batch) if run not in graph.twins]
+            # First: parts without a record are an open run.
+            for run in begun.intersection(gone):
+                count(delete(store, [*store.list(f"{layout.OPEN}{run}/")]), done)
             mask(store, gone, packer_may_work=done.before > done.now - SETTLED)
             deleted |= count(delete(store, batch), done)
         _exhaust(graph.look())
