@@ -13,8 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from archiver.base import script as _started  # noqa: F401  # it notes the script's source, now
-
-__version__ = "0.1.0"
+from archiver.base.version import __version__
 
 if TYPE_CHECKING:
     from archiver import engines

@@ -19,13 +19,12 @@ ELSEWHERE = {
     "checked": "test_bundle_hostile and test_copy",
     "archive": "test_facade, test_keeping and test_archive",
     "errors": "the reference of exit codes in test_docs",
-    "exchange": "test_facade",
     "export_to": "test_facade",
-    "labels": "test_archive",
     "model": "frozen dataclasses, used by all",
     "run_id": "test_layout",
     "script": "test_capture_edited",
     "suggest": "test_read, test_config and whoever suggests",
+    "version": "test_cli",
 }
 
 

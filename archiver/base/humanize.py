@@ -8,10 +8,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from math import nan
 from sys import float_info
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from archiver.format.model import Run
+from typing import Any
 
 _BARS = "▁▂▃▄▅▆▇█"
 _MOST_DIGITS = 40
@@ -174,20 +171,6 @@ def sparkline(values: Sequence[float], width: int = 60) -> str:
     # Of the points that share a column the one farthest from the middle is drawn, so that no peak is lost.
     points = [max(step, key=lambda value: abs(value - middle)) for step in steps]
     return "".join(_BARS[round((point - low) / (high - low) * (len(_BARS) - 1))] for point in points)
-
-
-def run_document(run: Run) -> dict[str, Any]:
-    """Return what every JSON document says of a run."""
-    return {
-        "id": run.id,
-        "universe": run.universe,
-        "created": run.created,
-        "strategies": run.strategies,
-        "detailed": run.detailed,
-        "bytes": run.bytes,
-        "tags": list(run.tags),
-        **({"open": True} if run.open else {}),
-    }
 
 
 def json_bytes(document: Any, *, indent: bool = True) -> bytes:

@@ -21,7 +21,8 @@ def finish(
     A search that was killed leaves an open run with everything that was added. Nothing can be added afterwards; whoever
     still tries is told. Finishing once more changes nothing.
     """
-    from archiver.base.humanize import counted, run_document
+    from archiver.base.humanize import counted
+    from archiver.format.model import run_document
 
     call = Call.of(ctx)
     archive = call.archive()

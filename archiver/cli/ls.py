@@ -28,8 +28,9 @@ def ls(
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=0, help="At most so many runs.")] = None,
 ) -> None:
     """List the runs, newest first."""
-    from archiver.base.humanize import age, run_document, size
+    from archiver.base.humanize import age, size
     from archiver.cli.output import paged, print_table
+    from archiver.format.model import run_document
 
     call = Call.of(ctx)
     archive = call.archive()

@@ -54,9 +54,10 @@ def show(
     """
     from dataclasses import asdict
 
-    from archiver.base.humanize import age, moment, run_document, size
+    from archiver.base.humanize import age, moment, size
     from archiver.cli.output import print_pairs, print_table
     from archiver.errors import ConfigError
+    from archiver.format.model import run_document
     from archiver.format.text import loads
 
     call = Call.of(ctx)

@@ -21,7 +21,7 @@ def undelete(
     This works until `archiver gc --apply` has freed it, which it does after its grace (7 days). A run whose details are
     gone from the store meanwhile comes back without them.
     """
-    from archiver.base.humanize import run_document
+    from archiver.format.model import run_document
 
     call = Call.of(ctx)
     archive = call.archive()

@@ -137,3 +137,17 @@ class Record:
         if self.tier2 is not None:
             return self.tier2.size
         return len(self.inline_detail or b"") * 3 // 4
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """Return what every JSON document says of a run."""
+    return {
+        "id": run.id,
+        "universe": run.universe,
+        "created": run.created,
+        "strategies": run.strategies,
+        "detailed": run.detailed,
+        "bytes": run.bytes,
+        "tags": list(run.tags),
+        **({"open": True} if run.open else {}),
+    }

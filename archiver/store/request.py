@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from archiver import __version__
+from archiver.base.version import __version__
 
 WORKERS = 32
 SLOW_LINK = 256 * 1024

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
 from archiver import __version__
-from archiver.base.humanize import json_bytes, run_document
+from archiver.base.humanize import json_bytes
 from archiver.errors import (
     AccessError,
     ArchiverError,
@@ -24,6 +24,7 @@ from archiver.errors import (
     NotFoundError,
     StorageError,
 )
+from archiver.format.model import run_document
 from archiver.format.packs import moment_of
 from archiver.query import tree
 from archiver.query.expression import known_column
