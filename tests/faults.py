@@ -1,13 +1,15 @@
-"""A store that fails, or dies, at its n-th call; and ways to damage what is stored."""
+"""A store that fails, or dies, at its n-th call; every way to do so; and ways to damage what is stored."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
+
+import pytest
 
 from archiver.errors import StorageError
 from archiver.store import Store
@@ -139,6 +141,53 @@ class FaultyStore(Store):
     def leftovers(self) -> Iterator[Entry]:
         with self._step("leftovers", ""):
             return self.inner.leftovers()
+
+
+_CHANGE = frozenset({"put", "write", "delete"})
+_AT: dict[tuple[bool, str], frozenset[str] | None] = {
+    (False, "before"): None,
+    (False, "midway"): frozenset({"list", "delete"}),
+    (False, "after"): _CHANGE,
+    (True, "before"): _CHANGE,
+    (True, "midway"): frozenset({"delete"}),
+}
+"""The calls at which it matters to fail in a way; None: all.
+
+Who dies leaves what was changed until then: to die at a call that only looks, or after one that changes something, is
+to die before the next that does. What looks returns nothing, whether it fails before or after it looked; and but for
+listings and deletions, nothing is ever half done.
+"""
+FAULT = pytest.mark.parametrize(
+    ("die", "when"), _AT, ids=[f"{'dies' if die else 'raises'}-{when}" for die, when in _AT]
+)
+DEATH = pytest.mark.parametrize("when", ["before", "midway"])
+CALLS = pytest.mark.parametrize(
+    "every", [pytest.param(5, id="one in five"), pytest.param(1, id="each", marks=pytest.mark.slow)]
+)
+"""Which of these calls are tried; the ways to fail begin at different ones."""
+
+
+def failing(
+    new: Callable[[], Store],
+    act: Callable[[Store], object],
+    *,
+    die: bool = True,
+    when: str = "before",
+    every: int = 1,
+) -> Iterator[tuple[Any, bool]]:
+    """Have a piece of work fail at its calls in turn, in a new store each, at last at none; yield the store and whether it did."""
+    whole = FaultyStore(new())
+    act(whole)
+    verbs = _AT[die, when]
+    points = [at for at, (verb, _) in enumerate(whole.calls) if verbs is None or verb in verbs]
+    begin = list(_AT).index((die, when)) % every
+    for at in (*(points[begin::every] or points[-1:]), None):
+        store = new()
+        faulty = FaultyStore(store, at, die=die, when=when)
+        with suppress(StorageError, DiedError):
+            act(faulty)
+        assert faulty.failed or at is None
+        yield store, faulty.failed
 
 
 def flip(store: Store, key: str, at: int | None = None, bit: int = 0) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ import pytest
 import archiver
 from archiver.archive import Archive
 from archiver.format import layout
-from archiver.store import Store
+from archiver.store import Store, open_store
 from tests.benchmarks.workload import small_run
-from tests.faults import DiedError, FaultyStore, flip, truncate
+from tests.faults import FAULT, failing, flip, truncate
 from tests.same import same
 
 pytestmark = pytest.mark.usefixtures("details_apart")
@@ -68,32 +69,29 @@ def test_no_flipped_bit_gives_other_data(archive: Archive) -> None:
             store.put(key, clean)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("die", [False, True], ids=["raises", "dies"])
+@FAULT
 def test_a_save_that_fails_at_any_call_leaves_the_old_or_the_new(
-    tmp_path: Path, results: list[dict[str, Any]], when: str, die: bool
+    tmp_path: Path, results: list[dict[str, Any]], die: bool, when: str
 ) -> None:
     given = results[:20] + [result for result in results if "trades_detailed" in result][:2]
     given = list({result["strategy_name"]: result for result in given}.values())
-    at = 0
-    while True:
-        archive = archiver.open(tmp_path / str(at))
-        old = archive.save_universe_results(
-            "u", [{"strategy_name": "old", "trades": [{"x": 1}]}], code="none"
-        )
-        faulty = FaultyStore(archive.store, at, die=die, when=when)
-        with suppress(archiver.StorageError, DiedError):
-            Archive(faulty).save_universe_results("u", given, tags=["t"], code="none")
-        fresh = archiver.open(tmp_path / str(at))
+    before = archiver.open(tmp_path / "before")
+    old = before.save_universe_results("u", [{"strategy_name": "old", "trades": [{"x": 1}]}], code="none")
+    number = count()
+
+    def new() -> Store:
+        return open_store(shutil.copytree(tmp_path / "before", tmp_path / str(next(number))))
+
+    def act(store: Store) -> None:
+        Archive(store).save_universe_results("u", given, tags=["t"], code="none")
+
+    for store, failed in failing(new, act, die=die, when=when):
+        fresh = archiver.open(store.url)
         _load_all(fresh)
         assert fresh.load_strategy("old")["trades"] == [{"x": 1}]
         runs = fresh.runs()
         assert runs[-1].id == old.id
-        assert [run.strategies for run in runs[:-1]] in ([], [len(given)])
-        if not faulty.failed:
-            break
-        at += 1
-    assert at > 5
+        assert [run.strategies for run in runs[:-1]] in ([[], [len(given)]] if failed else [[len(given)]])
 
 
 SAVER = """

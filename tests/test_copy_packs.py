@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from archiver.archive import Archive
-from archiver.errors import IntegrityError, StorageError
+from archiver.errors import IntegrityError
 from archiver.format import layout
 from archiver.retention.gc import collect
 from archiver.retention.policy import Policy
 from archiver.store import Store, open_store
 from tests.conftest import Place
-from tests.faults import DiedError, FaultyStore, flip
+from tests.faults import CALLS, FAULT, failing, flip
 from tests.stores import Frozen, MovedStore, SharedStore, fresh_store, save, snapshot
 from tests.test_packing import filled, loose, packs, prune, seen
 
@@ -119,34 +118,20 @@ def test_a_pack_that_replaces_one_of_the_target_does_not_hide_its_runs(source: A
     assert target.verify(read_data=True).ok
 
 
-@pytest.mark.parametrize(
-    ("when", "die"),
-    [
-        ("before", False),
-        ("after", True),
-        *(
-            pytest.param(*rest, marks=pytest.mark.slow)
-            for rest in (("before", True), ("midway", False), ("midway", True), ("after", False))
-        ),
-    ],
-)
-def test_a_copy_that_fails_at_any_call_goes_on(when: str, die: bool, source: Archive) -> None:
+@FAULT
+@CALLS
+def test_a_copy_that_fails_at_any_call_goes_on(die: bool, when: str, every: int, source: Archive) -> None:
     wanted = seen(source)
-    at = 0
-    while True:
-        store = empty(fresh_store()).store
-        faulty = FaultyStore(store, at, die=die, when=when)
-        with suppress(StorageError, DiedError):
-            source.copy_to(Archive(faulty))
+
+    def copy(store: Store) -> None:
+        source.copy_to(Archive(store))
+
+    for store, _ in failing(lambda: empty(fresh_store()).store, copy, die=die, when=when, every=every):
         half = Archive(store)
         assert half.verify(read_data=True).ok
         source.copy_to(half)
         assert seen(half) == wanted
         assert half.verify(read_data=True).ok
-        if not faulty.failed:
-            break
-        at += 1
-    assert at > 10
 
 
 @pytest.mark.parametrize("other", ["gc", "compact", "copy"])

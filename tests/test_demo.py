@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import io
 import json
 import math
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -13,32 +17,99 @@ import archiver
 from archiver import cli, demo
 from archiver.demo import strategies
 from archiver.errors import ConfigError, IntegrityError
+from tests.conftest import Cli
 from tests.documented import environment, readme_line
 
 NAN = float("nan")
 
 
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> archiver.Archive:
-    """Return the archive that README's line makes, which says of itself what it must."""
-    folder = tmp_path_factory.mktemp("demo")
-    # The environment is the one at hand: what installs it is tried by .ci/run and by whoever clones.
+class Made(NamedTuple):
+    """What the demo made: the archive, and what it printed and said."""
+
+    archive: archiver.Archive
+    out: str
+    err: str
+    whole: bool
+
+
+def _line() -> str:
+    """Return what README's line does once all is installed; the environment is the one at hand.
+
+    What installs it is tried by .ci/run and by whoever clones.
+    """
     install, _, demo_line = readme_line("archiver demo").rpartition(" && ")
     assert install.endswith("pip install -q '.[demo]'")
-    done = subprocess.run(
-        ["bash", "-euc", demo_line.replace(".venv/bin/", "")],
-        cwd=folder,
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "every value is the same" in done.stderr
-    assert "arning" not in done.stderr
-    assert done.stdout.startswith("universe\tstrategy_name\tsharpe_ratio\t")
-    return archiver.open(folder / "my-archive")
+    return demo_line.replace(".venv/bin/", "")
+
+
+FEW = {name: grid[7:8] for name, grid in strategies.GRIDS.items()}
+
+
+@contextmanager
+def _searched(found: list[dict[str, Any]] | None = None) -> Iterator[None]:
+    """Let the demo try each strategy once in each universe, and keep the better one's details.
+
+    found: what that finds, if that is known.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strategies, "GRIDS", FEW)
+        patch.setattr(demo, "TOP_N", 1)
+        if found is not None:
+            patch.setattr(demo, "search", lambda tasks: iter(found[: len(tasks)]))
+        yield
+
+
+@pytest.fixture(scope="module")
+def found() -> list[dict[str, Any]]:
+    """Return what a demo of few backtests finds."""
+    with _searched():
+        return list(demo.search(demo.jobs()))
+
+
+@pytest.fixture
+def searched(found: list[dict[str, Any]]) -> Iterator[None]:
+    """Have the few backtests of a demo done already."""
+    with _searched(found):
+        yield
+
+
+@pytest.fixture(scope="module", params=["few", pytest.param("whole", marks=pytest.mark.slow)])
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    """Make the archive that README's line makes: with few backtests, and as it stands there."""
+    folder = tmp_path_factory.mktemp("demo")
+    archive = archiver.open(folder / "my-archive")
+    if request.param == "whole":
+        done = subprocess.run(
+            ["bash", "-euc", _line()],
+            cwd=folder,
+            env=environment(folder),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        yield Made(archive, done.stdout, done.stderr, True)
+        return
+    out, err = io.StringIO(), io.StringIO()
+    with _searched(request.getfixturevalue("found")), redirect_stdout(out), redirect_stderr(err):
+        program, *words = shlex.split(_line())
+        assert program == "archiver"
+        assert cli.main(["--url", str(folder / "my-archive"), *words]) == 0
+    with _searched():
+        yield Made(archive, out.getvalue(), err.getvalue(), False)
+
+
+@pytest.fixture
+def archive(made: Made) -> archiver.Archive:
+    """Return the archive that the demo made."""
+    return made.archive
+
+
+def test_demo_says_what_came_of_it(made: Made) -> None:
+    assert "every value is the same" in made.err
+    assert "arning" not in made.err
+    assert made.out.startswith("universe\tstrategy_name\tsharpe_ratio\t")
 
 
 def test_demo_saves_a_run_for_each_universe(archive: archiver.Archive) -> None:
@@ -57,8 +128,9 @@ def test_demo_stores_bars_once_for_all_trades(archive: archiver.Archive) -> None
         assert all(len(trade["price_history"]["close"]) > 20 for trade in trades)
 
 
-def test_demo_takes_little_as_its_curves_follow_the_bars(archive: archiver.Archive) -> None:
-    assert sum(entry.size for entry in archive.store.list("")) < 600_000
+def test_demo_takes_little_as_its_curves_follow_the_bars(made: Made) -> None:
+    archive = made.archive
+    assert sum(entry.size for entry in archive.store.list("")) < (600_000 if made.whole else 250_000)
     for run in archive.runs():
         names = archive.reader.details(archive.record(run.id)).names
         assert {"segments.equity", "bits.equity", "drawdown_rule"} <= set(names)
@@ -81,23 +153,18 @@ def test_saved_code_runs_again_to_the_same_metrics(archive: archiver.Archive, tm
         assert again[label] == metrics[key]
 
 
-def test_demo_prints_one_document(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
-) -> None:
-    few = {name: grid[:2] for name, grid in strategies.GRIDS.items()}
-    monkeypatch.setattr(strategies, "GRIDS", few)
-    monkeypatch.setattr(demo, "TOP_N", 1)
-    assert cli.main(["demo", "--json", "--url", str(tmp_path / "archive")]) == 0
-    captured = capsys.readouterr()
-    document = json.loads(captured.out)
-    assert document["backtests"] == 12
+@pytest.mark.usefixtures("searched")
+def test_demo_prints_one_document(tmp_path: Path, command: Cli) -> None:
+    code, out, err = command("demo", "--json", "--url", str(tmp_path / "archive"))
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["backtests"] == 6
     assert [run["universe"] for run in document["runs"]] == list(demo.UNIVERSES)
     assert document["json_bytes"] > document["bytes"] > 0
 
 
+@pytest.mark.usefixtures("searched")
 def test_demo_does_not_claim_what_is_not_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = {name: grid[:2] for name, grid in strategies.GRIDS.items()}
-    monkeypatch.setattr(strategies, "GRIDS", few)
     archive = archiver.open(str(tmp_path / "archive"))
     load = archive.load_strategy
 

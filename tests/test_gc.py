@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,9 @@ from archiver.runs.write import draft_run
 from archiver.store import Store, open_store
 from archiver.store.entry import Entry
 from tests.conftest import Place
-from tests.faults import DiedError, FaultyStore, flip
+from tests.faults import CALLS, FAULT, DiedError, FaultyStore, failing, flip
 from tests.stores import (
+    THINNED,
     Frozen,
     MovedStore,
     PassingStore,
@@ -153,10 +155,10 @@ def test_a_save_in_flight_is_protected_by_the_grace(moved: MovedStore) -> None:
     assert at > 5
 
 
-def test_what_is_committed_while_gc_runs_stays_even_without_any_grace(frozen: Frozen) -> None:
+@pytest.mark.parametrize("every", THINNED)
+def test_what_is_committed_while_gc_runs_stays_even_without_any_grace(every: int, frozen: Frozen) -> None:
     """The listing comes before the records: with no grace at all, only saves in flight are in danger."""
-    at = 0
-    while True:
+    for at in count(0, every):
         store = fresh_store(frozen.objects)
         prune(store)
         # The same tape and code as a run whose grace is over, and some of its own.
@@ -169,14 +171,13 @@ def test_what_is_committed_while_gc_runs_stays_even_without_any_grace(frozen: Fr
         assert len(archive.runs()) == (2 if shared.calls > at else 1)
         if shared.calls <= at:
             break
-        at += 1
     assert at > 20
 
 
 @pytest.mark.parametrize("act", ["undelete", "prune", "gc"])
-def test_whatever_others_do_meanwhile_nothing_is_lost(act: str, frozen: Frozen) -> None:
-    at = 0
-    while True:
+@pytest.mark.parametrize("every", THINNED)
+def test_whatever_others_do_meanwhile_nothing_is_lost(act: str, every: int, frozen: Frozen) -> None:
+    for at in count(len(act) % every, every):
         store, (old, new) = fresh_store(frozen.objects), frozen.runs
         prune(store, Policy(keep_within="85d"))
         prune(store, Policy(keep_within="30d", tiers=2))
@@ -204,35 +205,31 @@ def test_whatever_others_do_meanwhile_nothing_is_lost(act: str, frozen: Frozen) 
             assert archive.verify(read_data=True).ok
         if shared.calls <= at:
             break
-        at += 1
     assert at > 20
 
 
-@pytest.mark.parametrize("when", ["before", "midway", "after"])
-@pytest.mark.parametrize("die", [False, True], ids=["raises", "dies"])
+@FAULT
+@CALLS
 def test_a_gc_that_fails_at_any_call_leaves_a_sound_archive_and_can_be_run_again(
-    when: str, die: bool, frozen: Frozen
+    die: bool, when: str, every: int, frozen: Frozen
 ) -> None:
+    pruned, (_, new) = fresh_store(frozen.objects), frozen.runs
+    prune(pruned)
+    objects = snapshot(pruned)
+
+    def free(store: Store) -> None:
+        collect(store, grace="0d", apply=True)
+
     left: set[str] | None = None
-    at = 0
-    while True:
-        store, (_, new) = fresh_store(frozen.objects), frozen.runs
-        prune(store)
-        faulty = FaultyStore(store, at, die=die, when=when)
-        with suppress(StorageError, DiedError):
-            collect(faulty, grace="0d", apply=True)
+    for store, failed in failing(lambda: fresh_store(objects), free, die=die, when=when, every=every):
         archive = Archive(store)
         assert archive.verify(read_data=True).ok
         assert [run.id for run in archive.runs()] == [new]
-        if faulty.failed:
-            collect(store, grace="0d", apply=True)
+        if failed:
+            free(store)
         names = {key for key in keys(store) if new not in key}
         left = left or names
         assert names == left
-        if not faulty.failed:
-            break
-        at += 1
-    assert at > 20
 
 
 def test_what_the_store_refuses_to_delete_is_reported_and_the_rest_goes_on(moved: MovedStore) -> None:

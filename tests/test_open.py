@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,15 @@ import pytest
 
 import archiver
 from archiver.archive import Archive
-from archiver.errors import ConfigError, RunFinishedError, RunNotFoundError, StorageError
+from archiver.errors import ConfigError, RunFinishedError, RunNotFoundError
 from archiver.format import layout
 from archiver.format.inline import InlineTable, encode_inline
 from archiver.runs.open import OpenRun, resume_run
 from archiver.store import Store
 from tests.conftest import Cli
-from tests.faults import DiedError, FaultyStore
+from tests.faults import CALLS, FAULT, failing
 from tests.same import same
-from tests.stores import MovedStore, fresh_store, interleaved, result, snapshot
+from tests.stores import THINNED, MovedStore, fresh_store, interleaved, next_pair, result, snapshot
 
 
 def begin(store: Store, **how: Any) -> OpenRun:
@@ -227,103 +226,80 @@ def test_a_gc_that_dies_brings_no_removed_run_back_as_an_open_one(packed: bool) 
         later.move(hours=2)
         assert Archive(later).compact() == 1
     archive.apply(archive.plan_prune(archiver.Policy(keep_last=0), allow_empty=True), max_remove=1)
-    before, at = snapshot(store), 0
-    while True:
-        store = fresh_store(before)
-        faulty = FaultyStore(store, at, die=True, when="after")
-        with suppress(DiedError):
-            Archive(faulty).gc("0s", apply=True, allow_empty=True)
+    before = snapshot(store)
+
+    def collect(store: Store) -> None:
+        Archive(store).gc("0s", apply=True, allow_empty=True)
+
+    for store, _ in failing(lambda: fresh_store(before), collect):
         assert Archive(store).runs() == []
-        if not faulty.failed:
-            break
-        at += 1
-    assert at > 10
     assert [key for key in snapshot(store) if key.startswith((layout.OPEN, layout.TRASH))] == []
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("die", [False, True], ids=["fails", "dies"])
-def test_whatever_call_of_finish_fails_the_next_one_ends_it(when: str, *, die: bool) -> None:
+@FAULT
+@CALLS
+def test_whatever_call_of_finish_fails_the_next_one_ends_it(die: bool, when: str, every: int) -> None:
     store = fresh_store()
     run = begin(store)
     for at in range(3):
         run.add(result(f"S{at}", float(at), bars=60))
     before = snapshot(store)
-    at = 0
-    while True:
-        store = fresh_store(before)
-        faulty = FaultyStore(store, at, die=die, when=when)
-        with suppress(DiedError, StorageError):
-            resume_run(faulty, run.id).finish()
-        if at >= len(faulty.calls):
-            break
+
+    def finish(store: Store) -> None:
+        resume_run(store, run.id).finish()
+
+    for store, _ in failing(lambda: fresh_store(before), finish, die=die, when=when, every=every):
         assert names(store) == ["S0", "S1", "S2"]
         archive = Archive(store)
         assert archive.finish(run.id).detailed == 2
         assert archive.verify(read_data=True).ok
         assert archive.load_strategy("S2")["trades"][0]["price_history"]
-        at += 1
-    assert at > 8
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_whatever_call_of_add_dies_the_result_is_whole_or_not_there(when: str) -> None:
+def test_whatever_call_of_add_dies_the_result_is_whole_or_not_there() -> None:
     store = fresh_store()
     run = begin(store)
     run.add(result("S0", bars=60))
     before = snapshot(store)
-    at = 0
-    while True:
-        store = fresh_store(before)
-        faulty = FaultyStore(store, at, die=True, when=when)
-        try:
-            resume_run(faulty, run.id).add(result("S1", 2.0, bars=70))
-        except DiedError:
-            assert names(store) in (["S0"], ["S0", "S1"])
-        if at >= len(faulty.calls):
-            break
+
+    def add(store: Store) -> None:
+        resume_run(store, run.id).add(result("S1", 2.0, bars=70))
+
+    for store, died in failing(lambda: fresh_store(before), add):
+        assert names(store) == ["S0", "S1"] or (died and names(store) == ["S0"])
         finished = Archive(store).finish(run.id)
         assert Archive(store).load_strategy("S0")["trades"]
         assert finished.strategies == len(names(store))
-        at += 1
-    assert at > 3
 
 
-def test_an_add_and_a_finish_at_every_interleaving() -> None:
+@pytest.mark.parametrize("every", THINNED)
+def test_an_add_and_a_finish_at_every_interleaving(every: int) -> None:
     store = fresh_store()
     run = begin(store)
     run.add(result("S0"))
     before = snapshot(store)
-    told: set[bool] = set()
-    at = 0
-    while True:
-        until, more = 0, True
-        while more:
-            store = fresh_store(before)
-            done: list[bool] = []
+    done: list[bool] = []
 
-            def add(store: Store, done: list[bool] = done) -> None:
-                try:
-                    resume_run(store, run.id).add(result("S1", 2.0))
-                    done.append(True)
-                except RunFinishedError:
-                    done.append(False)
+    def add(store: Store) -> None:
+        try:
+            resume_run(store, run.id).add(result("S1", 2.0))
+            done.append(True)
+        except RunFinishedError:
+            done.append(False)
 
-            def finish(store: Store) -> None:
-                OpenRun(store, run._start).finish()
+    def finish(store: Store) -> None:
+        OpenRun(store, run._start).finish()
 
-            first, second = interleaved(store, add, finish, at, until)
-            Archive(store).finish(run.id)
-            found = names(store)
-            told.add(done[0])
-            assert found == ["S0", "S1"] if done[0] else "S0" in found
-            assert Archive(store).verify(read_data=True).ok
-            more = second
-            until += 1
-        if not first:
-            break
-        at += 1
-    assert told == {True, False}
+    pair: tuple[int, int] | None = (0, 0)
+    while pair is not None:
+        store = fresh_store(before)
+        reached = interleaved(store, add, finish, *pair)
+        Archive(store).finish(run.id)
+        found = names(store)
+        assert found == ["S0", "S1"] if done[-1] else "S0" in found
+        assert Archive(store).verify(read_data=True).ok
+        pair = next_pair(pair, reached, every)
+    assert {*done} == {True, False}
 
 
 def test_two_finishes_at_every_interleaving() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from archiver.retention.policy import Policy
 from archiver.runs.record_view import viewed
 from archiver.store import Store, open_store
 from tests.conftest import Place
-from tests.faults import DiedError, FaultyStore, flip
-from tests.stores import Frozen, MovedStore, SharedStore, fresh_store, save, snapshot
+from tests.faults import CALLS, FAULT, failing, flip
+from tests.stores import THINNED, Frozen, MovedStore, SharedStore, fresh_store, save, snapshot
 
 OLD = Policy(keep_within="30d")
 DETAILS = Policy(keep_within="30d", tiers=2)
@@ -225,16 +226,20 @@ def test_bundles_and_copies_of_packed_runs_are_whole(store: Store) -> None:
     assert archive.verify(read_data=True).ok
 
 
-@pytest.mark.parametrize("when", ["before", "midway", "after"])
-@pytest.mark.parametrize("die", [False, True], ids=["raises", "dies"])
-def test_a_packer_that_fails_at_any_call_loses_nothing(when: str, die: bool, frozen: Frozen) -> None:
+@FAULT
+@CALLS
+def test_a_packer_that_fails_at_any_call_loses_nothing(
+    die: bool, when: str, every: int, frozen: Frozen
+) -> None:
     before = seen(Archive(fresh_store(frozen.objects)))
-    at = 0
-    while True:
-        store = fresh_store(frozen.objects)
-        faulty = FaultyStore(store, at, die=die, when=when)
-        with suppress(StorageError, DiedError):
-            Archive(faulty).compact()
+    work = failing(
+        lambda: fresh_store(frozen.objects),
+        lambda store: Archive(store).compact(),
+        die=die,
+        when=when,
+        every=every,
+    )
+    for store, _ in work:
         assert seen(Archive(store)) == before
         moved = MovedStore(store)
         moved.move(hours=3)
@@ -242,10 +247,6 @@ def test_a_packer_that_fails_at_any_call_loses_nothing(when: str, die: bool, fro
         Archive(moved).compact()
         assert seen(Archive(store)) == before
         assert Archive(store).verify(read_data=True).ok
-        if not faulty.failed:
-            break
-        at += 1
-    assert at > 10
 
 
 def others(runs: Any) -> dict[str, Callable[[Store], object]]:
@@ -271,11 +272,10 @@ def _pin(store: Store, run: str) -> None:
         Archive(store).tag(run, "pinned")
 
 
-def _interleave(frozen: Frozen, work: str, other: str, first: tuple[str, ...]) -> int:
-    """Let one do something before every call of the other's work; whatever was acknowledged holds. Returns the calls."""
+def _interleave(frozen: Frozen, work: str, other: str, first: tuple[str, ...], every: int) -> int:
+    """Let one do something before each n-th call of the other's work; whatever was acknowledged holds. Returns the calls."""
     acts = others(frozen.runs)
-    at = 0
-    while True:
+    for at in count([*acts].index(work if other == "compact" else other) % every, every):
         store = fresh_store(frozen.objects)
         for name in first:
             acts[name](store)
@@ -303,35 +303,38 @@ def _interleave(frozen: Frozen, work: str, other: str, first: tuple[str, ...]) -
         assert not freed & set(again.run_ids())
         assert again.verify(read_data=True).ok
         if shared.calls <= at:
-            return at
-        at += 1
+            return shared.calls
+    raise AssertionError
 
 
 @pytest.mark.parametrize("other", ["save", "prune", "details", "gc", "prune and gc", "pin", "compact"])
-def test_whatever_others_do_while_runs_are_packed_nothing_is_lost(other: str, frozen: Frozen) -> None:
-    assert _interleave(frozen, "compact", other, ()) > 10
+@pytest.mark.parametrize("every", THINNED)
+def test_whatever_others_do_while_runs_are_packed_nothing_is_lost(
+    other: str, every: int, frozen: Frozen
+) -> None:
+    assert _interleave(frozen, "compact", other, (), every) > 10
 
 
 @pytest.mark.parametrize("work", ["prune", "details", "undelete", "gc", "pin"])
 @pytest.mark.parametrize(
     "first", [("prune",), ("details",), ("compact",), ("compact", "prune")], ids="-".join
 )
+@pytest.mark.parametrize("every", THINNED)
 def test_whatever_is_done_while_others_pack_nothing_is_lost(
-    work: str, first: tuple[str, ...], frozen: Frozen
+    work: str, first: tuple[str, ...], every: int, frozen: Frozen
 ) -> None:
-    assert _interleave(frozen, work, "compact", first) >= 1
+    assert _interleave(frozen, work, "compact", first, every) >= 1
 
 
-def test_a_reader_sees_every_run_while_others_pack(frozen: Frozen) -> None:
+@pytest.mark.parametrize("every", THINNED)
+def test_a_reader_sees_every_run_while_others_pack(every: int, frozen: Frozen) -> None:
     before = seen(Archive(fresh_store(frozen.objects)))
-    at = 0
-    while True:
+    for at in count(0, every):
         store = fresh_store(frozen.objects)
         shared = SharedStore(store, at, lambda store=store: Archive(store).compact())
         assert seen(Archive(shared)) == before
         if shared.calls <= at:
             break
-        at += 1
     assert at > 10
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,9 @@ from archiver.format.records import encode_record
 from archiver.retention.policy import Policy
 from archiver.runs.records import load_record
 from archiver.store import Store, open_store
-from tests.faults import DiedError, FaultyStore, flip
+from tests.faults import CALLS, FAULT, failing, flip
 from tests.stores import (
+    THINNED,
     Frozen,
     PassingStore,
     SharedStore,
@@ -337,20 +338,20 @@ def test_what_the_store_refuses_is_reported_and_the_rest_goes_on(local: Store) -
 
 
 @pytest.mark.parametrize("policy", [OLD, DETAILS], ids=["runs", "details"])
-@pytest.mark.parametrize("when", ["before", "midway", "after"])
-@pytest.mark.parametrize("die", [False, True], ids=["raises", "dies"])
+@FAULT
+@CALLS
 def test_a_prune_that_fails_at_any_call_loses_nothing_and_can_be_run_again(
-    policy: Policy, when: str, die: bool, frozen: Frozen
+    policy: Policy, die: bool, when: str, every: int, frozen: Frozen
 ) -> None:
-    at = 0
-    while True:
-        store, runs = fresh_store(frozen.objects), frozen.runs
-        whole = {run: store.get(layout.record_key(run)) for run in runs}
-        data = data_of(store)
-        faulty = FaultyStore(store, at, die=die, when=when)
-        with suppress(StorageError, DiedError):
-            archive = Archive(faulty)
-            archive.apply(archive.plan_prune(policy))
+    runs = frozen.runs
+    whole = {run: frozen.objects[layout.record_key(run)] for run in runs}
+    data = data_of(fresh_store(frozen.objects))
+
+    def prune(store: Store) -> None:
+        archive = Archive(store)
+        archive.apply(archive.plan_prune(policy))
+
+    for store, _ in failing(lambda: fresh_store(frozen.objects), prune, die=die, when=when, every=every):
         assert data_of(store).items() >= data.items()
         for run in runs[2:]:
             assert store.get(layout.record_key(run)) == whole[run]
@@ -364,43 +365,31 @@ def test_a_prune_that_fails_at_any_call_loses_nothing_and_can_be_run_again(
         for run in runs[:2]:
             fresh.undelete(run)
         assert {run: store.get(layout.record_key(run)) for run in runs} == whole
-        if not faulty.failed:
-            break
-        at += 1
-    assert at > 8
 
 
 @pytest.mark.parametrize("policy", [OLD, DETAILS], ids=["runs", "details"])
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_an_undelete_that_fails_at_any_call_loses_nothing_and_can_be_run_again(
-    policy: Policy, when: str, frozen: Frozen
+def test_an_undelete_that_dies_at_any_call_loses_nothing_and_can_be_run_again(
+    policy: Policy, frozen: Frozen
 ) -> None:
-    at = 0
-    while True:
-        store, runs = fresh_store(frozen.objects), frozen.runs
-        before = snapshot(store)
-        archive = Archive(store)
-        archive.apply(archive.plan_prune(policy))
-        faulty = FaultyStore(store, at, die=True, when=when)
-        with suppress(DiedError):
-            Archive(faulty).undelete(runs[0])
+    pruned, runs = fresh_store(frozen.objects), frozen.runs
+    Archive(pruned).apply(Archive(pruned).plan_prune(policy))
+    objects = snapshot(pruned)
+    for store, _ in failing(lambda: fresh_store(objects), lambda store: Archive(store).undelete(runs[0])):
         fresh = Archive(store)
         assert fresh.verify().ok
         if any(run.id == runs[0] for run in fresh.trash()):
             fresh.undelete(runs[0])
         fresh.undelete(runs[1])
-        assert snapshot(store) == before
-        if not faulty.failed:
-            break
-        at += 1
-    assert at > 5
+        assert snapshot(store) == frozen.objects
 
 
 @pytest.mark.parametrize("policy", [OLD, DETAILS], ids=["runs", "details"])
 @pytest.mark.parametrize("act", ["prune", "prune all", "undelete", "pin", "save", "load"])
-def test_whatever_others_do_during_a_prune_nothing_is_lost(policy: Policy, act: str, frozen: Frozen) -> None:
-    at = 0
-    while True:
+@pytest.mark.parametrize("every", THINNED)
+def test_whatever_others_do_during_a_prune_nothing_is_lost(
+    policy: Policy, act: str, every: int, frozen: Frozen
+) -> None:
+    for at in count(len(act) % every, every):
         store, runs = fresh_store(frozen.objects), frozen.runs
         whole = {run: store.get(layout.record_key(run)) for run in runs}
         saved = []
@@ -438,7 +427,6 @@ def test_whatever_others_do_during_a_prune_nothing_is_lost(policy: Policy, act: 
         assert {run: store.get(layout.record_key(run)) for run in runs} == whole
         if shared.calls <= at:
             break
-        at += 1
     assert at > 8
 
 

@@ -9,14 +9,14 @@ from itertools import count
 import pytest
 
 from archiver.archive import Archive
-from archiver.errors import IntegrityError, PolicyError, RunNotFoundError, StorageError
+from archiver.errors import IntegrityError, PolicyError, RunNotFoundError
 from archiver.format import layout
 from archiver.health.verify import verify
 from archiver.retention.gc import collect
 from archiver.retention.trash import Move, bring_back, held, put_away
 from archiver.runs.records import load_record
 from archiver.store import Store
-from tests.faults import DiedError, FaultyStore
+from tests.faults import CALLS, DEATH, FAULT, failing
 from tests.removals import (
     CALLER,
     CALLERS,
@@ -30,7 +30,7 @@ from tests.removals import (
     prune_runs,
     whole,
 )
-from tests.stores import MovedStore, SharedStore, fresh_store, snapshot
+from tests.stores import THINNED, MovedStore, SharedStore, fresh_store, snapshot
 
 pytestmark = pytest.mark.usefixtures("details_apart")
 
@@ -41,20 +41,18 @@ def objects() -> dict[str, bytes]:
 
 
 @CALLER
-@pytest.mark.parametrize("when", ["before", "midway", "after"])
-@pytest.mark.parametrize("die", [False, True], ids=["raises", "dies"])
+@FAULT
+@CALLS
 def test_a_removal_that_fails_at_any_call_loses_nothing_and_can_be_run_again(
-    caller: str, when: str, die: bool, objects: dict[str, bytes]
+    caller: str, die: bool, when: str, every: int, objects: dict[str, bytes]
 ) -> None:
-    at = 0
-    while True:
-        store, _ = made(objects)
-        runs = oldest_first(store)
-        faulty = FaultyStore(store, at, die=die, when=when)
-        with suppress(
-            StorageError, IntegrityError, DiedError
-        ):  # a bundle that cannot be read back is damaged
-            CALLERS[caller](faulty)
+    runs = oldest_first(fresh_store(objects))
+
+    def remove(store: Store) -> None:
+        with suppress(IntegrityError):  # a bundle that cannot be read back is damaged
+            CALLERS[caller](store)
+
+    for store, failed in failing(lambda: fresh_store(objects), remove, die=die, when=when, every=every):
         after = snapshot(store)
         assert all(after[key] == data for key, data in objects.items() if not key.startswith("runs/"))
         for run in runs:
@@ -62,17 +60,14 @@ def test_a_removal_that_fails_at_any_call_loses_nothing_and_can_be_run_again(
             assert data in (after.get(layout.record_key(run)), after.get(layout.trash_key(run)))
         assert after[layout.record_key(runs[2])] == objects[layout.record_key(runs[2])]
         assert Archive(store).verify(read_data=True).ok
-        if faulty.failed:
+        if failed:
             CALLERS[caller](store)
         for run in runs[:2]:
             assert not whole(store, run)
             assert Archive(store).undelete(run).id == run
         assert {key: snapshot(store)[key] for key in objects} == objects
-        if not faulty.failed:
+        if not failed:
             assert held(store, datetime.min.replace(tzinfo=UTC)) == set()
-            break
-        at += 1
-    assert at > 8
 
 
 @CALLER
@@ -135,40 +130,33 @@ def test_repair_moves_as_a_prune_does() -> None:
     assert store.get(layout.record_key(runs[0])) == data
 
 
-@pytest.mark.parametrize("when", ["before", "midway", "after"])
+@DEATH
 @pytest.mark.parametrize("expired", [True, False])
+@CALLS
 def test_a_repair_that_fails_at_any_call_loses_nothing(
-    when: str, expired: bool, objects: dict[str, bytes]
+    when: str, expired: bool, every: int, objects: dict[str, bytes]
 ) -> None:
+    lost = min(key for key in objects if key.startswith(layout.TIER2))
+    damaged = {key: data for key, data in objects.items() if key != lost}
+
     def repair(store: Store) -> None:
         verify(store, repair=True, expires=lambda _: expired)
 
-    at = 0
-    while True:
-        store, _ = made(objects)
-        details = [entry.key for entry in store.list(layout.TIER2)]
-        store.delete(details[:1])
-        faulty = FaultyStore(store, at, die=True, when=when)
-        with suppress(DiedError):
-            repair(faulty)
+    for store, _ in failing(lambda: fresh_store(damaged), repair, when=when, every=every):
         repair(store)
         assert verify(store, read_data=True).ok
         assert collect(store, grace="7d", apply=True).objects == 0
         after = snapshot(store)
-        assert set(objects.values()) - set(after.values()) <= {objects[details[0]]}
-        if not faulty.failed:
-            break
-        at += 1
-    assert at > 8
+        assert set(objects.values()) - set(after.values()) <= {objects[lost]}
 
 
 @CALLER
 @pytest.mark.parametrize("act", ["pin", "gc", "undelete", "same"])
+@pytest.mark.parametrize("every", THINNED)
 def test_whatever_others_do_meanwhile_nothing_is_lost(
-    caller: str, act: str, objects: dict[str, bytes]
+    caller: str, act: str, every: int, objects: dict[str, bytes]
 ) -> None:
-    at = 0
-    while True:
+    for at in count([*CALLERS].index(caller) * 3 % every, every):
         store, _ = made(objects)
         runs = oldest_first(store)
         promised: list[str] = []
@@ -202,7 +190,6 @@ def test_whatever_others_do_meanwhile_nothing_is_lost(
             assert whole(store, run)
         if shared.calls <= at:
             break
-        at += 1
     assert at > 8
 
 
@@ -286,33 +273,28 @@ def freed(store: Store, grace: str = "7d") -> dict[str, int]:
 
 
 @CALLER
+@DEATH
+@CALLS
 def test_whatever_a_removal_that_died_left_goes_at_once_when_its_grace_is_over(
-    caller: str, objects: dict[str, bytes]
+    caller: str, when: str, every: int, objects: dict[str, bytes]
 ) -> None:
-    assert deaths(objects, CALLERS[caller]) > 8
+    deaths(objects, CALLERS[caller], when, every)
 
 
 @pytest.mark.parametrize("caller", ["prune", "prune details"])
+@DEATH
 def test_whatever_an_undelete_that_died_left_goes_at_once_when_its_grace_is_over(
-    caller: str, objects: dict[str, bytes]
+    caller: str, when: str, objects: dict[str, bytes]
 ) -> None:
     store, _ = made(objects)
     run = oldest_first(store)[0]
     CALLERS[caller](store)
-    assert deaths(snapshot(store), lambda store: bring_back(store, run)) > 4
+    deaths(snapshot(store), lambda store: bring_back(store, run), when)
 
 
-def deaths(objects: dict[str, bytes], act: Act) -> int:
-    """Have somebody die at each of their calls, free what they left when its grace is over, and count the calls."""
-    for when in ("midway", "before"):
-        for at in count():
-            store = MovedStore(fresh_store(objects))
-            faulty = FaultyStore(store, at, die=True, when=when)
-            with suppress(DiedError):
-                act(faulty)
-            store.move(days=8)
-            freed(store)
-            assert Archive(store).verify().ok
-            if not faulty.failed:
-                break
-    return at
+def deaths(objects: dict[str, bytes], act: Act, when: str, every: int = 1) -> None:
+    """Have somebody die at each of their calls, and free what they left when its grace is over."""
+    for store, _ in failing(lambda: MovedStore(fresh_store(objects)), act, when=when, every=every):
+        store.move(days=8)
+        freed(store)
+        assert Archive(store).verify().ok
