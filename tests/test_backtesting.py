@@ -5,6 +5,7 @@ import math
 import warnings
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import archiver
 from archiver.demo import strategies
 from archiver.engines.backtesting import from_backtesting
 from archiver.errors import ConfigError
+from tests.engine_runs import lost_columns
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -223,6 +225,21 @@ def test_a_result_holds_every_field_of_the_engine_s_own_object(stats: pd.Series)
     assert lost == []
     assert found["params"] == {"fast": 10, "slow": 50}
     assert found["trades"] == old["trades_detailed"]
+    names = {
+        "Size": "size", "EntryBar": "entry_bar", "ExitBar": "exit_bar", "EntryPrice": "entry_price", "Tag": "tag",
+        "ExitPrice": "exit_price", "SL": "sl", "TP": "tp", "PnL": "pnl", "Commission": "commission",
+        "EntryTime": "entry_time", "ExitTime": "exit_time",
+    }  # fmt: skip
+    trades = [{**trade, **trade["indicators"]} for trade in found["trades"]]
+    own = stats["_trades"].drop(
+        columns=["ReturnPct", "Duration"]
+    )  # `pnl_pct` and `duration_minutes` say these
+    assert lost_columns(own, trades, names) == []
+    assert [trade["pnl_pct"] / 100 for trade in trades] == pytest.approx(
+        stats["_trades"]["ReturnPct"].tolist()
+    )
+    durations = stats["_trades"]["Duration"] / pd.Timedelta(minutes=1)
+    assert [trade["duration_minutes"] for trade in trades] == durations.tolist()
     equity = stats["_equity_curve"]
     pd.testing.assert_series_equal(found["curves"]["equity"], equity["Equity"])
     pd.testing.assert_series_equal(found["curves"]["drawdown"], equity["DrawdownPct"])
@@ -234,7 +251,15 @@ def test_a_result_holds_every_field_of_the_engine_s_own_object(stats: pd.Series)
     assert archiver.result(stats, name="mine", params={"a": [1]})["params"] == {"a": [1]}
 
 
-def test_the_heatmap_of_optimize_gives_a_result_a_combination() -> None:
+def test_what_stands_in_the_class_is_a_parameter_too(tmp_path: Path) -> None:
+    found = archiver.result(run(Tagged))
+    assert (found["strategy_name"], found["params"]) == ("Tagged", {"length": 3})
+    assert archiver.result(run(Tagged, length=4))["params"] == {"length": 4}
+    with pytest.raises(TypeError, match="benchmark= is no option for a backtesting _Stats: it takes bars="):
+        archiver.result(run(Tagged), benchmark=1)
+
+
+def test_the_heatmap_of_optimize_gives_a_result_a_combination(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pair = Backtest(GOOG[:300], Tagged, cash=10_000).optimize(
@@ -247,6 +272,9 @@ def test_the_heatmap_of_optimize_gives_a_result_a_combination() -> None:
     assert [one["return_pct"] for one in archiver.result(pair[1])] == pair[1].tolist()
     assert "trades" in found[0]
     assert all(one["strategy_name"].startswith("Tagged_length=") for one in found)
+    archive = archiver.open(tmp_path / "archive")
+    assert archive.save(pair, "u", code="none").rank_by == "return_pct"
+    assert archive.save(pair[1], "u", code="none").rank_by == "return_pct"
 
 
 def test_a_table_of_several_data_gives_a_result_each(stats: pd.Series) -> None:

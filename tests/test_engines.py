@@ -7,11 +7,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 import archiver
@@ -45,6 +49,10 @@ def dates(count: int, frequency: str = "B") -> pd.DatetimeIndex:
         (".5", (0.5, "")),
         ("inf", (math.inf, "")),
         ("SPY R735QTJ8XC9X", None),
+        ("HK$-5", (-5, "HK$")),
+        ("Fr1.50", (1.5, "Fr")),
+        ("SIM-001", None),
+        ("1INCH", None),
         ("2024-01-01", None),
         ("$1 USD", None),
         ("", None),
@@ -69,6 +77,9 @@ def test_params_are_flat_and_plain() -> None:
     found = shared.params_of(given)
     assert found.pop("o") == "<object object>"
     assert found == {"a": 1, "b.c": [1, 2], "b.d": {}, "f": "sqrt", "k": "Maker", "3": "x"}
+    numbers = {"n": Decimal("10.0"), "d": Decimal("0.5"), "i": Decimal("Infinity"), "m": np.mean, "a": np.add}
+    assert shared.params_of(numbers) == {"n": 10, "d": 0.5, "i": math.inf, "m": "mean", "a": "add"}
+    assert shared.made_name("S", {"f": np.mean}) == "S_f=mean"
 
 
 @pytest.mark.parametrize("name", ["api_key", "apiKey", "exchange.secret", "db_password", "walletAddress"])
@@ -251,6 +262,77 @@ def test_a_table_of_returns_is_a_result_a_column() -> None:
     assert [one["strategy_name"] for one in found] == ["a", "b"]
     twice = archiver.result(pd.concat([frame, frame], axis=1))
     assert [one["strategy_name"] for one in twice] == ["a", "b", "a #2", "b #2"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        returns().iloc[::-1],
+        returns().set_axis([day.date() for day in dates(8)]),
+        returns().set_axis([str(day.date()) for day in dates(8)]),
+        returns().map(lambda value: Decimal(str(value))),
+        pl.DataFrame({"date": list(dates(8)), "mine": returns().tolist()}),
+        pa.table({"date": pa.array(dates(8)), "mine": returns().tolist()}),
+    ],
+    ids=["backwards", "days", "texts", "Decimal", "polars", "Arrow"],
+)
+def test_returns_of_any_shape_are_the_same_result(given: Any) -> None:
+    found, plain = archiver.result(given), archiver.result(returns())
+    told = {key: value for key, value in plain.items() if key != "curves"}
+    assert {key: value for key, value in found.items() if key != "curves"} == told
+    assert found["curves"]["equity"].tolist() == plain["curves"]["equity"].tolist()
+
+
+def test_returns_by_month_and_with_levels_and_a_table_as_benchmark() -> None:
+    months = pd.Series([0.01, 0.02], index=pd.period_range("2024-01", periods=2, freq="M"))
+    assert archiver.result(months)["start"] == "2024-01-01T00:00:00"
+    levels = pd.MultiIndex.from_tuples([("A", 1), ("A", 2)], names=["symbol", "n"])
+    frame = pd.concat([returns(), returns()], axis=1).set_axis(levels, axis=1)
+    found = list(archiver.result(frame, benchmark=returns().to_frame()))
+    assert [one["params"] for one in found] == [{"symbol": "A", "n": 1}, {"symbol": "A", "n": 2}]
+    assert [one["strategy_name"] for one in found] == ["returns_symbol=A_n=1", "returns_symbol=A_n=2"]
+    assert found[0]["beta"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("obj", "how", "why"),
+    [
+        (returns().map(lambda _: "x"), {}, "a Series of returns has something else than numbers"),
+        (returns(), {"benchmark": [1.0]}, "a benchmark has no dates"),
+        (returns(), {"benchmark": pd.DataFrame({"a": returns(), "b": returns()})}, "a table of 2 columns"),
+        (
+            returns(),
+            {"benchmark": returns().tz_localize("UTC")},
+            "one of returns and benchmark has a time zone",
+        ),
+        (pd.Series([0.1], index=["not a date"]), {}, "a Series by str"),
+    ],
+)
+def test_returns_that_cannot_be_are_one_line(obj: Any, how: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        archiver.result(obj, **how)
+
+
+def test_a_dict_without_a_name_gets_one_of_its_params() -> None:
+    both = [{"params": {"fast": 3}, "sharpe": 1.0}, {"params": {"fast": 3}, "sharpe": 2.0}]
+    assert [one["strategy_name"] for one in archiver.result(both)] == [
+        "strategy_fast=3",
+        "strategy_fast=3 #2",
+    ]
+    assert archiver.result({"sharpe": 1.0}, name="mine") == {"sharpe": 1.0, "strategy_name": "mine"}
+    assert archiver.result({"trades": []}, params={"a": 1})["strategy_name"] == "strategy_a=1"
+    with pytest.raises(ConfigError, match="strategy_name: give it one"):
+        archiver.result({"sharpe": 1.0})
+
+
+def test_a_table_of_strategies_is_a_result_a_row(tmp_path: Path) -> None:
+    table = pd.DataFrame({"strategy_name": ["a", "b"], "sharpe": [1.0, 2.0]})
+    archive = archiver.open(tmp_path / "archive")
+    for universe, given in (("pandas", table), ("polars", pl.from_pandas(table))):
+        assert archive.save(given, universe, code="none").strategies == 2
+        assert archive.load_metrics(universe)["sharpe"].to_pylist() == [1.0, 2.0]
+    with pytest.raises(TypeError, match="benchmark= is no option for a builtins dict: it takes none but"):
+        list(archiver.result(table, benchmark=1))
 
 
 def test_returns_without_dates_say_so() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import archiver
+from archiver.engines.shared import plain_value
 from archiver.errors import ConfigError
-from tests.engine_runs import bars, same, saved
+from tests.engine_runs import bars, leaves, same, saved
 
 bt = pytest.importorskip(
     "backtrader", reason="backtrader is not installed: pip install 'archiver[engines-dev]'"
@@ -67,12 +68,60 @@ def cerebro(*names: str) -> Any:
     return made
 
 
-def leaves(values: Any, name: str) -> Any:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from leaves(value, f"{name}.{key}")
-        else:
-            yield f"{name}.{key}", value
+def lost_orders(strategy: Any, tables: dict[str, Any]) -> list[str]:
+    """Return the fields of the broker's orders, and of their fills, that tables do not have."""
+    own = {order.ref: order for order in strategy.broker.orders}
+    assert {row["order"] for row in tables["orders"]} == {*own}
+    lost = []
+    for row in tables["orders"]:
+        order = own[row["order"]]
+        created, executed = order.created, order.executed
+        held = {
+            **{"type": order.getordername(), "status": order.getstatusname(), "trade_id": order.tradeid},
+            **{"side": order.ordtypename().lower(), "size": created.size, "price": created.price},
+            **{"created": moment(created.dt), "executed": moment(executed.dt), "pnl": executed.pnl},
+            **{"executed_size": executed.size, "executed_price": executed.price},
+            **{"executed_value": executed.value, "commission": executed.comm},
+        }
+        lost += [f"order {key}" for key, value in held.items() if row[key] != value]
+    fills = iter(tables["fills"])
+    for order in sorted(own.values(), key=lambda order: order.ref):
+        for bit in order.executed.exbits:
+            row = next(fills)
+            held = {
+                **{"order": order.ref, "time": moment(bit.dt), "size": bit.size, "price": bit.price},
+                **{"opened": bit.opened, "closed": bit.closed, "pnl": bit.pnl, "position_size": bit.psize},
+                **{"opened_value": bit.openedvalue, "closed_value": bit.closedvalue},
+                **{"opened_commission": bit.openedcomm, "closed_commission": bit.closedcomm},
+                **{"position_price": bit.pprice},
+            }
+            lost += [f"fill {key}" for key, value in held.items() if row[key] != value]
+    assert list(fills) == []
+    return lost
+
+
+def lost_trades(strategy: Any, trades: list[dict[str, Any]]) -> list[str]:
+    """Return the fields of the engine's own trades that are not kept."""
+    own = {
+        trade.ref: trade for by_id in strategy._trades.values() for many in by_id.values() for trade in many
+    }
+    assert {row["trade"] for row in trades} == {*own}
+    lost = []
+    for row in trades:
+        trade = own[row["trade"]]
+        held = {
+            **{"entry_time": moment(trade.dtopen), "entry_price": trade.price, "pnl": trade.pnl},
+            **{"exit_time": moment(trade.dtclose), "pnl_net": trade.pnlcomm, "commission": trade.commission},
+            **{"value": trade.value, "bars": trade.barlen, "entry_bar": trade.baropen},
+            **{"open": not trade.isclosed, "direction": "long" if trade.long else "short"},
+            **{"exit_bar": trade.barclose if trade.isclosed else None, "trade_id": trade.tradeid},
+        }
+        lost += [f"trade {key}" for key, value in held.items() if row[key] != value]
+    return lost
+
+
+def moment(number: float) -> str | None:
+    return bt.num2date(number).isoformat() if number else None
 
 
 def test_nothing_that_analyzers_and_the_engine_say_is_lost(tmp_path: Path) -> None:
@@ -85,11 +134,16 @@ def test_nothing_that_analyzers_and_the_engine_say_is_lost(tmp_path: Path) -> No
     lost = []
     for name in ("trades", "drawdown"):
         own = strategy.analyzers.getbyname(name).get_analysis()
-        lost += [key for key, value in leaves(own, name) if not same(found.get(key), value)]
-    for name in ("daily", "transactions"):
-        own = strategy.analyzers.getbyname(name).get_analysis()
-        lost += [name] * (len(own) != len(found["tables"][name]))
-    assert {"pyfolio.returns", "pyfolio.positions", "pyfolio.transactions"} <= found["tables"].keys()
+        lost += [key for key, value in leaves(dict(own), name).items() if not same(found.get(key), value)]
+    pyfolio = strategy.analyzers.pyfolio.get_analysis()
+    for name, own in {
+        "daily": strategy.analyzers.daily.get_analysis(),
+        "transactions": strategy.analyzers.transactions.get_analysis(),
+        **{f"pyfolio.{key}": value for key, value in pyfolio.items()},
+    }.items():
+        rows = [{"key": plain_value(key), "value": plain_value(value, "rows")} for key, value in own.items()]
+        lost += [name] * (rows != found["tables"][name])
+    lost += lost_orders(strategy, found["tables"]) + lost_trades(strategy, found["trades"])
     assert lost == []
     summed = strategy.analyzers.trades.get_analysis()
     closed = [trade for trade in found["trades"] if not trade["open"]]

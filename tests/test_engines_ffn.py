@@ -10,7 +10,7 @@ import pytest
 
 import archiver
 from archiver.engines.shared import metric
-from tests.engine_runs import closes, same
+from tests.engine_runs import closes, lost_columns, same
 
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore")]  # ffn and what it imports warn
 WANTED = "is not installed: pip install 'archiver[engines-dev]'"
@@ -47,10 +47,19 @@ def test_nothing_of_a_backtest_is_lost(ran: Any) -> None:
             "price": ran.prices[key],
             "cash": test.strategy.cash,
             "turnover": test.turnover,
+            "fees": test.strategy.fees,
+            "drawdown": stats.drawdown,
         }.items():
-            lost += [] if one["curves"][curve].tolist() == series.tolist() else [curve]
-        assert len(one["tables"]["transactions"]) == len(ran.get_transactions(key))
-        assert one["tables"]["positions"]["A"].tolist() == test.positions["A"].tolist()
+            kept = one["curves"][curve]
+            lost += [] if kept.equals(series) and kept.index.equals(series.index) else [curve]
+        for table, frame in {
+            "transactions": ran.get_transactions(key).reset_index(),
+            "positions": test.positions.rename_axis("time").reset_index(),
+            "weights": test.weights.rename_axis("time").reset_index(),
+            "drawdowns": stats.drawdown_details.reset_index(drop=True),
+            "returns": stats.return_table.rename_axis("year").reset_index(),
+        }.items():
+            lost += [f"{table}.{name}" for name in lost_columns(frame, one["tables"][table])]
         assert one["max_drawdown"] == -stats.max_drawdown == -one["ffn_max_drawdown"]
         assert one["sharpe_ratio"] == stats.daily_sharpe
     assert lost == []
@@ -65,3 +74,16 @@ def test_statistics_alone() -> None:
     one = archiver.result(ffn.calc_stats(prices()["A"]))
     assert (one["strategy_name"], one["params"]) == ("A", {})
     assert one["curves"]["equity"].tolist() == prices()["A"].tolist()
+
+
+def test_a_strategy_that_never_trades_and_a_random_benchmark(ran: Any) -> None:
+    import bt
+
+    idle = bt.Backtest(bt.Strategy("idle", []), prices(), progress_bar=False)
+    (one,) = archiver.result(bt.run(idle))
+    assert (one["tables"]["transactions"], one["total_return"], one["final_equity"]) == ([], 0.0, 1e6)
+    chosen = [bt.algos.RunOnce(), bt.algos.SelectRandomly(1), bt.algos.WeighEqually(), bt.algos.Rebalance()]
+    tried = bt.Backtest(bt.Strategy("chosen", chosen), prices(), progress_bar=False)
+    many = list(archiver.result(bt.backtest.benchmark_random(tried, bt.Strategy("random", chosen), nsim=2)))
+    assert len(many) == 3
+    assert all(len(found["tables"]["transactions"]) for found in many)

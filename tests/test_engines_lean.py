@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import archiver
+from archiver.engines import lean
 from archiver.engines.shared import measured
 from archiver.errors import ConfigError
 from tests import lean_made
+from tests.engine_runs import leaves
 
 
 @pytest.fixture
@@ -28,22 +31,32 @@ def test_no_field_of_a_backtest_is_lost() -> None:
         kept = {"lean_expectancy": 0.4} if label == "Expectancy" else kept
         lost += [label for key, value in kept.items() if found.get(key) != value]
     for name, key in (("tradeStatistics", "trade."), ("portfolioStatistics", "portfolio.")):
-        told = own["totalPerformance"][name]
-        lost += [name] * (len([one for one in found if one.startswith(key)]) != len(told))
-    for name in ("runtimeStatistics", "state", "serverStatistics"):
-        prefix = {"runtimeStatistics": "runtime.", "serverStatistics": "server_statistics."}.get(
-            name, "state."
-        )
-        lost += [name] * (not any(one.startswith(prefix) for one in found))
+        for inner, text in own["totalPerformance"][name].items():
+            held = found[key + re.sub("(?=[A-Z])", "_", inner).lower()]
+            lost += [inner] * (held != text and held != float(text))
+    for label, text in own["runtimeStatistics"].items():
+        lost += [label for key, one in measured(label, text).items() if found[f"runtime.{key}"] != one]
+    for name, prefix in (
+        ("state", "state."),
+        ("serverStatistics", "server_statistics."),
+        ("algorithmConfiguration", "configuration."),
+    ):
+        told = {key: one for key, one in own[name].items() if key not in ("name", "parameters")}
+        lost += [key for key, one in told.items() if found[prefix + key] != one]
+    names = {**lean._TRADE, "direction": "direction"}
     for trade, kept in zip(own["totalPerformance"]["closedTrades"], found["trades"], strict=True):
-        lost += [key for key in ("mae", "mfe", "duration", "isWin", "orderIds") if kept[key] != trade[key]]
-        assert kept["symbol.value"] == "SPY"
-        assert (kept["entry_price"], kept["pnl"], kept["size"]) == (470.5, 12.5, 10.0)
+        flat = leaves({**trade, "direction": ["long", "short"][trade["direction"]]})
+        lost += [f"trade {key}" for key, one in flat.items() if kept[names.get(key, key)] != one]
     for order, kept in zip(own["orders"].values(), found["tables"]["orders"], strict=True):
-        assert kept["orderSubmissionData.bidPrice"] == order["orderSubmissionData"]["bidPrice"]
-        lost += [
-            key for key in ("id", "price", "time", "quantity", "status", "value") if kept[key] != order[key]
-        ]
+        lost += [f"order {key}" for key, one in leaves(order).items() if one != {} and kept[key] != one]
+    drawn = {(row["chart"], row["series"]): row for row in found["tables"]["charts"]}
+    for chart, told in own["charts"].items():
+        for series, one in told["series"].items():
+            said = {key: value for key, value in one.items() if key not in ("values", "name")}
+            lost += [f"{chart} {key}" for key, value in said.items() if drawn[chart, series][key] != value]
+    window = leaves(own["rollingWindow"]["M1_20240131"])
+    held = found["tables"]["rolling_window"][0]
+    lost += [f"window {key}" for key, one in window.items() if held[key] != one]
     for name, series in (
         ("equity", ("Strategy Equity", "Equity")),
         ("Strategy Equity.Return", ("Strategy Equity", "Return")),
@@ -66,7 +79,7 @@ def test_no_field_of_a_backtest_is_lost() -> None:
 
 def test_canonical_metrics_are_fractions() -> None:
     found = archiver.result(lean_made.content())
-    assert (found["strategy_name"], found["params"]) == ("Cross", {"fast": "10", "slow": "30"})
+    assert (found["strategy_name"], found["params"]) == ("Cross", {"fast": 10, "slow": 30})
     assert found["max_drawdown"] == 0.012
     assert found["total_return"] == pytest.approx(0.00012)
     assert (found["win_rate"], found["n_trades"], found["profit_factor"]) == (1.0, 2, 2.5)
@@ -96,7 +109,7 @@ def test_a_folder_is_one_run(archive: archiver.Archive, tmp_path: Path) -> None:
     (run,) = archive.runs()
     assert run.created.isoformat() == "2024-02-01T10:00:05+00:00"
     assert [file.path for file in archive.code(run.id).files] == ["main.py"]
-    assert archive.load_metrics(columns=["params"])["params.fast"].to_pylist() == ["10"]
+    assert archive.load_metrics(columns=["params"])["params.fast"].to_pylist() == [10]
     again = archive.import_from(tmp_path / "backtests")
     assert [one.status for one in again.outcomes] == ["skipped", "present"]
 

@@ -57,6 +57,12 @@ def test_every_field_of_every_trial_is_kept(tmp_path: Path) -> None:
             "params": one["params"],
             "datetime_start": one["started"],
             "datetime_complete": one["completed"],
+            "duration": one["seconds"],
+            "system_attrs": {
+                key.removeprefix("system_attrs."): value
+                for key, value in one.items()
+                if key.startswith("system_attrs.")
+            },
             "user_attrs": {"note": {"about": one["note.about"]}},
             "intermediate_values": {
                 row["step"]: row["value"] for row in one["tables"].get("intermediate_values", [])
@@ -70,6 +76,8 @@ def test_every_field_of_every_trial_is_kept(tmp_path: Path) -> None:
             "params": trial.params,
             "datetime_start": trial.datetime_start.isoformat(),
             "datetime_complete": trial.datetime_complete.isoformat(),
+            "duration": trial.duration.total_seconds(),
+            "system_attrs": trial.system_attrs,
             "user_attrs": trial.user_attrs,
             "intermediate_values": trial.intermediate_values,
             "distributions": {key: str(value) for key, value in trial.distributions.items()},
@@ -137,6 +145,22 @@ def test_a_grid_is_no_result_of_one_trial() -> None:
 
     with pytest.raises(ConfigError, match="a trial has one result"):
         mine.optimize(several, n_trials=1)
+
+
+@pytest.mark.parametrize(("direction", "best"), [("minimize", 0.0), ("maximize", 3.0)])
+def test_a_study_that_is_over_is_ranked_by_its_direction(tmp_path: Path, direction: str, best: float) -> None:
+    archive = archiver.open(tmp_path / "archive")
+    mine = study(direction=direction)
+    mine.enqueue_trial({"x": 0})
+    mine.enqueue_trial({"x": 3})
+    mine.optimize(lambda trial: float(trial.suggest_int("x", 0, 3)), n_trials=4)
+    run = archive.save(mine, "eur", top_n=1, code="none")
+    ((_, kept),) = archive.detailed_strategies("eur")
+    assert (run.rank_by, run.detailed) == ({"minimize": "-value"}.get(direction, "value"), 1)
+    assert archive.load_strategy(kept)["metrics"]["value"] == best == mine.best_value
+    assert archive.save(mine, "named", rank_by="seconds", code="none").rank_by == "seconds"
+    assert archive.save([mine, mine], "two", code="none").rank_by == run.rank_by
+    assert archive.save(mine.trials[0], "one", code="none").rank_by is None
 
 
 def test_a_study_without_trials_makes_no_run(tmp_path: Path) -> None:

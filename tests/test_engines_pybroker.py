@@ -11,7 +11,7 @@ import pytest
 
 import archiver
 from archiver.engines.shared import plain_value
-from tests.engine_runs import bars, same
+from tests.engine_runs import bars, leaves, same
 
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore")]  # PyBroker's own
 
@@ -23,16 +23,19 @@ def ran() -> Any:
         pybroker = pytest.importorskip(
             "pybroker", reason="pybroker is not installed: pip install lib-pybroker"
         )
+    return backtest(pybroker, {"initial_cash": 10_000})
+
+
+def backtest(pybroker: Any, how: dict[str, Any], **more: Any) -> Any:
     both = [bars().rename_axis("date").reset_index().assign(symbol=symbol) for symbol in ("A", "B")]
 
     def execute(ctx: Any) -> None:
         if not ctx.long_pos() and ctx.bars > 5 and ctx.close[-1] > ctx.close[-5]:
             ctx.buy_shares, ctx.hold_bars = 10, 5
 
-    config = pybroker.StrategyConfig(initial_cash=10_000)
-    strategy = pybroker.Strategy(pd.concat(both), "2024-01-01", "2024-12-31", config)
+    strategy = pybroker.Strategy(pd.concat(both), "2024-01-01", "2024-12-31", pybroker.StrategyConfig(**how))
     strategy.add_execution(execute, ["A", "B"])
-    return strategy.backtest(calc_bootstrap=False)
+    return strategy.backtest(**{"calc_bootstrap": False, **more})
 
 
 def test_nothing_of_a_result_is_lost(ran: Any) -> None:
@@ -56,3 +59,21 @@ def test_nothing_of_a_result_is_lost(ran: Any) -> None:
     assert found["max_drawdown"] == pytest.approx(ran.metrics.max_drawdown_pct / -100)
     assert found["win_rate"] == pytest.approx(ran.metrics.win_rate / 100)
     assert "sharpe_ratio" not in found
+    assert found["symbols"] == ["A", "B"]
+
+
+def test_bootstrap_signals_stops_and_annual_ratios_are_kept(ran: Any) -> None:
+    import pybroker
+
+    how = {"bars_per_year": 252, "bootstrap_samples": 20, "return_signals": True, "return_stops": True}
+    own = backtest(pybroker, how, calc_bootstrap=True)
+    found = archiver.result(own)
+    assert (found["sharpe_ratio"], found["sortino_ratio"]) == (own.metrics.sharpe, own.metrics.sortino)
+    told = own.bootstrap._asdict()
+    for key in ("conf_intervals", "drawdown_conf"):
+        pd.testing.assert_frame_equal(found["tables"][f"bootstrap.{key}"], told.pop(key).reset_index())
+    for key, value in leaves(plain_value(told)).items():
+        assert same(found[f"bootstrap.{key}"], value), key
+    pd.testing.assert_frame_equal(found["tables"]["stops"], own.stops.reset_index())
+    for symbol in ("A", "B"):
+        pd.testing.assert_frame_equal(found["tables"][f"signals.{symbol}"], own.signals[symbol].reset_index())

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import archiver
-from archiver.engines.search import Search, of_trial
-from tests.engine_runs import closes
+from archiver.engines.search import DETAILS, Search, of_trial
+from tests.engine_runs import closes, leaves
 
 WANTED = "ray is not installed: pip install 'ray[tune]'"
 
@@ -59,10 +59,11 @@ def test_nothing_of_a_search_is_lost(tmp_path: Path) -> None:
         callback = archiver.engines.ray.Callback(archive, "u", rank_by="score", top_n=1)
         run_config = tune.RunConfig(storage_path=str(tmp_path / "ray"), verbose=0, callbacks=[callback])
         space = {"fast": tune.grid_search([1, 2, 3]), "how": {"k": 3}}
-        grid = tune.Tuner(trainable, param_space=space, run_config=run_config).fit()
+        wanted = tune.TuneConfig(metric="score", mode="min")
+        grid = tune.Tuner(trainable, param_space=space, run_config=run_config, tune_config=wanted).fit()
     finally:
         ray.shutdown()
-    archive.save(grid, universe="after", rank_by="score", code="none")
+    assert archive.save(grid, universe="after", code="none").rank_by == "-score"
     lost = []
     for universe in ("u", "after"):
         rows = {row["trial_id"]: row for row in archive.load_metrics(universe).to_pylist()}
@@ -71,15 +72,16 @@ def test_nothing_of_a_search_is_lost(tmp_path: Path) -> None:
             row = rows[
                 own.metrics["trial_id"] if own.metrics else next(key for key in rows if "00002" in key)
             ]
-            flat = {**own.metrics, **own.metrics.pop("nested", {})} if own.metrics else {}
-            for key in ("score", "training_iteration", "date", "total_return", "volatility"):
-                lost += [f"{universe}.{key}"] * (key in flat and row[key] != flat[key])
+            told = {key: one for key, one in (own.metrics or {}).items() if key not in ("config", *DETAILS)}
+            for key, one in leaves(told).items():
+                if key not in ("strategy_name", "params"):
+                    lost += [f"{universe}.{key}"] * (row[key] != one and one == one)
             lost += [] if (row["error"] is None) == (own.error is None) else [f"{universe}.error"]
             if own.error is None:
                 assert (row["params.fast"], row["params.how.k"]) == (own.config["fast"], 3)
                 assert row["nested.a"] == 1
     assert lost == []
-    best = archive.load_metrics("after", sort="score", limit=1)["strategy_name"][0].as_py()
+    best = archive.load_metrics("after", sort="-score", limit=1)["strategy_name"][0].as_py()
     assert len(archive.load_curve(best, universe="after")) == 2
-    assert archive.load_table(best, "reports", universe="after")["score"].to_pylist() == [0.0, 4.0]
+    assert archive.load_table(best, "reports", universe="after")["score"].to_pylist() == [0.0, 2.0]
     assert not archive.runs(universe="u")[0].open

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 import archiver
-from tests.engine_runs import closes
+from archiver.engines import vectorbt
+from archiver.errors import ConfigError
+from tests.engine_runs import closes, lost_columns
 
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore")]  # vectorbt and what it imports warn
 
@@ -52,13 +54,9 @@ def test_nothing_of_a_grid_is_lost(grid: Any) -> None:
             own = own[own["Column"] == label].drop(columns="Column")
             table = one["trades"] if name == "trades" else one["tables"][name]
             assert len(own) == len(table)
-            for (column, values), (kept_as, kept) in zip(own.items(), table.items(), strict=False):
-                same = (
-                    values.str.lower().tolist() == kept.tolist()
-                    if column == "Direction"
-                    else values.tolist() == kept.tolist()
-                )
-                lost += [] if same else [f"{name}.{column} ({kept_as})"]
+            if "Direction" in own:
+                own = own.assign(Direction=own["Direction"].str.lower())
+            lost += [f"{name}.{column}" for column in lost_columns(own, table, vectorbt._NAMES)]
     assert lost == []
     assert found[0]["total_return"] == stats["Total Return [%]"].iloc[0] / 100
     assert found[0]["max_drawdown"] == stats["Max Drawdown [%]"].iloc[0] / 100
@@ -84,3 +82,9 @@ def test_groups_symbols_open_trades_and_none(grid: Any) -> None:
     assert each[0]["trades"]["Status"].tolist() == ["Open"]
     none = archiver.result(vbt.Portfolio.from_orders(close, size=np.full(len(close), np.nan), freq="1D"))
     assert (len(none["trades"]), none["n_trades"], none["column"]) == (0, 0, "Close")
+    with pytest.raises(ConfigError, match=r"stats\(\) fails .*: give the portfolio freq"):
+        archiver.result(vbt.Portfolio.from_holding(close))  # of working days
+    with pytest.raises(
+        TypeError, match="benchmark= is no option for a vectorbt Portfolio: it takes none but"
+    ):
+        archiver.result(grid, benchmark=close)

@@ -152,7 +152,7 @@ def test_moments_are_written_as_they_were_given(times):
         ({"curves": {"c": (list(range(3)), [1.0])}}, r"curves\.c has 3 moments for 1 values"),
         ({"curves": {"c": pd.Series([1.0], pd.MultiIndex.from_tuples([(1, 2)]))}}, r"curves\.c has an index of 2 levels"),
         ({"curves": {"c": pd.DataFrame([[1, 2]], columns=["equity", "equity"])}}, r"curves\.c: two columns have one name"),
-        ({"curves": {"c": pd.DataFrame([[1, 2]], columns=["a", "b"])}}, r"curves\.c is a DataFrame that is no curve"),
+        ({"curves": {"c": pd.DataFrame([[1, 2]], columns=["a", "b"])}}, r"curves\.c is a DataFrame of columns a, b that is no curve"),
         ({"curves": {"c": 7}}, r"curves\.c is a int that is no curve"),
         ({"curves": {"c": [[1, 2], [{}, 3]]}}, r"curves\.c has .* as moment 1"),
         ({"curves": {"": [1.0]}}, "curves has the name ''"),

@@ -46,13 +46,16 @@ class Saving:
             universe: the data slice that the strategies were tested on.
             name: the strategy's name; None makes one of the class and its parameters.
             params: the strategy's parameters; None takes those that the engine knows.
-            top_n, rank_by, tags, note, code, seed, data: as `save_universe_results` takes them.
+            rank_by: as `save_universe_results` takes it; None takes what a study of Optuna, a search of Ray or a heatmap
+                was ranked by, where it says so.
+            top_n, tags, note, code, seed, data: as `save_universe_results` takes them.
             how: what the engine's page says, such as `benchmark=`.
 
         Returns the run. Raises ConfigError for an object of no known engine, and what `save_universe_results` raises.
         """
-        from archiver.engines import result
+        from archiver.engines import ranking, result
 
+        rank_by = ranking(obj) if rank_by is None else rank_by
         made = result(obj, name, params, **how)
         return self._save(
             universe,

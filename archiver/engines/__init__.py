@@ -30,6 +30,8 @@ _BY_CLASS = {
     ("ffn", "PerformanceStats"): "ffn",
     ("pandas", "Series"): "tables",
     ("pandas", "DataFrame"): "tables",
+    ("polars", "DataFrame"): "tables",
+    ("pyarrow", "Table"): "tables",
     ("pybroker", "TestResult"): "pybroker",
     ("ray", "Result"): "ray",
     ("ray", "ResultGrid"): "ray",
@@ -53,13 +55,32 @@ def result(obj: Any, name: str | None = None, params: Mapping[str, Any] | None =
         params: the strategy's parameters; None takes those that the engine knows.
         how: what the engine's page says, such as `benchmark=`.
 
-    Returns a dict, or an iterator of dicts; `archive.save(obj, universe)` makes and saves them. Raises ConfigError for an object of no known engine.
+    Returns a dict, or an iterator of dicts; `archive.save(obj, universe)` makes and saves them. Raises ConfigError for an object of no known engine,
+    TypeError for an option that its engine does not take.
     """
     if isinstance(obj, Iterator) or (type(obj) in _LISTS and not _is_optimized(obj)):
         from archiver.engines.shared import unique
 
         return unique(chain.from_iterable(_listed(result(one, name, params, **how)) for one in obj))
-    return _adapter(obj)(obj, name=name, params=params, **how)
+    from archiver.engines.shared import call
+
+    return call(_adapter(obj), obj, name, params, how)
+
+
+def ranking(obj: Any) -> str | None:
+    """Return what an engine's object ranks its results by, as `rank_by` takes it: a study's first objective by its direction.
+
+    None where it says nothing, as most do, or where several say different things.
+    """
+    if type(obj) in _LISTS and not _is_optimized(obj):
+        said = {ranking(one) for one in obj}
+        return said.pop() if len(said) == 1 else None
+    try:
+        module = import_module(str(_adapter(obj).__module__))
+    except ConfigError:
+        return None  # what is none is said by who makes results of it
+    said_by = getattr(module, "ranking", None) if module.__name__.startswith(f"{__name__}.") else None
+    return None if said_by is None else said_by(obj)
 
 
 def _is_optimized(obj: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from archiver.engines.metrics import Table, add_canonical
 from archiver.engines.shared import Result, made_name, metric, params_of, plain_value, unique
 from archiver.errors import ConfigError
+from archiver.format.columnar import class_name
 from archiver.format.values import saving
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def result(
         obj: the series, or the pair that `optimize(return_heatmap=True)` returned: the best with all its details, of
             each other combination the metric that was optimised.
         name: the strategy's name; None makes one of the class and its parameters.
-        params: the strategy's parameters; None takes those it was run with.
+        params: the strategy's parameters; None takes those it was run with, and those of its class that are numbers,
+            texts or flags. The name has only what it was run with.
         bars: as in `from_backtesting`.
     """
     if type(obj) is not tuple:
@@ -71,9 +73,40 @@ def result(
     best = _full(obj[0], name, params, bars)
     if len(obj) < 2 or obj[1] is None:
         return best
-    kind = name or _kind(obj[0]["_strategy"])
-    others = heatmap(obj[1], kind, params)
+    strategy = obj[0]["_strategy"]
+    others = heatmap(obj[1], name or _kind(strategy), {**_defaults(strategy), **(params or {})})
     return unique(iter([best, *(one for one in others if one["params"] != best["params"])]))
+
+
+def ranking(obj: Any) -> str | None:
+    """Return the metric that `optimize(return_heatmap=True)` made best; None for a result alone."""
+    return ranked_by(obj[1]) if type(obj) is tuple and len(obj) > 1 and obj[1] is not None else None
+
+
+def ranked_by(table: Any) -> str:
+    """Return the metric that a heatmap holds."""
+    return metric(_label(table), 0.0)[0]
+
+
+def _label(column: Any) -> str:
+    name = getattr(column, "name", None)
+    return "value" if name is None else str(name)
+
+
+def _defaults(strategy: Any) -> Result:
+    """Return what stands in a strategy's class as its parameters: numbers, texts and flags under public names."""
+    kind = strategy if isinstance(strategy, type) else type(strategy)
+    own = [
+        base
+        for base in reversed(kind.__mro__)
+        if class_name(base)[0] not in ("backtesting", "builtins", "abc")
+    ]
+    return {
+        key: value
+        for base in own
+        for key, value in vars(base).items()
+        if not key.startswith("_") and type(value) in (bool, int, float, str)
+    }
 
 
 def _kind(strategy: Any) -> str:
@@ -84,7 +117,7 @@ def _full(stats: Any, name: str | None, params: Mapping[str, Any] | None, bars: 
     strategy, equity, trades = stats["_strategy"], stats["_equity_curve"], stats["_trades"]
     given = dict(getattr(strategy, "_params", {})) if params is None else params
     with saving(None) as seen:
-        kept = params_of(given)
+        kept = params_of({**_defaults(strategy), **given} if params is None else given)
     found: Result = {"strategy_name": name or made_name(_kind(strategy), given), **_metrics(stats)}
     rows = _trades(trades)
     if bars is not None:
@@ -119,7 +152,7 @@ def heatmap(obj: Any, name: str | None, params: Mapping[str, Any] | None) -> Ite
     else:
         columns = [("", obj)]
     for told, column in columns:
-        label = str(column.name) if told == "" and column.name is not None else "value"
+        label = _label(column) if told == "" else "value"
         for values, value in zip(column.index.tolist(), column.tolist(), strict=True):
             own = dict(zip(column.index.names, values, strict=True))
             kept = params_of({**(params or {}), **own})

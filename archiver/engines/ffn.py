@@ -36,7 +36,7 @@ def result(
 
 def _member(obj: Any, key: str, name: str | None, params: Mapping[str, Any]) -> Result:
     found = _one(obj[key], f"{name}.{key}" if name else key, params)
-    if type(obj).__qualname__ != "Result":
+    if all(base.__qualname__ != "Result" for base in type(obj).__mro__):
         return found
     test = obj.backtests[key]
     strategy = test.strategy
@@ -53,7 +53,8 @@ def _member(obj: Any, key: str, name: str | None, params: Mapping[str, Any]) -> 
         "turnover": test.turnover,
     }
     found["tables"] |= {
-        "transactions": obj.get_transactions(key).reset_index(),
+        # bt's own fails where none was made.
+        "transactions": obj.get_transactions(key).reset_index() if strategy.securities else [],
         "positions": test.positions.rename_axis("time").reset_index(),
         "weights": test.weights.rename_axis("time").reset_index(),
     }

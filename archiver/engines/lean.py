@@ -53,7 +53,7 @@ def result(
     Arguments:
         obj: the parsed content, in either spelling that Lean has had (`statistics`, `Statistics`).
         name: the strategy's name; None takes the configuration's, else `Lean`.
-        params: the strategy's parameters; None takes those of its configuration.
+        params: the strategy's parameters; None takes those of its configuration, texts of numbers as numbers.
         events: what the file of order events holds.
     """
     told = {key: _member(obj, key) for key in (*_MEMBERS, *_OTHERS)}
@@ -86,7 +86,9 @@ def result(
     }
     return {
         **found,
-        "params": params_of(given if params is None else params),
+        "params": params_of(
+            {key: _as_number(one) for key, one in given.items()} if params is None else params
+        ),
         "trades": [_trade(trade) for trade in _member(performance, "closedTrades", [])],
         "curves": curves,
         "tables": {key: rows for key, rows in tables.items() if rows},
@@ -125,9 +127,13 @@ def _snake(name: str) -> str:
 def _numbers(values: Mapping[str, Any], prefix: str) -> Result:
     found: Result = {}
     for key, value in flat(values):
-        read = number(value) if isinstance(value, str) else None
-        found[prefix + _snake(key)] = plain_value(value) if read is None or read[1] else read[0]
+        found[prefix + _snake(key)] = plain_value(_as_number(value))
     return found
+
+
+def _as_number(value: Any) -> Any:
+    read = number(value) if isinstance(value, str) else None
+    return value if read is None or read[1] else read[0]
 
 
 def _row(values: Any) -> Result:

@@ -27,7 +27,7 @@ _TRADE = {
     "realized_pnl_currency": "pnl_currency",
 }
 _SIDES = {"BUY": "long", "SELL": "short"}
-# Columns that hold numbers as text; other texts of digits are names.
+# Columns that hold numbers as text; other texts of digits are names. Tags and ids are never amounts.
 _NUMBERS = ("quantity", "peak_qty", "filled_qty", "last_qty", "last_px", "price", "total", "locked", "free")
 
 
@@ -106,7 +106,10 @@ def _amounts(row: Mapping[str, Any]) -> Result:
     found: Result = {}
     for key, value in row.items():
         single = value[0] if isinstance(value, list) and len(value) == 1 else value
-        text = str(single) if type(single).__name__ in ("str", "Money", "Quantity", "Price") else None
+        told = type(single).__name__ in ("str", "Money", "Quantity", "Price") and not key.endswith(
+            ("_id", "tags")
+        )
+        text = str(single) if told else None
         read = None if text is None else number(text)
         if read is not None and read[1].isalpha() and read[1].isupper():
             found[key], found[f"{key}_currency"] = read

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from typing import Any
 
-from archiver.engines.search import Search
+from archiver.engines.search import Reporter
 from archiver.engines.shared import Result, flat, params_of, plain_value
 from archiver.errors import ConfigError
 
@@ -38,6 +38,13 @@ def result(
     )
 
 
+def ranking(obj: Any) -> str | None:
+    """Return what ranks a study's trials: its first objective, by its direction; None for a trial."""
+    if type(obj).__qualname__ == "FrozenTrial":
+        return None
+    return _ranking(_objectives(obj)[0], obj)
+
+
 def keep(trial: Any, obj: Any) -> None:
     """Keep what a trial's backtest returned, from within the objective: its metrics, trades and curves go into the run.
 
@@ -66,35 +73,14 @@ def keeping(objective: Callable[[Any], tuple[Any, Any]]) -> Callable[[Any], Any]
     return call
 
 
-class Callback:
+class Callback(Reporter):
     """Adds each finished trial to one run: `study.optimize(objective, callbacks=[Callback(archive, universe)])`.
 
-    The run is finished by `finish()`, at the end of a `with` block, or when nobody holds the callback any more.
+    The run is finished by `finish()`, at the end of a `with` block, or when nobody holds the callback any more. Without
+    `rank_by=` the study's first objective ranks, by its direction.
 
-    Arguments:
-        archive: where the run is written.
-        universe: the data slice that the trials were tested on.
-        top_n: how many details to keep.
-        rank_by: the metric that ranks; None: the study's first objective, by its direction.
-        tags: labels of the run.
-        name: what trials are called before their number.
-        run: the id of an open run that another process has started, which this one only adds to.
+    Arguments: archive, universe, top_n, rank_by, tags, name, run: as `archiver.engines.search.Reporter` says.
     """
-
-    def __init__(
-        self,
-        archive: Any,
-        universe: str,
-        *,
-        top_n: int = 50,
-        rank_by: str | None = None,
-        tags: Iterable[str] = (),
-        name: str | None = None,
-        run: str | None = None,
-    ) -> None:
-        self._name = name
-        self._search = Search(archive, universe, top_n=top_n, rank_by=rank_by, tags=tags, run=run)
-        self._end = weakref.finalize(self, self._search.finish)
 
     def __call__(self, study: Any, trial: Any) -> None:
         """Add a trial; Optuna calls this when it ends, whatever its state."""
@@ -102,21 +88,6 @@ class Callback:
         kept = _kept.get(study, {}).pop(trial.number, None)
         found = _trial(trial, self._name or _called(study), {}, named | said, kept)
         self._search.add(found, _ranking(named, study))
-
-    @property
-    def run(self) -> str | None:
-        """The id of the run; None before the first trial."""
-        return self._search.run
-
-    def finish(self) -> Any:
-        """Make the open run an ordinary one, and return it; a run that another process started stays open."""
-        return self._search.finish()
-
-    def __enter__(self) -> Callback:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.finish()
 
 
 def _called(study: Any) -> str:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from archiver.engines.metrics import Table, add_canonical
-from archiver.engines.shared import Result, made_name, params_of, plain_value
+from archiver.engines.shared import Result, flat, made_name, params_of, plain_value
 
-# Its Sharpe and Sortino ratios are of single bars unless `bars_per_year` was set: they are not canonical.
 _CANONICAL: Table = {
     "total_return": ("total_return_pct", 100),
     "cagr": ("annual_return_pct", 100),
@@ -25,6 +24,8 @@ _CANONICAL: Table = {
     "final_equity": ("end_market_value", 1),
     "total_fees": ("total_fees", 1),
 }
+# Of single bars unless `bars_per_year` was set, which alone gives an annual volatility.
+_ANNUAL: Table = {"sharpe_ratio": ("sharpe", 1), "sortino_ratio": ("sortino", 1)}
 _TRADE = {
     "type": "direction",
     "entry_date": "entry_time",
@@ -46,19 +47,23 @@ def result(obj: Any, name: str | None = None, params: Mapping[str, Any] | None =
     kept = params_of(params or {})
     found: Result = {"strategy_name": name or made_name("PyBroker", kept)}
     found.update((key, plain_value(value)) for key, value in dataclasses.asdict(obj.metrics).items())
-    add_canonical(found, dict(found), _CANONICAL, "pybroker")
+    annual = {} if obj.metrics.annual_volatility_pct is None else _ANNUAL
+    add_canonical(found, dict(found), {**_CANONICAL, **annual}, "pybroker")
     found |= {"start": plain_value(obj.start_date), "end": plain_value(obj.end_date)}
+    found["symbols"] = sorted(str(symbol) for symbol in obj.symbols)
     tables = {
         "orders": obj.orders.reset_index(),
         "positions": obj.positions.reset_index(),
         "portfolio": obj.portfolio.reset_index(),
     }
     if obj.bootstrap is not None:
-        tables |= {
-            f"bootstrap.{one.name}": getattr(obj.bootstrap, one.name).reset_index()
-            for one in dataclasses.fields(obj.bootstrap)
-            if type(getattr(obj.bootstrap, one.name)).__name__ == "DataFrame"
-        }
+        for key, value in obj.bootstrap._asdict().items():
+            if type(value).__name__ == "DataFrame":
+                tables[f"bootstrap.{key}"] = value.reset_index()
+            else:  # bounds in a named tuple, of the drawdown two of them
+                found |= {
+                    inner: plain_value(one) for inner, one in flat({f"bootstrap.{key}": plain_value(value)})
+                }
     for label in ("signals", "stops"):
         value = getattr(obj, label)
         if type(value).__name__ == "DataFrame":

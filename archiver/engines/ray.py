@@ -24,6 +24,13 @@ def result(
     return _result(obj, name, params)
 
 
+def ranking(obj: Any) -> str | None:
+    """Return the metric that a search was told to make best, `-` before it where the least is; None where none was told."""
+    analysis = getattr(obj, "_experiment_analysis", None)
+    metric = getattr(analysis, "default_metric", None)
+    return metric and ("-" if getattr(analysis, "default_mode", None) == "min" else "") + str(metric)
+
+
 def _result(obj: Any, name: str | None, params: Mapping[str, Any] | None) -> Result:
     found = of_trial(obj.metrics or {}, {**(params or {}), **(obj.config or {})}, name, obj.error)
     if obj.path is not None:

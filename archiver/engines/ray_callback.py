@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from ray import tune
 
-from archiver.engines.search import Search, of_trial
+from archiver.engines.search import Reporter, of_trial
 
 
-class Callback(tune.Callback):  # type: ignore[misc]  # ray is not there when types are checked
+class Callback(Reporter, tune.Callback):  # type: ignore[misc]  # ray is not there when types are checked
     """Adds each trial to one run when it ends: `RunConfig(callbacks=[Callback(archive, universe)])`.
 
-    The run is finished when the search ends.
+    The run is finished when the search ends. What ranks is said by `rank_by=`: one metric that trials report.
 
-    Arguments:
-        archive: where the run is written.
-        universe: the data slice that the trials were tested on.
-        top_n: how many details to keep.
-        rank_by: the metric that ranks, one that trials report.
-        tags: labels of the run.
-        name: what trials are called before their id.
-        run: the id of an open run that this one only adds to.
+    Arguments: archive, universe, top_n, rank_by, tags, name, run: as `archiver.engines.search.Reporter` says.
     """
-
-    def __init__(
-        self,
-        archive: Any,
-        universe: str,
-        *,
-        top_n: int = 50,
-        rank_by: str | None = None,
-        tags: Iterable[str] = (),
-        name: str | None = None,
-        run: str | None = None,
-    ) -> None:
-        self._name = name
-        self._search = Search(archive, universe, top_n=top_n, rank_by=rank_by, tags=tags, run=run)
-
-    @property
-    def run(self) -> str | None:
-        """The id of the run; None before the first trial."""
-        return self._search.run
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._add(trial, None)
@@ -51,7 +24,7 @@ class Callback(tune.Callback):  # type: ignore[misc]  # ray is not there when ty
         self._add(trial, trial.get_error() or "it failed")
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        self._search.finish()
+        self.finish()
 
     def _add(self, trial: Any, error: Any) -> None:
         last = {"trial_id": trial.trial_id, **(trial.last_result or {})}

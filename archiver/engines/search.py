@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from archiver.engines.shared import Result, flat, params_of, plain_value
 
@@ -15,13 +16,7 @@ DETAILS = ("trades", "trades_detailed", "curves", "tables", "files", "equity_cur
 class Search:
     """An open run that trials are added to, from several threads; it travels to other processes, where it adds to the same.
 
-    Arguments:
-        archive: where the run is written.
-        universe: the data slice that the trials were tested on.
-        top_n: how many details to keep.
-        rank_by: the metric that ranks.
-        tags: labels of the run.
-        run: the id of an open run that another process has started, which this one only adds to.
+    Arguments: archive, universe, top_n, rank_by, tags, run: as `Reporter` says.
     """
 
     def __init__(
@@ -72,6 +67,52 @@ def _again(
     archive: Any, universe: str, top_n: int, rank_by: str | None, tags: tuple[str, ...], run: str | None
 ) -> Search:
     return Search(archive, universe, top_n=top_n, rank_by=rank_by, tags=tags, run=run)
+
+
+class Reporter:
+    """What callbacks of engines have in common: one run, which each finished trial is added to.
+
+    The run is finished by `finish()`, at the end of a `with` block, or when nobody holds the callback any more.
+
+    Arguments:
+        archive: where the run is written.
+        universe: the data slice that the trials were tested on.
+        top_n: how many details to keep.
+        rank_by: the metric that ranks; None takes what the search ranks by, where it says so.
+        tags: labels of the run.
+        name: what trials are called before their number or id.
+        run: the id of an open run that another process has started, which this one only adds to.
+    """
+
+    def __init__(
+        self,
+        archive: Any,
+        universe: str,
+        *,
+        top_n: int = 50,
+        rank_by: str | None = None,
+        tags: Iterable[str] = (),
+        name: str | None = None,
+        run: str | None = None,
+    ) -> None:
+        self._name = name
+        self._search = Search(archive, universe, top_n=top_n, rank_by=rank_by, tags=tags, run=run)
+        weakref.finalize(self, self._search.finish)
+
+    @property
+    def run(self) -> str | None:
+        """The id of the run; None before the first trial."""
+        return self._search.run
+
+    def finish(self) -> Any:
+        """Make the open run an ordinary one, and return it; a run that another process started stays open."""
+        return self._search.finish()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.finish()
 
 
 def of_trial(

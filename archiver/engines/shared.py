@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import math
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from archiver.errors import ConfigError
+from archiver.format.columnar import class_name
 from archiver.format.text import dumps
 from archiver.format.values import plain
 
@@ -28,9 +31,12 @@ _SECRET = re.compile(
     r"(?:^|[_.-])(?:api_?key|api_?secret|secret|secret_?key|password|passwd|passphrase|private_?key|mnemonic"
     r"|(?:access|auth|bot|ws|refresh|bearer)_?token|jwt_secret_key|wallet_?address)$"
 )
+_SIGN = r"[^\d\s.,%+-]{0,3}[^\w\s.,%+-]"
+"""A currency's sign, letters before it: `$`, `HK$`."""
+# Letters alone before a number are a currency only where it has decimals: `Fr1.50`, while `SIM-001` is a name.
 _AMOUNT = re.compile(
-    r"(?P<before>[^\d\s.,%+-]{1,4})?\s*(?P<sign>[+-])?\s*(?P<inner>[^\d\s.,%+-]{1,4})?"
-    r"(?P<number>\d[\d,_]*\.?\d*(?:[eE][+-]?\d+)?|\.\d+)\s*(?P<unit>%|[A-Za-z]{2,6}|[^\d\s.,%+-])?"
+    rf"(?P<before>{_SIGN}|[^\d\s.,%+-]{{1,4}}(?=[+-]?[\d,]+\.\d))?\s*(?P<sign>[+-])?\s*(?P<inner>{_SIGN})?"
+    rf"(?P<number>\d[\d,_]*\.?\d*(?:[eE][+-]?\d+)?|\.\d+)(?:\s*(?P<unit>%|{_SIGN})|\s+(?P<code>[A-Za-z]{{2,6}}))?"
 )
 _NOT_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf, "∞": math.inf, "-∞": -math.inf}
 
@@ -42,6 +48,29 @@ def engine_module(name: str, package: str = "") -> ModuleType:
     except ImportError:
         top = name.partition(".")[0]
         raise ConfigError(f"{top} is not installed: pip install {package or top}") from None
+
+
+def call(adapter: Callable[..., Any], obj: Any, name: str | None, params: Any, how: Mapping[str, Any]) -> Any:
+    """Call an adapter. Raises TypeError, naming its options, for one that it does not take."""
+    if how:
+        takes = [
+            key
+            for key, one in inspect.signature(adapter).parameters.items()
+            if key not in ("obj", "name", "params") and one.kind is not one.VAR_KEYWORD
+        ]
+        unknown = [] if takes_any(adapter) else [key for key in how if key not in takes]
+        if unknown:
+            given = ", ".join(f"{key}=" for key in takes) or "none but name= and params="
+            raise TypeError(
+                f"{unknown[0]}= is no option for a {type(obj).__module__.partition('.')[0]} {type(obj).__qualname__}:"
+                f" it takes {given}"
+            )
+    return adapter(obj, name=name, params=params, **how)
+
+
+def takes_any(adapter: Callable[..., Any]) -> bool:
+    """Tell whether an adapter takes options of any name."""
+    return any(one.kind is one.VAR_KEYWORD for one in inspect.signature(adapter).parameters.values())
 
 
 @lru_cache(maxsize=4096)
@@ -87,7 +116,7 @@ def number(text: str) -> tuple[float | int, str] | None:
     match = _AMOUNT.fullmatch(text)
     if match is None:
         return None
-    units = [match[part] for part in ("before", "inner", "unit") if match[part]]
+    units = [match[part] for part in ("before", "inner", "unit", "code") if match[part]]
     if len(units) > 1:
         return None
     digits = match["number"].replace(",", "").replace("_", "")
@@ -122,20 +151,29 @@ def flat(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any
 def params_of(values: Mapping[Any, Any]) -> Result:
     """Return parameters as a flat dict of plain values.
 
-    Dicts are flattened, their names joined by dots; lists stay lists; a class or function is its name; other objects
-    are text. A text whose name is that of a credential is left out, with a warning.
+    Dicts are flattened, their names joined by dots; lists stay lists; a class or function is its name; a Decimal is a
+    number; other objects are text. A text whose name is that of a credential is left out, with a warning.
     """
     found: Result = {}
     for name, value in flat(values):
         if isinstance(value, str) and value and secret(name):
             warnings.warn(f"the parameter {name} looks like a credential: it is not kept", stacklevel=3)
             continue
-        kind = type(value)
-        if issubclass(kind, FunctionType | BuiltinFunctionType | type):
+        if _is_named(value):
             found[name] = str(value.__name__)
+        elif isinstance(value, Decimal):
+            found[name] = int(value) if value.is_finite() and value == int(value) else float(value)
         else:
             found[name] = plain_value(value, f"params.{name}")
     return found
+
+
+def _is_named(value: Any) -> bool:
+    """Tell a class or function, those of numpy too."""
+    kind = type(value)
+    return issubclass(kind, FunctionType | BuiltinFunctionType | MethodType | type) or (
+        class_name(kind) in (("numpy", "ufunc"), ("numpy", "_ArrayFunctionDispatcher"))
+    )
 
 
 def secret(name: str) -> bool:
@@ -150,7 +188,7 @@ def made_name(kind: str, params: Mapping[str, Any]) -> str:
 
 def _brief(value: Any, where: str) -> str:
     """Write a parameter for a name: the same in every process, and short; what is long is its digest."""
-    if issubclass(type(value), FunctionType | BuiltinFunctionType | type):
+    if _is_named(value):
         return str(value.__name__)
     kept = plain_value(value, where)
     text = dumps(kept) if isinstance(kept, list | dict) else str(kept)

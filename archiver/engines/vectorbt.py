@@ -7,6 +7,7 @@ from typing import Any
 
 from archiver.engines.metrics import Table, add_canonical
 from archiver.engines.shared import Result, made_name, metric, params_of, plain_value, unique
+from archiver.errors import ConfigError
 
 _CANONICAL: Table = {
     "sharpe_ratio": ("sharpe_ratio", 1),
@@ -57,7 +58,12 @@ def result(
     """
     value = obj.value()
     several = value.ndim > 1
-    stats = obj.stats(agg_func=None) if several else obj.stats().to_frame().T
+    try:
+        stats = obj.stats(agg_func=None) if several else obj.stats().to_frame().T
+    except Exception as error:  # an index of working days has no frequency that vectorbt can count with
+        raise ConfigError(
+            f"vectorbt's own stats() fails ({error}): give the portfolio freq='1D', say"
+        ) from error
     made = unique(_Cut(obj, value, stats, several=several).results(name or "Portfolio", params or {}))
     return made if several else next(made)
 

@@ -133,9 +133,9 @@ def _as_arrow(times: Any, where: str) -> Any:
     import pyarrow as pa
 
     kinds = {class_name(base) for base in type(times).__mro__}
+    if ("pandas", "MultiIndex") in kinds:
+        raise ConfigError(f"{where} has an index of {times.nlevels} levels: give it one, the moments")
     try:
-        if ("pandas", "MultiIndex") in kinds:
-            raise ConfigError(f"{where} has an index of {times.nlevels} levels: give it one, the moments")
         if kinds & {("pandas", "Index"), ("pandas", "Series")}:
             if times.dtype.kind == "O" or str(times.dtype) in ("str", "string", "category"):
                 return None

@@ -29,11 +29,20 @@ from archiver.format.curves import (
     split,
 )
 from archiver.format.model import Ref
-from archiver.format.rows import decode_rows, encode_rows
-from archiver.format.series import Series, series_of
+from archiver.format.rows import RowsEncoder, columns_by_key, decode_rows, encode_rows
+from archiver.format.series import Series, frame_columns, series_of
 from archiver.format.tapes import Tape
 from archiver.format.text import dumps, loads
-from archiver.format.typed import from_rows, is_frame, plain_rows, schema_text, to_arrow, written_rows
+from archiver.format.typed import (
+    from_columns,
+    from_rows,
+    is_frame,
+    plain_rows,
+    schema_text,
+    stored_columns,
+    to_arrow,
+    written_rows,
+)
 from archiver.format.values import columns_to_lists, place, plain
 
 if TYPE_CHECKING:
@@ -109,9 +118,10 @@ def read_curves(one: Given) -> dict[str, Series]:
         where = place(one.strategy, f"curves.{name}")
         series = series_of(given, where)
         if series is None:
+            told = f" of columns {', '.join(map(str, frame_columns(given)))}" if is_frame(given) else ""
             raise ConfigError(
-                f"{where} is a {type(given).__name__} that is no curve: give a Series, (times, values), pairs of both, or"
-                " a list of numbers"
+                f"{where} is a {type(given).__name__}{told} that is no curve: give a Series, (times, values), pairs or a"
+                " dict of both, a table with a column `time` and one of values, or a list of numbers"
             )
         found[name] = Series(series.values, series.clock)
     return found
@@ -134,7 +144,7 @@ def _under_old_name(given: Any, where: str) -> Series:
     ):
         return Series(plain(given, where))
     try:
-        return series_of(given, where) or Series(plain(given, where))
+        return series_of(given, where, plain) or Series(plain(given, where))
     except ConfigError:
         if issubclass(kind, list):
             return Series(plain(given, where))
@@ -246,25 +256,32 @@ def _encode_table(out: Extras, name: str, kept: Sequence[Given]) -> None:
     import pyarrow as pa
 
     out.plain = False
-    rows: list[list[dict[str, Any]] | None] = []
+    found: list[list[dict[str, Any]] | pa.Table | None] = []
     schemas: list[str | None] = []
+    encoder = RowsEncoder(f"tables.{name}")
     for one in kept:
         given = one.tables.get(name)
         where = place(one.strategy, f"tables.{name}")
-        table = to_arrow(given, where) if is_frame(given) else None
-        schemas.append(None if table is None else schema_text(table))
-        rows.append(_rows(given, where) if table is None else plain_rows(table, where))
-    flat = list(chain.from_iterable(own for own in rows if own))
-    encoded = encode_rows(flat, f"tables.{name}")
+        framed = is_frame(given)
+        own = to_arrow(given, where) if framed else _rows(given, where)
+        schemas.append(schema_text(own) if framed else None)
+        if own is not None and len(own):
+            if framed:
+                encoder.add_columns(stored_columns(own, where), len(own))
+            else:
+                encoder.add(own)
+        found.append(own)
+    encoded = encoder.finish()
     if encoded is None:
+        rows = (plain_rows(own, name) if isinstance(own, pa.Table) else own for own in found)
         out.columns[f"json.{name}"] = pa.array(
             [None if own is None else dumps(own) for own in rows], pa.string()
         )
     else:
         out.columns[f"table.{name}"] = pa.ListArray.from_arrays(
-            pa.array([0, *accumulate(len(own) if own else 0 for own in rows)], pa.int32()),
+            pa.array([0, *accumulate(0 if own is None else len(own) for own in found)], pa.int32()),
             pa.StructArray.from_arrays(encoded.arrays, encoded.names),
-            mask=pa.array([own is None for own in rows]),
+            mask=pa.array([own is None for own in found]),
         )
         out.facts.setdefault("tables", {})[name] = encoded.layout
     if any(schemas):
@@ -300,6 +317,7 @@ def decode_rows_of(
     """Return a table in a row of tier 2: rows where rows were given, an Arrow table where a frame was; None for none."""
     import pyarrow as pa
 
+    schema = row[f"schema.{name}"][0].as_py() if f"schema.{name}" in row.column_names else None
     rows: list[dict[str, Any]] | None = None
     if f"json.{name}" in row.column_names:
         text = row[f"json.{name}"][0].as_py()
@@ -307,8 +325,10 @@ def decode_rows_of(
     elif f"table.{name}" in row.column_names and row[f"table.{name}"][0].is_valid:
         table = pa.Table.from_struct_array(row[f"table.{name}"][0].values)
         arrays = [column.combine_chunks() for column in table.columns]
-        rows = decode_rows(table.column_names, arrays, facts.get("tables", {}).get(name, {}))
-    schema = row[f"schema.{name}"][0].as_py() if f"schema.{name}" in row.column_names else None
+        layout = facts.get("tables", {}).get(name, {})
+        if schema is not None:
+            return from_columns(columns_by_key(table.column_names, arrays, layout), table.num_rows, schema)
+        rows = decode_rows(table.column_names, arrays, layout)
     return rows if schema is None or rows is None else from_rows(rows, schema)
 
 

@@ -89,6 +89,14 @@ class RowsEncoder:
             columns[key] = encode_column(values, f"{self._where}.{key}", self._depth)
         self._chunks.append((columns, len(rows)))
 
+    def add_columns(self, columns: dict[str, Column], rows: int) -> None:
+        """Take some more rows as columns that are encoded already; each row has all of them."""
+        keyset = tuple(columns)
+        self._of_row += [self._keysets.setdefault(keyset, len(self._keysets))] * rows
+        self._keys.update(dict.fromkeys(keyset))
+        _check_keys(keyset, self._where)
+        self._chunks.append((columns, rows))
+
     def finish(self) -> Encoded | None:
         """Return all rows as columns, or None where there are too many keys for columns, or none."""
         if not 0 < len(self._keys) <= self._most_keys:
@@ -239,6 +247,18 @@ def encode_column(values: Values, where: str, depth: int = 0) -> Column:
     if kinds == {dict} and depth < _MOST_LEVELS:
         return _encode_dicts(values, where, depth)
     return encode_values(values, kinds, where)
+
+
+def columns_by_key(
+    names: Sequence[str], arrays: Sequence[pa.Array], layout: Mapping[str, Any]
+) -> dict[str, tuple[pa.Array, bool, dict[str, Any]]]:
+    """Return the columns that `encode_rows` made by key: the array, whether it is JSON text, and its layout."""
+    texts, dicts = layout.get("text", ()), layout.get("dicts", {})
+    return {
+        layout.get("keys", {}).get(name, name): (array, name in texts, dicts.get(name, {}))
+        for name, array in zip(names, arrays, strict=True)
+        if name != layout.get("shape")
+    }
 
 
 def decode_column(array: pa.Array, *, text: bool, layout: dict[str, Any]) -> list[Any]:

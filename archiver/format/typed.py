@@ -7,11 +7,15 @@ values, decimals as text, bytes as hexadecimal text. What has no such form is pl
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import decimal
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
 from archiver.format.columnar import class_name, column_name, has_index
+from archiver.format.columns import Column
+from archiver.format.rows import decode_column, encode_column
 from archiver.format.text import dumps, loads
 from archiver.format.values import plain
 
@@ -46,6 +50,8 @@ def to_arrow(frame: Any, where: str) -> pa.Table:
             table = frame.to_arrow()
         else:
             table = frame if isinstance(frame, pa.Table) else pa.Table.from_batches([frame])
+    except ConfigError:
+        raise
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise ConfigError(f"{where}: {' '.join(str(error).split())[:200]}") from None
     if len(set(table.column_names)) != len(table.column_names):
@@ -58,17 +64,23 @@ def to_arrow(frame: Any, where: str) -> pa.Table:
         array = array if isinstance(array, pa.Array) else pa.concat_arrays(array.chunks)
         kept, values = _with_categories(field, array, f"{where}.{field.name}")
         if not _is_simple(kept.type):
-            kept, values = _as_json(field.name, values.to_pylist(), f"{where}.{field.name}")
+            kept, values = _as_text(field.name, values.to_pylist(), f"{where}.{field.name}")
         fields.append(kept)
         columns.append(values)
     return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=table.schema.metadata))
 
 
-def _as_json(name: str, values: list[Any], where: str) -> tuple[pa.Field, pa.Array]:
-    """Return values of any kind as a column of JSON text."""
+def _as_text(name: str, values: list[Any], where: str) -> tuple[pa.Field, pa.Array]:
+    """Return values of any kind as text: as they are where plain data makes texts of all of them, else as JSON."""
     import pyarrow as pa
 
-    texts = [None if value is None else dumps(value) for value in plain(values, where)]
+    kept = plain(values, where)
+    if set(map(type, kept)) <= {str, type(None)}:
+        try:
+            return pa.field(name, pa.string()), pa.array(kept, pa.string())
+        except UnicodeEncodeError:
+            pass
+    texts = [None if value is None else dumps(value) for value in kept]
     return pa.field(name, pa.string(), metadata=_JSON), pa.array(texts, pa.string())
 
 
@@ -82,31 +94,40 @@ def _of_pandas(frame: Any, where: str) -> pa.Table:
             f"{where}: a table has two columns of one name among {', '.join(names)}: rename one"
         )
     frame.columns = names
-    mixed = {}
+    texts = {}
     for name in names:
-        if frame[name].dtype.kind == "O":
-            values = frame[name].tolist()
-            try:
-                kept = _is_simple(pa.array(values, from_pandas=True).type)
-            except (pa.ArrowException, TypeError, ValueError, OverflowError):
-                kept = False
-            if not kept:
-                mixed[name] = [
-                    None if item is None else dumps(item) for item in plain(values, f"{where}.{name}")
-                ]
-    frame = frame.assign(**{}) if not mixed else frame.assign(**mixed)
-    table = pa.Table.from_pandas(frame, preserve_index=has_index(frame.index))
+        dtype = frame[name].dtype
+        if class_name(type(dtype))[1] == "SparseDtype":
+            frame[name] = frame[name].sparse.to_dense()
+        elif dtype.kind == "c" or (dtype.kind == "O" and not _is_arrows(frame[name].tolist())):
+            texts[name] = _as_text(name, frame[name].tolist(), f"{where}.{name}")
+    kept = frame.assign(**dict.fromkeys(texts)) if texts else frame
+    table = pa.Table.from_pandas(kept, preserve_index=has_index(frame.index))
     for name in names:
         at = table.schema.get_field_index(name)
-        if name in mixed:
-            field = pa.field(name, pa.string(), metadata=_JSON)
-            table = table.set_column(at, field, pa.array(mixed[name], pa.string()))
+        if name in texts:
+            table = table.set_column(at, *texts[name])
         elif frame[name].dtype.kind == "f" and class_name(type(frame[name].dtype))[0] == "numpy":
             # Arrow makes null of NaN, which is another value.
             table = table.set_column(
                 at, table.schema.field(at), pa.array(frame[name].to_numpy(), from_pandas=False)
             )
     return table
+
+
+def _is_arrows(values: list[Any]) -> bool:
+    """Tell whether Arrow has one simple type for objects, and takes none for another: moments with a zone for such without."""
+    import pyarrow as pa
+
+    try:
+        kind = pa.array(values, from_pandas=True).type
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return False
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        return all(
+            value.tzinfo is not None for value in values if isinstance(value, dt.datetime) and value == value
+        )
+    return _is_simple(kind)
 
 
 def _with_categories(field: pa.Field, array: pa.Array, where: str) -> tuple[pa.Field, pa.Array]:
@@ -179,15 +200,110 @@ def _plain_column(array: Any, where: str) -> list[Any]:
     return values
 
 
-def from_rows(rows: list[dict[str, Any]], schema: str) -> pa.Table:
-    """Return a table with the schema that `schema_text` wrote, of rows as they are stored."""
+def stored_columns(table: pa.Table, where: str) -> dict[str, Column]:
+    """Return a table that `to_arrow` made as the columns that its `plain_rows` would be encoded as."""
+    found = {}
+    for field, column in zip(table.schema, table.columns, strict=True):
+        array = column.combine_chunks()
+        plainly = None if _is_json(field) else _stored(array)
+        if plainly is None or plainly.null_count == len(plainly):
+            values = _plain_column(array, f"{where}.{field.name}")
+            if _is_json(field):
+                values = [None if text is None else loads(text) for text in values]
+            found[field.name] = encode_column(values, f"{where}.{field.name}")
+        else:
+            found[field.name] = Column(plainly)
+    return found
+
+
+def _stored(array: Any) -> pa.Array | None:
+    """Return an array as it is stored, where Arrow makes that of it: numbers, texts and flags; None for any other."""
     import pyarrow as pa
 
-    types = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(schema)))
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return _stored(array.dictionary_decode())
+    try:
+        if pa.types.is_temporal(kind):
+            return array.cast(pa.int32() if kind.bit_width == 32 else pa.int64()).cast(pa.int64())
+        if pa.types.is_floating(kind):
+            return (array.cast(pa.float32()) if pa.types.is_float16(kind) else array).cast(pa.float64())
+        if pa.types.is_integer(kind):
+            return array.cast(pa.int64())
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            return array.cast(pa.string())
+    except pa.ArrowException:  # more than 64 bits of a number, more than 2 GB of text
+        return None
+    return array if pa.types.is_boolean(kind) else None
+
+
+def from_columns(
+    columns: Mapping[str, tuple[pa.Array, bool, dict[str, Any]]], rows: int, schema: str
+) -> pa.Table:
+    """Return a table with the schema that `schema_text` wrote, of columns as `columns_by_key` has them."""
+    import pyarrow as pa
+
+    types = read_schema(schema)
+    arrays = []
+    for field in types:
+        array, text, layout = columns.get(field.name, (pa.nulls(rows), False, {}))
+        typed = None if text or _is_json(field) else _retyped(array, field)
+        if typed is None:
+            typed = _typed(decode_column(array, text=text, layout=layout), field)
+        arrays.append(typed)
+    return _table_of(arrays, types, rows)
+
+
+def _retyped(array: pa.Array, field: pa.Field) -> pa.Array | None:
+    """Return a stored array with the type that it had, where Arrow can make it; None for any other."""
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    kind = field.type
+    try:
+        if pa.types.is_dictionary(kind):
+            names = _typed(loads((field.metadata or {})[_CATEGORIES].decode()), pa.field("", kind.value_type))
+            stored = _stored(names)
+            if stored is None or stored.type != array.type:
+                return None
+            codes = pc.index_in(array, value_set=stored).cast(kind.index_type)
+            if codes.null_count != array.null_count:
+                return None
+            return pa.DictionaryArray.from_arrays(codes, names, ordered=kind.ordered)
+        if pa.types.is_temporal(kind):
+            return array.cast(pa.int32() if kind.bit_width == 32 else pa.int64()).cast(kind)
+        if pa.types.is_float16(kind):
+            return array.cast(pa.float32()).cast(kind)
+        simple = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+        if simple or pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            return array.cast(kind)
+    except pa.ArrowException:
+        return None
+    return None
+
+
+def read_schema(schema: str) -> pa.Schema:
+    """Return the schema that `schema_text` wrote."""
+    import pyarrow as pa
+
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(schema)))
+
+
+def from_rows(rows: list[dict[str, Any]], schema: str) -> pa.Table:
+    """Return a table with the schema that `schema_text` wrote, of rows as they are stored."""
+    types = read_schema(schema)
     arrays = [_typed([row.get(field.name) for row in rows], field) for field in types]
+    return _table_of(arrays, types, len(rows))
+
+
+def _table_of(arrays: list[pa.Array], types: pa.Schema, rows: int) -> pa.Table:
+    import pyarrow as pa
+
     bare = [field.with_metadata(_without_ours(field.metadata)) for field in types]
     if not arrays:
-        return pa.table({"": pa.nulls(len(rows))}).select([])
+        return pa.table({"": pa.nulls(rows)}).select([])
     return pa.Table.from_arrays(arrays, schema=pa.schema(bare, metadata=types.metadata))
 
 

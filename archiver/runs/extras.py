@@ -73,16 +73,16 @@ def curve_table(series: Series) -> pa.Table:
 
 
 def _numbers(values: list[Any]) -> pa.Array:
-    """Return values as doubles, as whole numbers where all are, as JSON text where one is no number."""
+    """Return values as doubles, as whole numbers, flags or texts where all are, else as JSON text where one is no number."""
     import pyarrow as pa
 
-    from archiver.format.columns import encode_values
+    from archiver.format.columns import arrow_type, encode_values
     from archiver.format.text import dumps
 
     kinds = set(map(type, values)) - {type(None)}
     if not kinds:
         return pa.array(values, pa.float64())
-    if kinds <= {float, int}:
+    if kinds <= {float, int} or (len(kinds) == 1 and arrow_type(kinds, values) is not None):
         return encode_values(values, kinds, "value").array
     return pa.array([None if value is None else dumps(value) for value in values], pa.string())
 
