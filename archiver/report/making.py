@@ -12,7 +12,7 @@ from archiver.base.unread import ONE_OBJECT
 from archiver.errors import NotKeptError
 from archiver.format.model import Detail, Record, Run
 from archiver.format.text import loads
-from archiver.query.selection import LEADING, Ask, take
+from archiver.query.selection import Ask, leading, take
 from archiver.report.run import run_page
 from archiver.report.strategy import strategy_page
 from archiver.runs.ranking import rank_order
@@ -69,8 +69,8 @@ def _best(reader: Reader, record: Record) -> list[dict[str, Any]]:
     metric, greatest = rank_order(record.rank_by or "")
     there = metric in table.column_names
     params = [name for name in table.column_names if name.startswith("params.")]
-    leading = [name for name in LEADING if name in table.column_names]
-    columns = dict.fromkeys(["strategy_name", *([metric] if there else []), *params, *leading])
+    first = leading(table.column_names)
+    columns = dict.fromkeys(["strategy_name", *([metric] if there else []), *params, *first])
     found = take(table.select(list(columns)), Ask(sort=((metric, greatest),) if there else ()))
     shown = found[:_BEST]
     there_are = [name for name in shown.column_names if shown[name].null_count < shown.num_rows]

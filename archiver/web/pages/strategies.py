@@ -9,7 +9,7 @@ from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 
 from archiver.errors import NotFoundError
-from archiver.query.selection import LEADING, sort_text
+from archiver.query.selection import leading, sort_text
 from archiver.web import format as fmt
 from archiver.web import links, parts
 from archiver.web.cards import columns, scatter
@@ -79,7 +79,7 @@ def page(site: Site, query: links.Query) -> Page:
 def _usual(metrics: Metrics, score: str | None) -> list[str]:
     """Choose the columns to begin with: what most people look at first, of that what most rows have."""
     names = metrics.table.column_names
-    usual = [name for name in dict.fromkeys([score or "", *LEADING]) if name in names]
+    usual = [name for name in dict.fromkeys([score or "", *leading(names)]) if name in names]
     filled = well_filled(metrics.table, usual)
     return sorted(usual, key=lambda name: name not in (*filled, score)) or names[3:13]
 
