@@ -215,7 +215,10 @@ def _universes(site: Site) -> Response:
 
 def _metrics(site: Site) -> Response:
     args = request.args
-    metrics = site.data.metrics(args.get("run") or None, "all" if yes("history") else args.get("newest", ""))
+    named = [args.get(name, "") for name in ("columns", "sort", "where")]
+    metrics = site.metrics(
+        args.get("run") or None, "all" if yes("history") else args.get("newest", ""), *named
+    )
     incomplete = _lacks_damaged(metrics, args.get("universe") or None)
     ask = Ask(
         args.get("universe", ""),

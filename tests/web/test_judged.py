@@ -11,8 +11,9 @@ from werkzeug.test import Client
 
 import archiver
 from tests.conftest import Cli
-from tests.web.conftest import guarded
+from tests.web.conftest import callback, guarded
 from tests.web.test_api import get
+from tests.web.test_pages import grid
 
 DAYS = [f"2024-{month:02d}-{day:02d}" for month in range(1, 7) for day in range(1, 29)]
 
@@ -86,6 +87,22 @@ def test_answers_are_those_of_the_commands(
 @pytest.fixture
 def command_of(command: Cli) -> Any:
     return lambda url, words: json.loads(command("--url", url, "--json", *words)[1])
+
+
+def test_the_plateau_is_a_column_to_sort_and_filter_by(kept: tuple[str, str, Client]) -> None:
+    url, run, client = kept
+    rows = archiver.open(url).parameters(run=run).robustness().to_pylist()
+    wanted = [(row["strategy_name"], row["plateau"]) for row in sorted(rows, key=lambda row: -row["plateau"])]
+    asked = {"run": run, "sort": "plateau", "columns": "plateau"}
+    found = get(client, "/api/metrics", **asked).json["metrics"]
+    assert [(row["strategy_name"], row["plateau"]) for row in found] == wanted
+    assert get(client, "/api/metrics", where=f"plateau >= {wanted[2][1]}", run=run).json["total"] == 3
+    assert "plateau" not in get(client, "/api/metrics").json["metrics"][0]
+    request = {"startRow": 0, "endRow": 9, "sortModel": [{"colId": "plateau", "sort": "desc"}]}
+    shown = grid(client, request, {"columns": ["sharpe_ratio"], "run": run})
+    assert [row["strategy_name"] for row in shown["rowData"]] == [name for name, _ in wanted]
+    page = json.dumps(callback(client, "/strategies", "?columns=plateau")["page"]["children"])
+    assert page.count("median of its neighbours") == 2  # the heading says what it is, and so does the choice
 
 
 def test_luck_is_what_show_says(kept: tuple[str, str, Client], command_of: Any) -> None:
