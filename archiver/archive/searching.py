@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from archiver.archive.listing import Listing
-from archiver.base.unread import ONE_OBJECT, Errors
-from archiver.errors import ConfigError, NotFoundError, NotKeptError
+from archiver.base.unread import Errors
+from archiver.errors import ConfigError, NotFoundError
 from archiver.format.model import Record, Run
 from archiver.runs.packed_metrics import all_metrics
 from archiver.runs.read import Reader
@@ -85,19 +85,9 @@ class Searching:
         and what they were computed from; as text it is one line. The curves are those of the best strategies: what was
         thrown away before is not counted. Raises RunNotFoundError.
         """
-        from archiver.analysis.overfitting import Overfitting, overfitting
-        from archiver.analysis.reading import equity
+        from archiver.analysis.reading import overfitting_of
 
-        record = self.listing.record(run)
-        curves, why = {}, "no equity curve was kept"
-        for detail in record.details:
-            try:
-                curves[detail.strategy] = equity(self.reader, record, detail)
-            except (NotKeptError, *ONE_OBJECT) as error:
-                why = str(error)
-        if not curves:
-            return Overfitting(trials=record.strategies, why_not=why)
-        return overfitting(curves, record.strategies)
+        return overfitting_of(self.reader, self.listing.record(run))
 
     def samples(
         self, inside: str | None = None, outside: str | None = None, metric: str | None = None

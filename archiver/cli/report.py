@@ -23,7 +23,7 @@ def report(
 ) -> None:
     """Write one self-contained page on a strategy or a run: it opens offline and runs no script.
 
-    Of a strategy: equity and drawdown, returns by month, the deepest drawdowns, rolling figures, its trades, how much of
+    Of a strategy: equity and benchmark, drawdown, returns by month and year, the deepest drawdowns, rolling figures, its trades, how much of
     its run's best is luck, parameters and metrics. Of a run: its best strategies, how all of them are spread, luck, code.
     The same archive gives the same bytes.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archiver.analysis.moments import Points
-from archiver.analysis.reading import equity, excursions, luck_of, sharpes_of
+from archiver.analysis.reading import beside, equity, excursions, luck_of, overfitting_of, sharpes_of
 from archiver.analysis.returns import tear_sheet
 from archiver.analysis.trades import trades_summary
 from archiver.base.unread import ONE_OBJECT
@@ -28,11 +28,13 @@ def of_strategy(reader: Reader, record: Record, detail: Detail, run: Run) -> str
     outline = reader.outline(record, detail)
     trades = reader.trades(record, detail, None)
     rows: list[dict[str, Any]] = reader.strategy(record, detail)["trades"] or []
+    points = equity(reader, record, detail, trades)
     return strategy_page(
         detail.strategy,
         run,
         outline["metrics"],
-        tear_sheet(equity(reader, record, detail, trades)),
+        tear_sheet(points),
+        beside(reader, record, detail, points),
         trades_summary(trades),
         rows,
         excursions(reader, record, rows),
@@ -51,6 +53,7 @@ def of_run(reader: Reader, record: Record, run: Run, code: Snapshot) -> str:
         _best(reader, record),
         list(sharpes.values()),
         luck,
+        overfitting_of(reader, record),
         [(one.strategy, _curve(reader, record, one)) for one in record.details[:_DRAWN]],
         code,
     )
