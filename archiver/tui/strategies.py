@@ -58,6 +58,10 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
         """Read the metrics."""
         return self.source.strategies(self.scope)
 
+    def follows(self) -> bool:
+        """Follow an open run."""
+        return self.source.is_open(self.scope.universe, self.scope.run)
+
     def show(self, found: Strategies) -> None:
         """List the strategies, the best first."""
         self._found, self._numeric = found, numeric(found.table.schema)
