@@ -84,6 +84,7 @@ NOTHING = {
     ),
     "tree, show, code, report": ("what is named is not there", "10"),
     "samples": ("no pair is declared, or what is named is not there", "10"),
+    "portfolio": ("no run has the details of two strategies, or what is named is not there", "10"),
     "tag": ("the run has the tag", "0, and says so"),
     "untag": ("the run has no such tag", "10"),
     "prune": (

@@ -44,6 +44,15 @@ class Screens:
             await asyncio.sleep(0.02)
         raise AssertionError(f"still {self.state}")
 
+    async def until(self, read: Callable[[], object], wanted: object) -> None:
+        """Wait for what a page that follows is to show."""
+        for _ in range(500):
+            await self._pilot.pause()
+            if read() == wanted:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"it stays {read()!r}, wanted {wanted!r}")
+
     @property
     def page(self) -> Page[object]:
         assert isinstance(self.app.screen, Page)

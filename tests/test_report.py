@@ -50,11 +50,17 @@ def result(name: str, sharpe: float, at: int = 0, **more: Any) -> dict[str, Any]
     }
 
 
+def doubling() -> list[list[Any]]:
+    """Return a curve of the same days, in units of its own: from 1 to 2 in even steps."""
+    days = [day for day, _ in result("x", 0.0)["equity_curve"]]
+    return [[day, 1 + at / (len(days) - 1)] for at, day in enumerate(days)]
+
+
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> archiver.Archive:
     here = archiver.open(tmp_path_factory.mktemp("reports") / "a")
     results = [
-        result("plain", 1.2, 1, label=EVIL),
+        result("plain", 1.2, 1, label=EVIL, curves={"benchmark": doubling()}),
         result(EVIL, 0.7, 2),
         {"strategy_name": "bare", "sharpe_ratio": 0.1},
     ]
@@ -131,6 +137,7 @@ def test_a_strategy_has_what_its_data_allows(archive: archiver.Archive) -> None:
         "Equity",
         "Drawdown",
         "Returns by month",
+        "Returns by year",
         "Deepest drawdowns",
         "Rolling figures",
         "By exit reason",
@@ -140,9 +147,32 @@ def test_a_strategy_has_what_its_data_allows(archive: archiver.Archive) -> None:
     assert "MAE, median 15.00 %" in text  # 10 % against the long, 20 % against the short
     assert str(archive.luck(archive.runs()[0]))[1:] in text
     assert "fast" in text
+    assert "over its whole length 100.00 %" in text
     undated = Checked(page(archive, "undated")).text
+    assert "benchmark" not in undated
     assert "saved without dates" in undated
     assert "Returns by month" not in undated
+
+
+def test_years_and_the_benchmark_are_drawn_to_scale(archive: archiver.Archive) -> None:
+    text = page(archive, "plain")
+    years = archive.tear_sheet("plain").years
+    (drawn,) = re.findall(r'<svg[^>]*aria-label="returns by year".*?</svg>', text)
+    bars = re.findall(r'height="([\d.]+)" class="(up|down)"', drawn)
+    assert [kind for _, kind in bars] == ["up" if value >= 0 else "down" for value in years.values()]
+    heights, made = [float(height) for height, _ in bars], [abs(value) for value in years.values()]
+    assert heights == pytest.approx([one / max(made) * max(heights) for one in made], abs=0.1)
+    # It doubles what the equity began with: up from there by as much as that is above zero.
+    (curves,) = re.findall(r'<svg[^>]*aria-label="equity".*?</svg>', text)
+    (other,) = re.findall(r'points="([^"]+)" class="other"', curves)
+    (own,) = re.findall(r'points="([^"]+)" class="line"', curves)
+    first, last = (tuple(map(float, point.split(","))) for point in (other.split()[0], other.split()[-1]))
+    assert (first, last[0]) == (tuple(map(float, own.split()[0].split(","))), 1000.0)
+    labels = [
+        int(text.replace(",", "")) for text in re.findall(r"<span>([\d,]+)</span>", text.split("equity")[0])
+    ]
+    scale = 300 / (max(labels) - min(labels))
+    assert first[1] - last[1] == pytest.approx(100 * scale, abs=0.1)
 
 
 def test_a_run_has_its_best_first_and_says_why_there_is_no_code(archive: archiver.Archive) -> None:
@@ -151,6 +181,7 @@ def test_a_run_has_its_best_first_and_says_why_there_is_no_code(archive: archive
     rows = re.findall(r"<tr><td>(.*?)</td>", text)
     assert (rows[0], rows[2]) == ("plain", "bare")
     assert "Trials by their Sharpe ratio" in text
+    assert str(archive.overfitting(made))[1:] in text
     assert "not captured" in text
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from archiver.errors import ConfigError
-from archiver.query.selection import Ask, parse_sort, select, sort_text, take
+from archiver.query.selection import Ask, leading, parse_sort, select, sort_text, take
 
 TABLE = pa.table(
     {
@@ -88,6 +88,24 @@ def test_a_sort_key_is_greatest_first_and_a_minus_turns_it() -> None:
 )
 def test_what_is_written_of_sort_keys_is_read_again(keys: tuple[tuple[str, bool], ...]) -> None:
     assert parse_sort(sort_text(keys)) == keys
+
+
+def test_a_filter_takes_no_parameter_away() -> None:
+    table = TABLE.append_column("params.fast", TABLE["count"])
+
+    def load(names: list[str] | None) -> pa.Table:
+        assert names == ["params"]  # with all that is in it
+        return table.select(["universe", "params.fast"])
+
+    assert select(load, ["params"], "params.fast > 3")["params.fast"].to_pylist() == [5, 4]
+
+
+def test_what_is_looked_at_first_has_no_number_twice() -> None:
+    assert leading(["return_pct", "n_trades", "max_drawdown", "max_drawdown_pct"]) == [
+        "return_pct",
+        "max_drawdown",
+        "n_trades",
+    ]
 
 
 def test_only_what_is_needed_is_read_and_only_what_is_wanted_is_given() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 import archiver
 from archiver.archive import Archive
+from archiver.tui.page import Page
 from tests.conftest import Cli
 from tests.screens import Screens, walk
 
@@ -47,6 +50,32 @@ def test_a_page_of_the_terminal_maps_two_parameters(archive: Archive) -> None:
         assert at.state.startswith("No two parameters have several values.")
         await at.press("escape", "escape", "escape", "down", "enter")
         assert at.rows()[0][-1] == "open: it still grows"
+
+    walk(archive, steps)
+
+
+def test_pages_follow_an_open_run(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(archive)
+    monkeypatch.setattr(Page, "every", 0.05)
+    going = archive.start("w", code="none")
+    going.add({"strategy_name": "first", "sharpe_ratio": 1.0})
+
+    async def steps(at: Screens) -> None:
+        assert [row[:3] for row in at.rows()] == [["u", "1", "12"], ["w", "1", "1"]]
+        await at.press("down")
+        going.add({"strategy_name": "second", "sharpe_ratio": 3.0})
+        await at.until(lambda: at.rows()[1][2], "2")
+        await at.press("enter", "enter")
+        assert [row[1] for row in at.rows()] == ["second", "first"]
+        await at.press("down")
+        going.add({"strategy_name": "third", "sharpe_ratio": 2.0})
+        await at.until(lambda: [row[1] for row in at.rows()], ["second", "third", "first"])
+        assert at.page.table.cursor_row == 2  # still on the first
+        await at.press("slash")  # while something is typed nothing moves
+        going.finish()
+        await at.write("third")
+        await at.until(at.page.source.is_open, False)
+        assert at.told.startswith("1 of 3 strategies")
 
     walk(archive, steps)
 

@@ -12,6 +12,7 @@ from operator import mul
 from archiver.analysis.moments import Points
 from archiver.analysis.returns import TearSheet, tear_sheet
 from archiver.analysis.series import Shape, shape, steps
+from archiver.base.humanize import number
 from archiver.errors import ConfigError
 
 MOST = 50
@@ -51,6 +52,19 @@ class Portfolio:
     """Mean volatility of the strategies, by their equal weights, over that of the equal-weight sum."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Strategies that are not in it, and why."""
+
+    def __str__(self) -> str:
+        """Return it as one line."""
+        one, other, best = (held.sheet for held in (self.equal, self.inverse, self.alone[self.best]))
+        said = f"{len(self.names)} strategies over {len(self.days):,} days, {self.days[0]} to {self.days[-1]}"
+        alike = self.mean_correlation
+        if alike is not None:
+            said += f": mean correlation {number(alike)}"
+        sharpes = [sheet.sharpe for sheet in (one, other, best)]
+        if None not in sharpes:
+            equal, inverse, alone = (number(value or 0.0) for value in sharpes)
+            said += f"; Sharpe ratio {equal} in equal weights, {inverse} by inverse volatility, {alone} of the best alone"
+        return said
 
     @property
     def mean_correlation(self) -> float | None:

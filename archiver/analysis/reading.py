@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from archiver.analysis.luck import Luck, luck
 from archiver.analysis.moments import Points, of_clock, of_series, of_trades
+from archiver.analysis.overfitting import Overfitting, overfitting
 from archiver.analysis.trades import Bars, Excursion, bars, excursion
 from archiver.base.unread import ONE_OBJECT
 from archiver.errors import IntegrityError, NotFoundError, NotKeptError
@@ -54,7 +55,42 @@ def sharpes_of(reader: Reader, record: Record) -> tuple[str | None, dict[str, fl
 
 def equity(reader: Reader, record: Record, detail: Detail, trades: pa.Table | None = None) -> Points:
     """Return a strategy's equity curve, with the moments of its clock, its trades or its only tape where they are known."""
-    points = of_series(curves_of(reader, record, detail)[1].get("equity"))
+    return _dated(
+        reader, record, detail, of_series(curves_of(reader, record, detail)[1].get("equity")), trades
+    )
+
+
+def beside(reader: Reader, record: Record, detail: Detail, own: Points) -> Points:
+    """Return a strategy's benchmark so that it begins where its equity curve `own` does; an empty one where the two have no axis in common."""
+    found = of_series(curves_of(reader, record, detail)[1].get("benchmark"))
+    found = _dated(reader, record, detail, found, None)
+    if not found.values or not own.values or (found.times is None) != (own.times is None):
+        return Points()
+    if found.times is None or own.times is None:
+        is_alike = len(found.values) == len(own.values)
+    else:
+        is_alike = (found.times[0].tzinfo is None) == (own.times[0].tzinfo is None)
+    if not is_alike or not found.values[0] or not own.values[0]:
+        return Points()
+    share = own.values[0] / found.values[0]
+    return Points([value * share for value in found.values], found.times)
+
+
+def overfitting_of(reader: Reader, record: Record) -> Overfitting:
+    """Return the probability of backtest overfitting of a run, by the equity curves that it kept."""
+    curves, why = {}, "no equity curve was kept"
+    for detail in record.details:
+        try:
+            curves[detail.strategy] = equity(reader, record, detail)
+        except (NotKeptError, *ONE_OBJECT) as error:
+            why = str(error)
+    if not curves:
+        return Overfitting(trials=record.strategies, why_not=why)
+    return overfitting(curves, record.strategies)
+
+
+def _dated(reader: Reader, record: Record, detail: Detail, points: Points, trades: pa.Table | None) -> Points:
+    """Return a curve with moments: its own, else those of the trades or of the only tape where it has a point for each."""
     if points.times is not None or not points.values:
         return points
     trades = reader.trades(record, detail, None) if trades is None else trades

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from archiver.archive.listing import Listing
 from archiver.base.run_id import is_run_id
 from archiver.base.unread import Errors
-from archiver.errors import NotFoundError, NotKeptError, RunNotFoundError
+from archiver.errors import ConfigError, NotFoundError, NotKeptError, RunNotFoundError
 from archiver.format.model import Detail, Record, Run
 from archiver.runs.read import Reader
 from archiver.store import Store
@@ -85,8 +85,11 @@ class Judging:
         Returns `.correlation`, `.equal`, `.inverse`, `.alone` and more; what is left out is said in `.left_out`. Raises
         ConfigError where less than two have curves with dates, or these too few days in common, and what `load_strategy` raises.
         """
-        from archiver.analysis.portfolio import portfolio
+        from archiver.analysis.portfolio import MOST, portfolio
         from archiver.analysis.reading import equity, held_together
+
+        if not 2 <= top <= MOST:
+            raise ConfigError(f"top must be 2 to {MOST}, not {top}")
 
         reader, records = self.reader.telling(errors), self.listing.chosen(universe, run, errors)
         chosen = list(dict.fromkeys(names))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from archiver.archive.listing import Listing
-from archiver.base.unread import ONE_OBJECT, Errors
-from archiver.errors import ConfigError, NotFoundError, NotKeptError
+from archiver.base.unread import Errors
+from archiver.errors import ConfigError, NotFoundError
 from archiver.format.model import Record, Run
+from archiver.runs.packed_metrics import all_metrics
 from archiver.runs.read import Reader
 from archiver.store import Store
 
@@ -32,6 +33,7 @@ class Searching:
         universe: str | None = None,
         run: str | None = None,
         metric: str | None = None,
+        history: bool = False,
         *,
         where: str | None = None,
         newest: str = "strategy",
@@ -40,7 +42,7 @@ class Searching:
         """Return what the parameters of strategies make of a metric.
 
         Arguments:
-            universe, run, where, newest, errors: which strategies, as `load_metrics` takes them.
+            universe, run, history, where, newest, errors: which strategies, as `load_metrics` takes them.
             metric: any one of numbers, greatest is best; with a `-` before it, least is. None: what the newest run was
                 ranked by.
 
@@ -54,21 +56,23 @@ class Searching:
         from archiver.query.selection import greatest_first, score_of, select
         from archiver.runs.ranking import rank_order
 
-        records = self.listing.chosen(universe, run, errors)
+        records, packed = self.listing.rows(universe, run, errors)
         reader = self.reader.telling(errors)
-        names = reader.metric_names(records)
-        name, greatest = rank_order(metric) if metric else (score_of(records, names), True)
+        heads = [*records, *(packed.heads() if packed else ())]
+        heads.sort(key=lambda one: (one.created, one.run), reverse=True)
+        names = reader.metric_names(heads)
+        name, greatest = rank_order(metric) if metric else (score_of(heads, names), True)
         if name is None:
             raise ConfigError(
                 f"nothing says what is best: name a metric, one of {', '.join(sorted(names)[:8])}"
             )
         if not metric:
-            greatest = greatest_first(records, name)
+            greatest = greatest_first(heads, name)
         known_column(name, names)
         columns = [name, *sorted(one for one in names if one == "params" or one in parameter_columns(names))]
-
-        def read(wanted: Sequence[str] | None) -> Any:
-            return reader.metrics(records, wanted, newest=newest)
+        read = partial(
+            all_metrics, reader, records, packed, universe=universe, newest=newest, history=history
+        )
 
         return parameters(select(read, list(dict.fromkeys(columns)), where), name, greatest=greatest)
 
@@ -81,19 +85,9 @@ class Searching:
         and what they were computed from; as text it is one line. The curves are those of the best strategies: what was
         thrown away before is not counted. Raises RunNotFoundError.
         """
-        from archiver.analysis.overfitting import Overfitting, overfitting
-        from archiver.analysis.reading import equity
+        from archiver.analysis.reading import overfitting_of
 
-        record = self.listing.record(run)
-        curves, why = {}, "no equity curve was kept"
-        for detail in record.details:
-            try:
-                curves[detail.strategy] = equity(self.reader, record, detail)
-            except (NotKeptError, *ONE_OBJECT) as error:
-                why = str(error)
-        if not curves:
-            return Overfitting(trials=record.strategies, why_not=why)
-        return overfitting(curves, record.strategies)
+        return overfitting_of(self.reader, self.listing.record(run))
 
     def samples(
         self, inside: str | None = None, outside: str | None = None, metric: str | None = None

@@ -50,6 +50,7 @@ COMMANDS: dict[str, str] = {
     "top": "top:top",
     "params": "params:params",
     "samples": "samples:samples",
+    "portfolio": "portfolio:portfolio",
     "trades": "trades:trades",
     "report": "report:report",
     "code": "code:code",

@@ -9,6 +9,7 @@ import typer
 from archiver.base.humanize import counted
 from archiver.cli import complete
 from archiver.cli.call import Call
+from archiver.cli.options import Universe
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
@@ -24,7 +25,7 @@ def copy(
     tag: Annotated[
         str | None, typer.Option("--tag", "-t", help="Only runs with this tag.", autocompletion=complete.tags)
     ] = None,
-    universe: Annotated[str | None, typer.Option("--universe", "-u", help="Only this universe.")] = None,
+    universe: Universe = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="WHEN", help="Only runs since a date, or an age: 30d.")
     ] = None,

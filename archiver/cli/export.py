@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archiver.base.humanize import counted
-from archiver.cli import complete
 from archiver.cli.call import Call
-from archiver.cli.rows import Newest, SafeCsv
+from archiver.cli.options import History, Newest, Run, SafeCsv, Universe
 
 if TYPE_CHECKING:
     from archiver.interop.export import Tiered
@@ -37,17 +36,9 @@ def export(
             help="Where to: a file or its URL, for tiered-json a folder or its URL.",
         ),
     ] = None,
-    universe: Annotated[
-        str | None,
-        typer.Option("--universe", "-u", help="Only this universe.", autocompletion=complete.universes),
-    ] = None,
-    run: Annotated[
-        str | None,
-        typer.Option("--run", "-r", help="Only this run (or its beginning).", autocompletion=complete.runs),
-    ] = None,
-    history: Annotated[
-        bool, typer.Option("--history", help="Every run's rows, not only the newest; not for tiered-json.")
-    ] = False,
+    universe: Universe = None,
+    run: Run = None,
+    history: History = False,
     newest: Newest = "strategy",
     safe_csv: SafeCsv = False,
 ) -> None:

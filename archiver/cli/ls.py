@@ -8,6 +8,7 @@ import typer
 
 from archiver.cli import complete
 from archiver.cli.call import Call
+from archiver.cli.options import Universe
 
 if TYPE_CHECKING:
     from archiver.format.model import Run
@@ -15,10 +16,7 @@ if TYPE_CHECKING:
 
 def ls(
     ctx: typer.Context,
-    universe: Annotated[
-        str | None,
-        typer.Option("--universe", "-u", help="Only this universe.", autocompletion=complete.universes),
-    ] = None,
+    universe: Universe = None,
     tag: Annotated[
         str | None, typer.Option("--tag", "-t", help="Only runs with this tag.", autocompletion=complete.tags)
     ] = None,

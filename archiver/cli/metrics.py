@@ -6,51 +6,25 @@ from typing import Annotated
 
 import typer
 
-from archiver.cli import complete
 from archiver.cli.call import Call
-from archiver.cli.rows import (
-    SORT_HELP,
-    Format,
-    Newest,
-    Output,
-    SafeCsv,
-    ages,
-    format_of,
-    give_rows,
-    whose,
-)
+from archiver.cli.options import Format, History, Newest, Output, Run, SafeCsv, Sort, Universe, Where
+from archiver.cli.rows import ages, format_of, give_rows, whose
 
 
 def metrics(
     ctx: typer.Context,
-    universe: Annotated[
-        str | None,
-        typer.Option("--universe", "-u", help="Only this universe.", autocompletion=complete.universes),
-    ] = None,
-    sort: Annotated[
-        str | None,
-        typer.Option("--sort", "-s", metavar="[-]COLUMN,...", help=SORT_HELP),
-    ] = None,
+    universe: Universe = None,
+    sort: Sort = None,
     limit: Annotated[
         int | None, typer.Option("--limit", "-n", min=0, help="At most so many rows; a table shows 20.")
     ] = None,
-    where: Annotated[
-        str | None,
-        typer.Option(
-            "--where", "-w", metavar="EXPR", help="Filter, as in 'sharpe_ratio > 1 and n_trades >= 30'."
-        ),
-    ] = None,
+    where: Where = None,
     columns: Annotated[
         str | None, typer.Option("--columns", "-c", metavar="A,B,...", help="Only these metrics.")
     ] = None,
-    history: Annotated[
-        bool, typer.Option("--history", help="Every run's row, not only the newest run's.")
-    ] = False,
+    history: History = False,
     newest: Newest = "strategy",
-    run: Annotated[
-        str | None,
-        typer.Option("--run", "-r", help="Only this run (or its beginning).", autocompletion=complete.runs),
-    ] = None,
+    run: Run = None,
     form: Format = None,
     output: Output = None,
     safe_csv: SafeCsv = False,
@@ -104,9 +78,8 @@ def metrics(
 
 
 def _leading(names: list[str], sort: str | None) -> list[str]:
-    from archiver.query.selection import KEYS, LEADING, parse_sort
+    from archiver.query.selection import KEYS, leading, parse_sort
 
     first = ["strategy_name", "universe", *(name for name, _ in parse_sort(sort))]
-    leading = [name for name in LEADING if name in names]
-    leading = leading or [name for name in names if name not in KEYS][:8]
-    return list(dict.fromkeys([*first, *leading, "run"]))
+    most = leading(names) or [name for name in names if name not in KEYS][:8]
+    return list(dict.fromkeys([*first, *most, "run"]))

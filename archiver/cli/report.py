@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from archiver.cli import complete
 from archiver.cli.call import Call
+from archiver.cli.options import ItsRun, ItsUniverse
 
 
 def report(
@@ -18,18 +18,12 @@ def report(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE|URL", help="Where to: an HTML file or its URL.")
     ],
-    universe: Annotated[
-        str | None,
-        typer.Option("--universe", "-u", help="The strategy's universe.", autocompletion=complete.universes),
-    ] = None,
-    run: Annotated[
-        str | None,
-        typer.Option("--run", "-r", help="The strategy in this run.", autocompletion=complete.runs),
-    ] = None,
+    universe: ItsUniverse = None,
+    run: ItsRun = None,
 ) -> None:
     """Write one self-contained page on a strategy or a run: it opens offline and runs no script.
 
-    Of a strategy: equity and drawdown, returns by month, the deepest drawdowns, rolling figures, its trades, how much of
+    Of a strategy: equity and benchmark, drawdown, returns by month and year, the deepest drawdowns, rolling figures, its trades, how much of
     its run's best is luck, parameters and metrics. Of a run: its best strategies, how all of them are spread, luck, code.
     The same archive gives the same bytes.
     """

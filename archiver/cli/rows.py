@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
-
-import typer
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from archiver.base.humanize import json_bytes
 from archiver.cli.call import Call
@@ -20,35 +18,6 @@ if TYPE_CHECKING:
     from archiver.archive import Archive
 
 FORMATS = ("table", "csv", "json", "jsonl", "parquet")
-
-SafeCsv = Annotated[
-    bool,
-    typer.Option(
-        "--safe-csv",
-        help="In csv, put a ' before text that a spreadsheet would take for a formula: it begins with = + - @, a tab or "
-        "a line break.",
-    ),
-]
-SORT_HELP = "Greatest first; `-COLUMN`: least first. Several, separated by commas, sort ties."
-
-Format = Annotated[
-    str | None, typer.Option("--format", "-f", metavar="FORMAT", help="table, csv, json, jsonl or parquet.")
-]
-Newest = Annotated[
-    str,
-    typer.Option(
-        "--newest",
-        metavar="WHOSE",
-        help="strategy: each strategy's row is of the newest run that has it; "
-        "universe: only rows of the newest run of each universe.",
-    ),
-]
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        "--output", "-o", metavar="FILE", help="Write here; its suffix is the format; csv without one."
-    ),
-]
 
 
 def whose(newest: str, *, history: bool = False, run: str | None = None) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from archiver.cli import complete
 from archiver.cli.call import Call
+from archiver.cli.options import By, Most
 
 
 def samples(
@@ -26,16 +27,8 @@ def samples(
             metavar="[OUTSIDE]]", help="The same, out of sample.", autocompletion=complete.universes
         ),
     ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            "--by",
-            "-b",
-            metavar="[-]METRIC",
-            help="Greatest is best; `-METRIC`: least is. Default: what the newest run was ranked by.",
-        ),
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="So many strategies.")] = 20,
+    by: By = None,
+    limit: Most = 20,
 ) -> None:
     """Hold strategies in sample against the same ones out of sample: ranks, decay, rank correlation.
 
@@ -43,19 +36,18 @@ def samples(
     universes: `x_oos` is of `x_is`, else of `x`; `x_out_of_sample` of `x_in_sample`; `x_test` of `x_train`. Decay is the share
     of the value in sample that is lost out of sample.
     """
+    from archiver.archive.documents import samples_document
     from archiver.cli.output import print_table
 
     call = Call.of(ctx)
     found = call.archive().samples(inside, outside, by)
-    rows = found.table[:limit].to_pylist()
+    document = samples_document(found, limit)
     if call.json:
-        document = {name: getattr(found, name) for name in ("inside", "outside", "metric")}
-        figures = {name: getattr(found, name) for name in ("rank_correlation", "decay", "better")}
-        call.print_json({**document, **figures, "strategies": found.table.num_rows, "rows": rows})
+        call.print_json(document)
         return
     print_table(
         found.table.column_names,
-        [list(row.values()) for row in rows],
+        [list(row.values()) for row in document["rows"]],
         drop=True,
         styles={"strategy_name": "bold"},
     )

@@ -10,6 +10,7 @@ import typer
 
 from archiver.cli import complete
 from archiver.cli.call import Call
+from archiver.cli.options import ItsRun, ItsUniverse
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
@@ -34,16 +35,8 @@ def show(
         Path | None,
         typer.Option("--output", "-o", metavar="PATH", help="Where to; else standard output."),
     ] = None,
-    universe: Annotated[
-        str | None,
-        typer.Option("--universe", "-u", help="The strategy's universe.", autocompletion=complete.universes),
-    ] = None,
-    of_run: Annotated[
-        str | None,
-        typer.Option(
-            "--run", "-r", help="The strategy's run (or its beginning).", autocompletion=complete.runs
-        ),
-    ] = None,
+    universe: ItsUniverse = None,
+    of_run: ItsRun = None,
 ) -> None:
     """Show one run: what it holds, what it takes, its best strategies, and how much of the best is luck. Or one strategy.
 
@@ -52,8 +45,7 @@ def show(
     chance that the best is better than that. Overfitting: how often the best of one half of the time is not above the median
     in the other, by the curves that were kept (PBO by CSCV).
     """
-    from dataclasses import asdict
-
+    from archiver.archive.documents import luck_document
     from archiver.base.humanize import age, moment, size
     from archiver.cli.output import print_pairs, print_table
     from archiver.errors import ConfigError
@@ -90,8 +82,7 @@ def show(
             "note": found.note,
             "details": details,
             "params": params,
-            "luck": asdict(luck),
-            "overfitting": asdict(overfitting),
+            **luck_document(luck, overfitting),
         }
         call.print_json({**run_document(found), **more, "best": best})
         return
@@ -175,7 +166,7 @@ def _details(archive: Archive, run: Run) -> str:
 
 def _best(call: Call, archive: Archive, run: Run, limit: int) -> list[dict[str, Any]]:
     """Return the best strategies of a run by what it was ranked by, with their parameters and a few known metrics."""
-    from archiver.query.selection import LEADING, Ask, take
+    from archiver.query.selection import Ask, leading, take
     from archiver.runs.ranking import rank_order
 
     if not run.rank_by or not limit:
@@ -185,8 +176,8 @@ def _best(call: Call, archive: Archive, run: Run, limit: int) -> list[dict[str, 
     if metric not in table.column_names:
         return []
     params = [name for name in table.column_names if name.startswith("params.")]
-    leading = [name for name in LEADING if name in table.column_names]
-    columns = dict.fromkeys(["strategy_name", metric, *params, *leading])
+    first = leading(table.column_names)
+    columns = dict.fromkeys(["strategy_name", metric, *params, *first])
     found = take(table.select(list(columns)), Ask(sort=((metric, greatest),)))
     rows: list[dict[str, Any]] = found[:limit].to_pylist()
     return rows

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from archiver.cli import complete
 from archiver.cli.call import Call
-from archiver.cli.rows import Format, Newest, Output, SafeCsv, format_of, give_rows
+from archiver.cli.options import Format, History, Newest, Output, SafeCsv, Universe
+from archiver.cli.rows import format_of, give_rows
 
 
 def sql(
@@ -17,13 +17,8 @@ def sql(
     text: Annotated[
         str, typer.Argument(metavar="QUERY", help="DuckDB's SQL; `-` reads it from standard input.")
     ],
-    universe: Annotated[
-        str | None,
-        typer.Option("--universe", "-u", help="Only this universe.", autocompletion=complete.universes),
-    ] = None,
-    history: Annotated[
-        bool, typer.Option("--history", help="Every run, not only the newest of each strategy.")
-    ] = False,
+    universe: Universe = None,
+    history: History = False,
     newest: Newest = "strategy",
     keep_nan: Annotated[
         bool, typer.Option("--keep-nan", help="Leave NaN as it is: DuckDB sorts it above all numbers.")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from archiver.cli import complete
 from archiver.cli.call import Call
-from archiver.cli.rows import Newest, ages, whose
+from archiver.cli.options import By, History, Most, Newest, Run, Universe, Where
+from archiver.cli.rows import ages, whose
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,34 +24,18 @@ _WIDE = 100
 
 def top(
     ctx: typer.Context,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            "--by",
-            "-b",
-            metavar="[-]METRIC",
-            help="Greatest first; `-METRIC` for least first. Default: what the newest run was ranked by.",
-        ),
-    ] = None,
-    universe: Annotated[
-        str | None,
-        typer.Option("--universe", "-u", help="Only this universe.", autocompletion=complete.universes),
-    ] = None,
-    where: Annotated[
-        str | None,
-        typer.Option("--where", "-w", metavar="EXPR", help="Filter, as in 'n_trades >= 30'."),
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="So many strategies.")] = 20,
+    by: By = None,
+    universe: Universe = None,
+    where: Where = None,
+    limit: Most = 20,
+    history: History = False,
     newest: Newest = "strategy",
-    run: Annotated[
-        str | None,
-        typer.Option("--run", metavar="RUN", help="Only this run.", autocompletion=complete.runs),
-    ] = None,
+    run: Run = None,
 ) -> None:
     """Show the best strategies of all universes, each by the newest run that has it.
 
     Each row says its run and that run's age, for they may be of several; --newest universe ranks the newest run of each
-    universe alone. Strategies without the metric (None, NaN) have no place. See `metrics` for more columns and formats.
+    universe alone, --history the rows of every run. Strategies without the metric (None, NaN) have no place. See `metrics` for more columns and formats.
     A line says how much of the best of the newest run shown is luck, see `show`.
     What cannot be read is named and left out; the exit code is then 3 (damaged) or 14 (refused).
     """
@@ -69,7 +53,7 @@ def top(
     # A dict, so no record has a range of it.
     if "params" in archive.reader.telling(call.unread).metric_names(records):
         columns.insert(1, "params")
-    table = archive.load_metrics(universe, columns, run, newest=newest, errors=call.unread)
+    table = archive.load_metrics(universe, columns, run, history, newest=newest, errors=call.unread)
     chosen = choose(table, Ask(where=where or "", sort=((metric, descending),)))
     assert chosen is not None  # noqa: S101 - where there is an order there are places
     found = table.take(chosen)
@@ -93,7 +77,7 @@ def top(
         _print(best, metric, ages(archive, call, best["run"].to_pylist()))
     without = f"; {len(found) - ranked:,} have no {metric}" if len(found) > ranked else ""
     strategies = counted(ranked, "strategy", "strategies")
-    of = whose(newest) if run is None else f"of run {shown or run}"
+    of = whose(newest, history=history) if run is None else f"of run {shown or run}"
     call.say(f"{len(best):,} of {strategies} by {metric}, {of}{without}")
     if spread := _spread(found[metric]):
         call.say(spread)
@@ -122,11 +106,11 @@ def _metric(records: Sequence[Record], by: str | None) -> tuple[str, bool]:
 def _columns(records: Sequence[Record], metric: str, where: str | None) -> list[str]:
     """Return what is read: the metric, what the filter needs, and a few metrics that most people look at."""
     from archiver.query.expression import Expression
-    from archiver.query.selection import KEYS, LEADING
+    from archiver.query.selection import KEYS, leading
 
     there = {name for record in records for name in record.metrics}
     asked = Expression(where).columns if where else ()
-    names = dict.fromkeys([metric, *(name for name in LEADING if name in there), *sorted(asked)])
+    names = dict.fromkeys([metric, *leading(there), *sorted(asked)])
     return [name for name in names if name not in KEYS]
 
 

@@ -9,7 +9,8 @@ import typer
 
 from archiver.cli import complete
 from archiver.cli.call import Call
-from archiver.cli.rows import SORT_HELP, Format, Output, SafeCsv, format_of, give_rows
+from archiver.cli.options import Format, ItsRun, ItsUniverse, Output, SafeCsv, Sort
+from archiver.cli.rows import format_of, give_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,18 +24,12 @@ def trades(
         str,
         typer.Argument(metavar="STRATEGY", help="Name of the strategy.", autocompletion=complete.strategies),
     ],
-    universe: Annotated[
-        str | None,
-        typer.Option("--universe", "-u", help="Its universe.", autocompletion=complete.universes),
-    ] = None,
-    run: Annotated[
-        str | None,
-        typer.Option("--run", "-r", help="Its run (or its beginning).", autocompletion=complete.runs),
-    ] = None,
+    universe: ItsUniverse = None,
+    run: ItsRun = None,
     where: Annotated[
         str | None, typer.Option("--where", "-w", metavar="EXPR", help="Filter, as in 'pnl_pct < 0'.")
     ] = None,
-    sort: Annotated[str | None, typer.Option("--sort", "-s", metavar="[-]COLUMN,...", help=SORT_HELP)] = None,
+    sort: Sort = None,
     columns: Annotated[
         str | None, typer.Option("--columns", "-c", metavar="A,B,...", help="Only these columns.")
     ] = None,
@@ -108,7 +103,7 @@ def _print_summary(detail: dict[str, Any]) -> None:
     """Print who the strategy is, its leading metrics, and its equity as a line of blocks."""
     from archiver.base.humanize import NOT_DRAWN, curve_values, number, numbers, sparkline
     from archiver.cli.output import console, print_pairs, put
-    from archiver.query.selection import LEADING
+    from archiver.query.selection import leading
     from archiver.runs.extras import drawn
 
     metrics = detail["metrics"]
@@ -116,7 +111,7 @@ def _print_summary(detail: dict[str, Any]) -> None:
         ("strategy", detail["strategy_name"]),
         ("universe", detail["universe"]),
         ("rank", detail["rank"]),
-        *((name, metrics[name]) for name in LEADING if name in metrics),
+        *((name, metrics[name]) for name in leading(metrics)),
     ]
     equity, span = drawn(detail, "equity")
     curve = numbers(equity)

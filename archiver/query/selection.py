@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from archiver.errors import ConfigError
+from archiver.format.params import PARAMS
 from archiver.query.expression import Expression, known_column
 from archiver.runs.ranking import known_metrics, rank_order
 
@@ -31,6 +32,8 @@ LEADING = (
     "n_trades",
 )
 """What most people look at first of the metrics there are."""
+_IN_PERCENT = {"return_pct": "total_return", "max_drawdown_pct": "max_drawdown", "win_rate_pct": "win_rate"}
+"""What an engine calls its own number in percent, and the same as archiver has it of every engine."""
 OF_TRADES = (
     "entry_time",
     "pnl_usd",
@@ -60,6 +63,11 @@ class Ask:
     search: str = ""
     where: str = ""
     sort: tuple[tuple[str, bool], ...] = ()
+
+
+def leading(names: Collection[str]) -> list[str]:
+    """Return what most people look at first among `names`, no number twice."""
+    return [name for name in LEADING if name in names and _IN_PERCENT.get(name) not in names]
 
 
 def score_of(records: Sequence[Record], names: Collection[str]) -> str | None:
@@ -118,9 +126,14 @@ def select(
         return take(load(None), ask)[:limit]
     wanted = [columns] if isinstance(columns, str) else list(columns)
     more = [*(name for name, _ in ask.sort), *(sorted(Expression(where).columns) if where else ())]
-    more = [name for name in dict.fromkeys(more) if name not in KEYS and name not in wanted]
+    more = [name for name in dict.fromkeys(more) if name not in KEYS and not _is_among(name, wanted)]
     table = take(load([*wanted, *more]), ask)[:limit]
     return table.drop_columns([name for name in more if name in table.column_names]) if more else table
+
+
+def _is_among(name: str, wanted: Collection[str]) -> bool:
+    """Tell whether a column is asked for; `params` asks for all parameters."""
+    return name in wanted or (PARAMS in wanted and name.startswith(f"{PARAMS}."))
 
 
 def take(table: pa.Table, ask: Ask) -> pa.Table:

@@ -121,10 +121,10 @@ p { margin: 6px 0; } .muted, footer { color: var(--muted); } footer { font-size:
 .card span { display: block; color: var(--muted); font-size: .86rem; } .card b { font-size: 1.22rem; font-weight: 650; white-space: nowrap; }
 .bad { color: var(--bad); } .good { color: var(--good); }
 .scroll { overflow-x: auto; } .scroll:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
-table { border-collapse: collapse; width: 100%; font-size: .93rem; }
-th, td { padding: 5px 10px; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap; }
+table { border-collapse: collapse; width: 100%; font-size: .9rem; }
+th, td { padding: 5px 8px; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--muted); font-weight: 600; } tbody tr:last-child td { border-bottom: 0; }
-td.n, th.n { text-align: right; }
+td.n, th.n { text-align: right; } .two th, .two td { padding: 5px 6px; }
 table.months td, table.months th { text-align: right; padding: 5px 7px; } table.months td:first-child, table.months th:first-child { text-align: left; }
 .u1 { background: rgb(var(--up) / 10%); } .u2 { background: rgb(var(--up) / 22%); } .u3 { background: rgb(var(--up) / 36%); }
 .d1 { background: rgb(var(--down) / 10%); } .d2 { background: rgb(var(--down) / 22%); } .d3 { background: rgb(var(--down) / 36%); }
@@ -133,15 +133,17 @@ table.months td, table.months th { text-align: right; padding: 5px 7px; } table.
 .facts dt { color: var(--muted); overflow-wrap: anywhere; } .facts dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
 .plot { display: grid; grid-template-columns: auto minmax(0, 1fr); column-gap: 8px; }
 .plot .y { display: flex; flex-direction: column; justify-content: space-between; text-align: right; color: var(--muted); font-size: .82rem; line-height: 0; }
-.plot .x { grid-column: 2; display: flex; justify-content: space-between; color: var(--muted); font-size: .82rem; padding-top: 4px; }
+.plot .x { grid-column: 2; min-height: 1.2em; display: flex; justify-content: space-between; color: var(--muted); font-size: .82rem; padding-top: 4px; }
 .plot svg { width: 100%; height: 240px; display: block; overflow: visible; } .plot.low svg { height: 130px; }
 svg * { vector-effect: non-scaling-stroke; } .grid { stroke: var(--line); stroke-width: 1; } .zero { stroke: var(--muted); stroke-width: 1; }
 .line { fill: none; stroke: var(--accent); stroke-width: 1.6; stroke-linejoin: round; } .area { fill: var(--soft); stroke: none; }
 .fall { fill: rgb(var(--down) / 24%); stroke: var(--bad); stroke-width: 1; } .bar { fill: var(--accent); fill-opacity: .62; }
 .mark { stroke: var(--good); stroke-width: 2; } .expected { stroke: var(--bad); stroke-width: 2; stroke-dasharray: 5 4; }
+.up { fill: rgb(var(--up) / 78%); } .down { fill: rgb(var(--down) / 78%); } .other { fill: none; stroke: var(--muted); stroke-width: 1.2; stroke-linejoin: round; }
+.plot .x.even span { flex: 1 1 0; text-align: center; }
 .dot { stroke: var(--good); stroke-width: 5; stroke-linecap: round; } .dot.lost { stroke: var(--bad); }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 4px 28px; } .two > * { min-width: 0; }
 .long { font-size: 1.05rem; margin: 0 0 10px; }
-@media (max-width: 560px) { main { padding: 18px 12px; } section { padding: 14px 12px; } .plot .x :nth-child(even) { display: none; } .plot svg { height: 190px; } }
+@media (max-width: 560px) { main { padding: 18px 12px; } section { padding: 14px 12px; } .plot .x:not(.even) :nth-child(even) { display: none; } .plot svg { height: 190px; } }
 @media print { body { background: #fff; } section, .card { break-inside: avoid; } }
 """

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from archiver.analysis.moments import Points
-from archiver.analysis.reading import equity, excursions, luck_of, sharpes_of
+from archiver.analysis.reading import beside, equity, excursions, luck_of, overfitting_of, sharpes_of
 from archiver.analysis.returns import tear_sheet
 from archiver.analysis.trades import trades_summary
 from archiver.base.unread import ONE_OBJECT
 from archiver.errors import NotKeptError
 from archiver.format.model import Detail, Record, Run
 from archiver.format.text import loads
-from archiver.query.selection import LEADING, Ask, take
+from archiver.query.selection import Ask, leading, take
 from archiver.report.run import run_page
 from archiver.report.strategy import strategy_page
 from archiver.runs.ranking import rank_order
@@ -28,11 +28,13 @@ def of_strategy(reader: Reader, record: Record, detail: Detail, run: Run) -> str
     outline = reader.outline(record, detail)
     trades = reader.trades(record, detail, None)
     rows: list[dict[str, Any]] = reader.strategy(record, detail)["trades"] or []
+    points = equity(reader, record, detail, trades)
     return strategy_page(
         detail.strategy,
         run,
         outline["metrics"],
-        tear_sheet(equity(reader, record, detail, trades)),
+        tear_sheet(points),
+        beside(reader, record, detail, points),
         trades_summary(trades),
         rows,
         excursions(reader, record, rows),
@@ -51,6 +53,7 @@ def of_run(reader: Reader, record: Record, run: Run, code: Snapshot) -> str:
         _best(reader, record),
         list(sharpes.values()),
         luck,
+        overfitting_of(reader, record),
         [(one.strategy, _curve(reader, record, one)) for one in record.details[:_DRAWN]],
         code,
     )
@@ -69,8 +72,8 @@ def _best(reader: Reader, record: Record) -> list[dict[str, Any]]:
     metric, greatest = rank_order(record.rank_by or "")
     there = metric in table.column_names
     params = [name for name in table.column_names if name.startswith("params.")]
-    leading = [name for name in LEADING if name in table.column_names]
-    columns = dict.fromkeys(["strategy_name", *([metric] if there else []), *params, *leading])
+    first = leading(table.column_names)
+    columns = dict.fromkeys(["strategy_name", *([metric] if there else []), *params, *first])
     found = take(table.select(list(columns)), Ask(sort=((metric, greatest),) if there else ()))
     shown = found[:_BEST]
     there_are = [name for name in shown.column_names if shown[name].null_count < shown.num_rows]

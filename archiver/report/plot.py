@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from math import ceil, floor, isfinite, log10
 
+from archiver.analysis.moments import Points
 from archiver.base.humanize import number
 from archiver.report.html import Markup, tag
 
 WIDTH, HEIGHT = 1000, 300
 _MOST_POINTS = 1_000
 _BINS = 40
+_MOST_NAMED = 12
+"""So many bars are named; of more every second one, and so on."""
 
 
 def line(
@@ -22,22 +25,70 @@ def line(
     *,
     kind: str = "line",
     percent: bool = False,
+    beside: Points | None = None,
 ) -> Markup:
-    """Draw a curve by its dates, or by its points where it has none. kind: `line`, or `fall` for what lies below 0."""
+    """Draw a curve by its dates, or by its points where it has none.
+
+    kind: `line`, or `fall` for what lies below 0; beside: another curve with the same axis, drawn behind it.
+    """
     at = [place for place, value in enumerate(values) if value is not None and isfinite(value)]
     if len(at) < 2:
         return Markup("")
     kept = _thinned([(place, float(values[place] or 0.0)) for place in at])
-    ticks = _ticks([value for _, value in kept] + ([0.0] if kind == "fall" else []))
     where = _places(len(values), times)
+    other = _beside(beside, where, times) if beside else []
+    reach = [value for _, value in kept] + [value for _, value in other]
+    ticks = _ticks(reach + ([0.0] if kind == "fall" else []))
     points = [(where(place), _height(value, ticks)) for place, value in kept]
     drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     floor_at = _height(min(max(0.0, ticks[0]), ticks[-1]), ticks)
     closed = f"{points[0][0]:.1f},{floor_at:.1f} {drawn} {points[-1][0]:.1f},{floor_at:.1f}"
     marks = [tag("polygon", points=closed, class_="fall" if kind == "fall" else "area")]
+    if other:
+        marks.append(
+            tag(
+                "polyline",
+                points=" ".join(f"{x:.1f},{_height(value, ticks):.1f}" for x, value in other),
+                class_="other",
+            )
+        )
     marks += [] if kind == "fall" else [tag("polyline", points=drawn, class_="line")]
     labels = _dates(times) if times else ["1", *(f"{len(values) * part // 4:,}" for part in (1, 2, 3, 4))]
     return _framed(marks, ticks, labels, name, percent=percent, low=kind == "fall")
+
+
+def _beside(
+    other: Points, where: Callable[[int], float], times: Sequence[datetime] | None
+) -> list[tuple[float, float]]:
+    """Return another curve's points, as far as they lie within the axis: places across, and values."""
+    kept = _thinned(list(enumerate(other.values)))
+    if not times or not other.times:
+        return [(where(place), value) for place, value in kept]
+    begin, whole = times[0], (times[-1] - times[0]).total_seconds()
+    found = [((other.times[place] - begin).total_seconds() / (whole or 1.0) * WIDTH, value) for place, value in kept]  # fmt: skip
+    return [(x, value) for x, value in found if 0 <= x <= WIDTH]
+
+
+def bars(values: Mapping[str, float], name: str) -> Markup:
+    """Draw a bar for each name, up or down from zero; values are shares."""
+    if not values:
+        return Markup("")
+    ticks, wide = _ticks([0.0, *values.values()]), WIDTH / len(values)
+    zero = _height(0.0, ticks)
+    marks = [
+        tag(
+            "rect",
+            x=f"{at * wide + wide * 0.15:.1f}",
+            width=f"{wide * 0.7:.1f}",
+            y=f"{min(zero, _height(value, ticks)):.1f}",
+            height=f"{abs(zero - _height(value, ticks)):.1f}",
+            class_="up" if value >= 0 else "down",
+        )
+        for at, value in enumerate(values.values())
+    ]
+    every = -(-len(values) // _MOST_NAMED)
+    labels = [text if at % every == 0 else "" for at, text in enumerate(values)]
+    return _framed(marks, ticks, labels, name, percent=True, low=True, even=True)
 
 
 def histogram(values: Sequence[float], name: str, best: float, expected: float | None) -> Markup:
@@ -89,6 +140,7 @@ def _framed(
     *,
     percent: bool = False,
     low: bool = False,
+    even: bool = False,
 ) -> Markup:
     heights = [(tick, f"{_height(tick, ticks):.1f}") for tick in ticks]
     lines = [
@@ -105,7 +157,9 @@ def _framed(
     )
     written = [_percent(tick) if percent else _short(tick) for tick in reversed(ticks)]
     beside = tag("div", *(tag("span", text) for text in written), class_="y", aria_hidden="true")
-    below = tag("div", *(tag("span", text) for text in labels), class_="x", aria_hidden="true")
+    below = tag(
+        "div", *(tag("span", text) for text in labels), class_="x even" if even else "x", aria_hidden="true"
+    )
     return tag("div", beside, drawing, below, class_="plot low" if low else "plot")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from archiver.analysis.luck import Luck
 from archiver.analysis.moments import Points
+from archiver.analysis.overfitting import Overfitting
 from archiver.base.humanize import captured, counted, moment, size
 from archiver.format.model import Run
 from archiver.report import plot
@@ -24,6 +25,7 @@ def run_page(
     best: Sequence[Mapping[str, Any]],
     sharpes: Sequence[float],
     luck: Luck,
+    over: Overfitting,
     curves: Sequence[tuple[str, Points]],
     code: Snapshot,
 ) -> str:
@@ -34,9 +36,12 @@ def run_page(
         opening(run.universe, run),
         section("Run", _about(run), facts(params.items()) if params else None),
         section(
-            "Best strategies", table(list(best[0]), [list(row.values()) for row in best]) if best else None
+            "Best strategies",
+            table([name.removeprefix("params.") for name in best[0]], [list(row.values()) for row in best])
+            if best
+            else None,
         ),
-        luck_part(luck, sharpes),
+        luck_part(luck, sharpes, over),
         section("Equity of the best", _curves(drawn)),
         section("Code", _code(code)),
         closing(),
@@ -60,7 +65,7 @@ def closing() -> Markup:
     )
 
 
-def luck_part(luck: Luck, sharpes: Sequence[float]) -> Markup:
+def luck_part(luck: Luck, sharpes: Sequence[float], over: Overfitting | None = None) -> Markup:
     """Return what is said of luck: one line, how the trials are spread, what it was computed from."""
     if luck.best is None or luck.trials < 2:
         return Markup("")
@@ -94,6 +99,7 @@ def luck_part(luck: Luck, sharpes: Sequence[float]) -> Markup:
             " each other less of the best is luck than this says."
         ),
         luck.scale_from and f"Units: {luck.scale_from}.",
+        over and over.probability is not None and _overfitting(over),
         luck.why_not and f"No deflated Sharpe ratio: {luck.why_not}.",
     ]
     return section(
@@ -103,6 +109,14 @@ def luck_part(luck: Luck, sharpes: Sequence[float]) -> Markup:
         spread and tag("p", legend, class_="muted"),
         facts(inputs),
         *(tag("p", note, class_="muted") for note in notes if note),
+    )
+
+
+def _overfitting(over: Overfitting) -> str:
+    said = str(over)
+    return (
+        f"{said[:1].upper()}{said[1:]}. Its curves are cut into {over.blocks} blocks of time; the best of each half of them is"
+        " looked for in the other, and is below the middle there so often (CSCV, Bailey, Borwein, Lopez de Prado and Zhu 2017)."
     )
 
 

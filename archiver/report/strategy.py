@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from archiver.analysis.luck import Luck
+from archiver.analysis.moments import Points
 from archiver.analysis.returns import TearSheet
 from archiver.analysis.trades import Excursion, Group, Trades
 from archiver.base.humanize import number
@@ -25,6 +26,7 @@ def strategy_page(
     run: Run,
     metrics: Mapping[str, Any],
     sheet: TearSheet,
+    benchmark: Points,
     trades: Trades,
     rows: Sequence[dict[str, Any]],
     went: Sequence[Excursion | None],
@@ -37,9 +39,10 @@ def strategy_page(
         f"{name} - {run.universe}",
         opening(name, run),
         _cards(sheet, trades),
-        section("Equity", plot.line(sheet.points.values, sheet.points.times, "equity"), _undated(sheet)),
+        section("Equity", _equity(sheet, benchmark), _undated(sheet)),
         section("Drawdown", _falls(sheet)),
         section("Returns by month", _months(sheet)),
+        section("Returns by year", _years(sheet)),
         section("Deepest drawdowns", _drawdowns(sheet)),
         section(
             "Rolling figures",
@@ -95,6 +98,17 @@ def _undated(sheet: TearSheet) -> Markup | None:
     return tag("p", "The curve was saved without dates: what needs them is left out.", class_="muted")
 
 
+def _equity(sheet: TearSheet, benchmark: Points) -> Markup | None:
+    points = sheet.points
+    drawn = plot.line(points.values, points.times, "equity", beside=benchmark if benchmark.values else None)
+    if not benchmark.values:
+        return drawn
+    said = "Grey: the benchmark that was saved with it, beginning where the equity does"
+    share = benchmark.values[-1] / benchmark.values[0] - 1
+    more = f"; over its whole length {percent(share)}" if min(benchmark.values) > 0 else ""
+    return tag("div", drawn, tag("p", f"{said}{more}.", class_="muted"))
+
+
 def _falls(sheet: TearSheet) -> Markup | None:
     if not any(sheet.underwater):
         return None
@@ -128,6 +142,12 @@ def _months(sheet: TearSheet) -> Markup | None:
         for year, months in sheet.months.items()
     ]
     return table(["%", *_MONTHS, "Year"], rows, "months")
+
+
+def _years(sheet: TearSheet) -> Markup | None:
+    if len(sheet.years) < 2:  # one stands at the end of its months
+        return None
+    return plot.bars({str(year): value for year, value in sheet.years.items()}, "returns by year")
 
 
 def _day(moment: datetime | None) -> str | None:

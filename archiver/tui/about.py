@@ -39,6 +39,10 @@ class AboutRun(Page[tuple[Record, Run, str]]):
         """Read the record, and judge the run."""
         return *self.source.run(self._run), self.source.luck(self._run)
 
+    def follows(self) -> bool:
+        """Follow an open run."""
+        return self.source.is_open(run=self._run)
+
     def show(self, found: tuple[Record, Run, str]) -> None:
         """Show the record's facts and list the files."""
         record, run, luck = found

@@ -216,6 +216,15 @@ class Source:
             raise NotFoundError(f"there is no object {key!r}: it was removed since the listing")
         return preview(self.archive.store, entry)
 
+    def version(self) -> str:
+        """Return a text that changes when runs appear, grow or go."""
+        return self.seen().version
+
+    def is_open(self, universe: str | None = None, run: str | None = None) -> bool:
+        """Tell whether a run is open: that one, one of the universe, or any."""
+        loose = self.archive.all_runs(lambda _: None).loose
+        return any(one.open and universe in (None, one.universe) and run in (None, one.run) for one in loose)
+
     def seen(self) -> AllRuns:
         """Return all runs as they are now; `unread` says what is wrong with those that cannot be read."""
         unread: list[Unread] = []

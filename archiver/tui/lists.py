@@ -50,6 +50,10 @@ class Universes(Page[list[Universe]], inherit_bindings=False):
         """Read all records."""
         return self.source.universes()
 
+    def follows(self) -> bool:
+        """Follow an open run."""
+        return self.source.is_open()
+
     def show(self, found: list[Universe]) -> None:
         """List the universes, or say that there are none."""
         self._all = found
@@ -115,6 +119,10 @@ class Runs(Page[RunRows], inherit_bindings=False):
     def load(self) -> RunRows:
         """Read the runs."""
         return self.source.runs(self.universe)
+
+    def follows(self) -> bool:
+        """Follow an open run."""
+        return self.source.is_open(self.universe)
 
     def show(self, found: RunRows) -> None:
         """List the runs, or say that they are gone."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -45,6 +45,8 @@ class Page(Screen[None], Generic[T], inherit_bindings=False):
     AUTO_FOCUS = ""
     where: Sequence[str] = ()
     """The names that lead here, the universe first."""
+    every: ClassVar[float] = 3.0
+    """Seconds after which a page that follows looks again."""
     asks: ClassVar[dict[str, str]] = {}
     """What can be typed here: by its kind, what the input line says."""
 
@@ -78,6 +80,10 @@ class Page(Screen[None], Generic[T], inherit_bindings=False):
         """Put on the screen what `load` returned."""
         raise NotImplementedError
 
+    def follows(self) -> bool:
+        """Tell whether what the page shows still grows; runs in a thread and may raise. Then the page is made anew whenever it has."""
+        return False
+
     def narrow(self) -> None:
         """Show what is there anew: something else was typed."""
 
@@ -95,16 +101,56 @@ class Page(Screen[None], Generic[T], inherit_bindings=False):
         """Read again."""
         self._turn += 1
         self.say(f"reading {self.source.url} ...")
+        self._begin(self._read, self._turn)
+
+    def _begin(self, work: Callable[..., None], *arguments: Any) -> None:
         # A daemon: a store that does not answer must not keep the terminal when the user leaves.
-        threading.Thread(target=copy_context().run, args=(self._read, self._turn), daemon=True).start()
+        threading.Thread(target=copy_context().run, args=(work, *arguments), daemon=True).start()
 
     def _read(self, turn: int) -> None:
         try:
+            # Before the rest: what comes meanwhile is then seen at the next look.
+            version = self._growing()
             found = self.load()
         except Exception as error:  # noqa: BLE001  # a page shows a state, never a traceback
             self._later(self._failed, turn, error)
         else:
             self._later(self._loaded, turn, found)
+            self._later(self._wait, turn, version)
+
+    def _growing(self) -> str:
+        """Return the version of the archive while the page follows, else nothing."""
+        return self.source.version() if self.follows() else ""
+
+    def _wait(self, turn: int, version: str) -> None:
+        if version and self._is_awaited(turn):
+            self.set_timer(self.every, lambda: self._look(turn, version))
+
+    def _look(self, turn: int, version: str) -> None:
+        """Look again, unless the page is not in front or something is being typed."""
+        if self.app.screen is self and not self.query_one("#ask").display:
+            self._begin(self._read_again, turn, version)
+        else:
+            self._wait(turn, version)
+
+    def _read_again(self, turn: int, version: str) -> None:
+        try:
+            now = self.source.version()
+            if now != version:
+                version, found = self._growing(), self.load()
+                self._later(self._show_again, turn, found)
+        except Exception:  # noqa: BLE001, S110  # what was read stays; `r` says what is wrong
+            pass
+        self._later(self._wait, turn, version)
+
+    def _show_again(self, turn: int, found: T) -> None:
+        """Show what has come; the cursor stays on the row that it is on."""
+        if not self._is_awaited(turn) or not self._ready:
+            return
+        under = self.table.under()
+        self._loaded(turn, found)
+        if self._ready:
+            self.table.back_to(under)
 
     def _later(self, callback: Any, *arguments: Any) -> None:
         if self.app.is_running:

@@ -12,7 +12,7 @@ from textual.widgets import DataTable
 
 from archiver.base.humanize import age
 from archiver.errors import ConfigError
-from archiver.query.selection import KEYS, LEADING, Ask, choose
+from archiver.query.selection import KEYS, Ask, choose, leading
 from archiver.tui.about import AboutRun
 from archiver.tui.cells import header, plain, shown
 from archiver.tui.choice import Choice
@@ -58,6 +58,10 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
         """Read the metrics."""
         return self.source.strategies(self.scope)
 
+    def follows(self) -> bool:
+        """Follow an open run."""
+        return self.source.is_open(self.scope.universe, self.scope.run)
+
     def show(self, found: Strategies) -> None:
         """List the strategies, the best first."""
         self._found, self._numeric = found, numeric(found.table.schema)
@@ -95,7 +99,7 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
         several = self.scope.universe is None
         first = ["strategy_name", *(["universe"] if several else []), *(name for name, _ in self._ask.sort)]
         of = [] if self.scope.run else ["run"]  # rows may be of several
-        rest = [*of, *LEADING, *(name for name in there if name not in KEYS)]
+        rest = [*of, *leading(there), *(name for name in there if name not in KEYS)]
         return [name for name in dict.fromkeys([*first, *rest]) if name in there][:_MOST_COLUMNS]
 
     def _headers(self, names: list[str]) -> list[Text]:
@@ -163,7 +167,7 @@ class StrategiesPage(Page[Strategies], inherit_bindings=False):
         schema = self._found.table.schema
         flat = [field.name for field in schema if not pa.types.is_nested(field.type)]
         metrics = [name for name in flat if name not in KEYS]
-        names = [name for name in dict.fromkeys([*LEADING, *metrics, *KEYS]) if name in flat]
+        names = [name for name in dict.fromkeys([*leading(flat), *metrics, *KEYS]) if name in flat]
         self.app.push_screen(Choice("Sort by", names), self._sort_by)
 
     def _sort_by(self, name: str | None) -> None:

@@ -58,6 +58,22 @@ class Table(DataTable[Text]):
         if event.cursor_row + PAGE // 2 >= self.row_count:
             self._make(PAGE)
 
+    def under(self) -> tuple[int, str, float]:
+        """Return where the cursor is, the name of that row, and how far the table is scrolled."""
+        return self.cursor_row, self._named(self.cursor_row), self.scroll_y
+
+    def back_to(self, under: tuple[int, str, float]) -> None:
+        """Put the cursor on the row of that name, else where it was."""
+        at, name, down = under
+        rows = range(min(self.total, self.row_count))
+        row = next((row for row in rows if self._named(row) == name), min(at, len(rows) - 1))
+        if row > 0:
+            self.move_cursor(row=row, scroll=False)
+            self.call_after_refresh(self.scroll_to, y=down, animate=False)
+
+    def _named(self, row: int) -> str:
+        return self.get_row_at(row)[max(0, self.fixed_columns - 1)].plain if row < self.row_count else ""
+
     def _make(self, count: int) -> None:
         start = self.row_count
         end = min(self.total, start + count)

@@ -31,8 +31,9 @@ from archiver.query.expression import known_column
 from archiver.query.selection import Ask, parse_sort
 from archiver.runs.graph import reachable
 from archiver.runs.tables import FIRST
-from archiver.web import extras, points
+from archiver.web import extras, judged, points
 from archiver.web.export import PIECE, TYPES, apart, stream
+from archiver.web.given import whole, yes
 from archiver.web.rows import Rows
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ ENDPOINTS = {
     "/api/part": "one of its curves or tables as Parquet, or a file: universe, name, run, curve or table or file",
     "/api/curves": "its equity, drawdown and benchmark by time, as its page draws them: universe, name, run, format",
     "/api/trades/<universe>/<strategy>": "its trades: run, columns, where, sort, offset, limit, format",
+    **judged.ENDPOINTS,
     "/api/objects": "keys below a prefix: prefix, after, limit",
     "/api/object": "one object's bytes: key",
 }
@@ -94,6 +96,14 @@ def blueprint(site: Site) -> Blueprint:
             lambda universe, strategy: _trades(site, universe, strategy),
             f"run {_OF_TABLES}",
         ),
+        (
+            "/parameters",
+            lambda: _json(judged.parameters(site)),
+            "universe run newest where metric x y how plateau limit",
+        ),
+        ("/samples", lambda: _json(judged.samples(site)), "inside outside metric limit"),
+        ("/portfolio", lambda: _json(judged.portfolio(site)), "strategy universe run top"),
+        ("/runs/<run>/luck", lambda run: _json(judged.luck(site, run)), ""),
         ("/objects", lambda: _objects(site), "prefix after limit"),
         ("/object", lambda: _object(site), "key"),
         ("/<path:rest>", _absent, None),
@@ -155,7 +165,7 @@ def _archive(site: Site) -> Response:
 
 
 def _runs(site: Site) -> Response:
-    limit = _whole("limit", 0) if request.args.get("limit") else None
+    limit = whole("limit", 0) if request.args.get("limit") else None
     runs = site.data.runs(request.args.get("universe") or None, request.args.get("tag") or None, limit)
     return _json({"runs": [run_document(run) for run in runs]})
 
@@ -206,7 +216,10 @@ def _universes(site: Site) -> Response:
 
 def _metrics(site: Site) -> Response:
     args = request.args
-    metrics = site.data.metrics(args.get("run") or None, "all" if _yes("history") else args.get("newest", ""))
+    named = [args.get(name, "") for name in ("columns", "sort", "where")]
+    metrics = site.metrics(
+        args.get("run") or None, "all" if yes("history") else args.get("newest", ""), *named
+    )
     incomplete = _lacks_damaged(metrics, args.get("universe") or None)
     ask = Ask(
         args.get("universe", ""),
@@ -224,7 +237,7 @@ def _metrics(site: Site) -> Response:
 
 def _lacks_damaged(metrics: Metrics, universe: str | None) -> bool:
     """Tell whether damaged universes are left out, as was asked. Raises IntegrityError where that was not asked."""
-    if universe is None and metrics.damaged and _yes("without_damaged"):
+    if universe is None and metrics.damaged and yes("without_damaged"):
         return True
     try:
         metrics.require(universe)
@@ -243,7 +256,7 @@ def _strategy(site: Site) -> Response:
     name, universe, run = _named(None, None)
     found = site.data.archive.load_strategy(name, universe=universe, run=run)
     return download(
-        json_bytes(found, indent=False), f"{name}.json", TYPES["json"], inline=not _yes("download")
+        json_bytes(found, indent=False), f"{name}.json", TYPES["json"], inline=not yes("download")
     )
 
 
@@ -270,7 +283,7 @@ def _trades(site: Site, universe: str | None, strategy: str | None) -> Response:
 
 
 def _objects(site: Site) -> Response:
-    limit = _whole("limit", 1000)
+    limit = whole("limit", 1000)
     if not 1 <= limit <= 10_000:
         raise ConfigError(f"limit must be 1 to 10000, not {limit}")
     folder = tree.folder(
@@ -341,13 +354,13 @@ def _disposition(name: str) -> str:
 
 def _table(rows: Rows, key: str, name: str) -> Response:
     form = request.args.get("format", "json")
-    part = rows.slice(_whole("offset", 0), _whole("limit", len(rows)))
+    part = rows.slice(whole("offset", 0), whole("limit", len(rows)))
     data: Any = apart(stream(part, form, key, len(rows)))
     is_long = len(part) > PIECE
     if not is_long:
         # What is small is made before it is promised: its length is told, and a failure is an answer.
         data = b"".join(data)
-    answer = download(data, f"{name}.{form}", TYPES[form], inline=form == "json" and not _yes("download"))
+    answer = download(data, f"{name}.{form}", TYPES[form], inline=form == "json" and not yes("download"))
     return _one_of_few(answer) if is_long else answer
 
 
@@ -365,19 +378,3 @@ def _columns(names: list[str], first: tuple[str, ...] = ()) -> list[str] | None:
         return None
     wanted = [known_column(name, names) for name in text.split(",") if name]
     return list(dict.fromkeys([*(name for name in first if name in names), *wanted]))
-
-
-def _yes(name: str) -> bool:
-    text = request.args.get(name, "").lower()
-    if text not in ("", "0", "1", "true", "false", "yes", "no"):
-        raise ConfigError(f"{name} must be 1 or 0, not {text[:40]!r}")
-    return text in ("1", "true", "yes")
-
-
-def _whole(name: str, default: int) -> int:
-    text = request.args.get(name, "")
-    if not text:
-        return default
-    if not text.isascii() or not text.isdigit() or len(text) > 12:
-        raise ConfigError(f"{name} must be a whole number, not {text[:40]!r}")
-    return int(text)

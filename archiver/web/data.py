@@ -17,7 +17,7 @@ from archiver.base.unread import Unread
 from archiver.errors import ArchiverError, ConfigError
 from archiver.format.model import Record, Run
 from archiver.health.usage import Usage, listed
-from archiver.query.selection import LEADING, greatest_first, score_of
+from archiver.query.selection import greatest_first, leading, score_of
 from archiver.runs.all_runs import AllRuns
 from archiver.runs.records import run_of
 from archiver.runs.snapshot import Snapshot
@@ -224,7 +224,7 @@ class Data:
         score = self.score(list(known))
         if score is None:
             return self.metrics(newest=newest), []
-        columns = list(dict.fromkeys([score, *(name for name in LEADING if name in known)]))[:_MOST_HEADLINES]
+        columns = list(dict.fromkeys([score, *leading(known)]))[:_MOST_HEADLINES]
         if (version,) in self._others if is_all else version in self._latest:
             return self.metrics(newest=newest), columns
         name = f"{version}/headline{'/all' if is_all else ''}"

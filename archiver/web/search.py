@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from archiver.web.data import Data
     from archiver.web.rows import Views
 
+PLATEAU = COLUMNS[-1]
+"""A column of every table of metrics whose strategies have parameters, made where it is asked for."""
 _NAMED = ("universe", "run", "newest", "where")
 
 
@@ -45,6 +47,7 @@ class Searches:
     _found: Recent[Search] = field(default_factory=lambda: Recent(2))
     _importance: Recent[dict[str, Importance]] = field(default_factory=lambda: Recent(4))
     _robust: Recent[Metrics] = field(default_factory=lambda: Recent(1))
+    _plateaus: Recent[Metrics] = field(default_factory=lambda: Recent(2))
 
     def of(self, data: Data, views: Views, query: links.Query) -> Search:
         """Return the selection and metric that an address names. Raises ConfigError, NotFoundError."""
@@ -65,6 +68,32 @@ class Searches:
     def robust(self, search: Search) -> Metrics:
         """Return the selection with what neighbours say of each strategy."""
         return self._robust.get(search.key, lambda: _robust(search))
+
+    def with_plateau(self, data: Data, metrics: Metrics) -> Metrics:
+        """Return metrics with the plateau score of what strategies are ranked by, where they have parameters."""
+        if not has_plateau(metrics.table.column_names):
+            return metrics
+        return self._plateaus.get(metrics.version, lambda: _with_plateau(data, metrics))
+
+
+def has_plateau(names: Sequence[str]) -> bool:
+    """Tell whether a table with these columns has a plateau score: a metric of that name stays what it is."""
+    return PLATEAU not in names and bool(parameter_columns(names))
+
+
+def _with_plateau(data: Data, metrics: Metrics) -> Metrics:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = metrics.table
+    numeric = [name for name in numeric_columns(table) if name not in parameter_columns(table.column_names)]
+    score = data.score(numeric)
+    column = pa.nulls(table.num_rows, pa.float64())
+    if score:
+        found = parameters(table, score, greatest=data.greatest_first(score))
+        column = beside_neighbours(found.axes, found.grid, found.values, greatest=found.greatest)[PLATEAU]
+        column = pc.if_else(pc.is_nan(column), None, column)
+    return Metrics(f"{metrics.version}/plateau", table.append_column(PLATEAU, column), metrics.damaged)
 
 
 def _read(

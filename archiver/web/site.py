@@ -10,10 +10,10 @@ from functools import partial
 from archiver.analysis.portfolio import Portfolio
 from archiver.health.verify import Report, verify_packs
 from archiver.query.tree import Objects
-from archiver.web.data import Data, Recent
+from archiver.web.data import Data, Metrics, Recent
 from archiver.web.detail import Details
 from archiver.web.rows import Views
-from archiver.web.search import Searches
+from archiver.web.search import PLATEAU, Searches
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,13 @@ class Site:
         """Let everything read from the same archive."""
         object.__setattr__(self, "details", Details(self.data))
         object.__setattr__(self, "objects", Objects(self.data.store))
+
+    def metrics(self, run: str | None, newest: str, *asked: str) -> Metrics:
+        """Return metrics as `Data.metrics` does, with the plateau score where what is asked for names it."""
+        found = self.data.metrics(run, newest)
+        return (
+            self.searches.with_plateau(self.data, found) if any(PLATEAU in text for text in asked) else found
+        )
 
     def checked(self) -> tuple[Report, datetime]:
         """Return what a look at the structure found, without reading data, and when that was: at most an hour ago.

@@ -37,8 +37,10 @@ def test_index_lists_endpoints_that_answer(client, plain: Made):
             "/api/curves": {"universe": UNIVERSE, "name": name},
             "/api/part": {"universe": UNIVERSE, "name": name, "curve": "equity"},
             "/api/metrics": {"universe": UNIVERSE},
+            "/api/samples": {"inside": UNIVERSE, "outside": "other"},
         }
-        get(client, path, **queries.get(path, {}))
+        if listing != "/api/portfolio":  # these curves are too short for it: see test_judged
+            get(client, path, **queries.get(path, {}))
 
 
 def test_runs_say_what_the_command_line_says(client, plain: Made):

@@ -150,6 +150,7 @@ def test_what_cannot_be_drawn_is_said(pages: Client, query: str, text: str) -> N
 def test_samples_show_ranks_and_decay(pages: Client, searched: Made) -> None:
     text = told(callback(pages, "/samples", "")["page"]["children"])
     found = archiver.open(searched.url).samples("goog", "goog_oos")
+    assert "metric=-max_drawdown" in text  # least is best, as the menu of metrics knows
     assert f"{found.rank_correlation:.3f}" in text
     assert "goog → goog_oos" in text
     assert "No strategy is in both" in told(

@@ -2,6 +2,7 @@
 (function () {
   "use strict";
   var none = function () { return window.dash_clientside.no_update; };
+  var asked = 0, LONGEST = 60000;
 
   /* Order and ticks change what stands here: one stays where one is. */
   document.addEventListener("click", function (event) {
@@ -26,6 +27,22 @@
       history.replaceState(history.state, "", "runs" + (String(here) ? "?" + here : ""));
       window.dispatchEvent(new PopStateEvent("popstate"));
       return text || "";
+    },
+
+    /* One question at a time, for an answer that is overtaken is dropped; one that never comes is asked again. */
+    pulse: function (_, version) {
+      if (Date.now() - asked < LONGEST) return none();
+      asked = Date.now();
+      return { at: location.href, path: location.pathname, search: location.search, version: version, n: asked };
+    },
+
+    followed: function (found) {
+      asked = 0;
+      var box = document.getElementById("runs-search"), isTyped = box && box === document.activeElement
+        && box.value !== (new URLSearchParams(location.search).get("search") || "");
+      // Someone has gone on, or is typing what this answer knows nothing of.
+      if (!found || !found.version || found.at !== location.href || isTyped) return [none(), none()];
+      return [found.content, found.version];
     },
 
     /* What is drawn comes just after the version: look then. */

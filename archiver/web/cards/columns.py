@@ -8,6 +8,7 @@ from archiver.query.selection import parse_sort
 from archiver.web import format as fmt
 from archiver.web.data import Metrics
 from archiver.web.rows import is_number
+from archiver.web.search import PLATEAU
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,12 +84,22 @@ def is_counted(item: pa.Field) -> bool:
     return pa.types.is_integer(item.type) or fmt.unit(item.name) == "count"
 
 
+def plateau_means(score: str) -> str:
+    """Say what the plateau score is."""
+    return (
+        f"The worse of the strategy's own {fmt.title(score)} and the median of its neighbours: those of its run that differ in"
+        " one parameter by one step"
+    )
+
+
 def _column_def(site: Site, metrics: Metrics, name: str) -> dict[str, Any]:
     kind = metrics.table.schema.field(name)
     item: dict[str, Any] = {
         "field": name,
         "headerName": heading(name),
-        "headerTooltip": name,
+        "headerTooltip": plateau_means(site.data.score(metrics.table.column_names) or "metric")
+        if name == PLATEAU
+        else name,
         "initialWidth": 122,
         "minWidth": 70,
     }

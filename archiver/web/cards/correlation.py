@@ -11,7 +11,7 @@ from archiver.analysis.portfolio import Portfolio
 from archiver.web import figures, parts
 
 _MOST_LABELS, _MOST_NUMBERS = 25, 12
-_SCALE = [[0, "#2b6cd4"], [0.5, "rgba(138,148,166,0.12)"], [1, "#d4502b"]]
+_SCALE = [[0, "rgba(43,108,212,0.62)"], [0.5, "rgba(138,148,166,0.1)"], [1, "rgba(212,80,43,0.62)"]]
 _PAIRS = 5
 
 

@@ -106,7 +106,7 @@ def _deflated(luck: Luck) -> Any:
         ("Strategy", luck.strategy),
         ("Variance of trials", fmt.number(luck.variance)),
         ("Returns", fmt.number(luck.observations)),
-        ("Sharpe, a step", fmt.number(luck.sharpe)),
+        ("Sharpe ratio a step", fmt.number(luck.sharpe)),
         ("Skewness", fmt.number(luck.skewness)),
         ("Kurtosis", fmt.number(luck.kurtosis)),
         ("Scale", fmt.number(luck.scale)),
@@ -148,7 +148,8 @@ def _overfitting(over: Overfitting) -> Any:
     ]
     text = (
         "The time is halved in every way that its blocks allow; the best of one half is looked for in the other (CSCV: Bailey,"
-        " Borwein, Lopez de Prado, Zhu 2017). Red: not above the middle. Loss: it has a negative Sharpe ratio there. Only curves"
+        " Borwein, Lopez de Prado, Zhu 2017). Red: not above the middle. Loss: it has a negative Sharpe ratio there. Slope: of its Sharpe"
+        " ratio there over the one here; below 1 is decay. Only curves"
         " that were kept count, and these are the best: keep more (top_n) to know more."
     )
     return html.Div([parts.pairs(told), html.P(text, className="note")])

@@ -122,12 +122,9 @@ def parallel(search: Search, views: Views) -> Any:
     names = found.keys["strategy_name"].take(at).to_pylist()
     axes = [*found.axes]
     places = [found.classes(one.name) for one in axes]
-    traces: list[figures.Figure] = [
-        _axis(x, one.label, drawn.labels) for x, (one, drawn) in enumerate(zip(axes, places, strict=True))
-    ]
     low, high = float(values.min()), float(values.max())
     last = len(axes)
-    traces.append(_axis(last, found.metric, [fmt.number(low), fmt.number(high)]))
+    traces: list[figures.Figure] = []
     for rank in range(_SHADES):
         xs: list[float | None] = []
         ys: list[float | None] = []
@@ -165,6 +162,11 @@ def parallel(search: Search, views: Views) -> Any:
                 line={"width": 1.4, "color": color, "shape": "linear"},
             )
         )
+    # Over the lines, for they are read.
+    traces += [
+        _axis(x, one.label, drawn.labels) for x, (one, drawn) in enumerate(zip(axes, places, strict=True))
+    ]
+    traces.append(_axis(last, found.metric, [fmt.number(low), fmt.number(high)]))
     plain = {"showticklabels": False, "showgrid": False, "range": [-0.03, 1.03]}
     titles = [one.label for one in axes] + [heading(found.metric)]
     shown = figures.figure(

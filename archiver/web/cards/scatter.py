@@ -208,7 +208,8 @@ def _cloud(
         return None, "Two columns of numbers are needed."
     log = ("x" in (logs or ()), "y" in (logs or ()))
     try:
-        metrics = site.data.metrics(ask.get("run") or None, ask.get("newest") or "")
+        named = (x, y, color or "", str(ask.get("where") or ""))
+        metrics = site.metrics(ask.get("run") or None, ask.get("newest") or "", *named)
         for name in (x, y, color):
             if name:
                 known_column(name, metrics.table.column_names)

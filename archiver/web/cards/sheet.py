@@ -67,7 +67,8 @@ def note(sheet: TearSheet) -> str:
     if sheet.points.times is None:
         return "Computed from the equity curve, which has no dates: what needs them is left out"
     text = "Computed from the equity curve by its dates"
-    return text if sheet.per_year is None else f"{text}, {sheet.per_year:,.0f} steps a year"
+    text += "" if sheet.per_year is None else f", {sheet.per_year:,.0f} steps a year"
+    return f"{text}; the engine's own numbers above may be defined in other ways"
 
 
 def cards(sheet: TearSheet) -> list[tuple[int, Any]]:

@@ -11,7 +11,7 @@ from archiver.errors import ArchiverError, NotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Run
 from archiver.format.text import loads
-from archiver.query.selection import LEADING
+from archiver.query.selection import leading
 from archiver.runs.details import state_of
 from archiver.runs.graph import reachable
 from archiver.web import code, links, parts
@@ -168,7 +168,11 @@ def _details(site: Site, record: Record) -> Any:
 
 def _metrics(site: Site, record: Record) -> tuple[dict[str, dict[str, Any]], Any]:
     """Return what the run was ranked by and some more metrics, each by strategy; and why there are none, if so."""
-    names = [name for name in dict.fromkeys([record.rank_by or "", *LEADING]) if name in record.metrics]
+    names = [
+        name
+        for name in dict.fromkeys([record.rank_by or "", *leading(record.metrics)])
+        if name in record.metrics
+    ]
     try:
         table = site.data.reader.metrics([record], names[:_MOST_METRICS], history=True)
     except ArchiverError as error:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from dash import html
 
 from archiver.analysis.samples import Samples
+from archiver.engines.metrics import METRICS
 from archiver.errors import NotFoundError
-from archiver.web import figures, links, parts
+from archiver.query.selection import leading
+from archiver.web import best, figures, links, parts
 from archiver.web import format as fmt
 from archiver.web.cards.columns import heading
 from archiver.web.parts import Page
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 PATH = "/samples"
 _MOST_ROWS = 100
 _MOST_POINTS = 5_000
+_MOST_METRICS = 40
 _HOW = (
     "Tag a run `out-of-sample=UNIVERSE`, or call universes `x` and `x_oos`, `x_train` and `x_test`:"
     " then the pair stands here."
@@ -50,6 +53,7 @@ def page(site: Site, query: links.Query) -> Page:
             "In and out of sample",
             f"{fmt.counted(found.table.num_rows, 'strategy', 'strategies')} in {both}",
             f"by {fmt.title(found.metric)}",
+            actions=[_metrics(site, found)],
         ),
         html.Nav(chips, className="chips", **{"aria-label": "Pairs"}),
         _figures(found),
@@ -71,6 +75,29 @@ def page(site: Site, query: links.Query) -> Page:
         )
     )
     return Page("In and out of sample", content)
+
+
+def _metrics(site: Site, found: Samples) -> Any:
+    """Offer the metrics of which it is known which end is the best."""
+    names = list(dict.fromkeys(name for record in site.data.seen().heads for name in record.metrics))
+    shown = [*leading(names), *(name for name in names if name not in leading(names))]
+    ends = {name: best.end(name) for name in shown}
+    # An engine's own numbers have either sign: only of archiver's is it known that less is better.
+    signs = {
+        name: "-" if end == "least" else ""
+        for name, end in ends.items()
+        if end == "greatest" or (name in METRICS and end)
+    }
+    links_ = [
+        html.A(
+            fmt.title(name),
+            href=links.href(PATH, inside=found.inside, outside=found.outside, metric=f"{sign}{name}"),
+            className="menu-item",
+            **({"aria-current": "true"} if name == found.metric else {}),
+        )
+        for name, sign in list(signs.items())[:_MOST_METRICS]
+    ]
+    return parts.menu("Metric", *links_) if links_ else None
 
 
 def connect(app: Any, site: Site) -> None:

@@ -9,13 +9,14 @@ from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 
 from archiver.errors import NotFoundError
-from archiver.query.selection import LEADING, sort_text
+from archiver.query.selection import leading, sort_text
 from archiver.web import format as fmt
 from archiver.web import links, parts
 from archiver.web.cards import columns, scatter
 from archiver.web.data import NEWEST, Metrics, checked_newest, plain_value
 from archiver.web.parts import Page
 from archiver.web.rows import ask_of, numeric_columns, well_filled
+from archiver.web.search import PLATEAU, has_plateau
 
 if TYPE_CHECKING:
     from archiver.web.site import Site
@@ -31,7 +32,9 @@ def page(site: Site, query: links.Query) -> Page:
     if universe and universe not in site.data.universes():
         raise NotFoundError(f"there is no universe {universe!r}: the overview shows those there are")
     newest = checked_newest(links.first(query, "newest"))
-    metrics = site.data.metrics(run or None, newest)
+    named = [links.first(query, name) for name in ("columns", "sort", "where")]
+    metrics = site.metrics(run or None, newest, *named)
+    offered = has_plateau(site.data.metrics(run or None, newest).table.column_names)
     names = metrics.table.column_names
     score = site.data.score(names)
     best_first = sort_text([(score, site.data.greatest_first(score))]) if score else ""
@@ -57,7 +60,9 @@ def page(site: Site, query: links.Query) -> Page:
             html.Span(id="strategies-status", role="status"),
             over=over,
             actions=_actions(
-                _chooser(names, shown), sorted(metrics.damaged), is_open=bool(scatter.size(query))
+                _chooser(names, shown, score if offered else None),
+                sorted(metrics.damaged),
+                is_open=bool(scatter.size(query)),
             ),
         ),
         _filters(site, ask),
@@ -79,7 +84,7 @@ def page(site: Site, query: links.Query) -> Page:
 def _usual(metrics: Metrics, score: str | None) -> list[str]:
     """Choose the columns to begin with: what most people look at first, of that what most rows have."""
     names = metrics.table.column_names
-    usual = [name for name in dict.fromkeys([score or "", *LEADING]) if name in names]
+    usual = [name for name in dict.fromkeys([score or "", *leading(names)]) if name in names]
     filled = well_filled(metrics.table, usual)
     return sorted(usual, key=lambda name: name not in (*filled, score)) or names[3:13]
 
@@ -152,17 +157,18 @@ def _connect_browser(app: Any, site: Site) -> None:
     scatter.connect(app, site)
 
 
-def _metrics(site: Site, ask: dict[str, Any]) -> Metrics:
-    return site.data.metrics(ask.get("run") or None, ask.get("newest") or "")
+def _metrics(site: Site, ask: dict[str, Any], *more: str) -> Metrics:
+    named = [*more, *ask.get("columns", ()), str(ask.get("where") or "")]
+    return site.metrics(ask.get("run") or None, ask.get("newest") or "", *named)
 
 
 def _rows(site: Site, request: dict[str, Any] | None, ask: dict[str, Any]) -> dict[str, Any]:
     if not request:
         return {"rowData": [], "rowCount": 0}
     try:
-        metrics = _metrics(site, ask)
-        names = metrics.table.column_names
         sort = tuple((str(key["colId"]), key["sort"] == "desc") for key in request.get("sortModel") or ())
+        metrics = _metrics(site, ask, *(name for name, _ in sort))
+        names = metrics.table.column_names
         asked = ask_of(ask, tuple(key for key in sort if key[0] in names)[:8])
         wanted = [name for name in ask.get("columns", ()) if name in names][: columns.MOST]
         start, end = int(request["startRow"]), int(request["endRow"])
@@ -304,8 +310,12 @@ def _filters(site: Site, ask: dict[str, Any]) -> Any:
     )
 
 
-def _chooser(names: list[str], shown: list[str]) -> Any:
+def _chooser(names: list[str], shown: list[str], score: str | None) -> Any:
+    """Offer columns; score: what strategies are ranked by, where they have a plateau score."""
     options = [{"label": fmt.title(name), "value": name, "title": name} for name in names[3:]]
+    if score:
+        own = {"label": "Plateau", "value": PLATEAU, "title": columns.plateau_means(score)}
+        options = [own, *(one for one in options if one["value"] != PLATEAU)]
     return dcc.Checklist(options, shown, id="chooser", className="chooser")
 
 
