@@ -19,6 +19,8 @@ from archiver.format import layout
 from archiver.format.model import Record, Ref
 from archiver.runs.graph import reachable
 from archiver.runs.number import raise_number
+from archiver.runs.record_puts import put_records
+from archiver.runs.record_view import viewed
 from archiver.runs.records import read_record
 from archiver.runs.tags import markers_by_run
 from archiver.store import Store
@@ -210,8 +212,7 @@ class _Transfer:
         raise_number(self.target, max((records[run].format for run in sound), default=1))
         for _ in self.pool.map(put, ((key, b"") for run in sound for key in markers.get(run, ()))):
             pass
-        for _ in self.pool.map(put, ((layout.record_key(run), texts[run]) for run in sound)):
-            pass
+        put_records(viewed(self.target), {run: texts[run] for run in sound}, self.pool)
         self._look_again([ref for key, ref in refs.items() if key not in damaged], own)
         labels = [key for run in sound for key in markers.get(run, ())]
         there = self._stat(labels)
