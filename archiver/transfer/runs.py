@@ -18,6 +18,8 @@ from archiver.format.model import Record, Ref
 from archiver.format.packs import decode_pack
 from archiver.runs.graph import reachable
 from archiver.runs.number import raise_number
+from archiver.runs.record_puts import put_records
+from archiver.runs.record_view import viewed
 from archiver.runs.records import read_record
 from archiver.runs.tags import markers_by_run
 from archiver.store import Store
@@ -189,12 +191,10 @@ class _Transfer:
         sound = [run for run in records if not any(ref.key in damaged for ref in reachable(records[run]))]
         lost = self._move_bundles([records[run] for run in sound])
         sound = [run for run in sound if records[run].archived not in lost]
-        put = partial(put_item, self.target)
         raise_number(self.target, max((records[run].format for run in sound), default=1))
         labels = [key for run in sound for key in markers.get(run, ())]
         self._put_labels(labels)
-        for _ in self.pool.map(put, ((layout.record_key(run), texts[run]) for run in sound)):
-            pass
+        put_records(viewed(self.target), {run: texts[run] for run in sound}, self.pool)
         self._look_again([ref for key, ref in refs.items() if key not in damaged], own)
         there = self._stat(labels)
         self._put_labels(key for key in labels if key not in there)
