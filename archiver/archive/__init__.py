@@ -266,6 +266,7 @@ class Archive:
         return self._listing
 
     runs = by(_runs, Listing.runs)
+    run_count = by(_runs, Listing.run_count)
     runs_table = by(_runs, Listing.runs_table)
     run = by(_runs, Listing.run)
     record = by(_runs, Listing.record)

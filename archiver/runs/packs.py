@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -155,19 +156,48 @@ class Packs:
                 )  # by now it holds nearly all its bytes; a record takes few of them
             return found
 
+    def narrow(self, pack: Pack, names: Sequence[str]) -> pa.Table:
+        """Return these columns of each row of a pack, which do not stay at hand unless all of `SEEN` does."""
+        with self._lock:
+            known = self._columns.get(pack.stem)
+            if known is None or not set(names) <= set(known.column_names):
+                source = self.records(pack)
+                known = source.read(columns=list(names))
+                source.forget()
+            return known.select(list(names))
+
+    def touched(self, packs: Sequence[Pack], elsewhere: Collection[str]) -> set[str]:
+        """Return the stems of packs of which not every row may count: of others that is known without a look at any.
+
+        elsewhere: the runs that count, or do not, whatever packs hold.
+        """
+        apart = sorted(elsewhere)
+        found = {pack.stem for pack in packs if _within(apart, pack)}
+        last: Pack | None = None
+        for pack in sorted((pack for pack in packs if pack.runs), key=lambda pack: pack.oldest):
+            if last is not None and pack.oldest <= last.newest:
+                found |= {pack.stem, last.stem}
+            if last is None or pack.newest > last.newest:
+                last = pack
+        return found
+
     def counting(self, packs: Sequence[Pack], elsewhere: Collection[str]) -> list[tuple[Pack, np.ndarray]]:
-        """Return of each pack which rows count: those of runs that are not among these, in their greatest version."""
+        """Return of each pack which rows count: those of runs that are not among these, in their greatest version.
+
+        A pack that nothing touches counts as a whole, and is not opened.
+        """
         import numpy as np
 
-        apart = np.array(sorted(elsewhere), dtype="S")
+        apart = sorted(elsewhere)
         found: list[tuple[Pack, np.ndarray]] = []
         for pack in packs:
-            rows = self.rows(pack)
             keep = np.ones(pack.runs, bool)
-            if len(apart):
-                keep[rows.rows[np.isin(rows.runs, apart)]] = False
+            own = _within(apart, pack)
+            if own:
+                rows = self.rows(pack)
+                keep[rows.rows[np.isin(rows.runs, np.array(own, dtype="S"))]] = False
             for other, others in found:
-                if other.oldest <= pack.newest and pack.oldest <= other.newest:
+                if other.runs and pack.runs and other.oldest <= pack.newest and pack.oldest <= other.newest:
                     self._part(pack, keep, other, others)
             found.append((pack, keep))
         return found
@@ -286,6 +316,13 @@ def _texts(column: pa.ChunkedArray) -> np.ndarray:
         return np.array(array.fill_null("").to_pylist(), dtype="S")
     fixed = array.cast(pa.binary()).cast(pa.binary(size))
     return np.frombuffer(fixed.buffers()[1], dtype=f"S{size}", count=len(fixed), offset=fixed.offset * size)
+
+
+def _within(runs: Sequence[str], pack: Pack) -> Sequence[str]:
+    """Return those of sorted run ids that a pack may hold."""
+    if not pack.runs:
+        return ()
+    return runs[bisect_left(runs, pack.oldest) : bisect_right(runs, pack.newest)]
 
 
 def _keep(held: dict[tuple[str, int], T], name: tuple[str, int], value: T) -> None:
