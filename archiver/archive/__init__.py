@@ -281,6 +281,7 @@ class Archive:
         return Loading(self.reader, self._listing)
 
     load_metrics = by(_loading, Loading.load_metrics)
+    leaderboard = by(_loading, Loading.leaderboard)
     load_strategy = by(_loading, Loading.load_strategy)
     load_outline = by(_loading, Loading.load_outline)
     load_trades = by(_loading, Loading.load_trades)

@@ -278,7 +278,7 @@ class Listing:
     def outlines(self, metrics: Collection[str] = ()) -> tuple[list[Outline], dict[str, list[str]]]:
         """Return what `state` does, as outlines: of packed runs without a record of any, and with these metrics only."""
         self._root.require()
-        look = self._view.look()
+        look = self._view.look(lazy=True)
         entries = [entry for entry in look.loose if layout.run_of_record(entry.key)]
         records = self._records.load(entries, teller("raise"))
         packed = PackedRows(self._view, look.packs)

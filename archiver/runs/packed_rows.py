@@ -14,7 +14,7 @@ import orjson
 from archiver.base.unread import ONE_OBJECT, Tell, Unread, raise_it
 from archiver.errors import ArchiverError, ConfigError
 from archiver.format import layout
-from archiver.format.arrays import bool_array
+from archiver.format.arrays import bool_array, numpy_of, text_array
 from archiver.format.model import Record, Run
 from archiver.format.packs import LISTED, Pack, moment_of, pack_created, pack_metrics
 from archiver.runs.packs import Place
@@ -81,7 +81,7 @@ class PackedRows:
             elif universe in pack.universes:
                 table = self._narrow(pack, "universe")
                 if table is not None:
-                    found += int((_is(table, universe).to_numpy() & keep).sum())
+                    found += int((numpy_of(_is(table, universe)) & keep).sum())
         return found
 
     def heads(self) -> list[Record]:
@@ -159,13 +159,12 @@ class PackedRows:
 
     def _marked(self, tag: str) -> pa.Array:
         """Return the runs that have a marker of a tag."""
-        import pyarrow as pa
 
         try:
             keys = [layout.parse(entry.key) for entry in self._store.list(layout.tag_key(tag, ""))]
         except ConfigError:  # it can be nobody's
             keys = []
-        return pa.array([key.run for key in keys if key is not None], pa.string())
+        return text_array([key.run for key in keys if key is not None])
 
     def table(self) -> pa.Table | None:
         """Return `SEEN` of every run; None where there are none."""
@@ -199,12 +198,17 @@ class PackedRows:
 
     def created(self, runs: Collection[str]) -> dict[str, datetime]:
         """Return when those of these runs were made that are packed."""
+        import pyarrow.compute as pc
+
         found: dict[str, datetime] = {}
-        for pack, keep, place in self._places(runs):
-            table = self._narrow(pack, "created") if keep[place.row] else None
+        for pack, keep in self.packed:
+            own = [run for run in runs if pack.oldest <= run <= pack.newest]
+            table = self._narrow(pack, "run", "created") if own else None
             if table is not None:
-                run = layout.run_of_record(place.entry.key) or ""
-                found[run] = moment_of(table["created"][place.row].as_py())
+                wanted = numpy_of(pc.is_in(table["run"], value_set=text_array(own)))
+                table = table.filter(bool_array(wanted & keep))
+                moments = map(moment_of, table["created"].to_pylist())
+                found.update(zip(table["run"].to_pylist(), moments, strict=True))
         return found
 
     def larger(self) -> list[Record]:
@@ -215,7 +219,7 @@ class PackedRows:
         for pack, keep in self.packed:
             table = self._narrow(pack, "tier1")
             if table is not None and table["tier1"].null_count < len(table):
-                has = table["tier1"].is_valid().to_numpy() & keep
+                has = numpy_of(table["tier1"].is_valid()) & keep
                 found += self._records(pack, np.flatnonzero(has).tolist())
         return found
 
@@ -229,7 +233,7 @@ class PackedRows:
             names = self._read(pack, partial(self._names, pack))
             if names is None:
                 continue
-            places = pc.indices_nonzero(pc.equal(names, strategy)).to_numpy()
+            places = numpy_of(pc.indices_nonzero(pc.equal(names, strategy)))
             of_row = self._of_row(pack) if len(places) else None
             if of_row is not None:
                 rows = np.unique(of_row[places])
@@ -240,8 +244,6 @@ class PackedRows:
         self, universe: str | None, columns: Sequence[str] | None, *, params: bool
     ) -> Iterator[tuple[pa.Table, np.ndarray]]:
         """Yield of each pack the rows that count as a table, and when the run of each was made, in microseconds."""
-        import pyarrow.compute as pc
-
         for pack, keep in self.packed:
             if universe is not None and universe not in pack.universes:
                 continue
@@ -254,12 +256,12 @@ class PackedRows:
             table, created = found
             mask = None if of_row is None else keep[of_row]
             if universe is not None and len(pack.universes) > 1:
-                own = pc.equal(table["universe"], universe).to_numpy()
+                own = numpy_of(_is(table, universe))
                 mask = own if mask is None else mask & own
             if mask is not None:
                 table, created = table.filter(bool_array(mask)), created.filter(bool_array(mask))
             if table.num_rows:
-                yield table, created.to_numpy()
+                yield table, numpy_of(created)
 
     def newest(self) -> dict[str, int]:
         """Return when the newest run of each universe was made, in microseconds since 1970."""
@@ -322,7 +324,7 @@ class PackedRows:
         table = self._narrow(pack, "tier1", "strategies")
         if table is None:
             return None
-        counts = np.where(table["tier1"].is_valid().to_numpy(), 0, table["strategies"].to_numpy())
+        counts = np.where(numpy_of(table["tier1"].is_valid()), 0, numpy_of(table["strategies"]))
         return np.repeat(np.arange(pack.runs), counts)
 
     def _records(self, pack: Pack, rows: Sequence[int]) -> list[Record]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from archiver.errors import FormatError, IntegrityError, NotFoundError
 from archiver.format import layout
+from archiver.format.arrays import int_array, numpy_of
 from archiver.format.packs import PLACES, SEEN, Pack, decode_pack, moment_of, record_bytes, records_table
 from archiver.format.parquet import ParquetObject
 from archiver.store import Store
@@ -137,7 +138,7 @@ class Packs:
                 table = self.records(pack).read(columns=list(PLACES))
                 runs = _texts(table["run"])
                 order = np.argsort(runs, kind="stable")
-                numbers = [table[name].to_numpy()[order] for name in ("revision", "size", "modified")]
+                numbers = [numpy_of(table[name])[order] for name in ("revision", "size", "modified")]
                 nonces = _texts(table["nonce"])[order]
                 found = Rows(runs[order], order, numbers[0], numbers[1], numbers[2], nonces)
                 self._rows[pack.stem] = found
@@ -151,9 +152,7 @@ class Packs:
             if found is None:
                 found = self.records(pack).read(columns=list(SEEN)).select(list(SEEN)).combine_chunks()
                 self._columns[pack.stem] = found
-                self._objects.pop(
-                    pack.records.key
-                )  # by now it holds nearly all its bytes; a record takes few of them
+                self.records(pack).forget()
             return found
 
     def narrow(self, pack: Pack, names: Sequence[str]) -> pa.Table:
@@ -237,7 +236,7 @@ class Packs:
         for group, own in groupby(rows, key=lambda row: _group_of(pack, row)[0]):
             places = [_group_of(pack, row)[1] for row in own]
             with self._lock:
-                table = self._group(pack, group).take(places)
+                table = self._group(pack, group).take(int_array(places))
             keys = map(layout.record_key, table["run"].to_pylist())
             yield from zip(keys, record_bytes(table), strict=True)
 
@@ -312,8 +311,10 @@ def _texts(column: pa.ChunkedArray) -> np.ndarray:
     array = column.combine_chunks()
     sizes = pc.min_max(pc.binary_length(array))
     size = sizes["max"].as_py()
-    if not size or sizes["min"].as_py() != size or array.null_count:
-        return np.array(array.fill_null("").to_pylist(), dtype="S")
+    if not size:
+        return np.zeros(len(array), "S1")
+    if sizes["min"].as_py() != size or array.null_count:
+        return np.array([text or "" for text in array.to_pylist()], dtype="S")
     fixed = array.cast(pa.binary()).cast(pa.binary(size))
     return np.frombuffer(fixed.buffers()[1], dtype=f"S{size}", count=len(fixed), offset=fixed.offset * size)
 
