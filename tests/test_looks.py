@@ -54,7 +54,8 @@ def change(store: MovedStore, rng: random.Random) -> None:
     runs = archive.run_ids()
     run = rng.choice(runs)
     acts: list[Callable[[], object]] = [
-        lambda: [save(store, rng) for _ in range(rng.randint(1, 4))],
+        lambda: save(store, rng),
+        lambda: save(store, rng, 90),
         archive.compact,
         archive.compact,
         lambda: put_away(store, [Move(run)]) if len(runs) > 2 else None,
@@ -121,7 +122,7 @@ def check(store: Store, rng: random.Random) -> None:
     assert archive.run_count("a") == sum(run.universe == "a" for run in runs)
     assert archive.created([run.id for run in runs]) == {run.id: run.created for run in runs}
     for columns in ([], ["params", "n_trades"], ["odd", "sharpe_ratio"]):
-        which = rng.choice([{}, {}, {"newest": "universe"}, {"history": True}])
+        which: dict[str, Any] = rng.choice([{}, {}, {"newest": "universe"}, {"history": True}])
         check_rows(
             store,
             expected["rows"],

@@ -66,6 +66,8 @@ class RecordView(Store):
         self.below = below
         self.packs = Packs(below)
         self._seen = _Seen({}, frozenset())
+        self.loosened: set[str] = set()
+        """Runs that have been taken out of their packs: see `archiver.runs.loosening`."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RecordView, (self.below,)
@@ -207,7 +209,7 @@ class RecordView(Store):
             self._replace(run, data)
             return
         trashed = layout.parse(key) if key.startswith(layout.TRASH) else None
-        if trashed is not None and trashed.run:
+        if trashed is not None and trashed.run and trashed.run not in self.loosened:
             self._loosen(trashed.run)
         self.below.put(key, data, create=create)
 
