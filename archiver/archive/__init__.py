@@ -266,6 +266,7 @@ class Archive:
         return self._listing
 
     runs = by(_runs, Listing.runs)
+    run_count = by(_runs, Listing.run_count)
     runs_table = by(_runs, Listing.runs_table)
     run = by(_runs, Listing.run)
     record = by(_runs, Listing.record)
@@ -280,6 +281,7 @@ class Archive:
         return Loading(self.reader, self._listing)
 
     load_metrics = by(_loading, Loading.load_metrics)
+    leaderboard = by(_loading, Loading.leaderboard)
     load_strategy = by(_loading, Loading.load_strategy)
     load_outline = by(_loading, Loading.load_outline)
     load_trades = by(_loading, Loading.load_trades)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from archiver.archive.root import Root
 from archiver.base.collector import collector_paused
 from archiver.base.run_id import is_run_id
-from archiver.base.unread import Errors, Unread, teller
+from archiver.base.unread import Errors, Tell, Unread, teller
 from archiver.errors import ArchiverError, RunNotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Run
@@ -25,6 +25,7 @@ from archiver.runs.record_view import viewed
 from archiver.runs.records import one_run, records_of, run_of
 from archiver.runs.tags import read_tags
 from archiver.store import Store
+from archiver.store.entry import Entry
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -91,23 +92,25 @@ class Listing:
         """Return whose rows are asked for: records as `chosen` does, but for those whose rows packs hold as columns."""
         if run is not None:
             return one_run(self.record(run), universe), None
-        seen = self.all_runs(errors)
+        seen = AllRuns(*self._look(errors))
         return list(records_of(seen.larger, universe=universe)), seen.packed
 
     def having(self, strategy: str, universe: str | None, errors: Errors = "raise") -> list[Record]:
         """Return the records that may have a strategy of this name, newest first: of packs only those that do."""
-        return self.all_runs(errors).having(strategy, universe)
+        return AllRuns(*self._look(errors)).having(strategy, universe)
 
     def heads(self, errors: Errors = "raise") -> list[Record]:
         """Return enough records, newest first, to say what there is: of each pack one, with the metrics of all its runs."""
-        return self.all_runs(errors).heads
+        return AllRuns(*self._look(errors)).heads
 
     def all_runs(self, errors: Errors = "raise") -> AllRuns:
         """Return all runs in one look, for who asks several things of them: packed ones as columns, loose ones as records.
 
         errors: about one that cannot be read, see `load_metrics`.
         """
-        return AllRuns(*self._look(errors))
+        found = AllRuns(*self._look(errors))
+        found.packed.check()
+        return found
 
     def universes(self, errors: Errors = "raise") -> set[str]:
         """Return the names of all universes."""
@@ -119,19 +122,29 @@ class Listing:
 
         most: of the loose ones only so many at least.
         """
-        self._root.require()
         tell = teller(errors)
-        look = self._view.look(damaged=lambda key, error: tell(Unread(layout.pack_span(key)[1], None, error)))
-        entries = [entry for entry in look.loose if layout.run_of_record(entry.key)]
+        entries, packed = self._entries(tell)
         records = self._records.load(entries if most is None else newest_entries(entries, most), tell)
-        packed = PackedRows(self._view, look.packs, tell)
         if len(records) >= MANY and not self._store.read_only and not self._packed:
             self._packed = True
             with suppress(ArchiverError):  # whoever only looks has not asked for it
                 pack(self._view)
-        found = self._open.read((record.run for record in records), errors)
-        found = [record for record in found if not packed.has(record.run)]
+        found = self._still_open((record.run for record in records), packed, errors)
         return (sorted([*records, *found], key=_newest, reverse=True) if found else records), packed
+
+    def _entries(self, tell: Tell) -> tuple[list[Entry], PackedRows]:
+        """Return which loose records there are, and what is packed; tell: is told of a pack that cannot be read."""
+        self._root.require()
+        look = self._view.look(
+            damaged=lambda key, error: tell(Unread(layout.pack_span(key)[1], None, error)), lazy=True
+        )
+        entries = [entry for entry in look.loose if layout.run_of_record(entry.key)]
+        return entries, PackedRows(self._view, look.packs, tell)
+
+    def _still_open(self, finished: Iterable[str], packed: PackedRows, errors: Errors) -> list[Record]:
+        """Return the open runs as records: those that are none of these, nor packed."""
+        found = self._open.read(finished, errors)
+        return [record for record in found if not packed.has(record.run)]
 
     def run_id(self, run: str | Run, prefix: str = layout.RUNS) -> str:
         """Return the whole id of a run (in the trash: `trash/`) from its beginning, while that is unique.
@@ -187,17 +200,29 @@ class Listing:
     ) -> list[Run]:
         """Return the runs, newest first, of one universe or with one tag. Raises ArchiveNotFoundError.
 
-        limit: at most so many; where neither universe nor tag is asked for, only their records are read. errors: about a
-        run that cannot be read, see `load_metrics`.
+        limit: at most so many; where no tag is asked for, of packs, and where no universe is, only their records are read.
+        errors: about a run that cannot be read, see `load_metrics`; those that are not read are not told of.
         """
         records, packed = self._look(errors, None if universe is not None or tag is not None else limit)
         found = self._told(list(records_of(records, universe=universe)))
         if packed:
-            others = list(packed.runs(universe, limit=limit if tag is None else None))
+            others = list(packed.runs(universe, tag=tag, limit=limit if tag is None else None))
             tags = read_tags(self._store, {run.id: run.tags for run in others})
             found += [replace(run, tags=tuple(tags.get(run.id, ()))) for run in others]
             found.sort(key=lambda run: (run.created, run.id), reverse=True)
         return [run for run in found if tag is None or tag in run.tags][:limit]
+
+    def run_count(self, universe: str | None = None, errors: Errors = "raise") -> int:
+        """Return how many runs there are, of one universe or all: nearly nothing is read. Raises ArchiveNotFoundError.
+
+        A pack that cannot be read counts unless it has to be looked at; errors: about one that has.
+        """
+        if universe is not None:
+            records, packed = self._look(errors)
+            return len(list(records_of(records, universe=universe))) + packed.count(universe)
+        entries, packed = self._entries(teller(errors))
+        runs = {layout.run_of_record(entry.key) or "" for entry in entries}
+        return len(runs) + len(packed) + len(self._still_open(runs, packed, errors))
 
     def created(self, runs: Collection[str], errors: Errors = "raise") -> dict[str, datetime]:
         """Return when those of these runs were made that there are."""
@@ -253,7 +278,7 @@ class Listing:
     def outlines(self, metrics: Collection[str] = ()) -> tuple[list[Outline], dict[str, list[str]]]:
         """Return what `state` does, as outlines: of packed runs without a record of any, and with these metrics only."""
         self._root.require()
-        look = self._view.look()
+        look = self._view.look(lazy=True)
         entries = [entry for entry in look.loose if layout.run_of_record(entry.key)]
         records = self._records.load(entries, teller("raise"))
         packed = PackedRows(self._view, look.packs)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from archiver.archive.listing import Listing
 from archiver.base.unread import Errors
 from archiver.format.model import Detail, Record
-from archiver.query.selection import select
-from archiver.runs.packed_metrics import all_metrics
+from archiver.query.selection import KEYS, first_of, parse_sort, select
+from archiver.runs.packed_metrics import Rows, all_metrics
 from archiver.runs.read import Reader
 
 if TYPE_CHECKING:
@@ -61,6 +61,18 @@ class Loading:
         Raises ConfigError for a metric that no run has, NotFoundError for a run of another universe, IntegrityError
         for damaged objects.
         """
+        if limit is not None and limit >= 0 and columns is not None and sort is not None:
+            return self.leaderboard(
+                columns,
+                universe,
+                run,
+                history,
+                where=where,
+                sort=sort,
+                limit=limit,
+                newest=newest,
+                errors=errors,
+            )[0]
         records, packed = self.listing.rows(universe, run, errors)
         read = partial(
             all_metrics,
@@ -72,6 +84,43 @@ class Loading:
             history=history,
         )
         return select(read, columns, where, sort, limit)
+
+    def leaderboard(
+        self,
+        columns: Sequence[str],
+        universe: str | None = None,
+        run: str | None = None,
+        history: bool = False,
+        *,
+        sort: str,
+        limit: int,
+        where: str | None = None,
+        newest: str = "strategy",
+        errors: Errors = "raise",
+    ) -> tuple[pa.Table, pa.Table]:
+        """Load the first rows as `load_metrics` does, and of all rows that pass the filter the columns of `sort`, in the same order.
+
+        Of many packed runs, other columns are read for the first rows alone. Raises what `load_metrics` raises.
+        """
+        records, packed = self.listing.rows(universe, run, errors)
+        reader = self.reader.telling(errors)
+        which: dict[str, Any] = {"universe": universe, "newest": newest, "history": history}
+        names = [columns] if isinstance(columns, str) else list(columns)
+        if packed:
+            found = first_of(
+                lambda read: Rows(reader, records, packed, read, **which), names, where, sort, limit
+            )
+            if found is not None:
+                return found
+        table = select(
+            lambda read: all_metrics(reader, records, packed, read, **which),
+            list(dict.fromkeys([*names, *(name for name, _ in parse_sort(sort))])),
+            where,
+            sort,
+        )
+        ordered = table.select([name for name, _ in parse_sort(sort)])
+        more = [name for name in ordered.column_names if name not in (*names, *KEYS)]
+        return table[:limit].drop_columns(more), ordered
 
     def load_strategy(
         self, name: str, universe: str | None = None, run: str | None = None, *, errors: Errors = "raise"

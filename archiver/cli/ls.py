@@ -32,13 +32,16 @@ def ls(
 
     call = Call.of(ctx)
     archive = call.archive()
-    all_of_them = not (universe or tag or archived)
-    found = archive.runs(universe, tag, limit=limit if all_of_them else None, errors=call.unread)
+    every = None if tag or archived else limit
+    found = archive.runs(universe, tag, limit=every, errors=call.unread)
     runs = [run for run in found if run.archived or not archived]
     if not runs:
         call.require_universe(archive, universe)
     shown = runs if limit is None else runs[:limit]
-    total = len(archive.run_ids()) if all_of_them and limit is not None else len(runs)
+    # Of a limit that was not reached there are no more.
+    total = (
+        archive.run_count(universe, call.unread) if every is not None and len(runs) == every else len(runs)
+    )
     if call.json:
         call.print_json(
             {"runs": [run_document(run) | ({"bundle": run.archived} if archived else {}) for run in shown]}

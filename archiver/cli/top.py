@@ -42,7 +42,7 @@ def top(
     from dataclasses import asdict
 
     from archiver.base.humanize import counted
-    from archiver.query.selection import Ask, choose
+    from archiver.query.selection import sort_text
 
     call = Call.of(ctx)
     archive = call.archive()
@@ -53,12 +53,20 @@ def top(
     # A dict, so no record has a range of it.
     if "params" in archive.reader.telling(call.unread).metric_names(records):
         columns.insert(1, "params")
-    table = archive.load_metrics(universe, columns, run, history, newest=newest, errors=call.unread)
-    chosen = choose(table, Ask(where=where or "", sort=((metric, descending),)))
-    assert chosen is not None  # noqa: S101 - where there is an order there are places
-    found = table.take(chosen)
-    ranked = _ranked(found[metric])
-    best = found[: min(limit, ranked)]
+    best, ordered = archive.leaderboard(
+        columns,
+        universe,
+        run,
+        history,
+        sort=sort_text([(metric, descending)]),
+        limit=limit,
+        where=where,
+        newest=newest,
+        errors=call.unread,
+    )
+    values = ordered[metric]
+    ranked = _ranked(values)
+    best = best[:ranked]
     shown = max(best["run"].to_pylist(), default=None)
     luck = archive.luck(shown) if shown is not None else None
     if call.json:
@@ -75,11 +83,11 @@ def top(
         return
     if best.num_rows:
         _print(best, metric, ages(archive, call, best["run"].to_pylist()))
-    without = f"; {len(found) - ranked:,} have no {metric}" if len(found) > ranked else ""
+    without = f"; {len(values) - ranked:,} have no {metric}" if len(values) > ranked else ""
     strategies = counted(ranked, "strategy", "strategies")
     of = whose(newest, history=history) if run is None else f"of run {shown or run}"
     call.say(f"{len(best):,} of {strategies} by {metric}, {of}{without}")
-    if spread := _spread(found[metric]):
+    if spread := _spread(values):
         call.say(spread)
     if luck and str(luck):
         call.say(f"luck of run {shown}: {luck}")
@@ -183,14 +191,16 @@ def _bar(share: float, width: int) -> str:
 
 def _spread(column: pa.ChunkedArray) -> str:
     """Draw how the values of all strategies are spread: counts between the least and the greatest."""
-    from archiver.base.humanize import number, sparkline
-    from archiver.query.selection import finite
+    import numpy as np
 
-    values = sorted(finite(column))
-    if len(values) < 2 or values[0] == values[-1]:
+    from archiver.base.humanize import number, sparkline
+    from archiver.query.selection import finite_numbers
+
+    values = finite_numbers(column)
+    if len(values) < 2 or values.min() == values.max():
         return ""
-    low, high, bins = values[0], values[-1], 24
-    counts = [0] * bins
-    for value in values:
-        counts[min(bins - 1, int((value - low) / (high - low) * bins))] += 1
-    return f"{number(low)} {sparkline(counts, bins)} {number(high)}"
+    low, high, bins = float(values.min()), float(values.max()), 24
+    counts = np.bincount(
+        np.minimum(bins - 1, (values - low) / (high - low) * bins).astype(np.int64), minlength=bins
+    )
+    return f"{number(low)} {sparkline(counts.tolist(), bins)} {number(high)}"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import mmap
+import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -170,8 +172,9 @@ class ParquetObject:
         self.key = ref.key
         self._ref = ref
         self._fetch = fetch
-        self._image: memoryview | bytes = b""
+        self._image: mmap.mmap | bytes = b""
         self._have: set[int] = set()
+        self._lock = threading.Lock()
         self._last: tuple[Any, pa.Table | None] = (None, None)
         if whole or ref.size <= _WHOLE or len(ref.parts) < 2:
             self._whole()
@@ -200,17 +203,24 @@ class ParquetObject:
         """
         wanted = range(self.file.metadata.num_row_groups) if groups is None else groups
         asked = (tuple(wanted), None if columns is None else tuple(columns))
-        known, table = self._last
-        if table is None or known != asked:
-            with decoding(self._ref.key):
-                self._need(wanted, columns)
-                table = self.file.read_row_groups(list(wanted), columns=columns, use_threads=False)
-            self._last = asked, table
-        return table
+        with self._lock:
+            known, table = self._last
+            if table is None or known != asked:
+                with decoding(self._ref.key):
+                    self._need(wanted, columns)
+                    table = self.file.read_row_groups(list(wanted), columns=columns, use_threads=False)
+                self._last = asked, table
+            return table
 
     def forget(self) -> None:
-        """Let go of what was read last, when it will not be asked for again."""
-        self._last = (None, None)
+        """Let go of what was read, when it will not be asked for again: the footer stays."""
+        with self._lock:
+            self._last = (None, None)
+            if isinstance(self._image, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+                end = self._ref.parts[-2][0] // mmap.PAGESIZE * mmap.PAGESIZE
+                if end:
+                    self._image.madvise(mmap.MADV_DONTNEED, 0, end)
+                self._have = {len(self._ref.parts) - 1}
 
     def _open(self) -> pq.ParquetFile:
         import pyarrow as pa
@@ -274,10 +284,8 @@ class ParquetObject:
             if not self._image:
                 # A sparse image: bytes that nobody asked for stay zero and are never looked at. It is made once the
                 # last part has shown that the object is as large as the record says.
-                # Zeros of NumPy's take no memory until they are written to, those of a bytearray do.
-                import numpy as np
-
-                self._image = np.zeros(self._ref.size, np.uint8).data
+                # Mapped zeros take no memory until they are written to, and give it back on request.
+                self._image = mmap.mmap(-1, self._ref.size)
             self._image[start : start + len(data)] = data  # type: ignore[index]  # parts are only read into zeros
             self._have.update(range(first, last + 1))
 

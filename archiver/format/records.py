@@ -38,7 +38,10 @@ ASIDE = "`archiver verify --repair` sets it aside"
 
 def compress(data: bytes, level: int = _LEVEL) -> bytes:
     """Return one zstd frame with the size and a checksum of its content."""
-    return bytes(zstandard.ZstdCompressor(level=level, write_checksum=True).compress(data))
+    compressors: dict[int, zstandard.ZstdCompressor] = _contexts.__dict__.setdefault("compressors", {})
+    if level not in compressors:
+        compressors[level] = zstandard.ZstdCompressor(level=level, write_checksum=True)
+    return bytes(compressors[level].compress(data))
 
 
 def most_plain(stored: int, *, few: int = _FEW_PLAIN, ratio: int = _RATIO) -> int:
@@ -143,6 +146,11 @@ def _escaped(value: Any) -> Any:
 
 def decode_record(data: bytes, key: str) -> Record:
     """Read a record. Raises IntegrityError when it is damaged, FormatError when it is of a newer format."""
+    return decode_both(data, key)[0]
+
+
+def decode_both(data: bytes, key: str) -> tuple[Record, dict[str, Any]]:
+    """Read a record as `decode_record` does, and its JSON."""
     if len(data) > MOST_STORED:
         raise IntegrityError(f"{key} is damaged: a record has at most {MOST_STORED:,} bytes; {ASIDE}")
     plain = decompress(data, key, ASIDE)
@@ -153,7 +161,7 @@ def decode_record(data: bytes, key: str) -> Record:
             raise FormatError(f"{key} is of format {version}: upgrade archiver to read it")
         if type(version) is not int or version < 1:
             raise check.FieldError("format", f"1 to {FORMAT}", version)
-        return _record(fields, len(data))
+        return _record(fields, len(data)), fields
     except ValueError as error:
         why = error if isinstance(error, check.FieldError) else "it is not JSON"
         raise IntegrityError(f"{key} is damaged: it holds no record ({why}); {ASIDE}") from None

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from archiver.errors import ConfigError
+from archiver.format.arrays import numpy_of
 from archiver.format.params import PARAMS
 from archiver.query.expression import Expression, known_column
 from archiver.runs.ranking import known_metrics, rank_order
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
     from archiver.format.model import Record
+    from archiver.runs.packed_metrics import Rows
 
 KEYS = ("universe", "strategy_name", "run")
 """The first columns of every table of metrics; the others are metrics."""
@@ -136,6 +139,26 @@ def _is_among(name: str, wanted: Collection[str]) -> bool:
     return name in wanted or (PARAMS in wanted and name.startswith(f"{PARAMS}."))
 
 
+def first_of(
+    load: Callable[[list[str]], Rows], columns: Sequence[str], where: str | None, sort: str | None, limit: int
+) -> tuple[pa.Table, pa.Table] | None:
+    """Return what `select` does, and of all rows that pass the filter, in their order, the columns that they are ordered by.
+
+    Other columns are read for the first rows alone. None where these cannot be told without the others: use `select`.
+    """
+    ask = Ask(where=where or "", sort=parse_sort(sort))
+    used = [name for name, _ in ask.sort]
+    asked = dict.fromkeys([*used, *(sorted(Expression(where).columns) if where else ())])
+    rows = load([name for name in asked if name not in KEYS])
+    narrow = rows.only([name for name in rows.joined.column_names if name in asked])
+    chosen = choose(narrow, ask)
+    places = rows.places if chosen is None else rows.places[numpy_of(chosen)]
+    found = rows.read(columns, places[:limit])
+    if found is None:
+        return None
+    return found, narrow.select(used) if chosen is None else narrow.select(used).take(chosen)
+
+
 def take(table: pa.Table, ask: Ask) -> pa.Table:
     """Return the rows asked for in their order; None and NaN sort last. Raises what `choose` raises."""
     chosen = choose(table, ask)
@@ -187,11 +210,18 @@ def _mask(table: pa.Table, ask: Ask) -> pa.ChunkedArray | None:
 
 def finite(column: pa.ChunkedArray) -> list[float]:
     """Return the finite numbers of a column; nothing where it holds none."""
+    values: list[float] = finite_numbers(column).tolist()
+    return values
+
+
+def finite_numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """Return what `finite` does, as an array."""
+    import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        return []
-    floats = column.cast(pa.float64(), safe=False)
-    values: list[float] = floats.filter(pc.fill_null(pc.is_finite(floats), False)).to_pylist()
-    return values
+        return np.array([], np.float64)
+    # A null among doubles is NaN to NumPy.
+    values = column.cast(pa.float64(), safe=False).combine_chunks().to_numpy(zero_copy_only=False)
+    found: np.ndarray = values[np.isfinite(values)]
+    return found

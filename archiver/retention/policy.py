@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import groupby
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from archiver.base.suggest import did_you_mean
 from archiver.errors import PolicyError
@@ -36,6 +36,8 @@ _LENGTHS = {
 }
 Judged = Record | Outline
 """What is decided on: a run by its record, or by its outline."""
+Own = TypeVar("Own", bound=Judged)
+_FEW = 1_000
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -185,8 +187,7 @@ def decide(
 
     Raises PolicyError for a metric that none of the runs has.
     """
-    ordered = sorted(records, key=lambda record: (record.created, record.run), reverse=True)
-    ordered.sort(key=lambda record: record.universe)
+    ordered = in_order(records)
     _check_metrics(ordered, policies)
     decisions: list[Decision] = []
     for universe, group in groupby(ordered, key=lambda record: record.universe):
@@ -195,11 +196,18 @@ def decide(
         whole = _judge(own, [policy for policy in meant if policy.tiers == "all"], tags, now)
         about_details = [policy for policy in meant if policy.tiers == 2]
         details = _judge([record for record in own if record.has_detail], about_details, tags, now)
-        default = "it has no details" if about_details else "no policy covers it"
+        default = ("it has no details" if about_details else "no policy covers it",)
         decisions += [
             _decision(record, whole.get(record.run), details.get(record.run), tags, default) for record in own
         ]
     return decisions
+
+
+def in_order(records: Iterable[Own]) -> list[Own]:
+    """Return runs universe by universe, newest first: the order in which `decide` decides on them."""
+    ordered = sorted(records, key=lambda record: (record.created, record.run), reverse=True)
+    ordered.sort(key=lambda record: record.universe)
+    return ordered
 
 
 def judged_by(policies: Iterable[Policy]) -> set[str]:
@@ -236,7 +244,7 @@ def _decision(
     whole: _Verdict | None,
     details: _Verdict | None,
     tags: Mapping[str, Sequence[str]],
-    default: str,
+    default: tuple[str, ...],
 ) -> Decision:
     about = (record.run, record.universe, record.created)
     detailed = record.has_detail
@@ -252,11 +260,10 @@ def _decision(
     verdict = whole if action == REMOVE else details
     if action is not None and verdict is not None:
         return Decision(*about, action, verdict.fails, verdict.policy, detailed=detailed)
-    reasons = [
-        *(whole.keeps if whole else ()),
-        *(f"details {text}" for text in (details.keeps if details else ())),
-    ]
-    return Decision(*about, KEEP, tuple(dict.fromkeys(reasons)) or (default,), detailed=detailed)
+    reasons = whole.keeps if whole else ()
+    if details:
+        reasons = tuple(dict.fromkeys((*reasons, *(f"details {text}" for text in details.keeps))))
+    return Decision(*about, KEEP, reasons or default, detailed=detailed)
 
 
 def _judge(
@@ -264,10 +271,11 @@ def _judge(
 ) -> dict[str, _Verdict]:
     """Ask policies of one kind about the runs of a universe, newest first."""
     verdicts: dict[str, _Verdict] = {}
+    same: dict[_Verdict, _Verdict] = {}  # of a million runs most are told the same, once
     for policy in policies:
         rules = _rules(policy, records, tags, now)
         ranked = policy.keep_within is not None or policy.keep_last is not None
-        metrics = [metric for metric, _ in policy.keep_best]
+        metrics = [] if ranked else [metric for metric, _ in policy.keep_best]
         title = policy.title
         for record in records:
             keeps: list[str] = []
@@ -275,19 +283,15 @@ def _judge(
             for rule in rules:
                 kept, reason = rule(record)
                 (keeps if kept else fails).append(reason)
-            if (
-                not keeps
-                and metrics
-                and not ranked
-                and all(metric not in record.metrics for metric in metrics)
-            ):
+            if not keeps and metrics and all(metric not in record.metrics for metric in metrics):
                 keeps.append(f"without {' and '.join(metrics)} it cannot be judged")
             before_it = verdicts.get(record.run)
-            verdicts[record.run] = _Verdict(
-                (*(before_it.keeps if before_it else ()), *keeps),
+            verdict = _Verdict(
+                tuple(dict.fromkeys((*(before_it.keeps if before_it else ()), *keeps))),
                 (*(before_it.fails if before_it else ()), *(fails or ["no rule keeps it"])),
                 f"{before_it.policy}; {title}" if before_it else title,
             )
+            verdicts[record.run] = same.setdefault(verdict, verdict) if len(same) < _FEW else verdict
     return verdicts
 
 

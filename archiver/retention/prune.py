@@ -11,7 +11,7 @@ from archiver.base.collector import collector_paused
 from archiver.format import layout
 from archiver.format.model import Record, Ref
 from archiver.retention.plan import MOST, Plan, fingerprint
-from archiver.retention.policy import KEEP, REMOVE, Decision, Policy, decide, refuse_empty
+from archiver.retention.policy import KEEP, REMOVE, Decision, Policy, decide, in_order, refuse_empty
 from archiver.retention.trash import Move, Removed, bring_back, bring_pinned_back, put_away
 from archiver.runs.details import without_details
 from archiver.runs.outlines import Outline, Reach
@@ -40,14 +40,16 @@ def plan_prune(
 
 
 def _plan(store: Store, state: State, policies: Sequence[Policy], now: datetime, allow_empty: bool) -> Plan:
-    runs, tags = state
+    runs, tags = in_order(state[0]), state[1]
     decisions = decide(runs, tags, policies, now)
     if not allow_empty:
         refuse_empty(decisions, policies)
-    actions = {one.run: one.action for one in decisions if one.action != KEEP}
-    gone = [one for one in runs if one.run in actions]
-    sizes = _sizes(store, _each(_lost(one.reach, actions[one.run]) for one in gone))
-    left = _each(_left(one.reach, actions.get(one.run, KEEP)) for one in runs)
+
+    def gone() -> Iterator[tuple[Outline, str]]:
+        return ((run, one.action) for run, one in zip(runs, decisions, strict=True) if one.action != KEEP)
+
+    sizes = _sizes(store, _each(_lost(run.reach, action) for run, action in gone()))
+    left = _each(_left(run.reach, one.action) for run, one in zip(runs, decisions, strict=True))
     stays = {ref.key for ref in left if ref.key in sizes}
     freed = [amount for key, amount in sizes.items() if key not in stays]
     return Plan(
@@ -56,9 +58,9 @@ def _plan(store: Store, state: State, policies: Sequence[Policy], now: datetime,
         policies=tuple(policies),
         decisions=tuple(decisions),
         fingerprint=fingerprint(runs, tags),
-        frees={one.run: _own_bytes(one, actions[one.run]) for one in gone},
-        freed=sum(freed) + sum(_record_bytes(one, actions[one.run]) for one in gone),
-        freed_objects=len(freed) + sum(actions[one.run] == REMOVE for one in gone),
+        frees=_frees(gone()),
+        freed=sum(freed) + sum(_record_bytes(run, action) for run, action in gone()),
+        freed_objects=len(freed) + sum(action == REMOVE for _, action in gone()),
         shared=len(stays),
         shared_bytes=sum(sizes[key] for key in stays),
     )
@@ -136,9 +138,19 @@ def _each(some: Iterable[tuple[Refs, ...]]) -> Iterator[Ref]:
                 yield from refs
 
 
-def _own_bytes(one: Outline, action: str) -> int:
-    own = sum(ref.size for refs in _lost(one.reach, action) for ref in refs if not _is_shared(ref))
-    return own + _record_bytes(one, action)
+def _frees(gone: Iterable[tuple[Outline, str]]) -> dict[str, int]:
+    """Return the bytes of each removed run's own objects."""
+    known: dict[tuple[int, str], int] = {}
+    found: dict[str, int] = {}
+    for one, action in gone:
+        name = id(one.reach), action  # runs that reach the same share it
+        own = known.get(name)
+        if own is None:
+            lost = (ref for refs in _lost(one.reach, action) for ref in refs)
+            own = known[name] = sum(ref.size for ref in lost if not _is_shared(ref))
+        record = _record_bytes(one, action)
+        found[one.run] = own + record if own else record
+    return found
 
 
 def _is_shared(ref: Ref) -> bool:

@@ -23,13 +23,14 @@ from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
-from archiver.base.run_id import is_run_id
+from archiver.base.run_id import common_beginning, is_run_id
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, RunNotFoundError, StorageError
 from archiver.format import layout
 from archiver.format.model import Record
 from archiver.runs.details import encode_unlike, without_details
 from archiver.runs.graph import reachable
-from archiver.runs.record_view import viewed
+from archiver.runs.loosening import loosened
+from archiver.runs.record_view import RecordView, viewed
 from archiver.runs.records import load_record, read_record
 from archiver.runs.removal import remove
 from archiver.runs.tags import pinned
@@ -200,10 +201,11 @@ def set_aside(store: Store, key: str, data: bytes, less: Record | None = None) -
 # -- going ---------------------------------------------------------------------------------------------------
 
 
-def _move(store: Store, batch: Sequence[Move], done: Removed) -> None:
+def _move(store: RecordView, batch: Sequence[Move], done: Removed) -> None:
     """Copy records first, then have them go or change, then look whether the copies are there."""
-    made = zip(batch, store.map(partial(_copy, store, done), batch), strict=True)
-    copies = {one.run: copy for one, copy in made if copy is not None}
+    with loosened(store, [one.run for one in batch]) as taken:
+        made = zip(batch, store.map(partial(_copy, store, taken, done), batch), strict=True)
+        copies = {one.run: copy for one, copy in made if copy is not None}
     going = [one.run for one in batch if one.run in copies and one.less is None]
     kept = [one for one in batch if one.run in copies and one.less is not None]
     failed = remove(store, [layout.record_key(run) for run in going]) if going else {}
@@ -218,11 +220,11 @@ def _move(store: Store, batch: Sequence[Move], done: Removed) -> None:
     _look_again(store, {run: copy.whole for run, copy in copies.items() if run not in done.failed}, done)
 
 
-def _copy(store: Store, done: Removed, one: Move) -> _Copy | None:
-    """Copy a record to the trash. Return None where there is nothing to move."""
+def _copy(store: Store, taken: Mapping[str, bytes], done: Removed, one: Move) -> _Copy | None:
+    """Copy a record to the trash. Return None where there is nothing to move; taken: records that were just read."""
     key = layout.record_key(one.run)
     try:
-        data = store.get(key)
+        data = taken[one.run] if one.run in taken else store.get(key)
     except NotFoundError:
         return None  # somebody was quicker
     if one.sha256 is not None and hashlib.sha256(data).hexdigest() != one.sha256:
@@ -274,7 +276,9 @@ def _look_again(store: Store, records: Mapping[str, bytes], done: Removed) -> No
 
 def _in_trash(store: Store, runs: Sequence[str]) -> set[str | None]:
     if len(runs) > _FEW:
-        return {layout.run_of_record(entry.key) for entry in store.list(layout.TRASH)}
+        return {
+            layout.run_of_record(entry.key) for entry in store.list(layout.TRASH + common_beginning(runs))
+        }
     found = zip(runs, store.map(store.stat, map(layout.trash_key, runs)), strict=True)
     return {run for run, entry in found if entry is not None}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from archiver.base.unread import Tell
+from archiver.format.arrays import int_array, numpy_of
 from archiver.format.model import Record
 from archiver.format.packs import SEEN, microseconds
 from archiver.runs.graph import reachable
@@ -107,7 +108,7 @@ class AllRuns:
         if packed is None:
             return own
         both = pa.concat_tables([own, packed])
-        if np.any(np.diff(both["created"].to_numpy()) > 0):
+        if np.any(np.diff(numpy_of(both["created"])) > 0):
             both = both.take(_newest_first(both))
         return both
 
@@ -127,10 +128,9 @@ class AllRuns:
     def by_universe(self) -> pa.Table:
         """A row for each universe, by name: `universe`, `runs`, `detailed`, `bytes`, and of its newest run `first`, the row in `table`."""
         import numpy as np
-        import pyarrow as pa
 
         columns = self.table.select(["universe", "detailed", "bytes"])
-        columns = columns.append_column("first", pa.array(np.arange(len(columns))))
+        columns = columns.append_column("first", int_array(np.arange(len(columns))))
         group = columns.group_by("universe", use_threads=False).aggregate(
             [("first", "count"), ("detailed", "sum"), ("bytes", "sum"), ("first", "min")]
         )
@@ -184,9 +184,9 @@ class AllRuns:
         """
         import numpy as np
 
-        taken = self.table["bytes"].to_numpy().copy()
-        tier1 = self.table["tier1"].fill_null(0).to_numpy()
-        points = taken - self.table["size"].to_numpy() - tier1 > 0
+        taken = numpy_of(self.table["bytes"]).copy()
+        tier1 = numpy_of(self.table["tier1"].fill_null(0))
+        points = taken - numpy_of(self.table["size"]) - tier1 > 0
         if np.count_nonzero(points) > most + len(self.loose):
             return taken, False
         ids = self.table["run"].filter(points).to_pylist()
@@ -215,7 +215,7 @@ def first_of_universe(table: pa.Table) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 
-    columns = pa.table({"universe": table["universe"], "at": pa.array(np.arange(len(table)))})
+    columns = pa.table({"universe": table["universe"], "at": int_array(np.arange(len(table)))})
     group = columns.group_by("universe", use_threads=False).aggregate([("at", "min")])
     return table.take(group["at_min"])
 

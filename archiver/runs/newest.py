@@ -17,9 +17,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from archiver.errors import ConfigError
+from archiver.format.arrays import int_array, numpy_of
 from archiver.format.model import Detail, Record
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 NEWEST = ("strategy", "universe")
@@ -161,17 +163,28 @@ def _counting_with(
 def first_rows(table: pa.Table) -> pa.Table:
     """Keep the first row of each universe and strategy: rows come newest run first."""
     import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
-    places = pa.table(
-        {
-            "universe": table["universe"],
-            "strategy_name": table["strategy_name"],
-            "at": pa.array(np.arange(table.num_rows)),
-        }
-    )
-    first = places.group_by(["universe", "strategy_name"]).aggregate([("at", "min")])
-    if first.num_rows == table.num_rows:
-        return table
-    return table.take(first["at_min"].take(pc.array_sort_indices(first["at_min"])))
+    codes = numpy_of(table["universe"].combine_chunks().dictionary_encode().indices)
+    first = first_places(table["strategy_name"], codes, np.arange(table.num_rows))
+    return table if len(first) == table.num_rows else table.take(int_array(first))
+
+
+def first_places(names: pa.ChunkedArray, universes: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Keep the first place of each universe and strategy.
+
+    names: of all rows; places: some of these, in their order; universes: a number for the universe of each of the places.
+    """
+    import numpy as np
+
+    if not len(places):
+        return places
+    coded = names.combine_chunks().dictionary_encode()
+    if len(coded.dictionary) == len(names):
+        return places  # each name is there once
+    keys = numpy_of(coded.indices)[places].astype(np.int64)
+    keys = keys * (int(universes.max()) + 1) + universes
+    # An array numbers its values in the order in which they come: the first of each is where the number is a new one.
+    numbers = numpy_of(int_array(keys).dictionary_encode().indices)
+    new = np.ones(len(numbers), bool)
+    new[1:] = numbers[1:] > np.maximum.accumulate(numbers)[:-1]
+    return places if new.all() else places[new]

@@ -1,14 +1,16 @@
-"""Metrics of loose and packed runs as one table."""
+"""Metrics of loose and packed runs as one table, of which only what is asked for is put in order."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from archiver.format.metrics import join_tables
+from archiver.format.arrays import int_array, numpy_of
+from archiver.format.metrics import is_json, join_tables
 from archiver.format.model import Record
 from archiver.format.packs import microseconds
-from archiver.runs.newest import counting, first_rows
+from archiver.format.params import asked
+from archiver.runs.newest import counting, first_places
 from archiver.runs.packed_rows import PackedRows
 from archiver.runs.read import Reader
 from archiver.runs.tables import FIRST, column_names, inline_table_of, selected
@@ -33,55 +35,150 @@ def all_metrics(
 
     records: newest first, of the universe; packed: of all. Raises what that raises.
     """
-    import numpy as np
     import pyarrow as pa
 
     if not packed:
         return reader.metrics(records, columns, newest=newest, history=history, params=params)
-    columns = column_names(columns)
-    wanted = None if columns is None else [name for name in columns if name not in FIRST]
-    chosen = counting(records, newest=newest, history=history)
-    moments = {record.run: microseconds(record.created) for record in chosen}
-    tables: list[pa.Table] = []
-    created: list[np.ndarray] = []
-    for table in reader.tables(chosen, wanted, params=params):
-        tables.append(table)
-        created.append(np.array([moments[run] for run in table["run"].to_pylist()], np.int64))
-    for found, at in packed.metrics(universe, wanted, params=params):
-        tables.append(found)
-        created.append(at)
-    joined = join_tables(tables or [inline_table_of([], wanted, params=params)])
-    tables.clear()  # what is not sorted yet goes as soon as it is
-    joined = _in_order(
-        joined, np.concatenate(created or [np.array([], np.int64)]), records, packed, newest, history
+    rows = Rows(
+        reader, records, packed, columns, universe=universe, newest=newest, history=history, params=params
     )
+    found = rows.take(rows.places)
+    rows.joined = found  # what is not in order goes as soon as it is
     pa.default_memory_pool().release_unused()
-    if not history:
-        joined = first_rows(joined)
-    return joined if wanted is None else selected(joined, wanted, [*records, *packed.heads()])
+    return found
 
 
-def _in_order(
-    table: pa.Table,
-    created: np.ndarray,
-    records: Sequence[Record],
-    packed: PackedRows,
-    newest: str,
-    history: bool,
-) -> pa.Table:
-    """Sort rows by universe, then newest run first, then as they were saved; leave out what no newest run has."""
+class Rows:
+    """The rows that count of loose and packed runs: `places` says where they lie in `joined`, in their order.
+
+    The order is that of universes, then newest run first, then as they were saved.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        records: Sequence[Record],
+        packed: PackedRows,
+        columns: Sequence[str] | None,
+        *,
+        universe: str | None = None,
+        newest: str = "strategy",
+        history: bool = False,
+        params: bool = True,
+    ) -> None:
+        """Read columns; arguments as `all_metrics` takes them."""
+        import numpy as np
+
+        self._reader, self._records, self._packed = reader, records, packed
+        self._universe, self._params = universe, params
+        self._chosen = counting(records, newest=newest, history=history)
+        names = column_names(columns)
+        tables: list[pa.Table] = []
+        created: list[np.ndarray] = []
+        for table, moments in self._sources(_metrics(names)):
+            tables.append(table)
+            created.append(moments)
+        self.joined = self._selected(self._join(tables, names), names)
+        tables.clear()
+        moments = np.concatenate(created or [np.array([], np.int64)])
+        self.places = self._order(moments, newest, history)
+
+    def take(self, places: np.ndarray) -> pa.Table:
+        """Return the rows at these places."""
+        return _taken(self.joined, places)
+
+    def only(self, columns: Sequence[str]) -> pa.Table:
+        """Return some of the columns, of the rows that count, in their order."""
+        return _taken(self.joined.select(list(columns)), self.places)
+
+    def read(self, columns: Sequence[str], places: np.ndarray) -> pa.Table | None:
+        """Read these columns of the rows at a few places: of each source no more stays than is wanted.
+
+        Returns None where what it takes to join all rows, their types, is not alike, where rows have come or gone, and
+        for no rows, which say of no column that it is nobody's.
+        """
+        import numpy as np
+
+        if not len(places):
+            return None
+        names = column_names(columns) or []
+        order = np.argsort(places, kind="stable")
+        wanted = places[order]
+        found: list[pa.Table] = []
+        start = 0
+        for table, _ in self._sources(_metrics(names)):
+            low, high = np.searchsorted(wanted, [start, start + len(table)])
+            found.append(table.take(int_array(wanted[low:high] - start)))
+            start += len(table)
+        if start != len(self.joined) or not _are_alike(found):
+            return None
+        table = self._selected(self._join(found, names), names)
+        return table.take(int_array(np.argsort(order, kind="stable")))
+
+    def _sources(self, wanted: Sequence[str] | None) -> Iterator[tuple[pa.Table, np.ndarray]]:
+        """Yield tables of rows, and when the run of each was made."""
+        import numpy as np
+
+        moments = {record.run: microseconds(record.created) for record in self._chosen}
+        for table in self._reader.tables(self._chosen, wanted, params=self._params):
+            yield table, np.array([moments[run] for run in table["run"].to_pylist()], np.int64)
+        yield from self._packed.metrics(self._universe, wanted, params=self._params)
+
+    def _join(self, tables: Sequence[pa.Table], names: Sequence[str] | None) -> pa.Table:
+        return join_tables(tables or [inline_table_of([], _metrics(names), params=self._params)])
+
+    def _selected(self, table: pa.Table, names: Sequence[str] | None) -> pa.Table:
+        wanted = _metrics(names)
+        if wanted is None:
+            return table
+        there = set(asked(wanted, table.column_names)) <= set(table.column_names)
+        return selected(table, wanted, self._records if there else [*self._records, *self._packed.heads()])
+
+    def _order(self, created: np.ndarray, newest: str, history: bool) -> np.ndarray:
+        """Return where the rows that count lie, in their order."""
+        import numpy as np
+
+        codes, names = _universes(self.joined)
+        places = np.arange(len(created))
+        if newest == "universe" and not history:
+            last = self._packed.newest()
+            for record in self._records:
+                moment = microseconds(record.created)
+                last[record.universe] = max(moment, last.get(record.universe, moment))
+            newer = np.array([last[name] for name in names], np.int64)
+            places = np.flatnonzero(created == newer[codes])
+            codes, created = codes[places], created[places]
+        steps = np.diff(codes)
+        if np.any(steps < 0) or np.any(np.diff(created)[steps == 0] > 0):
+            order = np.lexsort((-created, codes))
+            places, codes = places[order], codes[order]
+        return places if history else first_places(self.joined["strategy_name"], codes, places)
+
+
+def _taken(table: pa.Table, places: np.ndarray) -> pa.Table:
     import numpy as np
 
-    codes, names = _universes(table)
-    if newest == "universe" and not history:
-        last = packed.newest()
-        for record in records:
-            last[record.universe] = max(microseconds(record.created), last.get(record.universe, -(2**63)))
-        keep = created == np.array([last[name] for name in names], np.int64)[codes]
-        table, codes, created = table.filter(keep), codes[keep], created[keep]
-    if len(created) > 1 and (np.any(np.diff(codes) < 0) or np.any(np.diff(created)[np.diff(codes) == 0] > 0)):
-        table = table.take(np.lexsort((-created, codes)))
-    return table
+    if len(places) == len(table) and not np.any(np.diff(places) < 0):
+        return table
+    return table.take(int_array(places))
+
+
+def _metrics(names: Sequence[str] | None) -> list[str] | None:
+    return None if names is None else [name for name in names if name not in FIRST]
+
+
+def _are_alike(tables: Sequence[pa.Table]) -> bool:
+    """Tell whether a few rows of each of these tables have the columns and types that all of them joined have."""
+    import pyarrow as pa
+
+    kinds: dict[str, pa.DataType] = {}
+    for table in tables:
+        for item in table.schema:
+            if pa.types.is_null(item.type):
+                continue
+            if is_json(item) or kinds.setdefault(item.name, item.type) != item.type:
+                return False
+    return True
 
 
 def _universes(table: pa.Table) -> tuple[np.ndarray, list[str]]:
@@ -93,5 +190,5 @@ def _universes(table: pa.Table) -> tuple[np.ndarray, list[str]]:
     order = sorted(range(len(names)), key=names.__getitem__)
     place = np.empty(len(names), np.int64)
     place[order] = np.arange(len(names))
-    codes = coded.indices.to_numpy(zero_copy_only=False)
+    codes = numpy_of(coded.indices)
     return (place[codes] if len(names) else codes.astype(np.int64)), [names[at] for at in order]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archiver.format import layout
+from archiver.format.arrays import int_array, numpy_of
 from archiver.format.layout import digest
 from archiver.format.model import Record, Ref
 from archiver.format.packs import (
@@ -68,7 +69,7 @@ def reach_tables(
                 table = source.read(groups=[group], columns=[*shown, *REACHED])
             else:
                 table = _made(source.read(groups=[group], columns=shown), records_table(source, group))
-            yield own + start, table if len(own) == rows else table.take(own)
+            yield own + start, table if len(own) == rows else table.take(int_array(own))
         start += rows
 
 
@@ -106,7 +107,7 @@ def rows_reaching(table: pa.Table, wanted: Callable[[Ref], bool]) -> np.ndarray:
     for name in ("reaches", "code"):
         texts = table[name].unique().drop_null().to_pylist()
         own = [text for text in texts if any(map(wanted, refs_of(text)))]
-        found |= pc.is_in(table[name], pa.array(own, pa.string())).to_numpy()
+        found |= numpy_of(pc.is_in(table[name], pa.array(own, pa.string())))
     return found
 
 

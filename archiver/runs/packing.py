@@ -15,13 +15,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
+from archiver.base.collector import collector_paused
 from archiver.errors import IntegrityError, NotFoundError, StorageError
 from archiver.format import layout
 from archiver.format.packs import MOST_RUNS, Pack, Packed, PackEncoder, stored_size
@@ -30,7 +31,7 @@ from archiver.runs.number import raise_number
 from archiver.runs.packed_reach import reached_columns
 from archiver.runs.packs import Packs, Place
 from archiver.runs.record_view import RecordView
-from archiver.runs.records import read_record, run_of
+from archiver.runs.records import read_both, run_of
 from archiver.store import Store
 from archiver.store.entry import Entry
 
@@ -82,7 +83,8 @@ def pack(view: RecordView, *, loose: bool = True, step: Callable[[int], object] 
     done = Packing()
     for _ in range(_TRIES):
         try:
-            _Packer(view, done, step).run(pack_loose=loose)
+            with collector_paused():
+                _Packer(view, done, step).run(pack_loose=loose)
         except _Retracted:
             continue
         break
@@ -289,13 +291,12 @@ def _packed(entry: Entry, version: tuple[int, str], data: bytes) -> Packed:
     """Make a row of a pack out of a record. Raises IntegrityError for one that cannot be read."""
     run = layout.parse(entry.key)
     assert run is not None  # noqa: S101 - only keys of records come here
-    record = read_record(layout.record_key(run.run), data)
-    fields: dict[str, Any] = orjson.loads(decompress(data, entry.key))
+    record, fields = read_both(layout.record_key(run.run), data)
     size = stored_size(fields)
-    shown = run_of(replace(record, size=size))
+    shown = run_of(record)
     seen = {
         "detailed": shown.detailed,
-        "bytes": shown.bytes,
+        "bytes": shown.bytes - record.size + size,
         "archived": shown.archived,
         "details": shown.details,
         "tier1": None if record.tier1 is None else record.tier1.size,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from archiver.errors import FormatError, IntegrityError, NotFoundError
 from archiver.format import layout
+from archiver.format.arrays import int_array, numpy_of
 from archiver.format.packs import PLACES, SEEN, Pack, decode_pack, moment_of, record_bytes, records_table
 from archiver.format.parquet import ParquetObject
 from archiver.store import Store
@@ -136,7 +138,7 @@ class Packs:
                 table = self.records(pack).read(columns=list(PLACES))
                 runs = _texts(table["run"])
                 order = np.argsort(runs, kind="stable")
-                numbers = [table[name].to_numpy()[order] for name in ("revision", "size", "modified")]
+                numbers = [numpy_of(table[name])[order] for name in ("revision", "size", "modified")]
                 nonces = _texts(table["nonce"])[order]
                 found = Rows(runs[order], order, numbers[0], numbers[1], numbers[2], nonces)
                 self._rows[pack.stem] = found
@@ -150,24 +152,51 @@ class Packs:
             if found is None:
                 found = self.records(pack).read(columns=list(SEEN)).select(list(SEEN)).combine_chunks()
                 self._columns[pack.stem] = found
-                self._objects.pop(
-                    pack.records.key
-                )  # by now it holds nearly all its bytes; a record takes few of them
+                self.records(pack).forget()
             return found
 
+    def narrow(self, pack: Pack, names: Sequence[str]) -> pa.Table:
+        """Return these columns of each row of a pack, which do not stay at hand unless all of `SEEN` does."""
+        with self._lock:
+            known = self._columns.get(pack.stem)
+            if known is None or not set(names) <= set(known.column_names):
+                source = self.records(pack)
+                known = source.read(columns=list(names))
+                source.forget()
+            return known.select(list(names))
+
+    def touched(self, packs: Sequence[Pack], elsewhere: Collection[str]) -> set[str]:
+        """Return the stems of packs of which not every row may count: of others that is known without a look at any.
+
+        elsewhere: the runs that count, or do not, whatever packs hold.
+        """
+        apart = sorted(elsewhere)
+        found = {pack.stem for pack in packs if _within(apart, pack)}
+        last: Pack | None = None
+        for pack in sorted((pack for pack in packs if pack.runs), key=lambda pack: pack.oldest):
+            if last is not None and pack.oldest <= last.newest:
+                found |= {pack.stem, last.stem}
+            if last is None or pack.newest > last.newest:
+                last = pack
+        return found
+
     def counting(self, packs: Sequence[Pack], elsewhere: Collection[str]) -> list[tuple[Pack, np.ndarray]]:
-        """Return of each pack which rows count: those of runs that are not among these, in their greatest version."""
+        """Return of each pack which rows count: those of runs that are not among these, in their greatest version.
+
+        A pack that nothing touches counts as a whole, and is not opened.
+        """
         import numpy as np
 
-        apart = np.array(sorted(elsewhere), dtype="S")
+        apart = sorted(elsewhere)
         found: list[tuple[Pack, np.ndarray]] = []
         for pack in packs:
-            rows = self.rows(pack)
             keep = np.ones(pack.runs, bool)
-            if len(apart):
-                keep[rows.rows[np.isin(rows.runs, apart)]] = False
+            own = _within(apart, pack)
+            if own:
+                rows = self.rows(pack)
+                keep[rows.rows[np.isin(rows.runs, np.array(own, dtype="S"))]] = False
             for other, others in found:
-                if other.oldest <= pack.newest and pack.oldest <= other.newest:
+                if other.runs and pack.runs and other.oldest <= pack.newest and pack.oldest <= other.newest:
                     self._part(pack, keep, other, others)
             found.append((pack, keep))
         return found
@@ -207,7 +236,7 @@ class Packs:
         for group, own in groupby(rows, key=lambda row: _group_of(pack, row)[0]):
             places = [_group_of(pack, row)[1] for row in own]
             with self._lock:
-                table = self._group(pack, group).take(places)
+                table = self._group(pack, group).take(int_array(places))
             keys = map(layout.record_key, table["run"].to_pylist())
             yield from zip(keys, record_bytes(table), strict=True)
 
@@ -282,10 +311,19 @@ def _texts(column: pa.ChunkedArray) -> np.ndarray:
     array = column.combine_chunks()
     sizes = pc.min_max(pc.binary_length(array))
     size = sizes["max"].as_py()
-    if not size or sizes["min"].as_py() != size or array.null_count:
-        return np.array(array.fill_null("").to_pylist(), dtype="S")
+    if not size:
+        return np.zeros(len(array), "S1")
+    if sizes["min"].as_py() != size or array.null_count:
+        return np.array([text or "" for text in array.to_pylist()], dtype="S")
     fixed = array.cast(pa.binary()).cast(pa.binary(size))
     return np.frombuffer(fixed.buffers()[1], dtype=f"S{size}", count=len(fixed), offset=fixed.offset * size)
+
+
+def _within(runs: Sequence[str], pack: Pack) -> Sequence[str]:
+    """Return those of sorted run ids that a pack may hold."""
+    if not pack.runs:
+        return ()
+    return runs[bisect_left(runs, pack.oldest) : bisect_right(runs, pack.newest)]
 
 
 def _keep(held: dict[tuple[str, int], T], name: tuple[str, int], value: T) -> None:

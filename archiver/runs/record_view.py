@@ -66,6 +66,8 @@ class RecordView(Store):
         self.below = below
         self.packs = Packs(below)
         self._seen = _Seen({}, frozenset())
+        self.loosened: set[str] = set()
+        """Runs that have been taken out of their packs: see `archiver.runs.loosening`."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RecordView, (self.below,)
@@ -91,20 +93,25 @@ class RecordView(Store):
         packed = [self.packs.entries(pack, keep) for pack, keep in look.packs]
         return heapq.merge(look.loose, *packed, key=lambda entry: entry.key)
 
-    def look(self, beginning: str = "", damaged: Damaged | None = None) -> Look:
-        """Return which records count: loose ones, and rows of packs; arguments as for `list_records`."""
+    def look(self, beginning: str = "", damaged: Damaged | None = None, *, lazy: bool = False) -> Look:
+        """Return which records count: loose ones, and rows of packs; arguments as for `list_records`.
+
+        lazy: leave packs closed of which every row counts; who reads these finds out whether they can be read.
+        """
         loose = {entry.key: entry for entry in self.below.list(layout.RUNS + beginning)}
         revised = self._list_revised(beginning)
         if not beginning:
             plain = frozenset(run for key in loose if (run := layout.run_of_record(key)) is not None)
             self._seen = _Seen({run: entry.key for run, entry in revised.items()}, plain)
-        packs = [pack for pack in self.packs.live(damaged) if self._can_be_read(pack, damaged)]
+        packs = self.packs.live(damaged)
         for run, entry in revised.items():
             loose[layout.record_key(run)] = Entry(layout.record_key(run), entry.size, entry.modified)
         own = sorted(loose.values()) if revised else [*loose.values()]
         if not packs:
             return Look(own, [])
         elsewhere = self.masked() | {run for key in loose if (run := layout.run_of_record(key)) is not None}
+        closed = {pack.stem for pack in packs} - self.packs.touched(packs, elsewhere) if lazy else ()
+        packs = [pack for pack in packs if pack.stem in closed or self._can_be_read(pack, damaged)]
         return Look(own, self.packs.counting(packs, elsewhere))
 
     def _can_be_read(self, pack: Pack, damaged: Damaged | None) -> bool:
@@ -202,7 +209,7 @@ class RecordView(Store):
             self._replace(run, data)
             return
         trashed = layout.parse(key) if key.startswith(layout.TRASH) else None
-        if trashed is not None and trashed.run:
+        if trashed is not None and trashed.run and trashed.run not in self.loosened:
             self._loosen(trashed.run)
         self.below.put(key, data, create=create)
 

@@ -14,7 +14,7 @@ from archiver.errors import (
 )
 from archiver.format import layout
 from archiver.format.model import Record, Run
-from archiver.format.records import ASIDE, decode_record, params_of, rows_of
+from archiver.format.records import ASIDE, decode_both, params_of, rows_of
 from archiver.runs.details import state_of
 from archiver.store import Store
 
@@ -34,11 +34,16 @@ def load_record(store: Store, run: str) -> Record:
 
 def read_record(key: str, data: bytes) -> Record:
     """Decode a record, and make sure that it is the one its key says. Raises IntegrityError."""
-    record = decode_record(data, key)
+    return read_both(key, data)[0]
+
+
+def read_both(key: str, data: bytes) -> tuple[Record, dict[str, Any]]:
+    """Read a record as `read_record` does, and its JSON."""
+    record, fields = decode_both(data, key)
     if record.run != layout.run_of_record(key):
         raise IntegrityError(f"{key} holds the record of {record.run}; {ASIDE}")
     _check_keys(record, key)
-    return record
+    return record, fields
 
 
 def whole_record(key: str, data: bytes) -> Record:

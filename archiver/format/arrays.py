@@ -1,0 +1,52 @@
+"""Numbers of NumPy as arrays of Arrow. `pyarrow.array` imports pandas where that is installed, which takes longer than most looks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+
+def int_array(numbers: np.ndarray | Sequence[int]) -> pa.Array:
+    """Return whole numbers as an array of int64 without nulls."""
+    import numpy as np
+    import pyarrow as pa
+
+    values = np.ascontiguousarray(numbers, np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
+
+
+def bool_array(flags: np.ndarray) -> pa.Array:
+    """Return flags as an array without nulls: a mask to filter by."""
+    import numpy as np
+    import pyarrow as pa
+
+    bits = np.packbits(np.ascontiguousarray(flags, bool), bitorder="little")
+    return pa.Array.from_buffers(pa.bool_(), len(flags), [None, pa.py_buffer(bits)])
+
+
+def text_array(texts: Sequence[str]) -> pa.Array:
+    """Return texts as an array."""
+    import numpy as np
+    import pyarrow as pa
+
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
+
+
+def numpy_of(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """Return a column of numbers or flags without nulls as an array of NumPy."""
+    import numpy as np
+    import pyarrow as pa
+
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    start, end = array.offset, array.offset + len(array)
+    if pa.types.is_boolean(array.type):
+        bits = np.frombuffer(array.buffers()[1], np.uint8) if end else np.zeros(0, np.uint8)
+        return np.unpackbits(bits, count=end, bitorder="little")[start:].astype(bool)
+    kind = str(array.type).replace("double", "float64")
+    return np.frombuffer(array.buffers()[1], kind, count=end)[start:] if end else np.zeros(0, kind)
