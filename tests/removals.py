@@ -1,10 +1,9 @@
-"""Runs that go to the trash by each of the ways there are, and two pieces of work at once, for the tests of the trash."""
+"""Runs that go to the trash by each of the ways there are, for the tests of the trash."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import pytest
 
@@ -14,7 +13,7 @@ from archiver.format import layout
 from archiver.retention.policy import Policy
 from archiver.store import Store
 from archiver.transfer.copy import apply_extras, plan_extras
-from tests.stores import fresh_store, interleaved, next_pair, save, snapshot
+from tests.stores import fresh_store, save, snapshot
 
 Act = Callable[[Store], object]
 OLD = Policy(keep_tags=["keep"])
@@ -103,19 +102,3 @@ def kept(store: Store, run: str) -> bool:
     with suppress(RunNotFoundError):
         Archive(store).undelete(run)
     return whole(store, run)
-
-
-def each_interleaving(
-    objects: dict[str, bytes],
-    first: Callable[[Store, list[str]], Act],
-    second: Callable[[Store, list[str]], Act],
-    every: int,
-) -> Any:
-    """Yield the store and its runs after two pieces of work at once, for one of `every` pairs of calls at which they change over."""
-    pair: tuple[int, int] | None = (0, 0)
-    while pair is not None:
-        store, _ = made(objects)
-        runs = oldest_first(store)
-        reached = interleaved(store, first(store, runs), second(store, runs), *pair)
-        yield store, runs
-        pair = next_pair(pair, reached, every)

@@ -110,50 +110,89 @@ class MovedStore(PassingStore):
 
 
 class SharedStore(PassingStore):
-    """A store in which someone else does something just before the n-th call."""
+    """A store in which someone else does something just before the n-th call.
+
+    answers: what each call has been told, None where it changed something.
+    """
 
     def __init__(self, inner: Store, at: int, other: Callable[[], object]) -> None:
         super().__init__(inner)
         self.workers = 1
         self.at, self.other = at, other
-        self.calls = 0
+        self.answers: list[object] = []
+
+    @property
+    def calls(self) -> int:
+        """Return how many calls there were."""
+        return len(self.answers)
 
     def map(self, fn: Callable[[Any], Any], items: Iterable[Any], **_: Any) -> Iterator[Any]:
         """Call one after the other: a memory that others change can't be listed."""
         return map(fn, items)
 
     def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
-        self._turn()
-        return super().get(key, start, end)
+        self._turn("no such key")
+        data = super().get(key, start, end)
+        self.answers[-1] = data
+        return data
 
     def put(self, key: str, data: bytes, *, create: bool = False) -> None:
-        self._turn()
+        self._turn(None)
         super().put(key, data, create=create)
 
+    def open(self, key: str) -> BinaryIO:
+        self.between()
+        return super().open(key)
+
+    @contextmanager
+    def write(self, key: str, *, create: bool = False) -> Iterator[BinaryIO]:
+        self.between()
+        with super().write(key, create=create) as stream:
+            yield stream
+
     def list(self, prefix: str = "") -> Iterator[Entry]:
-        self._turn()
-        return iter([*super().list(prefix)])
+        self._turn(None)
+        found = [*super().list(prefix)]
+        self.answers[-1] = [*map(_told, found)]
+        return iter(found)
 
     def stat(self, key: str) -> Entry | None:
-        self._turn()
-        return super().stat(key)
+        self._turn("no such key")
+        found = super().stat(key)
+        if found is not None:
+            self.answers[-1] = _told(found)
+        return found
 
     def delete(self, keys: Iterable[str]) -> dict[str, StorageError]:
-        self._turn()
+        self._turn(None)
         return super().delete(keys)
 
-    def _turn(self) -> None:
-        self.calls += 1
+    def _turn(self, answer: object) -> None:
+        self.answers.append(answer)
         if self.calls - 1 == self.at:
             self.other()
 
+    def between(self) -> None:
+        """Say that something happens that is no call: it belongs to the call before it, which then is as one that changes something."""
+        if self.answers:
+            self.answers[-1] = None
+
+
+def _told(entry: Entry) -> tuple[str, int, int]:
+    """Return what matters of an entry: to the minute, for one run of a test is some seconds after another."""
+    return entry.key, entry.size, round(entry.modified.timestamp() / 60)
+
 
 def interleaved(
-    store: Store, first: Callable[[Store], object], second: Callable[[Store], object], at: int, until: int
-) -> tuple[bool, bool]:
+    store: Store,
+    first: Callable[[SharedStore], object],
+    second: Callable[[SharedStore], object],
+    at: int,
+    until: int,
+) -> tuple[SharedStore, SharedStore]:
     """Run two pieces of work at once: the second from the first's call `at` to its own call `until`, then the first, then the rest.
 
-    Return whether the first made that many calls, and the second. What the second raises is raised at the end.
+    Return what both were told. What the second raises is raised at the end.
     """
     paused, go_on = threading.Event(), threading.Event()
 
@@ -188,19 +227,61 @@ def interleaved(
         thread.join()
     if failed:
         raise failed[0]
-    return outer.calls > at, inner.calls > until
+    return outer, inner
 
 
 THINNED = [pytest.param(11, id="one in eleven"), pytest.param(1, id="each", marks=pytest.mark.slow)]
 """Which pairs of calls are tried; of one in eleven, nearly each call of both is in some."""
+_NEVER = 10**6
 
 
-def next_pair(pair: tuple[int, int], reached: tuple[bool, bool], every: int) -> tuple[int, int] | None:
-    """Return the next two calls at which to change over, one of `every` pairs, after what `interleaved` returned."""
-    at, until = pair
-    if not reached[0]:
-        return None
-    return (at, until + every) if reached[1] else (at + 1, (at + 1) % every)
+def _alike(answers: Sequence[object], others: Sequence[object], at: int) -> int:
+    """Return the first call from `at` on that changed something or was told otherwise, or how many there are."""
+    while at < min(len(answers), len(others)) and answers[at] is not None and answers[at] == others[at]:
+        at += 1
+    return at
+
+
+def interleavings(
+    new: Callable[[], Store],
+    first: Callable[[Store], Callable[[SharedStore], object]],
+    second: Callable[[Store], Callable[[SharedStore], object]],
+    every: int = 1,
+) -> Iterator[Any]:
+    """Run two pieces of work at once, in a new store for each two calls at which they change over; yield the stores.
+
+    Arguments:
+        new: makes the store.
+        first: returns a piece of work, given the store beneath; so does `second`.
+        every: try one in so many pairs of calls. At 1, all pairs that differ: where a call only looks, and is told
+            the same before and after what the other did in between, both meet alike before it and behind it.
+    """
+
+    def meet(at: int, until: int) -> tuple[Store, Sequence[object], Sequence[object]]:
+        store = new()
+        outer, inner = interleaved(store, first(store), second(store), at, until)
+        return store, outer.answers, inner.answers
+
+    store, alone, later = meet(_NEVER, _NEVER)
+    yield store
+    known: set[tuple[int, int]] = set()
+    wholes: dict[int, Sequence[object]] = {}
+    for at in range(len(alone)):
+        if every == 1 and at not in wholes:
+            store, answers, whole = meet(at, _NEVER)
+            yield store
+            wholes |= dict.fromkeys(range(at, _alike(answers, alone, at) + 1), whole)
+        for until in range(at % every, len(wholes.get(at, later)), every):
+            if (at, until) in known:
+                continue
+            store, answers, others = meet(at, until)
+            yield store
+            end = _alike(others, wholes[at], until) if every == 1 else until
+            known |= {
+                (row, column)
+                for row in range(at, _alike(answers, alone, at) + 1)
+                for column in range(until, end + 1)
+            }
 
 
 class StubbornStore(PassingStore):
