@@ -52,6 +52,11 @@ class Place(NamedTuple):
         return open_store(self.url, storage_options=self.options, **arguments)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, the browser's tests, so that no worker is alone with them in the end."""
+    items.sort(key=lambda item: "web" not in item.path.parts)
+
+
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
     """Return an archive on disk that is yet to be made."""

@@ -155,9 +155,12 @@ class Windows:
         return self.browser.new_context(**options)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Windows]:
-    """Give the system's browser."""
+    """Give the system's browser, one for all files: it keeps their scripts, as a visitor's does.
+
+    Not longer than for these: Playwright has a loop of asyncio run meanwhile, and no other can.
+    """
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("chromium is not installed")

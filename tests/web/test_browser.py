@@ -119,19 +119,31 @@ PAGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_pages_come_up_clean_and_for_everyone(chromium, served, plain: Made, name):
+WINDOWS = {
+    "desk": {"viewport": DESK, "color_scheme": "light"},
+    "phone": {"viewport": PHONE, "is_mobile": True, "has_touch": True, "color_scheme": "dark"},
+}
+
+
+# Each page in each window; in every run, every page in one of them.
+@pytest.mark.parametrize(
+    ("name", "window"),
+    [
+        pytest.param(name, window, marks=[pytest.mark.slow] if (at + number) % 2 else [])
+        for at, name in enumerate(PAGES)
+        for number, window in enumerate(WINDOWS)
+    ],
+)
+def test_pages_come_up_clean_and_for_everyone(chromium, served, plain: Made, name, window):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     path, ready = addresses(plain)[name]
-    phone = {"viewport": PHONE, "is_mobile": True, "has_touch": True, "color_scheme": "dark"}
-    for window in ({"viewport": DESK, "color_scheme": "light"}, phone):
-        with opened(chromium, served, path, **window) as page:
-            page.wait_for_selector(ready)
-            until(page, "document.documentElement.scrollWidth <= window.innerWidth")
-            assert page.locator("#nav").is_visible()
-            options = {"runOnly": ["wcag2a", "wcag2aa"], "rules": _NOT_OURS}
-            found = axe.run(page, context=_NOT_LOOKED_AT, options=options).response["violations"]
-            assert [f"{v['id']}: {[n['html'][:160] for n in v['nodes'][:3]]}" for v in found] == []
+    with opened(chromium, served, path, **WINDOWS[window]) as page:
+        page.wait_for_selector(ready)
+        until(page, "document.documentElement.scrollWidth <= window.innerWidth")
+        assert page.locator("#nav").is_visible()
+        options = {"runOnly": ["wcag2a", "wcag2aa"], "rules": _NOT_OURS}
+        found = axe.run(page, context=_NOT_LOOKED_AT, options=options).response["violations"]
+        assert [f"{v['id']}: {[n['html'][:160] for n in v['nodes'][:3]]}" for v in found] == []
 
 
 # AG Grid draws rows only while they can be seen, and its own roles for them.
@@ -266,7 +278,9 @@ def test_a_changed_archive_is_told(chromium, plain: Made, tmp_path):
         server.close()
 
 
-@pytest.mark.parametrize("name", NASTY)
+@pytest.mark.parametrize(
+    "name", [*NASTY[:2], *(pytest.param(name, marks=pytest.mark.slow) for name in NASTY[2:])]
+)
 def test_nasty_names_do_nothing(chromium, nasty_served, name):
     with opened(chromium, nasty_served, links.strategy("a/b <u>", name)) as page:
         until(page, texts("h1"), [name])

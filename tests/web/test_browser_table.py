@@ -141,6 +141,7 @@ def test_a_box_on_the_plot_filters_the_table_and_can_be_widened(chromium, served
         page.wait_for_selector("#cloud .selectionlayer path", state="detached")
 
 
+@pytest.mark.slow
 def test_a_box_over_other_metrics_stays_when_another_is_drawn(chromium, served):
     box = "0 <= win_rate <= 100 and -1e3 <= sharpe_ratio <= 1e3"
     with opened(chromium, served, "/strategies?" + urlencode({"scatter": "1", "where": box})) as page:
@@ -148,6 +149,7 @@ def test_a_box_over_other_metrics_stays_when_another_is_drawn(chromium, served):
         assert draw(page, 40).startswith(f"({box}) and ")
 
 
+@pytest.mark.slow
 def test_a_double_click_near_a_point_takes_the_box_away_and_opens_nothing(chromium, served):
     with opened(chromium, served, "/strategies?scatter=1") as page:
         page.wait_for_selector("#cloud .points path")
@@ -167,6 +169,7 @@ def test_a_double_click_near_a_point_takes_the_box_away_and_opens_nothing(chromi
         page.wait_for_url("**/strategy?**")
 
 
+@pytest.mark.slow
 def test_the_universe_waits_behind_the_metrics_beside_the_plot(chromium, served):
     with opened(chromium, served, "/strategies", viewport={"width": 1280, "height": 860}) as page:
         page.wait_for_selector(CELL)
@@ -191,6 +194,7 @@ def test_a_phone_shows_name_and_score_first(chromium, served):
         until(page, f"{sorted_by}.getBoundingClientRect().right <= {PHONE['width']}")
 
 
+@pytest.mark.slow
 def test_a_phone_shows_names_and_scores_of_the_best_whole(chromium, served):
     with opened(chromium, served, "/", viewport=PHONE, is_mobile=True, has_touch=True) as page:
         page.wait_for_selector("#best table")
@@ -200,7 +204,7 @@ def test_a_phone_shows_names_and_scores_of_the_best_whole(chromium, served):
         assert name.evaluate("node => node.scrollWidth <= node.clientWidth")
 
 
-@pytest.mark.parametrize("column", ["universe", "n_trades"])
+@pytest.mark.parametrize("column", ["universe", pytest.param("n_trades", marks=pytest.mark.slow)])
 def test_enter_opens_the_row_from_any_of_its_cells(chromium, served, column):
     with opened(chromium, served, "/strategies?columns=n_trades") as page:
         page.wait_for_selector(CELL)
@@ -291,6 +295,7 @@ def test_numbers_of_the_table_are_written_as_elsewhere(chromium, served):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_only_what_is_counted_stands_without_digits_behind_the_point(chromium, tmp_path):
     archive = archiver.open(str(tmp_path / "backtests"))
     rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,13 @@ def hover(page: Any, place: str, at: float) -> None:
     until(page, point, lambda boxes: boxes > 0)
 
 
-@pytest.mark.parametrize(("scheme", "panel"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(22, 27, 35)")])
+@pytest.mark.parametrize(
+    ("scheme", "panel"),
+    [
+        pytest.param("light", "rgb(255, 255, 255)", marks=pytest.mark.slow),
+        ("dark", "rgb(22, 27, 35)"),
+    ],
+)
 def test_hover_boxes_hide_what_is_behind_them(chromium, served, plain: Made, scheme, panel):
     names = best_of(plain)
     with opened(chromium, served, links.strategy(UNIVERSE, names[0]), color_scheme=scheme) as page:
@@ -56,7 +63,13 @@ def test_hover_boxes_hide_what_is_behind_them(chromium, served, plain: Made, sch
         until(page, OPAQUE, [[panel, "1", "1"]])
 
 
-def test_the_plot_shows_the_best_and_grows_to_the_page(chromium, tmp_path):
+RING = "#cloud .scatterlayer .trace:last-child .points path"
+AREA = "document.querySelector('#cloud .nsewdrag').getBoundingClientRect()"
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve 6,000 strategies, one of them far from all others."""
     made = np.random.default_rng(1)
     scores, falls = made.normal(0, 1, 6_000), made.normal(-20, 4, 6_000)
     scores[7], falls[7] = 30.0, -180.0
@@ -69,37 +82,45 @@ def test_the_plot_shows_the_best_and_grows_to_the_page(chromium, tmp_path):
         }
         for at, (score, fall) in enumerate(zip(scores, falls, strict=True))
     ]
-    archiver.open(str(tmp_path / "a")).save_universe_results("u", rows, top_n=0, code="none")
-    server = Served(str(tmp_path / "a"))
-    ring = "#cloud .scatterlayer .trace:last-child .points path"
-    area = "document.querySelector('#cloud .nsewdrag').getBoundingClientRect()"
-    with opened(chromium, server.address, "/strategies?scatter=1", viewport=WIDE) as page:
-        page.wait_for_selector(ring)
-        until(page, f"document.querySelectorAll('{ring}').length", 25)
+    url = str(tmp_path_factory.mktemp("cloud") / "a")
+    archiver.open(url).save_universe_results("u", rows, top_n=0, code="none")
+    server = Served(url)
+    yield server.address
+    server.close()
+
+
+def test_the_plot_shows_the_best_and_grows_to_the_page(chromium, cloud):
+    with opened(chromium, cloud, "/strategies?scatter=1", viewport=WIDE) as page:
+        page.wait_for_selector(RING)
+        until(page, f"document.querySelectorAll('{RING}').length", 25)
         page.wait_for_selector("#cloud-note:has-text('ringed: the best 25 by Sharpe ratio')")
         until(
             page,
-            f"(() => {{ const area = {area}, first = document.querySelector('{ring}').getBoundingClientRect();"
+            f"(() => {{ const area = {AREA}, first = document.querySelector('{RING}').getBoundingClientRect();"
             "return area.width > 500 && area.left < first.left + 4 && first.left + 4 < area.right"
             "&& area.top < first.top + 4 && first.top + 4 < area.bottom; })()",
         )
         page.click("#scatter-size")
         page.wait_for_url("**scatter=large**")
-        until(page, f"{area}.width > 1300")
-        page.reload()
-        page.wait_for_selector(ring)
-        until(page, f"{area}.width > 1300")
+        until(page, f"{AREA}.width > 1300")
         page.wait_for_selector("#scatter-size:has-text('Beside the table')")
         page.click("#scatter-size")
         page.wait_for_url("**scatter=1**")
-        page.goto(f"{server.address}/strategies?scatter=1&x=n_trades&y=sharpe_ratio&color=max_drawdown_pct")
-        page.wait_for_selector(ring)
+
+
+@pytest.mark.slow
+def test_the_plot_keeps_its_size_its_axes_and_its_box(chromium, cloud):
+    with opened(chromium, cloud, "/strategies?scatter=large", viewport=WIDE) as page:
+        page.wait_for_selector(RING)
+        until(page, f"{AREA}.width > 1300")
+        page.goto(f"{cloud}/strategies?scatter=1&x=n_trades&y=sharpe_ratio&color=max_drawdown_pct")
+        page.wait_for_selector(RING)
         page.wait_for_selector("#cloud .infolayer .colorbar")
         page.click("#cloud-log-x")
         page.wait_for_url("**color=max_drawdown_pct&log=x")
         is_log = "document.querySelector('#cloud .js-plotly-plot')._fullLayout.xaxis.type === 'log'"
         until(page, is_log)
-        assert page.locator(ring).count() == 25
+        assert page.locator(RING).count() == 25
         area = page.locator("#cloud .nsewdrag").first.bounding_box()
         page.mouse.move(area["x"] + area["width"] * 0.5, area["y"] + area["height"] * 0.2)
         page.mouse.down()
@@ -115,12 +136,18 @@ def test_the_plot_shows_the_best_and_grows_to_the_page(chromium, tmp_path):
             f"return Math.abs(box.x - plot.getBoundingClientRect().x - axis._offset - axis.d2p({least})) < 3; }})()",
         )
         page.reload()
-        page.wait_for_selector(ring)
+        page.wait_for_selector(RING)
         until(page, is_log)
-    server.close()
 
 
-@pytest.mark.parametrize("window", [PHONE, {"width": 1280, "height": 860}, WIDE])
+@pytest.mark.parametrize(
+    "window",
+    [
+        pytest.param(PHONE, marks=pytest.mark.slow),
+        {"width": 1280, "height": 860},
+        pytest.param(WIDE, marks=pytest.mark.slow),
+    ],
+)
 def test_names_and_numbers_of_a_run_stay_within_their_cards(chromium, tmp_path, window):
     long = "MeanReversionWithVolatilityFilter_lookback=144_threshold=1.25_stop=25_target=120"
     rows = [
@@ -155,7 +182,10 @@ def test_the_storage_card_needs_no_scroll_bar(chromium, served):
         assert room <= 0
 
 
-@pytest.mark.parametrize("path", ["/", "strategy", "/compare"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", pytest.param("strategy", marks=pytest.mark.slow), pytest.param("/compare", marks=pytest.mark.slow)],
+)
 def test_paper_has_the_page_alone_and_is_light(chromium, served, plain: Made, path):
     names = best_of(plain)
     where = {

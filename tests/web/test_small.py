@@ -78,7 +78,14 @@ def test_what_is_made_for_one_visitor_is_compressed_and_never_kept(client):
         assert "Content-Encoding" not in client.get(path, headers=GZIP, buffered=True).headers
 
 
-@pytest.mark.parametrize("name", ["overview", "scatter", "strategy"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("overview", marks=pytest.mark.slow),
+        pytest.param("scatter", marks=pytest.mark.slow),
+        "strategy",
+    ],
+)
 def test_a_page_that_was_seen_before_takes_little(chromium, served, plain: Made, name):
     best = archiver.open(plain.url).detailed_strategies(UNIVERSE)[0][1]
     path = {"overview": "", "scatter": "strategies?scatter=1", "strategy": links.strategy(UNIVERSE, best)}[
