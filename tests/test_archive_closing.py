@@ -16,8 +16,15 @@ from tests.test_store_s3_client import sockets
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="sockets are counted where /proc has them")
-@pytest.mark.parametrize("closes", ["with", "forgotten"])
-@pytest.mark.parametrize("kind", ["file", "moto"])
+@pytest.mark.parametrize(
+    ("kind", "closes"),
+    [
+        ("file", "with"),
+        ("moto", "forgotten"),
+        pytest.param("file", "forgotten", marks=pytest.mark.slow),
+        pytest.param("moto", "with", marks=pytest.mark.slow),
+    ],
+)
 def test_a_hundred_archives_leave_nothing_behind(
     request: pytest.FixtureRequest, kind: str, closes: str
 ) -> None:

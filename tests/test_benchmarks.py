@@ -78,31 +78,33 @@ def test_small_runs_differ() -> None:
     assert "price_history" not in one["trades_detailed"][0]
 
 
-def test_the_benchmark_runs_and_fills_its_table() -> None:
+@pytest.mark.parametrize(
+    "peers",
+    [
+        ["archiver", "json indent=2"],
+        pytest.param(
+            ["archiver", "json indent=2", "orjson+zstd-3", "nested Parquet"], marks=pytest.mark.slow
+        ),
+    ],
+    ids=["two", "four"],
+)
+def test_the_benchmark_runs_and_fills_its_table(peers: list[str]) -> None:
     command = [sys.executable, "-m", "tests.benchmarks", "--tiny"]
-    for peer in ("archiver", "json indent=2", "orjson+zstd-3", "nested Parquet"):
+    for peer in peers:
         command += ["--only", peer]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     _, header, _, *lines = done.stdout.splitlines()
-    assert header.split() == [
-        "to",
-        "reach",
-        "archiver",
-        "json",
-        "indent=2",
-        "orjson+zstd-3",
-        "nested",
-        "Parquet",
-    ]
+    assert header.split() == ["to", "reach", *" ".join(peers).split()]
     assert len(lines) == len(run.ROWS)
     for line in lines:
-        assert len(line.split("<=")[1].split()) == 5, line
+        assert len(line.split("<=")[1].split()) == 1 + len(peers), line
         assert "-" not in line.split("<=")[1].split(), line
 
 
-def test_growth_is_measured_and_drawn(tmp_path: Path) -> None:
-    found = bench_growth.main(["20", "40", "--svg", str(tmp_path / "growth.svg")])
+@pytest.mark.parametrize("sizes", [["10"], pytest.param(["20", "40"], marks=pytest.mark.slow)], ids="-".join)
+def test_growth_is_measured_and_drawn(sizes: list[str], tmp_path: Path) -> None:
+    found = bench_growth.main([*sizes, "--svg", str(tmp_path / "growth.svg")])
     assert set(found) == set(bench_growth.LOOKS)
-    assert all(len(row) == 2 and seconds > 0 for row in found.values() for seconds, _ in row)
+    assert all(len(row) == len(sizes) and seconds > 0 for row in found.values() for seconds, _ in row)
     assert (tmp_path / "growth.svg").read_text().count("<polyline") == len(bench_growth.LOOKS)

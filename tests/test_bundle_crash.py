@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,16 +11,9 @@ from archiver.archive import Archive
 from archiver.format import layout
 from archiver.store import Store, open_store
 from tests.benchmarks import workload
-from tests.faults import DiedError, FaultyStore
+from tests.faults import CALLS, DEATH, failing
 from tests.runs_made import everything, seen
-from tests.stores import forget_memory
-
-WHEN = ["before", "after", "midway"]
-EVERY = [
-    pytest.param(3, id="a way for each call"),
-    pytest.param(1, id="each way for each call", marks=pytest.mark.slow),
-]
-"""One of three calls at a time: in all three ways together, every call dies in one of them."""
+from tests.stores import fresh_store
 
 
 @pytest.fixture(scope="module")
@@ -45,22 +36,8 @@ def memory(objects: dict[str, bytes] | None = None) -> Store:
     return store
 
 
-def die_everywhere(
-    run: Callable[[FaultyStore], Any], new: Callable[[], Store], when: str, every: int
-) -> Iterator[Store]:
-    """Let a piece of work die at every n-th of its calls in turn, and yield the store each time."""
-    whole = FaultyStore(new())
-    run(whole)
-    for at in range(WHEN.index(when) % every, len(whole.calls), every):
-        store = new()
-        with suppress(DiedError):
-            run(FaultyStore(store, at, die=True, when=when))
-        yield store
-        forget_memory(store.url.removeprefix("memory://"))
-
-
-@pytest.mark.parametrize("every", EVERY)
-@pytest.mark.parametrize("when", WHEN)
+@CALLS
+@DEATH
 def test_bundling_with_removal(when: str, every: int, objects: dict[str, bytes]) -> None:
     runs = Archive(memory(objects)).run_ids()
     before = seen(Archive(memory(objects)), runs)
@@ -70,7 +47,7 @@ def test_bundling_with_removal(when: str, every: int, objects: dict[str, bytes])
         archive.bundle(runs, "all")
         archive.bundles.apply_removal(archive.bundles.plan_removal("all"))
 
-    for store in die_everywhere(work, lambda: memory(objects), when, every):
+    for store, _ in failing(lambda: fresh_store(objects), work, when=when, every=every):
         archive = Archive(store)
         assert archive.verify(read_data=True).ok
         gone = [run.id for run in archive.runs() if run.archived]
@@ -86,8 +63,8 @@ def test_bundling_with_removal(when: str, every: int, objects: dict[str, bytes])
         assert Archive(store).verify(read_data=True).ok
 
 
-@pytest.mark.parametrize("every", EVERY)
-@pytest.mark.parametrize("when", WHEN)
+@CALLS
+@DEATH
 def test_restoring(when: str, every: int, objects: dict[str, bytes]) -> None:
     home = Archive(memory(objects))
     runs = home.run_ids()
@@ -97,14 +74,14 @@ def test_restoring(when: str, every: int, objects: dict[str, bytes]) -> None:
     def work(store: Store) -> None:
         Archive(store).bundles.restore("all", home=home.bundles)
 
-    for store in die_everywhere(work, memory, when, every):
+    for store, _ in failing(fresh_store, work, when=when, every=every):
         sound(store, before)
         work(store)
         assert seen(Archive(store), runs) == before
 
 
-@pytest.mark.parametrize("every", EVERY)
-@pytest.mark.parametrize("when", WHEN)
+@CALLS
+@DEATH
 def test_copy(when: str, every: int, objects: dict[str, bytes]) -> None:
     source = Archive(memory(objects))
     runs = source.run_ids()
@@ -113,7 +90,7 @@ def test_copy(when: str, every: int, objects: dict[str, bytes]) -> None:
     def work(store: Store) -> None:
         source.copy_to(Archive(store))
 
-    for store in die_everywhere(work, memory, when, every):
+    for store, _ in failing(fresh_store, work, when=when, every=every):
         sound(store, before)
         work(store)
         assert seen(Archive(store), runs) == before

@@ -294,7 +294,7 @@ def sockets() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts sockets as Linux shows them")
-@pytest.mark.parametrize("closes", [True, False])
+@pytest.mark.parametrize("closes", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_hundred_stores_leave_nothing_behind(checking: Place, closes: bool) -> None:
     def use() -> None:
         store = checking.open()

@@ -172,6 +172,7 @@ def test_strategies_are_sorted_searched_and_filtered(archive: Archive) -> None:
     walk(archive, steps)
 
 
+@pytest.mark.slow
 def test_strategies_are_sorted_and_left_from_far_below(archive: Archive) -> None:
     async def steps(at: Screens) -> None:
         await at.press("a", *["pagedown"] * 12)

@@ -178,9 +178,16 @@ def _kept(archive: Archive, run: Cli, bad: str, strategy: str) -> list[list[str]
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("which", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("which", "count"),
+    [
+        (1, 15),
+        pytest.param(1, 60, marks=pytest.mark.slow),
+        pytest.param(2, 60, marks=pytest.mark.slow),
+    ],
+)
 def test_no_hostile_record_ends_a_command_or_hides_another_run(
-    archive: Archive, run: Cli, which: int
+    archive: Archive, run: Cli, which: int, count: int
 ) -> None:
     runs = fill(archive)
     good, bad = runs[0], runs[which]
@@ -190,7 +197,7 @@ def test_no_hostile_record_ends_a_command_or_hides_another_run(
     cases = list(hostile(fields_of(archive.store, key)))
     commands = itertools.cycle(_kept(archive, run, bad, strategy))
     # Every kind of place and value, each with some of the commands; which, changes from day to day.
-    for name, fields in random.Random().sample(cases, 60):
+    for name, fields in random.Random().sample(cases, count):
         put_fields(archive.store, key, fields)
         for args in itertools.islice(commands, 5):
             code, out, err = run(*args)
@@ -301,7 +308,15 @@ def _table_bomb(store: Store, run: str, *, lying: bool = False) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux says what a process took")
-@pytest.mark.parametrize("make", [_record_bomb, _nested_bomb, _table_bomb, partial(_table_bomb, lying=True)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        _record_bomb,
+        pytest.param(_nested_bomb, marks=pytest.mark.slow),
+        pytest.param(_table_bomb, marks=pytest.mark.slow),
+        partial(_table_bomb, lying=True),
+    ],
+)
 def test_no_small_object_takes_the_memory(archive: Archive, make: Callable[[Store, str], None]) -> None:
     _, _, large = fill(archive)
     before = max(peak(archive.store.url, *args)[1] for args in (["metrics"], ["verify", "--read-data"]))
