@@ -26,6 +26,9 @@ from tests.benchmarks.workload import universe
 from tests.stores import details_in_objects, forget_memory
 from tests.wire import Wire
 
+# Else whatever is tried next compiles all tests again, for ten seconds a worker.
+sys.dont_write_bytecode = False
+
 # How long an example takes says something of the machine, nothing of the code.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
