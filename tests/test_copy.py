@@ -31,7 +31,7 @@ from tests.benchmarks import workload
 from tests.conftest import Place
 from tests.faults import FaultyStore, flip
 from tests.runs_made import everything, fill, many, opened, seen
-from tests.stores import THINNED, PassingStore, interleavings
+from tests.stores import PAIRED, PassingStore, SharedStore, interleavings
 from tests.wire import Wire
 
 from archiver.archive import Archive  # isort: skip
@@ -394,7 +394,7 @@ def _small(folder: Path | str, runs: int = 1, strategies: int = 100) -> Archive:
 @pytest.mark.parametrize("order", [1, -1], ids=["copy first", "gc first"])
 @pytest.mark.parametrize("left", [False, True], ids=["empty", "interrupted"])
 @pytest.mark.parametrize("how", ["copy", "restore", "save"])
-@pytest.mark.parametrize("every", THINNED)
+@pytest.mark.parametrize("every", PAIRED)
 def test_a_gc_without_any_grace_takes_nothing_from_what_arrives(
     every: int, order: int, left: bool, how: str, tmp_path: Path
 ) -> None:
@@ -402,6 +402,8 @@ def test_a_gc_without_any_grace_takes_nothing_from_what_arrives(
     from tests.stores import fresh_store, save, snapshot
 
     source = _small(f"memory://source-{tmp_path.name}")
+    # One call after the other.
+    source = Archive(SharedStore(source.store, -1, lambda: None))
     (run,) = source.run_ids()
     source.bundle([run], str(tmp_path / "b.tar.zst"))
     objects = snapshot(source.store)
@@ -431,7 +433,7 @@ def test_a_gc_without_any_grace_takes_nothing_from_what_arrives(
         assert report.ok, report.problems
         assert report.runs == 1
         count += 1
-    assert count > 2
+    assert count > 1
 
 
 @pytest.mark.parametrize("runs", [1, 12])

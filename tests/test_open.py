@@ -24,7 +24,7 @@ from archiver.store import Store
 from tests.conftest import Cli
 from tests.faults import CALLS, FAULT, failing
 from tests.same import same
-from tests.stores import THINNED, MovedStore, fresh_store, interleaved, interleavings, result, snapshot
+from tests.stores import PAIRED, MovedStore, fresh_store, interleaved, interleavings, result, snapshot
 
 
 def begin(store: Store, **how: Any) -> OpenRun:
@@ -272,7 +272,7 @@ def test_whatever_call_of_add_dies_the_result_is_whole_or_not_there() -> None:
         assert finished.strategies == len(names(store))
 
 
-@pytest.mark.parametrize("every", THINNED)
+@pytest.mark.parametrize("every", PAIRED)
 def test_an_add_and_a_finish_at_every_interleaving(every: int) -> None:
     store = fresh_store()
     run = begin(store)

@@ -27,7 +27,7 @@ from tests.removals import (
     whole,
 )
 from tests.stores import (
-    THINNED,
+    PAIRED,
     MovedStore,
     PassingStore,
     SharedStore,
@@ -57,7 +57,7 @@ def free(_: Store) -> Act:
 
 @CALLER
 @pytest.mark.parametrize("order", [1, -1], ids=["pin first", "pin second"])
-@pytest.mark.parametrize("every", THINNED)
+@pytest.mark.parametrize("every", PAIRED)
 def test_a_pin_that_returned_holds_at_every_interleaving(
     caller: str, order: int, every: int, objects: dict[str, bytes], runs: list[str]
 ) -> None:
@@ -84,11 +84,11 @@ def test_a_pin_that_returned_holds_at_every_interleaving(
         assert Archive(store).verify().ok
         assert not promised[-1] or runs[0] in Archive(store).run_ids()
         assert not promised[-1] or kept(store, runs[0])
-    assert promised.count(True) > 2
+    assert promised.count(True) > 0
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["pin first", "gc first"])
-@pytest.mark.parametrize("every", THINNED)
+@pytest.mark.parametrize("every", PAIRED)
 def test_a_pin_and_a_gc_without_any_grace_at_every_interleaving(
     order: int, every: int, objects: dict[str, bytes], runs: list[str]
 ) -> None:
@@ -113,11 +113,11 @@ def test_a_pin_and_a_gc_without_any_grace_at_every_interleaving(
         collect(store, grace="0d", apply=True)
         assert Archive(store).verify().ok
         assert whole(store, runs[0]) or not results[-1]
-    assert results.count(True) > 2
+    assert results.count(True) > 0
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["undelete first", "gc first"])
-@pytest.mark.parametrize("every", THINNED)
+@pytest.mark.parametrize("every", PAIRED)
 @pytest.mark.parametrize("caller", ["prune", "prune details", "bundle --remove"])
 def test_an_undelete_and_a_gc_without_any_grace_at_every_interleaving(
     caller: str, order: int, every: int, objects: dict[str, bytes], runs: list[str]
@@ -141,11 +141,11 @@ def test_an_undelete_and_a_gc_without_any_grace_at_every_interleaving(
         collect(store, grace="0d", apply=True)
         assert Archive(store).verify().ok
         assert not back[-1] or whole(store, first)
-    assert back.count(True) > 2
+    assert back.count(True) > 0
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["prune first", "gc first"])
-@pytest.mark.parametrize("every", THINNED)
+@pytest.mark.parametrize("every", PAIRED)
 def test_a_prune_of_runs_without_details_and_a_gc_at_every_interleaving(
     order: int, every: int, objects: dict[str, bytes], runs: list[str]
 ) -> None:
@@ -167,7 +167,7 @@ def test_a_prune_of_runs_without_details_and_a_gc_at_every_interleaving(
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["removal first", "gc first"])
-@pytest.mark.parametrize("every", THINNED)
+@pytest.mark.parametrize("every", PAIRED)
 def test_a_pin_a_removal_and_a_gc_at_once(
     order: int, every: int, objects: dict[str, bytes], runs: list[str]
 ) -> None:
@@ -188,7 +188,7 @@ def test_a_pin_a_removal_and_a_gc_at_once(
     for store in interleavings(lambda: fresh_store(objects), *[remove, free][::order], every):
         assert Archive(store).verify().ok
         assert not pins[-1] or whole(store, runs[0])
-    assert pins.count(True) > 2
+    assert pins.count(True) > 0
 
 
 def test_gc_brings_back_what_a_removal_could_not_find(objects: dict[str, bytes]) -> None:
