@@ -121,6 +121,7 @@ def check(store: Store, rng: random.Random) -> None:
     assert archive.run_count() == len(archive.run_ids()) == len(archive.all_runs()) == len(runs)
     assert archive.run_count("a") == sum(run.universe == "a" for run in runs)
     assert archive.created([run.id for run in runs]) == {run.id: run.created for run in runs}
+    check_order(store, expected["rows"])
     for columns in ([], ["params", "n_trades"], ["odd", "sharpe_ratio"]):
         which: dict[str, Any] = rng.choice([{}, {}, {"newest": "universe"}, {"history": True}])
         check_rows(
@@ -148,6 +149,15 @@ def check_rows(store: Store, rows: Any, which: dict[str, Any], columns: list[str
     first = take(told, Ask(sort=(("sharpe_ratio", True), ("run", False))))[:limit]
     first = first if "sharpe_ratio" in columns else first.drop_columns(["sharpe_ratio"])
     assert (best.schema, repr(best.to_pylist())) == (first.schema, repr(first.to_pylist()))
+
+
+def check_order(store: Store, rows: Any) -> None:
+    """Compare the order of the columns that rows which count say something in."""
+    orders = []
+    for table in (rows(None, columns=None), Archive(store).load_metrics()):
+        filled = [name for name in table.column_names if table[name].null_count < len(table)]
+        orders.append([name for name in filled if "odd" not in name])
+    assert orders[0] == orders[1]
 
 
 def outcome(load: Callable[[], Any]) -> Any:

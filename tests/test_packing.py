@@ -20,7 +20,7 @@ from archiver.runs.record_view import viewed
 from archiver.store import Store, open_store
 from tests.conftest import Place
 from tests.faults import CALLS, FAULT, failing, flip
-from tests.stores import THINNED, Frozen, MovedStore, SharedStore, fresh_store, save, snapshot
+from tests.stores import THINNED, Frozen, MovedStore, SharedStore, StubbornStore, fresh_store, save, snapshot
 
 OLD = Policy(keep_within="30d")
 DETAILS = Policy(keep_within="30d", tiers=2)
@@ -204,6 +204,34 @@ def test_no_pack_relies_on_one_that_may_be_taken_back(
     moved.delete([entry.key for entry in moved.list(young.removesuffix(layout.RECORD_SUFFIX))])
     assert set(frozen.runs) < set(Archive(moved).run_ids())
     assert Archive(moved).verify(read_data=True).ok
+
+
+def test_the_data_of_a_pack_stays_while_what_commits_it_cannot_be_deleted(
+    moved: MovedStore, frozen: Frozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, data in frozen.objects.items():
+        moved.put(key, data)
+    keeps = StubbornStore(
+        moved, lambda key: key.startswith(layout.PACKS) and key.endswith(layout.RECORD_SUFFIX)
+    )
+    before = seen(Archive(moved))
+    with monkeypatch.context() as patch:
+        patch.setattr("archiver.runs.packing._MOST_SECONDS", -1.0)
+        with pytest.raises(StorageError, match="denied"):
+            Archive(keeps).compact()
+    assert len(packs(moved)) == 1
+    assert seen(Archive(moved)) == before
+    moved.move(hours=2)
+    Archive(keeps).compact()
+    save(moved)
+    before = seen(Archive(moved))
+    Archive(keeps).compact()
+    assert len(viewed(moved).packs.live()) < len(packs(moved))
+    moved.move(hours=2)
+    assert Archive(keeps).gc(apply=True).failed.keys() <= {*packs(moved)}
+    assert seen(Archive(moved)) == before
+    assert Archive(moved).verify(read_data=True).ok
+    assert len(list(moved.list(layout.PACKS))) == 3 * len(packs(moved))
 
 
 def test_bundles_and_copies_of_packed_runs_are_whole(store: Store) -> None:

@@ -39,6 +39,7 @@ class MetricsEncoder:
         self._encoder = RowsEncoder("results", _MOST_METRICS)
         self._buffer: list[dict[str, Any]] = []
         self._names: list[str] = []
+        self._digest: str | None = None
         self._spilled = False
 
     def add(self, row: dict[str, Any]) -> None:
@@ -62,11 +63,15 @@ class MetricsEncoder:
             raise ConfigError(
                 f"results have more than {_MOST_METRICS} different metrics: metrics must be few"
             )
-        return None, _parquet(encoded), _ranges(encoded)
+        ranges = _ranges(encoded)
+        return None, _parquet(encoded), ranges
 
     def names_digest(self) -> str:
         """Return the sha256 of the sorted strategy names: equal where two runs have the same strategies."""
-        return names_digest(self._names)
+        if self._digest is None:
+            self._digest = names_digest(self._names)
+            self._names = []
+        return self._digest
 
     def _inline(self) -> str | None:
         if self._spilled or len(self._buffer) > _INLINE_ROWS:
@@ -183,11 +188,25 @@ def inline_rows(text: str) -> list[dict[str, Any]]:
 
 
 def _parquet(encoded: Encoded) -> tuple[bytes, Ref]:
+    return write_parquet(_groups(encoded), {"tier": 1, "rows": encoded.layout}, parts="column")
+
+
+def _groups(encoded: Encoded) -> Iterator[pa.Table]:
+    """Yield the rows as row groups. Of many a column goes as it is cut, and a group once it is written."""
     import pyarrow as pa
 
-    table = pa.Table.from_arrays(encoded.arrays, encoded.names)
-    slices = [table.slice(start, _GROUP_ROWS) for start in range(0, table.num_rows, _GROUP_ROWS)]
-    return write_parquet(slices, {"tier": 1, "rows": encoded.layout}, parts="column")
+    starts = range(0, len(encoded.arrays[0]), _GROUP_ROWS)
+    if len(starts) <= 1:
+        yield pa.Table.from_arrays(encoded.arrays, encoded.names)
+        return
+    pieces: list[list[pa.Array]] = [[] for _ in starts]
+    while encoded.arrays:
+        array = encoded.arrays.pop(0)
+        for own, start in zip(pieces, starts, strict=True):
+            piece = array.slice(start, _GROUP_ROWS)
+            own.append(pa.concat_arrays([piece.slice(0, 1), piece.slice(1)]))  # two are joined by copying
+    while pieces:
+        yield pa.Table.from_arrays(pieces.pop(0), encoded.names)
 
 
 def _ranges(encoded: Encoded) -> Ranges:

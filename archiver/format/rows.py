@@ -103,7 +103,9 @@ class RowsEncoder:
             return None
         columns = {
             key: join_columns(
-                [(chunk.get(key), rows) for chunk, rows in self._chunks], f"{self._where}.{key}"
+                # A key at a time: a chunk's column goes as soon as it is joined.
+                [(chunk.pop(key, None), rows) for chunk, rows in self._chunks],
+                f"{self._where}.{key}",
             )
             for key in self._keys
         }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from archiver.format.arrays import int_array, numpy_of
 from archiver.format.metrics import is_json, join_tables
 from archiver.format.model import Record
 from archiver.format.packs import microseconds
-from archiver.format.params import asked
+from archiver.format.params import PARAMS, asked
 from archiver.runs.newest import counting, first_places
 from archiver.runs.packed_rows import PackedRows
 from archiver.runs.read import Reader
@@ -45,7 +45,7 @@ def all_metrics(
     found = rows.take(rows.places)
     rows.joined = found  # what is not in order goes as soon as it is
     pa.default_memory_pool().release_unused()
-    return found
+    return found if columns is not None else rows.as_saved(found)
 
 
 class Rows:
@@ -115,6 +115,28 @@ class Rows:
         table = self._selected(self._join(found, names), names)
         return table.take(int_array(np.argsort(order, kind="stable")))
 
+    def as_saved(self, table: pa.Table) -> pa.Table:
+        """Put the columns of a table of these rows in the order in which rows, one after the other, first have them."""
+        import pyarrow.compute as pc
+
+        metrics = [name for name in table.column_names if name not in FIRST]
+        first = {name: pc.index(table[name].is_valid(), True).as_py() for name in metrics}
+        order: list[str] = list(FIRST)
+        for at in sorted({place for place in first.values() if place >= 0}):
+            keys = self._keys(*(table[name][at].as_py() for name in ("run", "strategy_name")))
+            own = [name for name in metrics if first[name] == at]
+            order += sorted(own, key=lambda name: keys.get(_key(name, keys), len(keys)))
+        return table.select([*order, *(name for name in metrics if first[name] < 0)])
+
+    def _keys(self, run: str, strategy: str) -> dict[str, int]:
+        """Return which metric of a row of a small run is the how manyeth; nothing for larger runs."""
+        own = [record for record in self._chosen if record.run == run] or self._packed.of([run])
+        rows = [row for record in own for row in self._reader.rows(record) if record.tier1 is None]
+        return next(
+            ({name: at for at, name in enumerate(row)} for row in rows if row["strategy_name"] == strategy),
+            {},
+        )
+
     def _sources(self, wanted: Sequence[str] | None) -> Iterator[tuple[pa.Table, np.ndarray]]:
         """Yield tables of rows, and when the run of each was made."""
         import numpy as np
@@ -161,6 +183,13 @@ def _taken(table: pa.Table, places: np.ndarray) -> pa.Table:
     if len(places) == len(table) and not np.any(np.diff(places) < 0):
         return table
     return table.take(int_array(places))
+
+
+def _key(column: str, keys: Container[str]) -> str:
+    """Return the key of a row that a column was made of."""
+    if column in keys:
+        return column
+    return PARAMS if column.startswith(f"{PARAMS}.") else column.removesuffix(".text")
 
 
 def _metrics(names: Sequence[str] | None) -> list[str] | None:

@@ -215,9 +215,9 @@ class _Packer:
 
     def _read(self, source: _Loose | Place) -> Packed | None:
         if isinstance(source, Place):
-            return _packed(source.entry, source.version, self._packs.record(source))
+            return packed(source.entry, source.version, self._packs.record(source))
         try:
-            return _packed(
+            return packed(
                 source.entry, layout.version_of(source.entry.key), self._store.get(source.entry.key)
             )
         except (NotFoundError, IntegrityError):
@@ -287,7 +287,7 @@ def _by_run(item: tuple[str, object]) -> str:
     return item[0]
 
 
-def _packed(entry: Entry, version: tuple[int, str], data: bytes) -> Packed:
+def packed(entry: Entry, version: tuple[int, str], data: bytes) -> Packed:
     """Make a row of a pack out of a record. Raises IntegrityError for one that cannot be read."""
     run = layout.parse(entry.key)
     assert run is not None  # noqa: S101 - only keys of records come here

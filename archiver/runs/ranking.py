@@ -38,6 +38,7 @@ _SHOWN = 8
 _DETAIL = ("trades", "equity_curve", "drawdown_curve")
 _NAMED = ("curves", "tables", "files")
 """Details that are dicts of name and value; where one of these is no dict it is a metric."""
+_MAY_BE_DETAIL = frozenset((*_DETAIL, *_NAMED, "trades_detailed"))
 _TWICE = {"equity_curve": "equity", "drawdown_curve": "drawdown"}
 
 
@@ -114,14 +115,15 @@ class Ranking:
             self._know(row)
         self.names.add(name)
         self._with_detail += bool(detail)
-        make = cache(partial(_kept, row, detail))
-        if detail and self.top_n:
+        keeps = bool(detail) and self.top_n > 0
+        make = cache(partial(_kept, row, detail)) if keeps else None
+        if make is not None:
             self._keep(self._first, math.nan, make)
         for board in self._boards:
             score = board.score(row)
             board.used = board.used or not math.isnan(score)
             board.scores.append(score)
-            if detail and self.top_n:
+            if make is not None:
                 self._keep(board, score, make)
             if board.used:
                 # A later metric ranks only where no strategy has an earlier one.
@@ -144,13 +146,11 @@ class Ranking:
         board = next((board for board in self._boards if board.used), self._first)
         if not board.used and self.names and self._named is not None:
             self._check_metric(self._named)
-        scores = board.scores if board.used else [math.nan] * len(self.names)
-        order = sorted(range(len(scores)), key=lambda at: (*_order(scores[at]), at))
-        rank_of = {at: rank for rank, at in enumerate(order, 1)}
-        kept = []
-        for (_, _, place), one in sorted(board.best, key=lambda item: item[0], reverse=True):
-            one.rank = rank_of[-place]
-            kept.append(one)
+        best = sorted(board.best, key=lambda item: item[0], reverse=True)
+        kept = [one for _, one in best]
+        scores = board.scores if board.used else array("d", [math.nan]) * len(self.names)
+        for one, rank in zip(kept, _ranks(scores, [-place for (_, _, place), _ in best]), strict=True):
+            one.rank = rank
         return (board.rank_by if board.used else None), kept
 
     def _know(self, row: Mapping[str, Any]) -> None:
@@ -245,6 +245,8 @@ def _split(result: Any, at: int) -> tuple[dict[str, Any], dict[str, Any]]:
     if not _is_unicode(name):
         raise ConfigError(f"the strategy_name {name!r} of result {at} is not valid Unicode: use another")
     row: dict[str, Any] = {"strategy_name": str.__str__(name)}
+    if given.keys().isdisjoint(_MAY_BE_DETAIL):
+        return row | given | row, {}
     detail: dict[str, Any] = {}
     for key, value in given.items():
         if key == "strategy_name":
@@ -321,5 +323,15 @@ def _score_kept(value: Any) -> float:
     return float(kept) if type(kept) in (int, float) else math.nan
 
 
-def _order(score: float) -> tuple[bool, float]:
-    return (True, 0.0) if math.isnan(score) else (False, -score)
+def _ranks(scores: array[float], places: Sequence[int]) -> list[int]:
+    """Return the ranks of these places among all scores: the greatest is first, of equal ones the earlier, NaN last."""
+    if not places:
+        return []
+    import numpy as np
+
+    numbers = np.frombuffer(scores)
+    order = np.argsort(-numbers, kind="stable")
+    rank_of = np.empty(len(order), np.int64)
+    rank_of[order] = np.arange(1, len(order) + 1)
+    ranks: list[int] = rank_of[places].tolist()
+    return ranks
