@@ -19,6 +19,7 @@ from archiver.demo import SOURCE, UNIVERSES, jobs, search
 
 IMAGES = Path(__file__).resolve().with_name("images")
 ARCHIVE = "backtests"
+LIGHT = ("overview", "strategies", "trade", "compare", "run", "code", "parameters", "luck", "bucket")
 POLICY = """
 [[policy]]
 name = "nightly"
@@ -91,6 +92,8 @@ def pages(archive: archiver.Archive) -> Iterator[tuple[str, str, str]]:
     yield "compare", links.compare(choices), "#compare-curves .main-svg"
     yield "run", links.run(newest.id), "table"
     yield "code", links.run(newest.id, view="code"), ".source"
+    yield "parameters", links.href("/parameters", universe="goog_daily"), "#robust-place table"
+    yield "luck", links.run(newest.id, view="luck"), "#luck-ranks .main-svg"
     yield "bucket", "/bucket", "table"
 
 
@@ -105,7 +108,7 @@ def shoot(address: str, archive: archiver.Archive) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for scheme, width, height, wanted in (
-            ("light", 1280, 860, {"overview", "strategies", "trade", "compare", "run", "code", "bucket"}),
+            ("light", 1280, 860, set(LIGHT)),
             ("dark", 1280, 860, {"strategy"}),
             ("light", 390, 844, {"overview"}),
         ):

@@ -63,5 +63,6 @@ def card(site: Site, found: Strategy) -> Any:
             about = fmt.size(there["files"][name]["size"]) if kind == "file" else "Parquet"
             rows.append([kind, html.A(name, href=at(**{kind: name}), download=""), about])
     return parts.card(
-        "Curves, tables and files", parts.table(["", "Name", "Saved as"], rows, caption="What else there is")
+        "Curves, tables and files",
+        parts.table(["Kind", "Name", "Saved as"], rows, caption="What else there is"),
     )

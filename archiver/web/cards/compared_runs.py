@@ -75,7 +75,7 @@ def _overlap(records: Sequence[Record], ranked: Sequence[tuple[str, list[str], l
         for name in named
     ]
     table = parts.table(
-        ["Of each run's", "in all", ""], rows, right=[1, 2], caption="Strategies in common", dense=True
+        ["Of each run's", "in all", "Share"], rows, right=[1, 2], caption="Strategies in common", dense=True
     )
     if not places:
         return table

@@ -128,7 +128,7 @@ def table(made: Portfolio) -> Any:
             continue
         marked = best.places(metric, values)
         rows.append([title, *(parts.marked(text(value), best=at in marked) for at, value in enumerate(values))])  # fmt: skip
-    head = ["", *(html.Span([html.Span(className="dot", style={"background": color}), name.replace("volatility", "vol.")], className="key") for name, color, _ in ways(made))]  # fmt: skip
+    head = ["Figure", *(html.Span([html.Span(className="dot", style={"background": color}), name.replace("volatility", "vol.")], className="key") for name, color, _ in ways(made))]  # fmt: skip
     shown = parts.table(head, rows, right=[1, 2, 3], caption="Figures side by side", dense=True)
     return parts.card("Side by side", html.Div(shown, className="side-by-side"))
 

@@ -273,6 +273,10 @@ def _figure(
             "colorbar": {
                 "thickness": 10,
                 "outlinewidth": 0,
+                # The tools of the plot stand above it.
+                "len": 0.9,
+                "y": 0,
+                "yanchor": "bottom",
                 "title": {"text": columns.heading(color), "side": "right"},
             },
         }

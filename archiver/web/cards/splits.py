@@ -61,7 +61,7 @@ def _figures(trades: Trades) -> Any:
         ]
     rows += [(f"Costs: {fmt.title(name)}", fmt.number(value)) for name, value in (trades.costs or {}).items()]
     table = [[name, value] for name, value in rows]
-    return parts.table(["", "Value"], table, right=[1], caption="Trades in figures", dense=True)
+    return parts.table(["Figure", "Value"], table, right=[1], caption="Trades in figures", dense=True)
 
 
 def _table(name: str, groups: Sequence[Group], trades: Trades) -> Any:

@@ -90,7 +90,7 @@ def _metrics(site: Site, found: Samples) -> Any:
     }
     links_ = [
         html.A(
-            fmt.title(name),
+            heading(name),
             href=links.href(PATH, inside=found.inside, outside=found.outside, metric=f"{sign}{name}"),
             className="menu-item",
             **({"aria-current": "true"} if name == found.metric else {}),
