@@ -13,7 +13,6 @@ import smbclient
 from fsspec.implementations.smb import SMBFileSystem
 from smbprotocol.exceptions import SMBOSError
 
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
