@@ -93,7 +93,9 @@ class _Packed:
             key = stem + layout.RECORD_SUFFIX
             kept = next((version for version in gone.get(key, ()) if not version.marker), None)
             if kept is not None:
-                with suppress(IntegrityError, FormatError):
+                with suppress(
+                    IntegrityError, FormatError, StorageError
+                ):  # what cannot be read leaves more, not less
                     waiting += decode_pack(store.get_version(kept), key).replaces
         return stems
 
