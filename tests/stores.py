@@ -65,6 +65,9 @@ class PassingStore(Store):
     def versions(self, prefix: str = "") -> Iterator[Version]:
         return self.inner.versions(prefix)
 
+    def get_version(self, version: Version) -> bytes:
+        return self.inner.get_version(version)
+
     def delete_versions(self, versions: Sequence[Version]) -> dict[str, StorageError]:
         return self.inner.delete_versions(versions)
 

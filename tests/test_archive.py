@@ -6,7 +6,7 @@ import datetime as dt
 import pickle
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -232,6 +232,28 @@ def test_an_archive_goes_to_other_processes(tmp_path: Path) -> None:
         assert there.verify(read_data=True).ok
         assert there.compact() == 1
         assert pool.submit(archive.load_metrics).result(60)["x"].to_pylist() == [1.5]
+
+
+class Elsewhere(Executor):
+    """An executor that is none of Python's: what it is given pickles, or it fails, as on a cluster."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        fn, args = pickle.loads(pickle.dumps((fn, args)))
+        done.set_result(fn(*args, **kwargs))
+        return done
+
+
+def test_what_cannot_travel_to_an_executor_is_done_here(tmp_path: Path) -> None:
+    archive = archiver.open(tmp_path / "a", executor=Elsewhere())
+    rows = [{"strategy_name": "s", "x": 1.5}]
+    runs = {archive.save_universe_results(name, rows, code="none").id for name in "uvw"}
+    assert archive.compact() == 3
+    assert archive.verify(read_data=True).ok
+    copied = archiver.open(tmp_path / "b", executor=Elsewhere())
+    assert set(archive.copy_to(copied).runs) == runs
+    assert copied.gc("0d", apply=True).failed == {}
+    assert copied.load_metrics(history=True).num_rows == 3
 
 
 def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import s3fs
 
 import archiver
 from archiver.archive import Archive
-from archiver.errors import AccessError, PolicyError, StorageError
+from archiver.errors import AccessError, NotFoundError, PolicyError, StorageError
 from archiver.format import layout
 from archiver.health.usage import df, du
 from archiver.retention.gc import collect
@@ -163,6 +163,39 @@ def test_nothing_that_was_replaced_or_written_anew_is_touched(moto_place: Place)
     before = [one for one in store.versions() if one.key in (again, layout.record_key(new))]
     collect(store, grace="1h", apply=True, versions=True)
     assert [one for one in store.versions() if one.key in (again, layout.record_key(new))] == before
+
+
+def test_what_packs_replaced_is_freed_and_what_may_be_all_that_is_left_stays(moto_place: Place) -> None:
+    store = versioned(moto_place)
+    moved = MovedStore(store)
+    archive = Archive(moved)
+    for days in (9, 8, 7):  # each packs the pack before again
+        for more in range(3):
+            save(moved, "u", days=days + more / 10, detail=False)
+        archive.compact()
+        moved.move(hours=2)
+        collect(moved, grace="1h", apply=True)
+    runs = archive.run_ids()
+    live = {entry.key for entry in store.list(layout.PACKS)}
+    (commit,) = [key for key in live if key.endswith(layout.RECORD_SUFFIX)]
+    assert len({one.key for one in store.versions(layout.PACKS)}) == 3 * len(live)
+    moved.move(days=8)
+    done = collect(moved, apply=True, versions=True)
+    assert done.failed == {}
+    assert {one.key for one in store.versions(layout.PACKS)} == live
+    assert list(store.versions(layout.RUNS)) == []
+    assert (len(runs), archive.run_ids(), archive.verify(read_data=True).ok) == (9, runs, True)
+    save(moved, "u", days=1)
+    store.delete([commit])  # by mistake
+    moved.move(days=8)
+    collect(moved, apply=True, versions=True)
+    kept = [one for one in store.versions(layout.PACKS) if one.key in live and not one.marker]
+    assert {one.key for one in kept} == live
+    for one in kept:
+        moved.put(one.key, store.get_version(one))
+    assert set(Archive(store).run_ids()) > set(runs)
+    with pytest.raises(NotFoundError):
+        store.get_version(kept[0]._replace(key=layout.PACKS + "none"))
 
 
 @pytest.mark.parametrize("at", [0, 1])

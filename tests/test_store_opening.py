@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,24 @@ def test_a_folder_takes_no_options_and_is_no_file(tmp_path: Path) -> None:
         open_store(str(tmp_path / "file"))
     with pytest.raises(ConfigError, match=r"x: File name too long; correct the URL"):
         open_store(str(tmp_path / ("x" * 300)))
+
+
+def test_what_clients_log_stays_off_standard_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    said: list[str] = []
+
+    class Last(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    open_store("memory://quiet")
+    logging.getLogger("gcsfs").error("for whoever logs")
+    assert caplog.messages == ["for whoever logs"]
+    monkeypatch.setattr(logging, "lastResort", Last())
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    for name in ("gcsfs.retry", "paramiko.transport", "azure.core"):
+        logging.getLogger(name).error("failed, see the exception")
+    assert said == []
+    logging.getLogger("another").error("of nobody")
+    assert said == ["of nobody"]

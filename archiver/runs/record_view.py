@@ -344,6 +344,10 @@ class RecordView(Store):
         """Yield every version of every object below a prefix."""
         return self.below.versions(prefix)
 
+    def get_version(self, version: Version) -> bytes:
+        """Read an object as it was in a version."""
+        return self.below.get_version(version)
+
     def delete_versions(self, versions: Sequence[Version]) -> dict[str, StorageError]:
         """Delete exactly these versions."""
         return self.below.delete_versions(versions)

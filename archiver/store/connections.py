@@ -313,6 +313,10 @@ class _Connection:
 
 def _request_head(method: str, target: str, headers: Mapping[str, str], size: int, asks: bool) -> bytes:
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    if "accept-encoding" not in headers:
+        lines.append(
+            "accept-encoding: identity"
+        )  # not signed, for proxies change it; what is stored is wanted as it is
     if size or method in ("PUT", "POST"):
         lines.append(f"content-length: {size}")
     if asks:

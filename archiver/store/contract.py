@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self, TypeVar
 
-from archiver.errors import AccessError, ConfigError, StorageError
+from archiver.errors import AccessError, ConfigError, NotFoundError, StorageError
 from archiver.store.entry import Entry, Version
 
 if TYPE_CHECKING:
@@ -57,12 +57,8 @@ def check_key(key: str) -> None:
 
 
 def _can_run(executor: Executor | None, fn: Callable[..., object]) -> bool:
-    """Tell whether a function can go to where an executor runs it; one of another process takes what pickles."""
+    """Tell whether a function can go to where an executor runs it, which may be another process: that takes what pickles."""
     if executor is None or isinstance(executor, ThreadPoolExecutor):
-        return True
-    from concurrent.futures import ProcessPoolExecutor
-
-    if not isinstance(executor, ProcessPoolExecutor):
         return True
     try:
         pickle.dumps(fn)
@@ -300,6 +296,10 @@ class Store(ABC):
         """Yield every version of every object below a prefix, delete markers among them; none where none are kept."""
         check_prefix(prefix)
         return iter(())
+
+    def get_version(self, version: Version) -> bytes:
+        """Read an object as it was in a version that `versions` told of. Raises NotFoundError when that is gone."""
+        raise NotFoundError(f"{self.url} keeps no version of {version.key}")
 
     def delete_versions(self, versions: Sequence[Version]) -> dict[str, StorageError]:  # noqa: ARG002 - there are none
         """Delete exactly these versions. Return what failed, and why, by key."""

@@ -179,7 +179,7 @@ def judge_response(response: Mapping[str, Any], what: str) -> Failure:
         return Failure(
             StorageError(f"{what}: the bucket does not exist; create it or correct the URL"), False
         )
-    if code in ("NoSuchKey", "404") or (status == 404 and code == "?"):
+    if code in ("NoSuchKey", "NoSuchVersion", "404") or (status == 404 and code == "?"):
         return Failure(NotFoundError(f"{what}: it is not there"), False)
     if code in _FULL_CODES or status == 507:
         return Failure(StorageFullError(f"{what}: no space is left ({code}); free some"), False)

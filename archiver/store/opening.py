@@ -19,6 +19,21 @@ _COLLAPSED = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:/(?!/)")
 _EXTRAS = {"gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure", "adl": "azure"}
 
 
+_CLIENTS = (
+    "adlfs",
+    "aiohttp",
+    "asyncssh",
+    "azure",
+    "fsspec",
+    "gcsfs",
+    "paramiko",
+    "smbclient",
+    "smbprotocol",
+    "sshfs",
+)
+"""Loggers of what fsspec's filesystems are made of."""
+
+
 class Manner(NamedTuple):
     """How a store is to be opened, whatever its kind."""
 
@@ -159,6 +174,7 @@ def open_remote(url: str, options: Mapping[str, Any], manner: Manner) -> Store:
     """
     import fsspec
 
+    _quieten()
     from archiver.store.failures import judge
     from archiver.store.remote import RemoteStore
 
@@ -184,6 +200,16 @@ def open_remote(url: str, options: Mapping[str, Any], manner: Manner) -> Store:
     except Exception as error:
         # Some filesystems look for credentials, or connect, when they are made.
         raise judge(error, shown, "open the store").error from error
+
+
+def _quieten() -> None:
+    """Keep what clients log of failures, which are raised anyway, off standard error: Python writes it there where nobody logs."""
+    import logging
+
+    for name in _CLIENTS:
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
 
 
 def _reopen(url: str, options: Mapping[str, Any], read_only: bool, deadline: float) -> Store:

@@ -20,7 +20,7 @@ _ANSWERS = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryErr
 _BROKEN = {"SSHException", "ChannelException", "error_temp", "error_proto", "error_reply", "EOFError"}
 _memory = threading.RLock()
 """The filesystem in memory is one dict, which can't be listed while another thread adds to it."""
-_REFUSED = {"AuthenticationException", "BadHostKeyException", "PermissionDenied"}
+_REFUSED = {"AuthenticationException", "BadHostKeyException", "PermissionDenied", "LogonFailure"}
 
 
 class Place:
@@ -111,11 +111,15 @@ def _meant(error: BaseException) -> BaseException:
 
 
 def _make_exact(fs: Any) -> None:
-    """Give the client of ftp, which is connected already, the methods of ours; the class of fsspec stays as it is."""
+    """Give the clients of ftp and smb, which are connected already, the methods of ours; the classes of fsspec stay as they are."""
     if type(fs).__module__ == "fsspec.implementations.ftp":
         from archiver.store.ftp import ExactFtp
 
         fs.__class__ = ExactFtp
+    elif type(fs).__module__ == "fsspec.implementations.smb":
+        from archiver.store.smb import ExactSmb
+
+        fs.__class__ = ExactSmb
 
 
 def _is_cache(fs: Any) -> bool:

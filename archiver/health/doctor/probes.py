@@ -119,15 +119,20 @@ def _delete(scratch: Scratch) -> str:
     if scratch.refusal is not None:
         raise scratch.refusal
     scratch.put("a-b-c")
-    doomed = [scratch.put("a*c"), scratch.put("a.c")]
-    for error in scratch.store.delete([doomed[0]]).values():
+    name = "a*c"
+    try:
+        doomed = scratch.put(name)
+    except StorageError:  # Windows has no such names, and archiver writes none
+        doomed = scratch.put(name := "a-c")
+    scratch.put("a.c")
+    for error in scratch.store.delete([doomed]).values():
         raise error
     left = scratch.listed()
-    if "a*c" in left:
+    if name in left:
         raise LacksError("an object is still listed right after it was deleted")
     if "a.c" not in left or "a-b-c" not in left:
-        raise LacksError("deleting a*c deleted other objects too")
-    if scratch.store.stat(doomed[0]) is not None:
+        raise LacksError(f"deleting {name} deleted other objects too")
+    if scratch.store.stat(doomed) is not None:
         raise LacksError("an object is still there right after it was deleted")
     return "exactly what was asked for, at once"
 

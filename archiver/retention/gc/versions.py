@@ -3,18 +3,25 @@
 A key counts where its newest version is a delete marker, older than the grace, and no record needs it: what a record
 needs and lacks may be all that is left of it. First the versions go, then the markers that hide them, so that nothing
 comes back on the way. What was written anew has other versions, and is not touched.
+
+What packs took the place of goes, too: loose records that one holds, and packs that others replaced. A pack that went in
+any other way is kept, for it may be all that is left of its runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import NamedTuple
 
-from archiver.errors import StorageError
+from archiver.errors import FormatError, IntegrityError, StorageError
 from archiver.format import layout
+from archiver.format.packs import decode_pack
 from archiver.retention.gc.graph import Graph
+from archiver.runs.packs import Packs
+from archiver.runs.record_view import below
 from archiver.store import Store
 from archiver.store.entry import Version
 
@@ -47,11 +54,62 @@ def deleted_keys(
 
     graph: what the records reach; known: the runs that have a record.
     """
-    for key, group in groupby(store.versions(), key=lambda version: version.key):
-        found = list(group)
-        latest = next((version for version in found if version.latest), None)
-        if latest is not None and latest.marker and latest.modified <= before and _is_free(key, graph, known):
+    packed = _Packed(store, before)
+    for key, found in _by_key(store):
+        if _went(found) <= before and (_is_free(key, graph, known) or packed.replaces(key)):
             yield found
+
+
+def _by_key(store: Store, prefix: str = "") -> Iterator[tuple[str, list[Version]]]:
+    for key, group in groupby(store.versions(prefix), key=lambda version: version.key):
+        yield key, list(group)
+
+
+def _went(versions: list[Version]) -> datetime:
+    """Return when an object was deleted, the end of time for one that is there."""
+    latest = next((version for version in versions if version.latest), None)
+    return latest.modified if latest is not None and latest.marker else datetime.max.replace(tzinfo=UTC)
+
+
+class _Packed:
+    """What packs, older than the grace, have taken the place of."""
+
+    def __init__(self, store: Store, before: datetime) -> None:
+        self._packs = Packs(below(store))
+        settled = {entry.key for entry in store.list(layout.PACKS) if entry.modified <= before}
+        self._live = [pack for pack in self._packs.live() if pack.key in settled]
+        self._stems = self._replaced(store) if self._live else set()
+
+    def _replaced(self, store: Store) -> set[str]:
+        """Return the packs that these replaced, and those that they replaced in turn, as far as the bucket keeps what says so."""
+        gone = dict(_by_key(store, layout.PACKS))
+        stems: set[str] = set()
+        waiting = [stem for pack in self._live for stem in pack.replaces]
+        while waiting:
+            stem = waiting.pop()
+            if stem in stems:
+                continue
+            stems.add(stem)
+            key = stem + layout.RECORD_SUFFIX
+            kept = next((version for version in gone.get(key, ()) if not version.marker), None)
+            if kept is not None:
+                with suppress(
+                    IntegrityError, FormatError, StorageError
+                ):  # what cannot be read leaves more, not less
+                    waiting += decode_pack(store.get_version(kept), key).replaces
+        return stems
+
+    def replaces(self, key: str) -> bool:
+        """Tell whether a pack took the place of an object."""
+        found = layout.parse(key)
+        if found is None:
+            return False
+        if found.area == layout.PACKS:
+            return layout.PACKS + found.name in self._stems
+        if found.area not in (layout.RUNS, layout.REVISED):
+            return False
+        place = self._packs.find(self._live, found.run)
+        return place is not None and place.version >= layout.version_of(key)
 
 
 def remove_versions(
