@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import bench_growth, run, workload
+from tests.benchmarks import bench_engines, bench_growth, run, workload
 
 ROOT = Path(__file__).parent.parent
 
@@ -108,3 +108,11 @@ def test_growth_is_measured_and_drawn(sizes: list[str], tmp_path: Path) -> None:
     assert set(found) == set(bench_growth.LOOKS)
     assert all(len(row) == len(sizes) and seconds > 0 for row in found.values() for seconds, _ in row)
     assert (tmp_path / "growth.svg").read_text().count("<polyline") == 2 * len(bench_growth.LOOKS)
+
+
+def test_the_benchmark_of_engines_measures_files_and_tables() -> None:
+    ((what, figure, unit, goal),) = bench_engines.of_freqtrade(results=2, trades=3)
+    assert (what.startswith("freqtrade: 2 results"), unit, goal) == (True, "MB/s", 20.0)
+    assert figure > 0
+    ((what, figure, unit, _),) = bench_engines.of_tables(rows=1000)
+    assert (what.startswith("load_table of 1,000 rows"), figure > 0, unit) == (True, True, "MB")

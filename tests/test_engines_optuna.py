@@ -67,7 +67,7 @@ def test_every_field_of_every_trial_is_kept(tmp_path: Path) -> None:
             "intermediate_values": {
                 row["step"]: row["value"] for row in one["tables"].get("intermediate_values", [])
             },
-            "distributions": {row["param"]: row["distribution"] for row in one["tables"]["distributions"]},
+            "distributions": one["distributions"],
         }
         own = {
             "number": trial.number,
@@ -153,7 +153,12 @@ def test_a_study_that_is_over_is_ranked_by_its_direction(tmp_path: Path, directi
     mine = study(direction=direction)
     mine.enqueue_trial({"x": 0})
     mine.enqueue_trial({"x": 3})
-    mine.optimize(lambda trial: float(trial.suggest_int("x", 0, 3)), n_trials=4)
+
+    def found(trial: Any) -> float:
+        trial.report(1.0, step=1)  # what is reported on the way is a detail
+        return float(trial.suggest_int("x", 0, 3))
+
+    mine.optimize(found, n_trials=4)
     run = archive.save(mine, "eur", top_n=1, code="none")
     ((_, kept),) = archive.detailed_strategies("eur")
     assert (run.rank_by, run.detailed) == ({"minimize": "-value"}.get(direction, "value"), 1)

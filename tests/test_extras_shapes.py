@@ -17,6 +17,7 @@ import pytest
 
 import archiver
 from archiver.archive import Archive
+from archiver.format.clocks import _encode, clock_of, encode_clock
 from archiver.format.rows import column_values
 from archiver.format.typed import from_rows, plain_rows, schema_text, stored_columns, to_arrow
 from tests.same import same
@@ -148,3 +149,10 @@ def test_a_table_of_many_rows_makes_no_objects_of_them(archive: Archive) -> None
     finally:
         sys.setprofile(None)
     assert max(made) - before < rows
+
+
+def test_a_clock_that_was_written_before_is_the_same_object() -> None:
+    one, other = (clock_of(DAYS.as_unit("us"), "c") for _ in range(2))
+    assert encode_clock(one) == encode_clock(other) == _encode(one)
+    dates, zoned = clock_of([day.date() for day in DAYS], "c"), clock_of(DAYS.tz_localize("UTC"), "c")
+    assert len({encode_clock(clock)[1].sha256 for clock in (one, dates, zoned)}) == 3

@@ -18,7 +18,7 @@ class Result(bt.Analyzer):  # type: ignore[misc]  # backtrader has no types
 
     def create_analysis(self) -> None:
         self.rets: Made = {}
-        self._times: list[datetime] = []
+        self._numbers: list[float] = []
         self._values: list[float] = []
         self._cash: list[float] = []
         self._exposed = 0
@@ -29,12 +29,19 @@ class Result(bt.Analyzer):  # type: ignore[misc]  # backtrader has no types
         self._open: dict[int, Any] = {}
         self._trades: list[Made] = []
 
+    def start(self) -> None:
+        # Each of these is a search through lines and their aliases, at every bar.
+        self._clock, self._broker, self._data = self.strategy.datetime, self.strategy.broker, list(self.datas)
+
     def next(self) -> None:
-        broker = self.strategy.broker
-        self._times.append(self.strategy.datetime.datetime(0))
+        broker = self._broker
+        self._numbers.append(self._clock[0])
         self._values.append(float(broker.getvalue()))
         self._cash.append(float(broker.getcash()))
-        self._exposed += any(broker.getposition(data).size for data in self.datas)
+        for data in self._data:
+            if broker.getposition(data).size:
+                self._exposed += 1
+                break
 
     def notify_order(self, order: Any) -> None:
         self._orders[order.ref] = order
@@ -72,10 +79,11 @@ class Result(bt.Analyzer):  # type: ignore[misc]  # backtrader has no types
         strategy = self.strategy
         still = [self._trade(trade) for trade in self._open.values()]
         kept = params_of(dict(strategy.params._getkwargs()))
-        found: Made = {"strategy_name": type(strategy).__name__, **self._metrics(len(still))}
+        times = [_moment(number, self._clock._tz) for number in self._numbers]
+        found: Made = {"strategy_name": type(strategy).__name__, **self._metrics(times, len(still))}
         found["params"] = kept
         found["trades"] = self._trades + still
-        found["curves"] = {"equity": (self._times, self._values), "cash": (self._times, self._cash)}
+        found["curves"] = {"equity": (times, self._values), "cash": (times, self._cash)}
         found["tables"] = {
             "orders": [_order(order) for order in self._orders.values()],
             "fills": self._fills,
@@ -84,9 +92,10 @@ class Result(bt.Analyzer):  # type: ignore[misc]  # backtrader has no types
         self.rets.update(found)
         # What is left must travel to another process: no orders, no trades of the engine.
         self._orders, self._parts, self._open = {}, {}, {}
+        del self._clock, self._broker, self._data
 
-    def _metrics(self, still: int) -> Made:
-        found = returns.of_equity(self._times, self._values)
+    def _metrics(self, times: list[datetime], still: int) -> Made:
+        found = returns.of_equity(times, self._values)
         pnls = [trade["pnl_net"] for trade in self._trades]
         won = sum(pnl for pnl in pnls if pnl > 0)
         lost = -sum(pnl for pnl in pnls if pnl < 0)
@@ -96,9 +105,9 @@ class Result(bt.Analyzer):  # type: ignore[misc]  # backtrader has no types
             found["expectancy"] = sum(pnls) / len(pnls)
         if lost:
             found["profit_factor"] = won / lost
-        if self._times:
-            found["exposure"] = self._exposed / len(self._times)
-            found |= {"start": self._times[0].isoformat(), "end": self._times[-1].isoformat()}
+        if times:
+            found["exposure"] = self._exposed / len(times)
+            found |= {"start": times[0].isoformat(), "end": times[-1].isoformat()}
         found["total_fees"] = float(
             sum(one["opened_commission"] + one["closed_commission"] for one in self._fills)
         )
@@ -133,6 +142,13 @@ class Result(bt.Analyzer):  # type: ignore[misc]  # backtrader has no types
             "trade_id": trade.tradeid,
             "open": not trade.isclosed,
         }
+
+
+def _moment(number: float, zone: Any) -> datetime:
+    """Return the moment of a bar as backtrader says it; whole days need none of its arithmetic."""
+    if zone is None and number == int(number):
+        return datetime.fromordinal(int(number))  # backtrader's moments have no zone
+    return bt.num2date(number, zone)  # type: ignore[no-any-return]  # backtrader has no types
 
 
 def _data_name(data: Any) -> str:

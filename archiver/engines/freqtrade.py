@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import accumulate, islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from archiver.engines.metrics import Table, add_canonical
@@ -120,9 +121,7 @@ def of_strategy(
         curves["equity"] = _closed(trades, stats["starting_balance"])
     if market is not None:
         tables["market_change"] = market
-        curves["benchmark"] = _curve(
-            market["date"], [1.0 + value for value in market["rel_mean"].to_pylist()]
-        )
+        curves["benchmark"] = _curve(market["date"], 1.0 + market["rel_mean"].to_numpy())
     given = params_of(settings) | params_of(params or {})
     return {**found, "params": given, "trades": trades, "curves": curves, "tables": tables}
 
@@ -167,36 +166,34 @@ def universe_of(stats: Mapping[str, Any]) -> str:
 
 
 def _trade(trade: Mapping[str, Any]) -> Result:
-    renamed, others = _layout(tuple(trade))
-    made = {name: trade[key] for key, name in renamed}
-    if isinstance(trade.get("is_short"), bool):
-        made["direction"] = "short" if trade["is_short"] else "long"
-    if isinstance(trade.get("profit_ratio"), float):
-        made["pnl_pct"] = trade["profit_ratio"] * 100.0
-    for key in others:
-        made[key] = trade[key]
+    names, values = _layout(tuple(trade))
+    made = dict(zip(names, values(trade), strict=True)) if names else {}
+    if type(made.get("is_short")) is bool:
+        made["direction"] = "short" if made["is_short"] else "long"
+    if type(made.get("profit_ratio")) is float:
+        made["pnl_pct"] = made["profit_ratio"] * 100.0
     return made
 
 
 @lru_cache(maxsize=16)
-def _layout(keys: tuple[str, ...]) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-    """Return which keys of a trade are renamed, in the order of their new names, and the others in theirs."""
-    return tuple((key, name) for key, name in _TRADE.items() if key in keys), tuple(
-        key for key in keys if key not in _TRADE
-    )
+def _layout(keys: tuple[str, ...]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    """Return the names of a trade's values, those that are renamed first, and what takes the values in that order."""
+    own = [*(key for key in _TRADE if key in keys), *(key for key in keys if key not in _TRADE)]
+    take = itemgetter(*own) if len(own) > 1 else lambda trade: tuple(trade[key] for key in own)
+    return tuple(_TRADE.get(key, key) for key in own), take
 
 
 def _equity(wallet: pa.Table) -> pa.Table:
     """Return what all currencies of a wallet came to on each date."""
+    import numpy as np
+
     places = wallet["date"].combine_chunks().dictionary_encode("encode")
-    totals = [0.0] * len(places.dictionary)
-    columns = (places.indices, wallet["rate"], wallet["balance"])
-    for at, rate, balance in zip(*(column.to_pylist() for column in columns), strict=True):
-        totals[at] += rate * balance
+    worth = wallet["rate"].to_numpy() * wallet["balance"].to_numpy()
+    totals = np.bincount(places.indices.to_numpy(), worth, len(places.dictionary))
     return _curve(places.dictionary, totals)
 
 
-def _curve(times: Any, values: list[float]) -> pa.Table:
+def _curve(times: Any, values: Any) -> pa.Table:
     import pyarrow as pa
 
     return pa.table({"time": times, "value": pa.array(values, pa.float64())})

@@ -12,6 +12,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
@@ -29,6 +30,8 @@ _MICROSECOND = dt.timedelta(microseconds=1)
 _LEAST_EPOCH = 1e8
 _SINCE_1970 = ((1e11, "s", 1), (1e14, "ms", 10**3), (1e17, "us", 10**6), (math.inf, "ns", 10**9))
 UNITS = ("s", "ms", "us", "ns")
+_REMEMBERED, _MOST_REMEMBERED = 16, 1 << 18
+_ENCODED: dict[tuple[str, bytes], tuple[bytes, Ref]] = {}
 
 
 @dataclass(slots=True, eq=False)
@@ -56,7 +59,23 @@ def clock_of(times: Any, where: str) -> Clock:
 
 
 def encode_clock(clock: Clock) -> tuple[bytes, Ref]:
-    """Encode a clock; equal ones give equal bytes."""
+    """Encode a clock; equal ones give equal bytes. The last few are remembered: runs of one search share theirs."""
+    import pyarrow as pa
+
+    told = pa.table({"time": clock.time} | ({} if clock.given is None else {"given": clock.given}))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, told.schema) as stream:
+        stream.write_table(told)
+    key = clock.form, sha256(sink.getvalue()).digest()
+    found = _ENCODED.pop(key, None) or _encode(clock)
+    if len(found[0]) <= _MOST_REMEMBERED:
+        _ENCODED[key] = found
+        while len(_ENCODED) > _REMEMBERED:
+            _ENCODED.pop(next(iter(_ENCODED)), None)
+    return found
+
+
+def _encode(clock: Clock) -> tuple[bytes, Ref]:
     import pyarrow as pa
 
     facts: dict[str, Any] = {"form": clock.form}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from archiver.format.text import PLAIN, dumps, loads
+from archiver.format.text import PLAIN, compact, dumps, loads
 from archiver.format.values import plain
 
 if TYPE_CHECKING:
@@ -95,7 +95,9 @@ def encode_text(values: Values, where: str) -> Column:
     """Encode values as JSON text; None stays null."""
     import pyarrow as pa
 
-    texts = [None if v is None else dumps(plain(v, f"{where}[{at}]")) for at, v in enumerate(values)]
+    texts = [
+        None if v is None else compact(v) or dumps(plain(v, f"{where}[{at}]")) for at, v in enumerate(values)
+    ]
     return Column(pa.array(texts, pa.string()), text=True)
 
 

@@ -258,19 +258,19 @@ def _encode_table(out: Extras, name: str, kept: Sequence[Given]) -> None:
     out.plain = False
     found: list[list[dict[str, Any]] | pa.Table | None] = []
     schemas: list[str | None] = []
-    encoder = RowsEncoder(f"tables.{name}")
     for one in kept:
-        given = one.tables.get(name)
-        where = place(one.strategy, f"tables.{name}")
-        framed = is_frame(given)
-        own = to_arrow(given, where) if framed else _rows(given, where)
-        schemas.append(schema_text(own) if framed else None)
-        if own is not None and len(own):
-            if framed:
-                encoder.add_columns(stored_columns(own, where), len(own))
-            else:
+        given, where = one.tables.get(name), place(one.strategy, f"tables.{name}")
+        found.append(to_arrow(given, where) if is_frame(given) else _rows(given, where))
+        schemas.append(schema_text(found[-1]) if isinstance(found[-1], pa.Table) else None)
+    encoder = RowsEncoder(f"tables.{name}")
+    if any(schemas):
+        for one, own in zip(kept, found, strict=True):
+            if isinstance(own, pa.Table) and len(own):
+                encoder.add_columns(stored_columns(own, place(one.strategy, f"tables.{name}")), len(own))
+            elif own:
                 encoder.add(own)
-        found.append(own)
+    else:
+        encoder.add(list(chain.from_iterable(own for own in found if own)))
     encoded = encoder.finish()
     if encoded is None:
         rows = (plain_rows(own, name) if isinstance(own, pa.Table) else own for own in found)

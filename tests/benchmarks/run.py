@@ -82,11 +82,11 @@ def _measure_universe(peer: type[peers.Peer], sizes: Sizes, folder: Path, values
     keeps_details = peers.has(peer, "strategy")
     store = peer(folder)
     gc.collect()
-    before = _reset_peak()
+    before = reset_peak()
     seconds, _ = _timed(lambda: store.save("universe_001", results))
     if keeps_details:
         values["save a universe"] = seconds
-        values["memory over the input"] = (_peak() - before) / 1e6
+        values["memory over the input"] = (peak() - before) / 1e6
         tier1, tier2 = _bytes(folder, "metrics", "tier1"), _bytes(folder, "detail", "tier2", "tapes")
         values["tier-1 bytes"] = tier1 / 1e6
         values["tier-2 bytes"] = tier2 / 1e6
@@ -146,16 +146,16 @@ def _objects(folder: Path) -> int:
     return len(_files(folder))
 
 
-def _reset_peak() -> float:
+def reset_peak() -> float:
     """Forget the highest memory use so far; returns what is in use, in bytes."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
         return float("nan")
-    return _peak()
+    return peak()
 
 
-def _peak() -> float:
+def peak() -> float:
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Any
 from archiver.errors import IntegrityError
 from archiver.format.detail import Kept
 from archiver.format.model import Code
-from archiver.format.text import dumps
+from archiver.format.text import dumps, parse
 
 Result = dict[str, Any]
 DETAIL = ("trades_detailed", "equity_curve", "drawdown_curve")
@@ -130,7 +129,7 @@ def moment(text: Any, otherwise: datetime) -> datetime:
 def load_json(data: bytes, key: str) -> Any:
     """Parse a whole JSON text as Python writes it. Raises IntegrityError, naming the file."""
     try:
-        return json.loads(data.decode("utf-8-sig"))
+        return parse(data)
     except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{key} is damaged: {error}") from None
 

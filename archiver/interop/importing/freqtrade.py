@@ -155,10 +155,10 @@ def _table(data: bytes | None, key: str, wanted: tuple[str, ...]) -> pa.Table | 
     if data is None:
         return None
     import pyarrow as pa
-    from pyarrow import feather
 
     try:
-        table = feather.read_table(io.BytesIO(data))
+        # What pandas calls feather is Arrow's own file; `pyarrow.feather` imports pandas.
+        table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
     except pa.ArrowException as error:
         raise IntegrityError(f"{key} has a damaged table: {str(error).splitlines()[0]}") from None
     if not {*wanted} <= {*table.column_names}:
