@@ -190,7 +190,13 @@ def test_columns_are_chosen_and_remembered(chromium, served):
     with opened(chromium, served, "/strategies", viewport={"width": 1290, "height": 860}) as page:
         page.wait_for_selector(CELL)
         page.click("#columns-menu summary")
+        held: list[Any] = []
+        page.route("**/_dash-update-component**", lambda route: held.append(route))  # noqa: PLW0108 - as in test_sheet
         page.locator("#chooser label", has_text="Kurtosis").click()
+        page.wait_for_timeout(1_000)  # a slow server
+        while held:
+            held.pop().continue_()
+        page.unroute_all()
         page.wait_for_selector(".ag-header-cell[col-id=kurtosis]", state="attached")
         page.wait_for_url("**kurtosis**")
         page.goto(served + "/strategies")

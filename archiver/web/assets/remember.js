@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   var KEY = "archiver-columns", NAME = "strategy_name", UNIVERSE = "universe", RUN = "run", FIXED = [NAME, UNIVERSE, RUN];
-  var seen = new WeakSet();
+  var seen = new WeakSet(), added = null;
 
   function stored() {
     try {
@@ -45,7 +45,13 @@
 
   function watchColumns(grid, moved) {
     arrange(grid);
-    grid.addEventListener("newColumnsLoaded", function () { arrange(grid); });
+    grid.addEventListener("newColumnsLoaded", function () {
+      arrange(grid);
+      if (!added || !grid.getColumn(added)) return;
+      var name = added;
+      added = null;
+      setTimeout(function () { grid.ensureColumnVisible(name); });
+    });
     grid.addEventListener("columnMoved", function (event) {
       if (!event.finished || event.source !== "uiColumnMoved" || narrow()) return;
       store({ order: order(grid), columns: metrics(order(grid)) });
@@ -113,6 +119,8 @@
   window.archiverRemember = {
     arrange: arrange,
     columns: function (chosen) { store({ columns: chosen }); },
+    /* A column that was asked for is brought into sight when it comes. */
+    show: function (name) { added = name; },
     forget: function () { try { localStorage.removeItem(KEY); } catch (_) { /* nothing was kept */ } },
     restart: function () { note({ row: 0, selected: [] }); compare(); },
     watch: function (grid, moved) {

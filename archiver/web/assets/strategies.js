@@ -70,7 +70,7 @@
           .concat(wanted.filter(function (name) { return !ask.columns.includes(name); }));
         next.chosen = true;
         var added = wanted.filter(function (name) { return !ask.columns.includes(name); });
-        if (added.length) setTimeout(function () { api(function (grid) { grid.ensureColumnVisible(added[0]); }); }, 700);
+        if (added.length) window.archiverRemember.show(added[0]);
         window.archiverRemember.columns(next.columns);
       }
       return JSON.stringify(next) === JSON.stringify(ask) ? none() : next;
