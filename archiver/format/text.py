@@ -14,6 +14,8 @@ import orjson
 from archiver.errors import ConfigError
 
 _TEXT = {str}
+_LEVELS = 20
+"""How deep values are nested at most where they are written the fast way: whoever takes more care counts for itself."""
 PLAIN = frozenset({str, int, float, bool, type(None)})
 _SHAPE = bytes(48 if 48 <= byte < 58 else 46 if byte == 46 else 32 for byte in range(256))
 _LONG = b" " + b"0" * 19
@@ -38,23 +40,20 @@ def compact(value: Any) -> str | None:
         return None
     try:
         text = orjson.dumps(value).decode()
-    except (
-        TypeError,
-        ValueError,
-    ):  # an int of more than 64 bits, a text that is no Unicode, more than 254 levels
+    except (TypeError, ValueError):  # an int of more than 64 bits, a text that is no Unicode
         return None
     # orjson makes null of NaN and infinities.
     return text if "null" not in text or _is_finite(value) else None
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: Any, levels: int = _LEVELS) -> bool:
     kind = type(value)
     if kind is not dict and kind is not list:
         return kind in PLAIN
-    if kind is dict and not set(map(type, value)) <= _TEXT:
+    if not levels or (kind is dict and not set(map(type, value)) <= _TEXT):
         return False
     inner = value.values() if kind is dict else value
-    return set(map(type, inner)) <= PLAIN or all(map(_is_plain, inner))
+    return set(map(type, inner)) <= PLAIN or all(_is_plain(one, levels - 1) for one in inner)
 
 
 def _is_finite(value: Any) -> bool:
