@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from archiver.archive.root import Root
 from archiver.base.collector import collector_paused
 from archiver.base.run_id import is_run_id
-from archiver.base.unread import Errors, Tell, Unread, teller
+from archiver.base.unread import Errors, Tell, Unread, raise_it, teller
 from archiver.errors import ArchiverError, RunNotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Run
@@ -176,11 +176,12 @@ class Listing:
         errors: Errors = "raise",
     ) -> list[str]:
         """Return the ids of runs, oldest first; records are read only for a universe or a tag."""
-        from archiver.transfer.copy import later, run_ids, since_moment
+        from archiver.transfer.copy import later, since_moment
 
-        self._root.require()
         if universe is None and tag is None:
-            runs = run_ids(self._store)
+            entries, packed = self._entries(raise_it)
+            loose = {run for entry in entries if (run := layout.run_of_record(entry.key)) is not None}
+            runs = sorted([*loose, *packed.ids()])
         elif tag is None:
             records, packed = self._look(errors)
             runs = sorted(
@@ -277,18 +278,15 @@ class Listing:
 
     def outlines(self, metrics: Collection[str] = ()) -> tuple[list[Outline], dict[str, list[str]]]:
         """Return what `state` does, as outlines: of packed runs without a record of any, and with these metrics only."""
-        self._root.require()
-        look = self._view.look(lazy=True)
-        entries = [entry for entry in look.loose if layout.run_of_record(entry.key)]
-        records = self._records.load(entries, teller("raise"))
-        packed = PackedRows(self._view, look.packs)
-        known = {name for pack, _ in look.packs for name in pack.ranges}
+        entries, packed = self._entries(raise_it)
+        records = self._records.load(entries, raise_it)
+        known = {name for pack, _ in packed.packed for name in pack.ranges}
         known.update(name for record in records for name in record.metrics)
         # Who asks for one that is nowhere is told which there are.
         make = Outlines(metrics if known.issuperset(metrics) else known)
         with collector_paused():
             found = [make.of_record(record) for record in records]
-            for pack, keep in look.packs:
+            for pack, keep in packed.packed:
                 found.extend(make.of_pack(self._view.packs, pack, keep))
         given = {record.run: record.tags for record in records} | packed.tags()
         return found, read_tags(self._store, given)

@@ -183,7 +183,8 @@ class PackedRows:
     def ids(self, universe: str | None = None) -> list[str]:
         """Return the ids of the runs, of a universe or all."""
         found: list[str] = []
-        for table in self._counting(lambda pack: self._narrow(pack, "run", "universe")):
+        names = ("run",) if universe is None else ("run", "universe")
+        for table in self._counting(lambda pack: self._narrow(pack, *names)):
             own = table if universe is None else table.filter(_is(table, universe))
             found += own["run"].to_pylist()
         return found
