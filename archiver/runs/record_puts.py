@@ -29,15 +29,16 @@ def put_records(view: RecordView, texts: Mapping[str, bytes], pool: Store) -> No
         }
         packs = view.packs.live()
         plain = [run for run in texts if run not in revised and view.packs.find(packs, run) is None]
-        put = partial(_put, view.below)
+        put = partial(put_item, view.below)
         for _ in pool.map(put, ((layout.record_key(run), texts[run]) for run in plain)):
             pass
         packs = view.packs.live()
         written = {run for run in plain if view.packs.find(packs, run) is None}
         singly = [run for run in texts if run not in written]
-    for _ in pool.map(partial(_put, view), ((layout.record_key(run), texts[run]) for run in singly)):
+    for _ in pool.map(partial(put_item, view), ((layout.record_key(run), texts[run]) for run in singly)):
         pass
 
 
-def _put(store: Store, item: tuple[str, bytes]) -> None:
+def put_item(store: Store, item: tuple[str, bytes]) -> None:
+    """Put a key and its bytes: a function that pickles, for `Store.map`."""
     store.put(*item)

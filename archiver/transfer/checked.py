@@ -108,11 +108,6 @@ def is_small(ref: Ref) -> bool:
     return ref.size <= PIECE
 
 
-def put_item(target: Store, item: tuple[str, bytes]) -> None:
-    """Put a key and its bytes."""
-    target.put(*item)
-
-
 def put_object(source: Store, target: Store, restore: bool, item: Item) -> Put:
     """Copy one object, verified; what a run alone may have is never replaced by something else."""
     ref = item.ref

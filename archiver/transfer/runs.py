@@ -18,14 +18,14 @@ from archiver.format.model import Record, Ref
 from archiver.format.packs import decode_pack
 from archiver.runs.graph import reachable
 from archiver.runs.number import raise_number
-from archiver.runs.record_puts import put_records
+from archiver.runs.record_puts import put_item, put_records
 from archiver.runs.record_view import viewed
 from archiver.runs.records import read_record
 from archiver.runs.tags import markers_by_run
 from archiver.store import Store
 from archiver.store.entry import Entry
 from archiver.store.whole import copy_bundle
-from archiver.transfer.checked import Item, is_shared, is_small, put_item, put_object
+from archiver.transfer.checked import Item, is_shared, is_small, put_object
 from archiver.transfer.copy_packs import WholePack, movable
 from archiver.transfer.lacking import judge_run, lacking, record_bytes
 
@@ -196,14 +196,10 @@ class _Transfer:
         self._put_labels(labels)
         put_records(viewed(self.target), {run: texts[run] for run in sound}, self.pool)
         self._look_again([ref for key, ref in refs.items() if key not in damaged], own)
-        there = self._stat(labels)
-        self._put_labels(key for key in labels if key not in there)
+        self._look_again_at_labels(labels)
         self._shared.update(key for key in refs if is_shared(key) and key not in damaged)
         self.done += sound
-        size = sum(len(texts[run]) for run in sound)
-        self.objects += len(sound)
-        self.bytes += size
-        self.step(size)
+        self._count(len(sound), sum(len(texts[run]) for run in sound))
 
     def _put_reached(self, refs: Mapping[str, Ref], own: Mapping[str, Entry] | None) -> set[str]:
         """Put what records reach, but what is there; return the keys of the damaged ones."""
@@ -248,13 +244,10 @@ class _Transfer:
             return False
         self.target.put(pack.key, commit)
         self._look_again([*refs.values()], own)
-        there = self._stat([*labels, *(ref.key for ref in pack.data())])
-        self._put_labels(key for key in labels if key not in there)
-        self._put_all([Item(ref) for ref in pack.data() if ref.key not in there])
+        self._look_again(pack.data(), None)
+        self._look_again_at_labels(labels)
         self._shared.update(filter(is_shared, refs))
-        self.objects += 1
-        self.bytes += len(commit)
-        self.step(len(commit))
+        self._count(1, len(commit))
         return True
 
     def _complete(self) -> None:
@@ -275,6 +268,15 @@ class _Transfer:
             kept = self._stat([*lone, *shared])
         self._put_all([Item(ref) for ref in refs if ref.key not in kept])
 
+    def _look_again_at_labels(self, keys: Sequence[str]) -> None:
+        there = self._stat(keys)
+        self._put_labels(key for key in keys if key not in there)
+
+    def _count(self, objects: int, size: int) -> None:
+        self.objects += objects
+        self.bytes += size
+        self.step(size)
+
     def _move_bundles(self, records: Sequence[Record]) -> set[str | None]:
         """Move the bundles that hold archived details: a record without its bundle would point nowhere.
 
@@ -292,9 +294,7 @@ class _Transfer:
                 lost.add(name)
                 self.damage.append(str(error))
                 continue
-            self.objects += bool(size)
-            self.bytes += size
-            self.step(size)
+            self._count(bool(size), size)
         return lost
 
     def _load(self, runs: Sequence[str]) -> tuple[dict[str, bytes], dict[str, Record]]:
@@ -323,7 +323,5 @@ class _Transfer:
             if done.damage:
                 damaged.add(done.key)
                 self.damage.append(done.damage)
-            self.objects += done.written
-            self.bytes += done.bytes
-            self.step(done.bytes)
+            self._count(done.written, done.bytes)
         return damaged
