@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from archiver.archive.root import Root
 from archiver.errors import AccessError
-from archiver.health.usage import Space, Usage, df, du
-from archiver.health.verify import Report, verify
 from archiver.store import Store
 
 if TYPE_CHECKING:
     from archiver.archive.bucket_rules import Lifecycle
     from archiver.health.doctor import Finding, Role
+    from archiver.health.usage import Space, Usage
+    from archiver.health.verify import Report
     from archiver.query.tree import Index
     from archiver.retention.gc.versions import Kept
 
@@ -54,6 +54,8 @@ class Checkup:
         Returns what was found: `.ok` says whether all is well, `.problems` what is not. Raises StorageError when the
         store fails, ConfigError for a sample that is no share.
         """
+        from archiver.health.verify import verify
+
         self.root.require()
         return verify(
             self.store,
@@ -71,6 +73,8 @@ class Checkup:
 
         runs: measure each run, too. Returns the usage, in bytes and objects. Raises ArchiveNotFoundError.
         """
+        from archiver.health.usage import du
+
         self.root.require()
         return du(self.store, runs=runs)
 
@@ -94,6 +98,8 @@ class Checkup:
 
         Returns one space for each of the two that there is. Raises ArchiveNotFoundError.
         """
+        from archiver.health.usage import df
+
         self.root.require()
         return df(self.store, self.budget)
 

@@ -133,7 +133,7 @@ def _drop_trash(store: Store, graph: Graph, done: Collected) -> None:
     fresh = {entry.key: entry for entry in store.list(layout.TRASH)}
     wanted = (entry for entry in graph.expired.values() if fresh.get(entry.key) == entry)
     deleted: set[str] = set()
-    begun = open_ids(store)
+    begun = open_ids(store) if graph.expired else set()
     with closing(Copies(store)) as copies:
         for batch in batches(wanted, _BATCH):
             copies.take(batch)
