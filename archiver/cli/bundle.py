@@ -9,6 +9,7 @@ import typer
 from archiver.base.humanize import counted
 from archiver.cli import complete
 from archiver.cli.call import Call
+from archiver.cli.options import universe_option
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
@@ -36,12 +37,7 @@ def create(
     tag: Annotated[
         str | None, typer.Option("--tag", "-t", help="Also runs with this tag.", autocompletion=complete.tags)
     ] = None,
-    universe: Annotated[
-        str | None,
-        typer.Option(
-            "--universe", "-u", help="Also runs of this universe.", autocompletion=complete.universes
-        ),
-    ] = None,
+    universe: Annotated[str | None, universe_option("Also runs of this universe.")] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="WHEN", help="Also runs since a date, or an age: 30d.")
     ] = None,

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from archiver.cli import complete
 
-Universe = Annotated[
-    str | None,
-    typer.Option("--universe", "-u", help="Only this universe.", autocompletion=complete.universes),
-]
-Run = Annotated[
-    str | None,
-    typer.Option("--run", "-r", help="Only this run (or its beginning).", autocompletion=complete.runs),
-]
-ItsUniverse = Annotated[
-    str | None,
-    typer.Option("--universe", "-u", help="The strategy's universe.", autocompletion=complete.universes),
-]
-ItsRun = Annotated[
-    str | None,
-    typer.Option("--run", "-r", help="The strategy's run (or its beginning).", autocompletion=complete.runs),
-]
+
+def universe_option(text: str) -> Any:
+    """Return the option that takes a universe; text: its help."""
+    return typer.Option("--universe", "-u", help=text, autocompletion=complete.universes)
+
+
+def run_option(text: str) -> Any:
+    """Return the option that takes a run or the beginning of its id; text: its help."""
+    return typer.Option("--run", "-r", help=f"{text} (or its beginning).", autocompletion=complete.runs)
+
+
+Universe = Annotated[str | None, universe_option("Only this universe.")]
+Run = Annotated[str | None, run_option("Only this run")]
+ItsUniverse = Annotated[str | None, universe_option("The strategy's universe.")]
+ItsRun = Annotated[str | None, run_option("The strategy's run")]
 Where = Annotated[
     str | None,
     typer.Option(

@@ -76,19 +76,23 @@ def bars(values: Mapping[str, float], name: str) -> Markup:
     ticks, wide = _ticks([0.0, *values.values()]), WIDTH / len(values)
     zero = _height(0.0, ticks)
     marks = [
-        tag(
-            "rect",
-            x=f"{at * wide + wide * 0.15:.1f}",
-            width=f"{wide * 0.7:.1f}",
-            y=f"{min(zero, _height(value, ticks)):.1f}",
-            height=f"{abs(zero - _height(value, ticks)):.1f}",
-            class_="up" if value >= 0 else "down",
-        )
+        _bar(at * wide + wide * 0.15, wide * 0.7, _height(value, ticks), zero, "up" if value >= 0 else "down")
         for at, value in enumerate(values.values())
     ]
     every = -(-len(values) // _MOST_NAMED)
     labels = [text if at % every == 0 else "" for at, text in enumerate(values)]
     return _framed(marks, ticks, labels, name, percent=True, low=True, even=True)
+
+
+def _bar(x: float, width: float, end: float, foot: float, kind: str) -> Markup:
+    return tag(
+        "rect",
+        x=f"{x:.1f}",
+        width=f"{width:.1f}",
+        y=f"{min(foot, end):.1f}",
+        height=f"{abs(foot - end):.1f}",
+        class_=kind,
+    )
 
 
 def histogram(values: Sequence[float], name: str, best: float, expected: float | None) -> Markup:
@@ -101,14 +105,7 @@ def histogram(values: Sequence[float], name: str, best: float, expected: float |
         counts[min(_BINS - 1, int((value - low) / (high - low) * _BINS))] += 1
     ticks, wide = _ticks([0.0, float(max(counts))]), WIDTH / _BINS
     marks = [
-        tag(
-            "rect",
-            x=f"{at * wide + 1:.1f}",
-            width=f"{wide - 2:.1f}",
-            y=f"{_height(count, ticks):.1f}",
-            height=f"{HEIGHT - _height(count, ticks):.1f}",
-            class_="bar",
-        )
+        _bar(at * wide + 1, wide - 2, _height(count, ticks), HEIGHT, "bar")
         for at, count in enumerate(counts)
         if count
     ]
