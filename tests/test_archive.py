@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import pickle
 import shutil
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -220,6 +221,20 @@ def test_jobs_of_a_pool_may_use_an_archive_with_that_pool(tmp_path: Path) -> Non
             archive.save_universe_results(f"u{at}", rows, code="none")
         jobs = [pool.submit(lambda: archive.load_metrics(history=True).num_rows) for _ in range(6)]
         assert [job.result(60) for job in jobs] == [120] * 6
+
+
+def test_an_archive_answers_while_other_work_fills_its_pool(tmp_path: Path) -> None:
+    answered = threading.Event()
+    with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as outside:
+        archive = archiver.open(tmp_path / "a", executor=pool)
+        archive.save_universe_results("u", [{"strategy_name": "s", "x": 1.0}], code="none")
+        busy = pool.submit(answered.wait, 60)
+        try:
+            rows = outside.submit(lambda: archive.load_metrics(history=True).num_rows).result(30)
+        finally:
+            answered.set()
+        assert rows == 1
+        assert busy.result()
 
 
 def test_an_archive_goes_to_other_processes(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ TEMPORARY = ".archiver-tmp-"
 
 _QUICK, _HEAD_START = 0.0005, 0.05
 """Seconds that a small read takes from a warm disk at most, and that the first ones may take more."""
+_PATIENCE = 1.0
+"""Seconds that an item waits for a thread of a pool before whoever waits for it does it."""
 _reopened: dict[tuple[int, bytes], Any] = {}
 _MOST_REOPENED = 16
 _KEY = re.compile(r"(?:(?!\.\.?/)[^/\\\0]+/)*(?!\.\.?\Z)[^/\\\0]+")
@@ -97,6 +99,7 @@ def _in_order(
             pending.append((item, executor.submit(fn, item)))
         while pending:
             item, future = pending.popleft()
+            helps = helps or _is_left(executor, future)
             yield fn(item) if helps and future.cancel() else future.result()
             for item in islice(source, 1):
                 pending.append((item, executor.submit(fn, item)))
@@ -104,6 +107,14 @@ def _in_order(
         running = [future for _, future in pending if not future.cancel()]
         if own:
             wait(running)
+
+
+def _is_left(executor: Executor, future: Future[Any]) -> bool:
+    """Tell whether no thread takes up an item: a pool may be full of others' work, or not yet know its newest thread."""
+    if not isinstance(executor, ThreadPoolExecutor):
+        return False
+    wait([future], _PATIENCE)
+    return not (future.done() or future.running())
 
 
 def _batches(source: Iterator[T], size: int) -> Iterator[list[T]]:
