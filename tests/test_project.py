@@ -68,6 +68,8 @@ def test_one_line_tells_what_several_test_runs_came_to(tmp_path: Path) -> None:
         "quick": "...s\n12 passed, 3 skipped, 5 deselected in 303.45s (0:05:03)\n",
         "slow": "F.\nFAILED tests/test_x.py::y - in 1.0s\n1 failed, 2 passed, 1 error in 3.50s\n",
         "broken": "no such option\n",
+        "flaky": "F.\nFAILED tests/test_x.py::y\n1 failed, 8 passed in 2.00s\n",
+        "flaky.again": ".\n1 passed, 10 deselected in 1.50s\n",
     }
     for name, text in logs.items():
         (tmp_path / name).write_text(text)
@@ -79,12 +81,13 @@ def test_one_line_tells_what_several_test_runs_came_to(tmp_path: Path) -> None:
             text=True,
             check=True,
         ).stdout
-        for names in (["quick"], ["quick", "slow"], ["quick", "broken"])
+        for names in (["quick"], ["quick", "slow"], ["quick", "broken"], ["quick", "flaky"])
     ]
     assert told == [
         "12 passed, 3 skipped in 303.45s\n",
         "1 failed, 14 passed, 3 skipped, 1 error in 306.95s\n",
         "12 passed, 3 skipped, 1 error in 303.45s\n",
+        "21 passed, 3 skipped in 306.95s\n",
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -34,13 +34,15 @@ def proxy(port: int, *, strips: bool, keeps_host: bool) -> Iterator[str]:
                 return
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name: value for name, value in self.headers.items() if keeps_host or name != "Host"}
-            behind = http.client.HTTPConnection("127.0.0.1", port)
-            behind.request(
-                self.command, self.path.removeprefix(PREFIX) if strips else self.path, body or None, headers
-            )
-            found = behind.getresponse()
-            data = found.read()
-            behind.close()
+            path = self.path.removeprefix(PREFIX) if strips else self.path
+            with closing(http.client.HTTPConnection("127.0.0.1", port)) as behind:
+                try:
+                    behind.request(self.command, path, body or None, headers)
+                    found = behind.getresponse()
+                    data = found.read()
+                except OSError:  # a page that is left asks on while its server ends
+                    self.send_error(502)
+                    return
             self.send_response(found.status)
             for name, value in found.getheaders():
                 if name not in ("Content-Length", "Transfer-Encoding", "Connection"):
