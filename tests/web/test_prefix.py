@@ -40,7 +40,7 @@ def proxy(port: int, *, strips: bool, keeps_host: bool) -> Iterator[str]:
                     behind.request(self.command, path, body or None, headers)
                     found = behind.getresponse()
                     data = found.read()
-                except OSError:  # a page that is left asks on while its server ends
+                except (OSError, http.client.HTTPException):  # a page that is left asks on while its server ends
                     self.send_error(502)
                     return
             self.send_response(found.status)
