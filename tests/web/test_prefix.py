@@ -40,7 +40,8 @@ def proxy(port: int, *, strips: bool, keeps_host: bool) -> Iterator[str]:
                     behind.request(self.command, path, body or None, headers)
                     found = behind.getresponse()
                     data = found.read()
-                except (OSError, http.client.HTTPException):  # a page that is left asks on while its server ends
+                # A page that is left asks on while its server ends.
+                except (OSError, http.client.HTTPException):
                     self.send_error(502)
                     return
             self.send_response(found.status)
