@@ -20,6 +20,7 @@ from archiver.format.model import Record, Ref
 from archiver.format.packs import decode_pack
 from archiver.runs.graph import reachable
 from archiver.runs.number import raise_number
+from archiver.runs.packs import PackGoneError
 from archiver.runs.record_puts import put_item, put_records
 from archiver.runs.record_view import viewed
 from archiver.runs.records import read_record
@@ -258,7 +259,7 @@ class _Transfer:
             commit = self.source.get(pack.key)
             if decode_pack(commit, pack.key) != pack:
                 return False
-        except (IntegrityError, NotFoundError):
+        except (IntegrityError, NotFoundError, PackGoneError):
             return False
         refs = {ref.key: ref for record in records for ref in reachable(record)}
         if self._put_reached(refs, own) or self._move_bundles(records):
