@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -25,6 +26,7 @@ from archiver.errors import (
 from archiver.format import layout
 from archiver.store import Store, open_store
 from archiver.store.entry import Entry
+from archiver.transfer import runs as transfers
 from archiver.transfer.copy import apply_extras, plan_extras
 from archiver.transfer.runs import transfer
 from tests.benchmarks import workload
@@ -363,6 +365,36 @@ def test_a_run_that_is_pruned_meanwhile_stops_no_other(tmp_path: Path, when: str
     assert target.verify(read_data=True).ok
     with pytest.raises(NotFoundError, match="no run 20250101T000000Z-00000000"):
         transfer(archive.store, target.store, ["20250101T000000Z-00000000"])
+
+
+def test_the_next_records_are_read_while_the_last_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfers, "_BATCH", 2)
+    store = open_store(tmp_path / "a")
+    runs = many(store, 5)
+    target = archiver.open(tmp_path / "b")
+    target.create()
+    ahead = {run: threading.Event() for run in runs}
+
+    class Read(PassingStore):
+        def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+            if (run := layout.run_of_record(key)) is not None:
+                ahead[run].set()
+            return super().get(key, start, end)
+
+    class Written(PassingStore):
+        def put(self, key: str, data: bytes, *, create: bool = False) -> None:
+            if (run := layout.run_of_record(key)) is not None:
+                following = (runs.index(run) // 2 + 1) * 2
+                assert following >= len(runs) or ahead[runs[following]].wait(30)
+                if following + 2 < len(runs):  # no more is held than the next
+                    assert not ahead[runs[following + 2]].is_set()
+            super().put(key, data, create=create)
+
+    moved = transfer(Read(store), Written(target.store), runs)
+    assert (sorted(moved.runs), target.run_ids()) == (runs, runs)
+    assert target.verify(read_data=True).ok
 
 
 def test_each_damaged_run_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,14 @@ import pytest
 
 import archiver
 from archiver.archive import Archive
-from archiver.errors import FormatError, IntegrityError, NotFoundError, RunNotFoundError, StorageError
+from archiver.errors import (
+    FormatError,
+    IntegrityError,
+    NotFoundError,
+    RunNotFoundError,
+    StorageError,
+    StorageFullError,
+)
 from archiver.format import layout
 from archiver.retention.gc import collect
 from archiver.retention.policy import Policy
@@ -20,7 +27,18 @@ from archiver.runs.record_view import viewed
 from archiver.store import Store, open_store
 from tests.conftest import Place
 from tests.faults import CALLS, FAULT, failing, flip
-from tests.stores import THINNED, Frozen, MovedStore, SharedStore, StubbornStore, fresh_store, save, snapshot
+from tests.stores import (
+    THINNED,
+    Frozen,
+    MovedStore,
+    PassingStore,
+    SharedStore,
+    StubbornStore,
+    fresh_store,
+    save,
+    snapshot,
+)
+from tests.wire import Wire
 
 OLD = Policy(keep_within="30d")
 DETAILS = Policy(keep_within="30d", tiers=2)
@@ -354,6 +372,15 @@ def test_whatever_is_done_while_others_pack_nothing_is_lost(
     assert _interleave(frozen, work, "compact", first, every) >= 1
 
 
+@pytest.mark.parametrize("other", ["save", "prune", "details", "gc", "prune and gc", "pin", "compact"])
+@pytest.mark.parametrize("every", THINNED)
+def test_whatever_others_do_while_gc_packs_first_nothing_is_lost(
+    other: str, every: int, frozen: Frozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archiver.retention.gc.MANY", 1)
+    assert _interleave(frozen, "gc", other, (), every) > 20
+
+
 @pytest.mark.parametrize("every", THINNED)
 def test_a_reader_sees_every_run_while_others_pack(every: int, frozen: Frozen) -> None:
     before = seen(Archive(fresh_store(frozen.objects)))
@@ -405,6 +432,39 @@ def test_who_reads_thousands_of_loose_records_packs_them(monkeypatch: pytest.Mon
     before = Archive(store).load_metrics()
     assert loose(store) == []
     assert Archive(store).load_metrics().equals(before)
+
+
+def test_gc_reads_each_of_many_loose_records_once(
+    wired_place: Place, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archiver.retention.gc.MANY", 4)
+    store = wired_place.open()
+    runs = filled(store)
+    wire.reset()
+    collect(store, apply=True)
+    asked = [path.partition("?")[0].rpartition("/")[2] for verb, path, _ in wire.seen if verb == "GET"]
+    assert sorted(asked.count(f"{run}.json.zst") for run in runs) == [1, 1, 1, 1]
+    assert loose(store) == []
+    assert Archive(store).verify(read_data=True).ok
+
+
+def test_a_full_disk_is_freed_before_gc_packs(moved: MovedStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archiver.retention.gc.MANY", 4)
+    filled(moved)
+    orphan = layout.tier2_key("a", layout.new_run_id(moved.now()))
+    moved.put(orphan, b"x" * 1000)
+    moved.move(days=8)
+
+    class Full(PassingStore):
+        def put(self, key: str, data: bytes, *, create: bool = False) -> None:
+            if self.inner.stat(orphan) is not None:
+                raise StorageFullError("no space is left")
+            super().put(key, data, create=create)
+
+    collect(Full(moved), apply=True)
+    assert moved.stat(orphan) is None
+    assert loose(moved) == []
+    assert Archive(moved).verify(read_data=True).ok
 
 
 def test_runs_that_are_being_finished_are_left_alone(moved: MovedStore) -> None:

@@ -16,7 +16,7 @@ from archiver.archive.judging import Judging
 from archiver.archive.listing import Listing
 from archiver.archive.loading import Loading
 from archiver.archive.many import Many
-from archiver.archive.part import by
+from archiver.archive.part import by, reading
 from archiver.archive.retention import Keeping
 from archiver.archive.root import Root
 from archiver.archive.saving import Saving
@@ -265,56 +265,56 @@ class Archive:
     def _runs(self) -> Listing:
         return self._listing
 
-    runs = by(_runs, Listing.runs)
-    run_count = by(_runs, Listing.run_count)
-    runs_table = by(_runs, Listing.runs_table)
-    run = by(_runs, Listing.run)
-    record = by(_runs, Listing.record)
-    heads = by(_runs, Listing.heads)
-    universes = by(_runs, Listing.universes)
-    created = by(_runs, Listing.created)
-    records = by(_runs, Listing.records)
-    all_runs = by(_runs, Listing.all_runs)
-    run_id = by(_runs, Listing.run_id)
+    runs = reading(_runs, Listing.runs)
+    run_count = reading(_runs, Listing.run_count)
+    runs_table = reading(_runs, Listing.runs_table)
+    run = reading(_runs, Listing.run)
+    record = reading(_runs, Listing.record)
+    heads = reading(_runs, Listing.heads)
+    universes = reading(_runs, Listing.universes)
+    created = reading(_runs, Listing.created)
+    records = reading(_runs, Listing.records)
+    all_runs = reading(_runs, Listing.all_runs)
+    run_id = reading(_runs, Listing.run_id)
 
     def _loading(self) -> Loading:
         return Loading(self.reader, self._listing)
 
-    load_metrics = by(_loading, Loading.load_metrics)
-    leaderboard = by(_loading, Loading.leaderboard)
-    load_strategy = by(_loading, Loading.load_strategy)
-    load_outline = by(_loading, Loading.load_outline)
-    load_trades = by(_loading, Loading.load_trades)
-    load_curve = by(_loading, Loading.load_curve)
-    load_table = by(_loading, Loading.load_table)
-    load_file = by(_loading, Loading.load_file)
-    contents = by(_loading, Loading.contents)
-    detailed_strategies = by(_loading, Loading.detailed_strategies)
-    run_ids = by(_loading, Loading.run_ids)
-    sql = by(_loading, Loading.sql)
+    load_metrics = reading(_loading, Loading.load_metrics)
+    leaderboard = reading(_loading, Loading.leaderboard)
+    load_strategy = reading(_loading, Loading.load_strategy)
+    load_outline = reading(_loading, Loading.load_outline)
+    load_trades = reading(_loading, Loading.load_trades)
+    load_curve = reading(_loading, Loading.load_curve)
+    load_table = reading(_loading, Loading.load_table)
+    load_file = reading(_loading, Loading.load_file)
+    contents = reading(_loading, Loading.contents)
+    detailed_strategies = reading(_loading, Loading.detailed_strategies)
+    run_ids = reading(_loading, Loading.run_ids)
+    sql = reading(_loading, Loading.sql)
 
     def _many(self) -> Many:
         return Many(self.store, self.reader, self._listing)
 
-    load_many = by(_many, Many.load_many)
-    to_dask = by(_many, Many.to_dask)
-    detail_files = by(_many, Many.detail_files)
+    load_many = reading(_many, Many.load_many)
+    to_dask = reading(_many, Many.to_dask)
+    detail_files = reading(_many, Many.detail_files)
 
     def _judging(self) -> Judging:
         return Judging(self.store, self.reader, self._listing)
 
-    luck = by(_judging, Judging.luck)
-    tear_sheet = by(_judging, Judging.tear_sheet)
-    portfolio = by(_judging, Judging.portfolio)
-    report = by(_judging, Judging.report)
+    luck = reading(_judging, Judging.luck)
+    tear_sheet = reading(_judging, Judging.tear_sheet)
+    portfolio = reading(_judging, Judging.portfolio)
+    report = reading(_judging, Judging.report)
 
     def _searching(self) -> Searching:
         return Searching(self.store, self.reader, self._listing)
 
-    parameters = by(_searching, Searching.parameters)
-    overfitting = by(_searching, Searching.overfitting)
-    samples = by(_searching, Searching.samples)
-    pairs = by(_searching, Searching.pairs)
+    parameters = reading(_searching, Searching.parameters)
+    overfitting = reading(_searching, Searching.overfitting)
+    samples = reading(_searching, Searching.samples)
+    pairs = reading(_searching, Searching.pairs)
 
     def tag(self, run: str, tag: str) -> None:
         """Put a tag on a run. Raises RunNotFoundError; a run that is being removed `pinned` brings back, if there is a way."""
@@ -357,20 +357,20 @@ class Archive:
         return Keeping(self.store, self._root, self._listing, self._configured)
 
     compact = by(_keeping, Keeping.compact)
-    plan_prune = by(_keeping, Keeping.plan_prune)
+    plan_prune = reading(_keeping, Keeping.plan_prune)
     apply = by(_keeping, Keeping.apply)
     undelete = by(_keeping, Keeping.undelete)
-    trash = by(_keeping, Keeping.trash)
+    trash = reading(_keeping, Keeping.trash)
     gc = by(_keeping, Keeping.gc)
 
     def _checkup(self) -> Checkup:
         return Checkup(self.store, self._root, lambda: self.lifecycle, self._budget)
 
-    verify = by(_checkup, Checkup.verify)
-    du = by(_checkup, Checkup.du)
+    verify = reading(_checkup, Checkup.verify)
+    du = reading(_checkup, Checkup.du)
     old_versions = by(_checkup, Checkup.old_versions)
     df = by(_checkup, Checkup.df)
-    tree = by(_checkup, Checkup.tree)
+    tree = reading(_checkup, Checkup.tree)
     doctor = by(_checkup, Checkup.doctor)
 
     def _exchange(self) -> Exchange:

@@ -29,7 +29,8 @@ from archiver.format import layout
 from archiver.format.model import Record
 from archiver.runs.details import encode_unlike, without_details
 from archiver.runs.graph import reachable
-from archiver.runs.loosening import loosened
+from archiver.runs.loosening import Loosened, loosened
+from archiver.runs.record_puts import put_records
 from archiver.runs.record_view import RecordView, viewed
 from archiver.runs.records import load_record, read_record
 from archiver.runs.removal import remove
@@ -203,8 +204,9 @@ def set_aside(store: Store, key: str, data: bytes, less: Record | None = None) -
 
 def _move(store: RecordView, batch: Sequence[Move], done: Removed) -> None:
     """Copy records first, then have them go or change, then look whether the copies are there."""
-    with loosened(store, [one.run for one in batch]) as taken:
-        made = zip(batch, store.map(partial(_copy, store, taken, done), batch), strict=True)
+    leaving = {one.run for one in batch if one.less is None}
+    with loosened(store, [one.run for one in batch], leaving) as found:
+        made = zip(batch, store.map(partial(_copy, store, found, done), batch), strict=True)
         copies = {one.run: copy for one, copy in made if copy is not None}
     going = [one.run for one in batch if one.run in copies and one.less is None]
     kept = [one for one in batch if one.run in copies and one.less is not None]
@@ -215,16 +217,15 @@ def _move(store: RecordView, batch: Sequence[Move], done: Removed) -> None:
             done.removed.append(run)
         else:
             done.failed[run] = error
-    replaced = zip(kept, store.map(partial(_reduce, store, copies, done), kept), strict=True)
-    done.reduced += [one.run for one, worked in replaced if worked]
+    _reduce(store, copies, kept, done)
     _look_again(store, {run: copy.whole for run, copy in copies.items() if run not in done.failed}, done)
 
 
-def _copy(store: Store, taken: Mapping[str, bytes], done: Removed, one: Move) -> _Copy | None:
-    """Copy a record to the trash. Return None where there is nothing to move; taken: records that were just read."""
+def _copy(store: RecordView, found: Loosened, done: Removed, one: Move) -> _Copy | None:
+    """Copy a record to the trash. Return None where there is nothing to move; found: where the records are."""
     key = layout.record_key(one.run)
     try:
-        data = taken[one.run] if one.run in taken else store.get(key)
+        data = found.read(store, one.run)
     except NotFoundError:
         return None  # somebody was quicker
     if one.sha256 is not None and hashlib.sha256(data).hexdigest() != one.sha256:
@@ -251,16 +252,25 @@ def _whole(store: Store, run: str, data: bytes) -> bytes:
     return whole
 
 
-def _reduce(store: Store, copies: Mapping[str, _Copy], done: Removed, one: Move) -> bool:
-    key, data = layout.record_key(one.run), copies[one.run].data
-    if one.less is None:
-        return False
-    try:
-        store.put(key, encode_unlike(one.less(read_record(key, data)), len(data)))
-    except StorageError as error:
-        done.failed[one.run] = error
-        return False
-    return True
+def _reduce(store: RecordView, copies: Mapping[str, _Copy], moves: Sequence[Move], done: Removed) -> None:
+    """Put lesser records in the place of those that were copied."""
+    texts = {}
+    for one in moves:
+        if one.less is not None:
+            data = copies[one.run].data
+            texts[one.run] = encode_unlike(one.less(read_record(layout.record_key(one.run), data)), len(data))
+    with suppress(StorageError):
+        put_records(store, texts, store)
+        done.reduced += texts
+        return
+    # Once more, one by one: which of them cannot be written?
+    for run, text in texts.items():
+        try:
+            store.put(layout.record_key(run), text)
+        except StorageError as error:
+            done.failed[run] = error
+        else:
+            done.reduced.append(run)
 
 
 def _look_again(store: Store, records: Mapping[str, bytes], done: Removed) -> None:

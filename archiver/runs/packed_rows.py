@@ -17,7 +17,7 @@ from archiver.format import layout
 from archiver.format.arrays import bool_array, numpy_of, text_array
 from archiver.format.model import Record, Run
 from archiver.format.packs import LISTED, Pack, moment_of, pack_created, pack_metrics
-from archiver.runs.packs import Place
+from archiver.runs.packs import PackGoneError, Place
 from archiver.runs.record_view import RecordView
 from archiver.runs.records import read_record
 
@@ -43,6 +43,8 @@ class PackedRows:
         self._store = view.below
         self._heads: list[Record] | None = None
         self._broken: dict[str, ArchiverError] = {}
+        self.gone: set[str] = set()
+        """Packs that went since the look: what is read from now on may lack their runs. Look again."""
         self._told: set[str] = set()
 
     def __bool__(self) -> bool:
@@ -293,6 +295,9 @@ class PackedRows:
         if error is None:
             try:
                 return read()
+            except PackGoneError:
+                self.gone.add(pack.stem)
+                raise
             except ONE_OBJECT as broken:
                 error = self._broken[pack.stem] = broken
         if pack.stem not in self._told:

@@ -29,7 +29,7 @@ from archiver.format.packs import MOST_RUNS, Pack, Packed, PackEncoder, stored_s
 from archiver.format.records import decompress, rows_of
 from archiver.runs.number import raise_number
 from archiver.runs.packed_reach import reached_columns
-from archiver.runs.packs import Packs, Place
+from archiver.runs.packs import PackGoneError, Packs, Place
 from archiver.runs.record_view import RecordView
 from archiver.runs.records import read_both, run_of
 from archiver.store import Store
@@ -85,7 +85,7 @@ def pack(view: RecordView, *, loose: bool = True, step: Callable[[int], object] 
         try:
             with collector_paused():
                 _Packer(view, done, step).run(pack_loose=loose)
-        except _Retracted:
+        except (_Retracted, PackGoneError):
             continue
         break
     return done

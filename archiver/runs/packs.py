@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from archiver.errors import FormatError, IntegrityError, NotFoundError
+from archiver.errors import FormatError, IntegrityError, NotFoundError, StorageError
 from archiver.format import layout
 from archiver.format.arrays import int_array, numpy_of
 from archiver.format.packs import PLACES, SEEN, Pack, decode_pack, moment_of, record_bytes, records_table
@@ -24,10 +26,15 @@ if TYPE_CHECKING:
 
 _GROUPS_HELD = 4
 _MANY = 64
+_TRIES = 3
 
 T = TypeVar("T")
 Damaged = Callable[[str, IntegrityError | FormatError], object]
 """Is told of a key that cannot be read, and why."""
+
+
+class PackGoneError(StorageError):
+    """A pack went while it was read: its packer took it back, or another replaced it long ago. Its runs lie elsewhere: look again."""
 
 
 class Place(NamedTuple):
@@ -78,6 +85,9 @@ class Packs:
 
         damaged: is told of the key of one that cannot be read, which is left out; without it that is raised.
         """
+        return looking_again(lambda: self._all(damaged))
+
+    def _all(self, damaged: Damaged | None) -> list[Pack]:
         keys = [
             entry.key
             for entry in self._store.list(layout.PACKS)
@@ -89,7 +99,10 @@ class Packs:
                 if damaged is None:
                     raise found
                 damaged(key, found)
-            elif found is not None:
+            elif found is None:
+                # Replaced, by what may not have been there when they were listed.
+                raise PackGoneError(f"{key} went while it was read: try again")
+            else:
                 self._known[key] = found
         with self._lock:
             gone = self._known.keys() - set(keys)
@@ -251,7 +264,7 @@ class Packs:
         return table
 
     def records(self, pack: Pack) -> ParquetObject:
-        """Open the records of a pack. Raises IntegrityError when they are gone or damaged."""
+        """Open the records of a pack. Raises IntegrityError when they are damaged or lost, PackGoneError when the pack is gone."""
         return self._open(pack.records, pack.runs)
 
     def metrics(self, pack: Pack) -> ParquetObject | None:
@@ -262,16 +275,18 @@ class Packs:
         with self._lock:
             found = self._objects.get(ref.key)
             if found is None:
-                try:
-                    found = ParquetObject(
-                        ref, lambda start, end: self._store.get(ref.key, start, end), rows=rows
-                    )
-                except NotFoundError:
-                    raise IntegrityError(
-                        f"{ref.key} is gone although a pack needs it; run `archiver verify`"
-                    ) from None
+                found = ParquetObject(ref, partial(self._fetch, ref.key), rows=rows)
                 self._objects[ref.key] = found
             return found
+
+    def _fetch(self, key: str, start: int, end: int) -> bytes:
+        try:
+            return self._store.get(key, start, end)
+        except NotFoundError:
+            # What commits a pack goes before its data.
+            if self._store.stat(key.partition(".")[0] + layout.RECORD_SUFFIX) is None:
+                raise PackGoneError(f"{key} went while it was read: try again") from None
+            raise IntegrityError(f"{key} is gone although a pack needs it; run `archiver verify`") from None
 
     def _place(self, pack: Pack, run: str) -> Place | None:
         import numpy as np
@@ -287,7 +302,7 @@ class Packs:
         try:
             return decode_pack(self._store.get(key), key)
         except NotFoundError:
-            return None  # replaced, and collected since it was listed
+            return None  # collected, or taken back, since it was listed
         except (IntegrityError, FormatError) as error:
             return error
 
@@ -300,6 +315,14 @@ class Packs:
                 held.pop(name)
         for known in pack.objects():
             self._objects.pop(known, None)
+
+
+def looking_again(look: Callable[[], T]) -> T:
+    """Return what a look at an archive returns: one in which a pack went is made again, for it saw what is no more."""
+    for _ in range(_TRIES - 1):
+        with suppress(PackGoneError):
+            return look()
+    return look()
 
 
 def _texts(column: pa.ChunkedArray) -> np.ndarray:

@@ -24,7 +24,7 @@ from archiver.errors import IntegrityError, NotFoundError, StorageError
 from archiver.format import layout
 from archiver.format.packs import Pack
 from archiver.runs.number import raise_number
-from archiver.runs.packs import Damaged, Packs, Place
+from archiver.runs.packs import Damaged, PackGoneError, Packs, Place, looking_again
 from archiver.store import Store
 from archiver.store.entry import Entry, Version
 
@@ -98,6 +98,9 @@ class RecordView(Store):
 
         lazy: leave packs closed of which every row counts; who reads these finds out whether they can be read.
         """
+        return looking_again(lambda: self._look(beginning, damaged, lazy=lazy))
+
+    def _look(self, beginning: str, damaged: Damaged | None, *, lazy: bool) -> Look:
         loose = {entry.key: entry for entry in self.below.list(layout.RUNS + beginning)}
         revised = self._list_revised(beginning)
         if not beginning:
@@ -153,7 +156,7 @@ class RecordView(Store):
 
     def _place(self, run: str) -> Place | None:
         """Return where a run is packed, be it masked or not."""
-        return self.packs.find(self.packs.live(), run)
+        return looking_again(lambda: self.packs.find(self.packs.live(), run))
 
     def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         """Read an object, or a range of it. Raises NotFoundError."""
@@ -165,10 +168,11 @@ class RecordView(Store):
             with suppress(NotFoundError):
                 return self.below.get(revised[-1].key if revised else layout.record_key(run), start, end)
             place = self._place(run)
-            if place is not None and not self._is_masked(run):
-                return self.packs.record(place)[start:end]
             if place is None:
                 break
+            if not self._is_masked(run):
+                with suppress(PackGoneError):
+                    return self.packs.record(place)[start:end]
         raise NotFoundError(f"no object {key} in {self.url}")
 
     def get_listed(self, key: str, most: int | None = None) -> bytes:
@@ -180,7 +184,7 @@ class RecordView(Store):
         if run is None:
             return self.below.get(key, 0, most)
         seen = self._seen
-        with suppress(NotFoundError):
+        with suppress(NotFoundError, PackGoneError):
             if run in seen.revised:
                 return self.below.get(seen.revised[run], 0, most)
             if run in seen.plain:

@@ -6,11 +6,13 @@ which the next transfer uses and `gc` removes. Copying an archive and restoring 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
+from typing import NamedTuple
 
 from archiver.errors import IntegrityError, NotFoundError
 from archiver.format import layout
@@ -18,6 +20,7 @@ from archiver.format.model import Record, Ref
 from archiver.format.packs import decode_pack
 from archiver.runs.graph import reachable
 from archiver.runs.number import raise_number
+from archiver.runs.packs import PackGoneError
 from archiver.runs.record_puts import put_item, put_records
 from archiver.runs.record_view import viewed
 from archiver.runs.records import read_record
@@ -31,7 +34,7 @@ from archiver.transfer.lacking import judge_run, lacking, record_bytes
 
 _LARGE_BYTES, _LEAST_AT_ONCE = 32 << 20, 2
 """Of streamed objects so many bytes move at a time, for a store may hold all of one before it sends it."""
-_BATCH = 512
+_BATCH = 1_024
 _MANY, _SHARE = 64, 8
 """With more runs than this, or than this part of the source's, listing the target costs less than asking for each object."""
 _PAGE = 1_000
@@ -76,6 +79,15 @@ def transfer(
     return _Transfer(source, target, restore, step).run(sorted(runs))
 
 
+class _Loaded(NamedTuple):
+    """Records that were read: as they are stored, and what they say; runs that are gone, and the damage found."""
+
+    texts: dict[str, bytes]
+    records: dict[str, Record]
+    gone: list[str]
+    damage: list[str]
+
+
 class _Transfer:
     """One transfer: what is to be done, and what was done so far."""
 
@@ -97,8 +109,8 @@ class _Transfer:
         missing = self._missing([run for run in runs if run not in packed])
         markers = markers_by_run(self.source, missing)
         own = self._listed() if len(missing) > _MANY else None
-        for at in range(0, len(missing), _BATCH):
-            self._move(missing[at : at + _BATCH], markers, own)
+        for loaded in self._ahead(missing):
+            self._move(loaded, markers, own)
         self._complete()
         if self.damage:
             named = list(dict.fromkeys(self.damage))
@@ -181,11 +193,25 @@ class _Transfer:
 
     # -- doing it --------------------------------------------------------------------------------------------
 
+    def _ahead(self, runs: Sequence[str]) -> Iterator[_Loaded]:
+        """Read records some at a time, the next while the last are written: neither store waits for the other."""
+        with ThreadPoolExecutor(1, thread_name_prefix="archiver-transfer") as reader:
+            loading: Future[_Loaded] | None = None
+            for at in range(0, len(runs), _BATCH):
+                following = reader.submit(self._load, runs[at : at + _BATCH])
+                if loading is not None:
+                    yield loading.result()
+                loading = following
+            if loading is not None:
+                yield loading.result()
+
     def _move(
-        self, runs: Sequence[str], markers: Mapping[str, list[str]], own: Mapping[str, Entry] | None
+        self, loaded: _Loaded, markers: Mapping[str, list[str]], own: Mapping[str, Entry] | None
     ) -> None:
         """Move some runs: their objects, then tags, then records, then a look whether all objects stayed."""
-        texts, records = self._load(runs)
+        texts, records = loaded.texts, loaded.records
+        self.gone.update(loaded.gone)
+        self.damage += loaded.damage
         refs = {ref.key: ref for record in records.values() for ref in reachable(record)}
         damaged = self._put_reached(refs, own)
         sound = [run for run in records if not any(ref.key in damaged for ref in reachable(records[run]))]
@@ -233,7 +259,7 @@ class _Transfer:
             commit = self.source.get(pack.key)
             if decode_pack(commit, pack.key) != pack:
                 return False
-        except (IntegrityError, NotFoundError):
+        except (IntegrityError, NotFoundError, PackGoneError):
             return False
         refs = {ref.key: ref for record in records for ref in reachable(record)}
         if self._put_reached(refs, own) or self._move_bundles(records):
@@ -297,19 +323,18 @@ class _Transfer:
             self._count(bool(size), size)
         return lost
 
-    def _load(self, runs: Sequence[str]) -> tuple[dict[str, bytes], dict[str, Record]]:
+    def _load(self, runs: Sequence[str]) -> _Loaded:
         """Read records; those that cannot be true are damage, and those that were pruned meanwhile are left out."""
         read = self.pool.map(partial(record_bytes, self.source), runs)
         texts = {run: text for run, text in zip(runs, read, strict=True) if text is not None}
-        self.gone.update(run for run in runs if run not in texts)
         records = {}
+        damage = []
         for run, text in texts.items():
             try:
                 records[run] = read_record(layout.record_key(run), text)
             except IntegrityError as error:
-                records.pop(run, None)
-                self.damage.append(str(error))
-        return texts, records
+                damage.append(str(error))
+        return _Loaded(texts, records, [run for run in runs if run not in texts], damage)
 
     def _put_all(self, items: Sequence[Item]) -> set[str]:
         """Put objects, a few large ones at a time; return the keys of the damaged ones."""

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -180,9 +181,8 @@ def seen(name: str) -> tuple[str, str, str]:
         (folder / "work").mkdir()
         try:
             with kind.start(folder) as place:
-                version = (
-                    f", {kind.package} {importlib.metadata.version(kind.package)}" if kind.package else ""
-                )
+                named = ("" if name.endswith(kind.package) else f", {kind.package}") if kind.package else ""
+                version = f"{named} {importlib.metadata.version(kind.package)}" if kind.package else ""
                 return name + version, lived(place, folder / "work"), suited(place, folder / "work")
         except AbsentError as error:
             return name, f"could not be started: {error}", ""
@@ -198,7 +198,8 @@ def main() -> None:
     given = parser.parse_args()
     rows = {}
     for name in given.names or KINDS:
-        rows[name] = f"| {' | '.join(text.replace('|', '/') for text in seen(name))} |"
+        cells = (*seen(name), f"{datetime.now(UTC):%Y-%m-%d}")
+        rows[name] = f"| {' | '.join(text.replace('|', '/') for text in cells)} |"
         print(rows[name], flush=True)
     if given.write:
         text = PAGE.read_text()
@@ -208,7 +209,7 @@ def main() -> None:
             name = next((name for name in KINDS if line.startswith(f"| {name}")), None)
             if name is not None:
                 rows.setdefault(name, line)
-        lines = ["| place | life of an archive | `archiver.testing` |", "|---|---|---|"]
+        lines = ["| place | life of an archive | `archiver.testing` | seen |", "|---|---|---|---|"]
         lines += [rows[name] for name in KINDS if name in rows]
         PAGE.write_text(f"{before}{BEGIN}\n\n" + "\n".join(lines) + f"\n\n{END}{after}")
 

@@ -8,6 +8,8 @@
 5. Look for records once more. A run that was committed meanwhile may reach what was deleted just after its writer
    looked: what is named by content, or young, is kept in a file until here, and put back.
 
+Thousands of loose records are packed before all that: the packer reads each once, and gc then the columns of the pack.
+
 Memory does not grow with the archive's data: what is reached is a set of 64-bit digests, what is listed lies in a
 file. Two keys with one digest would keep an object too long, never delete one too many.
 """
@@ -20,7 +22,7 @@ from datetime import datetime, timedelta
 from itertools import chain, groupby
 
 from archiver.base.humanize import counted
-from archiver.errors import AccessError, PolicyError
+from archiver.errors import AccessError, PolicyError, StorageError
 from archiver.format import layout
 from archiver.retention.gc.collected import Collected, batches, count, delete, kind_of, prefix_of
 from archiver.retention.gc.graph import Copies, Graph, Listing
@@ -32,7 +34,7 @@ from archiver.retention.trash import bring_pinned_back, claimed, held
 from archiver.runs.open import open_ids
 from archiver.runs.packed_reach import recorded
 from archiver.runs.packing import MANY, SETTLED, pack
-from archiver.runs.record_view import viewed
+from archiver.runs.record_view import RecordView, viewed
 from archiver.runs.records import look_at_clock
 from archiver.store import Store
 from archiver.store.entry import Entry
@@ -76,6 +78,8 @@ def collect(
     store = viewed(store)
     now = store.now() if apply else look_at_clock(store)
     done = Collected(apply, now, before(now, grace))
+    if apply:
+        _pack_first(store)
     with closing(Listing()) as listing:
         listing.fill(store, done.before)
         graph = Graph(store)
@@ -99,6 +103,16 @@ def collect(
             pack(store, loose=graph.runs >= MANY)
         _count_versions(store, graph, done, remove=versions)
     return done
+
+
+def _pack_first(store: RecordView) -> None:
+    """Pack loose records where there are thousands: a packer reads each once, and gc then reads columns.
+
+    What fails, such as on a disk that is full until gc has freed something, is tried again, and raised, at the end.
+    """
+    if len(store.look(lazy=True).loose) >= MANY:
+        with suppress(StorageError):
+            pack(store)
 
 
 def _count_versions(store: Store, graph: Graph, done: Collected, *, remove: bool) -> None:
