@@ -34,6 +34,7 @@ def test_figures_agree_with_empyrical(days: tuple[pd.Series, TearSheet]) -> None
     assert sheet.sharpe == pytest.approx(empyrical.sharpe_ratio(returns, **a_year))
     assert sheet.sortino == pytest.approx(empyrical.sortino_ratio(returns, **a_year))
     assert sheet.drawdowns[0].depth == pytest.approx(empyrical.max_drawdown(returns))
+    assert sheet.cagr == pytest.approx(empyrical.cagr(returns, **a_year))
     assert sheet.calmar == pytest.approx(empyrical.calmar_ratio(returns, **a_year))
     monthly = empyrical.aggregate_returns(returns, "monthly")
     assert {
@@ -52,10 +53,20 @@ def test_figures_agree_with_quantstats(days: tuple[pd.Series, TearSheet]) -> Non
     stats: Any = pytest.importorskip("quantstats.stats")
     series, sheet = days
     returns, a_year = series.pct_change().dropna(), {"periods": sheet.per_year}
+    assert sheet.total == pytest.approx(stats.comp(returns))
+    assert sheet.cagr == pytest.approx(stats.cagr(returns, **a_year))
+    assert sheet.calmar == pytest.approx(stats.calmar(returns, **a_year))
     assert sheet.volatility == pytest.approx(stats.volatility(returns, **a_year))
     assert sheet.sharpe == pytest.approx(stats.sharpe(returns, **a_year))
     assert sheet.sortino == pytest.approx(stats.sortino(returns, **a_year))
     assert sheet.drawdowns[0].depth == pytest.approx(stats.max_drawdown(series))
+    months = stats.monthly_returns(returns, eoy=False)
+    own = {
+        year: [value or 0.0 for value in row]  # there a month without returns has 0
+        for year, row in sheet.months.items()
+        if year != 2019
+    }
+    assert months.to_numpy().tolist() == [pytest.approx(own[year]) for year in sorted(own)]
     falls = stats.drawdown_details(stats.to_drawdown_series(returns)).sort_values("max drawdown")[:5]
     assert [100 * one.depth for one in sheet.drawdowns] == pytest.approx(falls["max drawdown"].tolist())
     assert [f"{one.lowest:%Y-%m-%d}" for one in sheet.drawdowns] == falls["valley"].astype(str).tolist()

@@ -12,6 +12,7 @@ import pytest
 from archiver.analysis.samples import correlation, pairs_by_name, ranked, samples
 from archiver.archive import Archive
 from archiver.errors import ConfigError, NotFoundError
+from archiver.runs.packs import Packs
 from tests.conftest import Cli
 
 
@@ -88,6 +89,42 @@ def test_pairs_are_declared_by_names_and_tags(archive: Archive) -> None:
         archive.samples("nope")
     with pytest.raises(ConfigError, match="no metric 'nope' is in both goog and goog_oos"):
         archive.samples("goog", "goog_oos", "nope")
+
+
+def test_packed_runs_are_paired_and_held_together_by_columns(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = [f"2024-01-{day:02d}" for day in range(1, 29)]
+    curves = {
+        name: [[day, 100.0 + (at * step) % 7] for at, day in enumerate(days)]
+        for name, step in (("a", 2), ("b", 3))
+    }
+    held = [{"strategy_name": name, "equity_curve": curve} for name, curve in curves.items()]
+    for at in range(12):
+        save(archive, "goog", 1.0 + at)
+        save(archive, "goog_oos", 0.5, tags=["nightly"])
+        save(archive, "else", -1.0, tags=["out-of-sample=goog"] if at == 3 else [])
+    archive.save_universe_results("else", held, code="none")
+    save(archive, "else", 2.0)
+    marked = archive.runs("else")[5]
+    archive.tag(marked.id, "out-of-sample=goog_oos")
+
+    def told(archive: Archive) -> list[Any]:
+        pairs, found = archive.pairs(), archive.samples("goog", "goog_oos")
+        both = (archive.portfolio(), archive.portfolio(["b", "a"]), archive.portfolio(universe="else"))
+        assert [name for pair in pairs for name in pair].count("goog_oos") == 2
+        return [pairs, str(found), found.table.to_pylist(), *((one.names, one.correlation) for one in both)]
+
+    loose = told(Archive(archive.store))
+    assert archive.compact() == 38
+    read: list[int] = []
+    one, some = Packs.record, Packs.some
+    monkeypatch.setattr(Packs, "record", lambda self, place: read.append(1) or one(self, place))
+    monkeypatch.setattr(
+        Packs, "some", lambda self, pack, rows: read.append(len(rows)) or some(self, pack, rows)
+    )
+    assert told(Archive(archive.store)) == loose
+    assert sum(read) < 12, read
 
 
 def test_the_command_shows_ranks_and_decay(archive: Archive, command: Cli) -> None:

@@ -54,6 +54,29 @@ def test_a_page_of_the_terminal_maps_two_parameters(archive: Archive) -> None:
     walk(archive, steps)
 
 
+def test_a_small_terminal_shows_map_importance_luck_and_what_is_open(archive: Archive) -> None:
+    rows = [
+        {"strategy_name": f"s_{a}_{b}", "sharpe_ratio": a * 0.1 - b * 0.01, "params": {"a": a, "b": b}}
+        for a in range(8)
+        for b in range(6)
+    ]
+    archive.save_universe_results("u", rows, top_n=0, code="none", note="n" * 60, tags=["t" * 20])
+    going = archive.start("u", code="none")
+    going.add({"strategy_name": "first", "sharpe_ratio": 1.0})
+
+    async def steps(at: Screens) -> None:
+        await at.press("enter")
+        assert "open, now" in at.text()
+        await at.press("down", "i")
+        assert [line.split()[:4] for line in at.text().splitlines() if "luck" in line] == [
+            ["luck", "best", "sharpe_ratio", "0.700"]
+        ]
+        await at.press("escape", "enter", "m")
+        assert [line.split()[0] for line in at.text().splitlines() if "with others" in line] == ["a", "b"]
+
+    walk(archive, steps, size=(80, 24))
+
+
 def test_pages_follow_an_open_run(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     save(archive)
     monkeypatch.setattr(Page, "every", 0.05)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from archiver.analysis.luck import Luck
     from archiver.analysis.overfitting import Overfitting
-    from archiver.analysis.parameters import Parameters
+    from archiver.analysis.parameters import Importance, Parameters
     from archiver.analysis.portfolio import Held, Portfolio
     from archiver.analysis.samples import Samples
 
@@ -25,6 +28,8 @@ def parameters_document(
     how: str = "mean",
     plateau: bool = False,
     limit: int | None = None,
+    importance: Callable[[], Mapping[str, Importance]] | None = None,
+    robustness: Callable[[], pa.Table] | None = None,
 ) -> dict[str, Any]:
     """Return what parameters say: of two a map, of one the metric by its values, of none all with their importance.
 
@@ -33,6 +38,7 @@ def parameters_document(
         x, y: two of them, by their columns or plain names.
         how: what a map's cells show: mean, best, median, worst or count.
         plateau: strategies beside their neighbours, the best plateau first, at most `limit`.
+        importance, robustness: what gives what `found` has methods of these names for, where it is kept.
 
     Raises ConfigError for a parameter that is not there, and for what contradicts each other.
     """
@@ -42,9 +48,9 @@ def parameters_document(
         raise ConfigError(f"a map is over two parameters: give another one beside {y!r}")
     head = {"metric": found.metric, "greatest": found.greatest, "strategies": len(found.values)}
     if plateau:
-        return {**head, "of": "plateau", "rows": _plateau(found, limit)}
+        return {**head, "of": "plateau", "rows": _plateau(found, (robustness or found.robustness)(), limit)}
     if x is None:
-        return {**head, "of": "parameters", "rows": _importance(found)}
+        return {**head, "of": "parameters", "rows": _importance(found, (importance or found.importance)())}
     if y is None:
         return {**head, "of": found.axis(x).label, "rows": found.slice(x).to_pylist()}
     heat = found.heat(x, y, how)
@@ -60,19 +66,17 @@ def parameters_document(
     }
 
 
-def _plateau(found: Parameters, limit: int | None) -> list[dict[str, Any]]:
+def _plateau(found: Parameters, robust: pa.Table, limit: int | None) -> list[dict[str, Any]]:
     from archiver.query.selection import Ask, take
 
     # The worse of two of the metric's own numbers: its best is that end of it.
-    rows: list[dict[str, Any]] = take(found.robustness(), Ask(sort=(("plateau", found.greatest),)))[
-        :limit
-    ].to_pylist()
+    rows: list[dict[str, Any]] = take(robust, Ask(sort=(("plateau", found.greatest),)))[:limit].to_pylist()
     return rows
 
 
-def _importance(found: Parameters) -> list[dict[str, Any]]:
+def _importance(found: Parameters, told: Mapping[str, Importance]) -> list[dict[str, Any]]:
     rows = []
-    for name, importance in found.importance().items():
+    for name, importance in told.items():
         one, means = found.axis(name), found.slice(name)["mean"].to_pylist()
         known = [value for value in means if value is not None]
         best = (max if found.greatest else min)(known, default=None)

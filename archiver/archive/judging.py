@@ -91,9 +91,15 @@ class Judging:
         if not 2 <= top <= MOST:
             raise ConfigError(f"top must be 2 to {MOST}, not {top}")
 
-        reader, records = self.reader.telling(errors), self.listing.chosen(universe, run, errors)
-        chosen = list(dict.fromkeys(names))
-        found = [reader.find(records, name) for name in chosen] or held_together(records, top)
+        reader, chosen = self.reader.telling(errors), list(dict.fromkeys(names))
+        if run is not None:
+            records = self.listing.chosen(universe, run, errors)
+            found = [reader.find(records, name) for name in chosen] or held_together(records, top)
+        else:
+            seen = self.listing.all_runs(errors)
+            found = [reader.find(seen.having(name, universe), name) for name in chosen]
+            newest = None if chosen else seen.newest_with(2, universe)
+            found = found or held_together([newest] if newest else [], top)
         return portfolio({detail.strategy: equity(reader, record, detail) for record, detail in found})
 
     def report(

@@ -47,7 +47,9 @@ class Keeping:
                 )
         chosen = policies or self.configured.policies(self.store.url)
         if not chosen:
-            raise PolicyError("no policy: give one, or write [[policy]] tables into archiver.toml")
+            raise PolicyError(
+                "no policy says what may go: give one, or write [[policy]] tables into archiver.toml"
+            )
         state = self.listing.outlines(judged_by(chosen))
         return plan_prune(self.store, state, chosen, look_at_clock(self.store), allow_empty=allow_empty)
 

@@ -10,8 +10,11 @@ from archiver.archive.listing import Listing
 from archiver.base.unread import Errors
 from archiver.errors import ConfigError, NotFoundError
 from archiver.format.model import Record, Run
+from archiver.format.text import loads
+from archiver.runs.all_runs import AllRuns
 from archiver.runs.packed_metrics import all_metrics
 from archiver.runs.read import Reader
+from archiver.runs.tags import read_tags
 from archiver.store import Store
 
 if TYPE_CHECKING:
@@ -109,8 +112,9 @@ class Searching:
         from archiver.runs.ranking import rank_order
 
         first, second = self._pair(inside, outside)
-        out = self._newest(second)
-        records = [self._newest(first, but=out.run), out]
+        seen = self.listing.all_runs()
+        out = self._newest(seen, second)
+        records = [self._newest(seen, first, but=out.run), out]
         names = set.intersection(*(self.reader.metric_names([record]) for record in records))
         name, greatest = rank_order(metric) if metric else (score_of(records, names), True)
         if name is None or name not in names:
@@ -123,18 +127,25 @@ class Searching:
 
     def pairs(self) -> list[tuple[str, str]]:
         """Return the pairs (inside, outside) that tags and names of universes declare, the newest outside first."""
-        from archiver.analysis.samples import TAG, pairs_by_name
+        import pyarrow.compute as pc
 
-        found = []
-        runs = self.listing.runs(errors=lambda _: None)
-        named = {outside: inside for inside, outside in pairs_by_name({run.universe for run in runs})}
-        for run in runs:
-            of = next((tag.removeprefix(TAG) for tag in run.tags if tag.startswith(TAG)), None)
-            if of is not None:
-                found.append((of, run.id))
-            elif run.universe in named:
-                found.append((named[run.universe], run.universe))
-        return list(dict.fromkeys(found))
+        from archiver.analysis.samples import TAG, pairs_by_name
+        from archiver.format.arrays import numpy_of, text_array
+
+        table = self.listing.all_runs(lambda _: None).table
+        said = table.filter(pc.match_substring(table["tags"], TAG)).select(["run", "tags"]).to_pylist()
+        tags = read_tags(self.store, {row["run"]: loads(row["tags"]) for row in said})
+        of = {run: next((tag for tag in own if tag.startswith(TAG)), "") for run, own in tags.items()}
+        is_tagged = pc.is_in(table["run"], value_set=text_array([run for run, tag in of.items() if tag]))
+        places = numpy_of(pc.indices_nonzero(is_tagged)).tolist()
+        runs = table["run"].take(places).to_pylist() if places else []
+        found = [(at, (of[run].removeprefix(TAG), run)) for at, run in zip(places, runs, strict=True)]
+        for inside, outside in pairs_by_name(pc.unique(table["universe"]).to_pylist()):
+            own = pc.and_(pc.equal(table["universe"], outside), pc.invert(is_tagged))
+            at = pc.index(own, True).as_py()
+            if at >= 0:
+                found.append((at, (inside, outside)))
+        return list(dict.fromkeys(pair for _, pair in sorted(found)))
 
     def _pair(self, inside: str | None, outside: str | None) -> tuple[str, str]:
         if inside is not None and outside is not None:
@@ -152,7 +163,7 @@ class Searching:
             + ": give both, tag a run out-of-sample=UNIVERSE, or call a universe NAME_oos"
         )
 
-    def _newest(self, name: str, but: str = "") -> Record:
+    def _newest(self, seen: AllRuns, name: str, but: str = "") -> Record:
         """Return the newest run of a universe, leaving one out, or the run of that name."""
-        records = [record for record in self.listing.records(universe=name) if record.run != but]
+        records = [record for record in seen.newest_records(2, name) if record.run != but]
         return records[0] if records else self.listing.record(name)

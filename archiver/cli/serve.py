@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from archiver.base.collector import collector_paused
 from archiver.cli.call import Call
 
 _NOT_NEEDED = ("pandas", "IPython")
@@ -56,34 +57,38 @@ def serve(
     """
     # Together they take half a second and 60 MB.
     sys.meta_path.insert(0, _Without())
-    import pyarrow as pa
-
-    import archiver
-    from archiver.errors import ConfigError
-
-    # A server lives long: Arrow's own pool keeps what joining tables took, a third more than the pages need.
-    pa.set_memory_pool(pa.system_memory_pool())
     call = Call.of(ctx)
-    archive = archiver.open(call.url, read_only=True)
-    try:
-        from archiver.web.server import make_server
-
-        server = make_server(archive, host=host, port=port, token=token, names=name or (), prefix=prefix)
-    except ImportError as error:
-        raise ConfigError(f"serve needs {error.name}: pip install 'archiver[web]'") from None
-    bound = server.port
     shown = f"[{host}]" if ":" in host.strip("[]") else host
-    address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else shown}:{bound}{prefix.rstrip('/')}/"  # noqa: S104 - shown, not bound
-    private = address + (f"?token={token}" if token else "")
-    if call.json:
-        call.print_json({"url": address, "archive": archive.store.url})
-    else:
-        call.say(f"{archive.store.url} on {address} (read-only; Ctrl-C ends)")
-        if token:
-            call.say(f"open {address}?token=... with the token given")
-    if open_browser:
-        import webbrowser
 
-        webbrowser.open(private)
+    def tell(bound: int) -> None:
+        address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else shown}:{bound}{prefix.rstrip('/')}/"  # noqa: S104 - shown, not bound
+        if call.json:
+            call.print_json({"url": address, "archive": archive.store.url})
+        else:
+            call.say(f"{archive.store.url} on {address} (read-only; Ctrl-C ends)")
+            if token:
+                call.say(f"open {address}?token=... with the token given")
+        if open_browser:
+            import webbrowser
+
+            webbrowser.open(address + (f"?token={token}" if token else ""))
+
     with suppress(KeyboardInterrupt):
+        with collector_paused():  # what is loaded stays: to look for garbage in it is in vain
+            import pyarrow as pa
+
+            import archiver
+            from archiver.errors import ConfigError
+
+            # A server lives long: Arrow's own pool keeps what joining tables took, a third more than the pages need.
+            pa.set_memory_pool(pa.system_memory_pool())
+            archive = archiver.open(call.url, read_only=True)
+            try:
+                from archiver.web.server import make_server
+
+                server = make_server(
+                    archive, host=host, port=port, token=token, names=name or (), prefix=prefix, bound=tell
+                )
+            except ImportError as error:
+                raise ConfigError(f"serve needs {error.name}: pip install 'archiver[web]'") from None
         server.run()

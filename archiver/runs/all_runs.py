@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+_AT_ONCE = 20
 _NUMBERS = ("created", "strategies", "detailed", "bytes", "size", "tier1")
 
 
@@ -175,6 +176,20 @@ class AllRuns:
                     (row["created"], row["run"]), found.get(row["universe"], (-(2**63), ""))
                 )
         return {universe: run for universe, (_, run) in found.items()}
+
+    def newest_with(self, details: int, universe: str | None = None) -> Record | None:
+        """Read the newest record, of a universe or all, that has the details of so many strategies; None: there is none."""
+        import pyarrow.compute as pc
+
+        table = self.of(universe)
+        ids = table["run"].filter(pc.greater_equal(table["detailed"], details))
+        for start in range(0, len(ids), _AT_ONCE):
+            near = ids.slice(start, _AT_ONCE).to_pylist()
+            found = self.whole(near)
+            for run in near:
+                if run in found and len(found[run].details) >= details:
+                    return found[run]
+        return None
 
     def brought(self, most: int, *, apart: bool = False) -> tuple[np.ndarray, bool]:
         """Return the bytes that each run of `table` brought along, and whether what several share counts once.

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from rich.table import Table as Grid
 from rich.text import Text
 from textual.containers import VerticalScroll
 from textual.widget import Widget
@@ -46,11 +47,12 @@ class AboutRun(Page[tuple[Record, Run, str]]):
     def show(self, found: tuple[Record, Run, str]) -> None:
         """Show the record's facts and list the files."""
         record, run, luck = found
-        facts = [*_facts(record, run), ("luck", luck)]
+        facts = _facts(record, run, luck)
         pairs = [(name, str(value)) for name, value in facts if value not in (None, "")]
-        width = max(len(name) for name, _ in pairs)
-        lines = [Text.assemble((name.ljust(width), "bold"), "  ", plain(value)) for name, value in pairs]
-        self.query_one("#pairs", Static).update(Text("\n").join(lines))
+        lines = Grid.grid(padding=(0, 2, 0, 0))
+        for name, value in pairs:
+            lines.add_row(Text(name, "bold"), plain(value))
+        self.query_one("#pairs", Static).update(lines)
         self._files = record.code.files if record.code else ()
         self.table.fill(
             ["captured file", Text("size", "bold", justify="right"), "sha256"],
@@ -69,13 +71,14 @@ class AboutRun(Page[tuple[Record, Run, str]]):
         self.app.push_screen(PreviewPage(self.source, (run, path), lambda: self.source.code(run, path)))
 
 
-def _facts(record: Record, run: Run) -> Iterator[tuple[str, Any]]:
+def _facts(record: Record, run: Run, luck: str) -> Iterator[tuple[str, Any]]:
     yield "run", run.id
     yield "universe", run.universe
     yield "created", f"{moment(run.created)} ({age(run.created)})"
     yield "strategies", f"{run.strategies:,}"
     yield "detailed", f"{run.detailed:,} (top {run.top_n})"
     yield "ranked by", run.rank_by
+    yield "luck", luck  # in sight also where a terminal is small
     yield "size", size(run.bytes)
     yield "tags", ", ".join(run.tags)
     yield "note", run.note

@@ -75,6 +75,7 @@ class Browse(App[None]):
     #metrics { width: 50; margin-right: 1; }
     #below #table { width: 1fr; }
     #facts { height: auto; max-height: 60%; padding: 0 1; }
+    ParametersPage #facts { max-height: 100%; }
     #pairs, #map { height: auto; }
     #text { height: 1fr; border: none; }
     Choice, Keys { align: center middle; }

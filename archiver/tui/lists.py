@@ -161,7 +161,7 @@ class Runs(Page[RunRows], inherit_bindings=False):
 def _run_row(run: Run) -> list[Text]:
     return [
         shown(run.id, "bold"),
-        at_right(age(run.created), "dim"),
+        at_right(f"open, {age(run.created)}", "bold cyan") if run.open else at_right(age(run.created), "dim"),
         shown(run.strategies),
         shown(run.detailed) if run.detailed or run.details == NONE else shown(run.details, "dim"),
         at_right(size(run.bytes), "cyan"),

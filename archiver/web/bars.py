@@ -8,7 +8,7 @@ from archiver.analysis.moments import when
 from archiver.web import figures
 from archiver.web import format as fmt
 
-_TICKS = 5
+_TICKS = 4
 """So many that their texts stand side by side on a phone."""
 COLORS = {"entry": figures.ACCENT, "exit": figures.COLORS[1]}
 

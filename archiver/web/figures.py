@@ -32,6 +32,13 @@ CONFIG = {
     "showTips": False,
     "doubleClick": "reset",
 }
+DATES: Figure = {
+    "type": "date",
+    "tickangle": 0,
+    # The year stands below the first month of it: beside each they run into each other on a phone.
+    "tickformatstops": [{"dtickrange": ["M1", "M6"], "value": "%b\n%Y"}],
+}
+"""An axis of dates."""
 _WAYS = {"png": "Save as a picture", "csv": "Save its data"}
 
 

@@ -32,7 +32,14 @@ def parameters(site: Site) -> dict[str, Any]:
     search = site.searches.of(site.data, site.views, request.args.to_dict(flat=False))
     how, limit = text("how") or "mean", whole("limit", _MOST_ROWS)
     return parameters_document(
-        search.found, text("x"), text("y"), how=how, plateau=yes("plateau"), limit=limit
+        search.found,
+        text("x"),
+        text("y"),
+        how=how,
+        plateau=yes("plateau"),
+        limit=limit,
+        importance=lambda: site.searches.importance(search),
+        robustness=lambda: site.searches.robust(search).table,
     )
 
 

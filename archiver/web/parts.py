@@ -185,6 +185,15 @@ def menu(label: Part, *content: Part, name: str | None = None, kind: str = "") -
     )
 
 
+def spaced(name: str) -> list[Part]:
+    """Show a name that may be wrapped behind each of its words, not within a number: where one is joined to the next by `_`."""
+    words = name.split("_")
+    pieces: list[Part] = [words[0]]
+    for word in words[1:]:
+        pieces += [html.Wbr(), f"_{word}"]
+    return pieces
+
+
 def named(name: Part, note: str) -> Part:
     """Show a name with a muted line below it; where there is no room the name is wrapped, then both are cut."""
     return html.Div(

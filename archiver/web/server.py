@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from archiver.archive import Archive
@@ -82,7 +83,7 @@ class Server:
             raise ConfigError(f"cannot listen on {host}:{port} ({reason}): choose another --port") from None
         # A name such as localhost may stand for several addresses.
         several = getattr(self._server, "effective_listen", None)
-        self.port: int = several[0][1] if several else self._server.effective_port
+        self.port = int(several[0][1] if several else self._server.effective_port)
 
     def run(self) -> None:
         """Serve requests; returns once closed, or raises KeyboardInterrupt."""
@@ -93,8 +94,7 @@ class Server:
                 wasyncore.loop(timeout=_LOOK_SECONDS, use_poll=True, map=self._sockets, count=1)
                 self._drop_silent()
         finally:
-            self._server.task_dispatcher.shutdown()
-            wasyncore.close_all(self._sockets)
+            self.leave()
 
     def _drop_silent(self) -> None:
         """Close connections that have asked for nothing, or only begun to ask, for too long; bytes one by one do not
@@ -111,6 +111,13 @@ class Server:
                 channel.handle_close()
         self._begun = begun
 
+    def leave(self) -> None:
+        """Let go of the port without having served."""
+        from waitress import wasyncore
+
+        self._server.task_dispatcher.shutdown()
+        wasyncore.close_all(self._sockets)
+
     def close(self) -> None:
         """Let `run` return, within a moment."""
         self._ended.set()
@@ -124,6 +131,7 @@ def make_server(
     token: str | None = None,
     names: Sequence[str] = (),
     prefix: str = "",
+    bound: Callable[[int], object] = lambda _: None,
 ) -> Server:
     """Bind a server to a host and port (0: any free one).
 
@@ -134,6 +142,7 @@ def make_server(
         token: what a visitor must know; needed for any host but loopback.
         names: further host names people reach the server by.
         prefix: the path below which a proxy serves the pages, where it passes that path on or tokens are used.
+        bound: is told the port as soon as browsers may knock: they are answered once the pages are loaded.
 
     Raises ConfigError when the host needs a token, the prefix is no path, or the port is taken.
     """
@@ -146,7 +155,27 @@ def make_server(
     ):
         raise ConfigError("the token must be printable ASCII without spaces at its ends")
     logging.getLogger("waitress").setLevel(logging.ERROR)
-    return Server(make_wsgi(archive, rules_for(host, token, names, prefix)), host, port)
+    rules, pages = rules_for(host, token, names, prefix), _Pages()
+    for needed in ("dash", "dash_ag_grid"):
+        if find_spec(needed) is None:
+            raise ModuleNotFoundError(f"{needed} is not installed", name=needed)
+    server = Server(pages, host, port)
+    try:
+        bound(server.port)
+        pages.answer = make_wsgi(archive, rules)
+    except BaseException:
+        server.leave()
+        raise
+    return server
+
+
+class _Pages:
+    """The application, for a server that is bound before there is one."""
+
+    answer: Guard
+
+    def __call__(self, environ: Any, start: Any) -> Any:
+        return self.answer(environ, start)
 
 
 def _warm(data: Data) -> None:

@@ -61,7 +61,7 @@ def test_daily_bars_have_days_and_years_and_no_midnight():
 
 def test_bars_within_days_have_times_and_each_day_once():
     texts = ticks(trade_figure(bars(clock(60, hours=1)), {}))
-    assert texts[0] == "06:00<br>12-20<br>2024"
+    assert texts[0] == "07:00<br>12-20<br>2024"
     assert sum("2024" in text for text in texts) == 1
     days = [text.split("<br>")[1] for text in texts if "<br>" in text]
     assert len(days) == len(set(days))

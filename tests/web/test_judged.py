@@ -10,6 +10,9 @@ import pytest
 from werkzeug.test import Client
 
 import archiver
+from archiver.analysis import neighbours, parameters
+from archiver.analysis.parameters import Parameters
+from archiver.web import search
 from tests.conftest import Cli
 from tests.web.conftest import callback, guarded
 from tests.web.test_api import get
@@ -87,6 +90,27 @@ def test_answers_are_those_of_the_commands(
 @pytest.fixture
 def command_of(command: Cli) -> Any:
     return lambda url, words: json.loads(command("--url", url, "--json", *words)[1])
+
+
+def test_what_takes_long_is_computed_once_for_the_api_and_the_pages(
+    kept: tuple[str, str, Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    own = neighbours.beside_neighbours
+    for module in (search, parameters):
+        monkeypatch.setattr(
+            module, "beside_neighbours", lambda *rest, **more: made.append("plateau") or own(*rest, **more)
+        )
+    importance = Parameters.importance
+    monkeypatch.setattr(Parameters, "importance", lambda self: made.append("importance") or importance(self))
+    client = Client(guarded(kept[0]))
+    for limit in ("1", "4"):
+        asked = {"universe": "goog", "metric": "sharpe_ratio"}
+        assert len(get(client, "/api/parameters", plateau="1", limit=limit, **asked).json["rows"]) == int(
+            limit
+        )
+        assert len(get(client, "/api/parameters", **asked).json["rows"]) == 2
+    assert sorted(made) == ["importance", "plateau"]
 
 
 def test_the_plateau_is_a_column_to_sort_and_filter_by(kept: tuple[str, str, Client]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import sys
 import threading
 import time
 import urllib.request
@@ -57,3 +58,42 @@ def test_half_open_connections_neither_stop_it_nor_stay(server: Server, begin: b
         with suppress(ConnectionError):
             while slow.recv(65536):
                 pass
+
+
+def test_who_knocks_before_the_pages_are_loaded_is_answered_then(tmp_path: Path) -> None:
+    archiver.open(tmp_path / "a").save_universe_results("u", [result("s")], code="none")
+    knocked = []
+
+    def knock(port: int) -> None:
+        knocked.append(socket.create_connection(("127.0.0.1", port)))
+        knocked[0].sendall(b"GET /api/runs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+
+    made = make_server(archiver.open(tmp_path / "a", read_only=True), port=0, bound=knock)
+    thread = threading.Thread(target=made.run)
+    thread.start()
+    with knocked[0] as connection:
+        connection.settimeout(30)
+        assert connection.makefile("rb").read().startswith(b"HTTP/1.1 200 OK")
+    made.close()
+    thread.join()
+
+
+def test_what_cannot_be_loaded_is_told_and_lets_go_of_the_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archiver.open(tmp_path / "a").save_universe_results("u", [result("s")], code="none")
+    archive = archiver.open(tmp_path / "a", read_only=True)
+    ports: list[int] = []
+
+    def fail(port: int) -> None:
+        ports.append(port)
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        make_server(archive, port=0, bound=fail)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", ports[0]))
+    monkeypatch.setitem(sys.modules, "dash_ag_grid", None)  # as where it is not installed
+    with pytest.raises(ModuleNotFoundError, match="dash_ag_grid is not installed"):
+        make_server(archive, port=0, bound=fail)
+    assert len(ports) == 1

@@ -1,7 +1,7 @@
 /* What the table of strategies remembers: its columns for this browser, place and selection for this step of the history. */
 (function () {
   "use strict";
-  var KEY = "archiver-columns", NAME = "strategy_name", UNIVERSE = "universe", RUN = "run", FIXED = [NAME, UNIVERSE, RUN];
+  var KEY = "archiver-columns", NAME = "strategy_name", UNIVERSE = "universe", RUN = "run", FIXED = [NAME, UNIVERSE, RUN], MOST_WIDER = 1;
   var seen = new WeakSet(), added = null;
 
   function stored() {
@@ -41,6 +41,22 @@
       state = now.map(function (id) { return widths[id] ? { colId: id, width: widths[id] } : { colId: id }; });
     }
     grid.applyColumnState({ state: state, applyOrder: true });
+    if (!narrow()) fill(grid);
+  }
+
+  /* On a wide screen columns take the room there is, but those that were given a width by hand. */
+  function fill(grid) {
+    var body = document.querySelector("#strategies-grid .ag-body-viewport"), given = stored().widths || {};
+    var shown = grid.getAllDisplayedColumns(), taken = 0, free = 0;
+    shown.forEach(function (column) {
+      taken += column.getActualWidth();
+      if (order(grid).indexOf(column.getColId()) >= 0 && !given[column.getColId()]) free += column.getActualWidth();
+    });
+    var room = body ? body.clientWidth - taken : 0;
+    if (room < 1 || !free) return;
+    var by = 1 + Math.min(room / free, MOST_WIDER);
+    grid.applyColumnState({ state: shown.filter(function (column) { return order(grid).indexOf(column.getColId()) >= 0 && !given[column.getColId()]; })
+      .map(function (column) { return { colId: column.getColId(), width: Math.floor(column.getActualWidth() * by) }; }) });
   }
 
   function watchColumns(grid, moved) {

@@ -68,7 +68,7 @@ def _table(site: Site, rows: list[dict[str, Any]], score: str, others: list[str]
             str(at),
             parts.named(
                 parts.link(
-                    row["strategy_name"],
+                    parts.spaced(row["strategy_name"]),
                     links.strategy(row["universe"], row["strategy_name"], row["run"] if is_all else None),
                 ),
                 f"{row['universe']} · {ages.get(row['run'], fmt.NONE)}",

@@ -69,7 +69,7 @@ def _overlap(records: Sequence[Record], ranked: Sequence[tuple[str, list[str], l
     named = [name for name in lists[0] if name in common][:_MOST_NAMED]
     places = [
         [
-            parts.link(name, links.strategy(records[0].universe, name, records[0].run)),
+            parts.link(parts.spaced(name), links.strategy(records[0].universe, name, records[0].run)),
             *(str(names.index(name) + 1) for names in lists),
         ]
         for name in named

@@ -78,7 +78,12 @@ def alike(made: Portfolio, addresses: Mapping[str, str]) -> Any:
     def rows(some: list[tuple[float, str, str]]) -> list[list[Any]]:
         return [
             [
-                html.Div([parts.link(name, addresses.get(name, ""), kind="line") for name in (one, other)]),
+                html.Div(
+                    [
+                        parts.link(parts.spaced(name), addresses.get(name, ""), kind="line")
+                        for name in (one, other)
+                    ]
+                ),
                 _hundredths(value),
             ]
             for value, one, other in some

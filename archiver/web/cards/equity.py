@@ -279,7 +279,7 @@ def _across(moments: list[Any] | None, at: Any) -> list[Any]:
 
 def _axis(moments: list[Any] | None, points: int) -> figures.Figure:
     if moments:
-        return {"type": "date", "hoverformat": "%Y-%m-%d %H:%M", "nticks": 6, "tickangle": 0}
+        return {**figures.DATES, "hoverformat": "%Y-%m-%d %H:%M", "nticks": 6}
     # Few points would get a line between them, named as one of them again.
     return {"tickformat": ",d", **({"dtick": 1} if points <= _FEW else {"nticks": 7})}
 

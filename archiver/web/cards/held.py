@@ -67,10 +67,9 @@ def curves_figure(made: Portfolio, *, log: bool) -> figures.Figure:
         hovermode="x unified",
         hoversubplots="axis",
         xaxis={
-            "type": "date",
+            **figures.DATES,
             "hoverformat": "%Y-%m-%d",
             "nticks": 6,
-            "tickangle": 0,
             "showgrid": False,
             "anchor": "y2",
         },
@@ -128,7 +127,7 @@ def table(made: Portfolio) -> Any:
             continue
         marked = best.places(metric, values)
         rows.append([title, *(parts.marked(text(value), best=at in marked) for at, value in enumerate(values))])  # fmt: skip
-    head = ["Figure", *(html.Span([html.Span(className="dot", style={"background": color}), name.replace("volatility", "vol.")], className="key") for name, color, _ in ways(made))]  # fmt: skip
+    head = ["Figure", *(html.Span([html.Span(className="dot", style={"background": color}), html.Span(name.replace("volatility", "vol."))], className="key") for name, color, _ in ways(made))]  # fmt: skip
     shown = parts.table(head, rows, right=[1, 2, 3], caption="Figures side by side", dense=True)
     return parts.card("Side by side", html.Div(shown, className="side-by-side"))
 
@@ -140,6 +139,7 @@ def _tenths(share: float | None) -> str:
 def members(made: Portfolio, addresses: Mapping[str, str], note: Any) -> Any:
     """Show each strategy: its weights, what it is alone, how alike it is to the others."""
     rows = []
+    most = max(made.inverse.weights.values()) or 1.0
     for at, name in enumerate(made.names, 1):
         sheet, mean = made.alone[name].sheet, made.mean_with_others(name)
         rows.append(
@@ -149,7 +149,7 @@ def members(made: Portfolio, addresses: Mapping[str, str], note: Any) -> Any:
                         html.Span(f"{at}.", className="muted"),
                         html.Span(
                             [
-                                parts.link(name, addresses.get(name, "")),
+                                parts.link(parts.spaced(name), addresses.get(name, "")),
                                 parts.badge("best alone", "accent") if name == made.best else None,
                             ]
                         ),
@@ -157,7 +157,7 @@ def members(made: Portfolio, addresses: Mapping[str, str], note: Any) -> Any:
                     className="numbered",
                 ),
                 percent(made.equal.weights[name], 1),
-                parts.bar(made.inverse.weights[name], percent(made.inverse.weights[name], 1)),
+                parts.bar(made.inverse.weights[name] / most, percent(made.inverse.weights[name], 1)),
                 percent(sheet.total, 1) if made.share else fmt.number(sheet.points.values[-1]),
                 percent(sheet.volatility, 1),
                 fmt.number(sheet.sharpe),

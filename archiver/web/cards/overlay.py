@@ -85,7 +85,7 @@ def figure(lines: Sequence[Line], *, percent: bool, log: bool = False) -> figure
             )
         )
     axis: figures.Figure = (
-        {"type": "date", "hoverformat": "%Y-%m-%d %H:%M"} if dated else {"tickformat": ",d"}
+        {**figures.DATES, "hoverformat": "%Y-%m-%d %H:%M"} if dated else {"tickformat": ",d"}
     )
     change = "Equity, first point = 100" if log else "Change of equity since its first point (%)"
     return figures.figure(

@@ -221,7 +221,7 @@ def robustness(search: Search, views: Views, robust: Any, sort: str, pick: str, 
     body = []
     for row in page:
         name = parts.link(
-            row["strategy_name"],
+            parts.spaced(row["strategy_name"]),
             links.strategy(row["universe"], row["strategy_name"], row["run"] if keeps_run else None),
         )
         body.append(

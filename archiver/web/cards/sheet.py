@@ -136,7 +136,7 @@ def _rolling(sheet: TearSheet) -> Any:
         line = _rolled(sheet, sheet.rolling_volatility, "Volatility", figures.COLORS[1], "%{y:.2f} %", 100)
         traces.append({**line, "yaxis": "y2"})
     axes: figures.Figure = {
-        "xaxis": {"type": "date", "hoverformat": "%Y-%m-%d", "nticks": 5, "tickangle": 0, "showgrid": False, "anchor": "y2" if split else "y"},
+        "xaxis": {**figures.DATES, "hoverformat": "%Y-%m-%d", "nticks": 5, "showgrid": False, "anchor": "y2" if split else "y"},
         "yaxis": {
             "domain": [0.54 if split else 0, 1], "nticks": 5, "title": {"text": "Sharpe ratio", "standoff": 8},
             "zeroline": True, "zerolinecolor": figures.GREY, "zerolinewidth": 1,
@@ -149,7 +149,8 @@ def _rolling(sheet: TearSheet) -> Any:
         }  # fmt: skip
     drawn = figures.figure(traces, hovermode="x unified", hoversubplots="axis", **axes)
     title = "Rolling Sharpe ratio and volatility"
-    said = f"of the last {sheet.window:,} steps, annualised"
+    half = sheet.per_year and round(sheet.per_year / 2) == sheet.window
+    said = f"of the last {sheet.window:,} steps{' (half a year)' if half else ''}, annualised"
     return parts.card(title, figures.graph("rolling", drawn, title, height=320), note=said)
 
 

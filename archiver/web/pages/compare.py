@@ -168,7 +168,7 @@ def _chosen(read: list[Side | ArchiverError], chosen: list[tuple[str, str]]) -> 
         if isinstance(side, Side):
             shown = [
                 html.Span(className="dot", style={"background": side.color}),
-                parts.named(parts.link(name, side.address), side.note),
+                parts.named(parts.link(parts.spaced(name), side.address), side.note),
             ]
         else:
             why = "damaged" if isinstance(side, IntegrityError) else "not there"
@@ -266,7 +266,7 @@ def _metrics(sides: list[Side], chosen: list[tuple[str, str]], everything: bool,
         html.Span(
             [
                 html.Span(className="dot", style={"background": side.color}),
-                html.Span(side.label, className="side-name"),
+                html.Span(parts.spaced(side.label), className="side-name"),
             ],
             className="side-head",
             title=side.label,

@@ -105,9 +105,8 @@ def _asked(site: Site, query: links.Query) -> Asked:
     seen = site.data.seen()
     if universe and universe not in seen.universes:
         raise NotFoundError(f"there is no universe {universe!r}: the overview shows those there are")
-    newest = [run for name, run in seen.newest_detailed(2).items() if universe in ("", name)]
-    records = sorted(seen.whole(newest).values(), key=lambda one: (one.created, one.run), reverse=True)
-    return Asked([], held_together(records, top)[0][0], top)
+    newest = seen.newest_with(2, universe or None)
+    return Asked([], held_together([newest] if newest else [], top)[0][0], top)
 
 
 def _read(site: Site, asked: Asked) -> tuple[list[tuple[Record, Detail]], dict[str, str]]:

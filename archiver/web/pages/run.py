@@ -153,7 +153,10 @@ def _details(site: Site, record: Record) -> Any:
         [
             str(detail.rank),
             html.Div(
-                parts.link(detail.strategy, links.strategy(record.universe, detail.strategy, record.run)),
+                parts.link(
+                    parts.spaced(detail.strategy),
+                    links.strategy(record.universe, detail.strategy, record.run),
+                ),
                 className="name",
             ),
             *(fmt.shown(name, values.get(detail.strategy)) for name, values in metrics.items()),

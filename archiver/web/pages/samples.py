@@ -22,6 +22,7 @@ PATH = "/samples"
 _MOST_ROWS = 100
 _MOST_POINTS = 5_000
 _MOST_METRICS = 40
+_TENTHS = 10
 _HOW = (
     "Tag a run `out-of-sample=UNIVERSE`, or call universes `x` and `x_oos`, `x_train` and `x_test`:"
     " then the pair stands here."
@@ -114,7 +115,7 @@ def _figures(found: Samples) -> Any:
 
     return parts.stats(
         parts.stat("Rank correlation", fmt.number(found.rank_correlation), "Spearman, −1 to 1"),
-        parts.stat("Median decay", percent(found.decay), "of the best tenth in sample"),
+        parts.stat("Median decay", percent(found.decay), "lost from in to out of sample, of the best tenth"),
         parts.stat(
             "Stay good", percent(found.better), "of that tenth, in the better half outside; 50 % by chance"
         ),
@@ -158,7 +159,7 @@ def _scatter(found: Samples) -> list[Any]:
 def _ranks(found: Samples) -> Any:
     """Show where the strategies of each tenth in sample end up, by the tenths out of sample."""
     count = found.table.num_rows
-    tens = min(10, count)
+    tens = min(_TENTHS, count)
     inside = [
         min(tens - 1, int((rank - 0.5) * tens / count)) for rank in found.table["inside_rank"].to_pylist()
     ]
@@ -180,15 +181,16 @@ def _ranks(found: Samples) -> Any:
                 line={"width": 1, "dash": "dot", "color": figures.GREY},
             ),
         ],
-        x=f"{tens} equal parts by rank in sample, the best first",
-        y="mean rank out of sample",
+        x="Rank in sample, in tenths" if tens == _TENTHS else "Rank in sample",
+        y="Mean rank out of sample",
         xaxis={"type": "category"},
     )
     return html.Div(
         [
             figures.graph("samples-ranks", shown, "Mean rank out of sample by rank in sample", height=380),
             html.P(
-                "Ranks that hold rise from left to right; without skill all are at the dotted line.",
+                ("1 is the best tenth. " if tens == _TENTHS else "")
+                + "Ranks that hold rise from left to right; without skill all are at the dotted line.",
                 className="note",
             ),
         ]
@@ -205,7 +207,7 @@ def _table(site: Site, found: Samples) -> Any:
             [
                 f"{row['inside_rank']:g}",
                 html.Div(
-                    parts.link(name, links.strategy(*universes[0][:1], name, universes[0][1])),
+                    parts.link(parts.spaced(name), links.strategy(*universes[0][:1], name, universes[0][1])),
                     className="name",
                 ),
                 fmt.number(row["inside"]),

@@ -150,7 +150,7 @@ def _headline(metrics: dict[str, Any]) -> Any:
     )
 
 
-def _metrics(metrics: dict[str, Any]) -> Any:
+def _metrics(metrics: dict[str, Any], *, columns: int = 1) -> Any:
     rows = [
         [
             parts.metric_name(name, unit=False),
@@ -162,7 +162,12 @@ def _metrics(metrics: dict[str, Any]) -> Any:
         ]
         for name, value in list(flat(metrics).items())[:400]
     ]
-    return parts.table(["Metric", "Value"], rows, right=[1], caption="All metrics", dense=True)
+    each = -(-len(rows) // columns) or 1
+    tables = [
+        parts.table(["Metric", "Value"], rows[at : at + each], right=[1], caption="All metrics", dense=True)
+        for at in range(0, len(rows), each)
+    ]
+    return html.Div(tables, className="thirds") if columns > 1 else html.Div(tables)
 
 
 def _history(site: Site, of: dict[str, str]) -> Any:
@@ -230,13 +235,17 @@ def _without_detail(site: Site, name: str, universe: str, run: str, error: Archi
         raise error
     record, metrics = row
     numbers = {key: value for key, value in metrics.items() if isinstance(value, int | float | None)}
+    # Its parameters stand first; those that only others of its run have are no news of it.
+    params = {key: value for key, value in metrics.items() if key.startswith("params.")}
+    rows = {key: value for key, value in params.items() if value is not None}
+    rows |= {key: value for key, value in metrics.items() if key not in params}
     return [
         _heading(name, record, None, run, has_detail=False),
         parts.failed(error, *([] if isinstance(error, NotKeptError) else [_ONLY_METRICS])),
         _headline(numbers),
         html.Div(
             [
-                html.Div(parts.card("Metrics", _metrics(metrics)), className="span-2"),
+                html.Div(parts.card("Metrics", _metrics(rows, columns=3)), className="span-3"),
                 html.Div(parts.card("History over runs", parts.waiting()), id="history", className="span-3"),
             ],
             className="grid",
