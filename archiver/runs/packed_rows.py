@@ -325,13 +325,7 @@ class PackedRows:
 
     def _of_row(self, pack: Pack) -> np.ndarray | None:
         """Return, of each row of a pack's metrics, which row of its records it belongs to."""
-        import numpy as np
-
-        table = self._narrow(pack, "tier1", "strategies")
-        if table is None:
-            return None
-        counts = np.where(numpy_of(table["tier1"].is_valid()), 0, numpy_of(table["strategies"]))
-        return np.repeat(np.arange(pack.runs), counts)
+        return self._read(pack, partial(self._packs.of_row, pack))
 
     def _records(self, pack: Pack, rows: Sequence[int]) -> list[Record]:
         """Read the records of some rows, these in ascending order; none where the pack cannot be read."""
