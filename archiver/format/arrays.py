@@ -19,6 +19,15 @@ def int_array(numbers: np.ndarray | Sequence[int]) -> pa.Array:
     return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
 
 
+def float_array(numbers: np.ndarray) -> pa.Array:
+    """Return numbers as an array of doubles without nulls; NaN stays NaN."""
+    import numpy as np
+    import pyarrow as pa
+
+    values = np.ascontiguousarray(numbers, np.float64)
+    return pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(values)])
+
+
 def bool_array(flags: np.ndarray) -> pa.Array:
     """Return flags as an array without nulls: a mask to filter by."""
     import numpy as np

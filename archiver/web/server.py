@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from archiver.archive import Archive
+from archiver.base.memory import return_large_blocks
 from archiver.errors import ArchiverError, ConfigError
 from archiver.web.data import Data
 from archiver.web.security import Guard, Rules, is_loopback, rules_for
@@ -146,6 +147,7 @@ def make_server(
     ):
         raise ConfigError("the token must be printable ASCII without spaces at its ends")
     logging.getLogger("waitress").setLevel(logging.ERROR)
+    return_large_blocks()
     return Server(make_wsgi(archive, rules_for(host, token, names, prefix)), host, port)
 
 
