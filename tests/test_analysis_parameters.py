@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 import archiver
-from archiver.analysis.axes import MOST_PLACES, axis, classes
+from archiver.analysis.axes import MOST_PLACES, axis, classes, kinds
 from archiver.analysis.parameters import HOW, Parameters, parameters
 from archiver.archive import Archive
 from archiver.errors import ConfigError, NotFoundError
@@ -259,3 +259,10 @@ def test_a_search_without_parameters_says_how_to_save_them(
     code, out, err = command("params", "--url", archive.store.url)
     assert (code, out) == (0, "")
     assert "save them as params={...}" in err
+
+
+def test_what_only_tells_rows_apart_has_numbers_for_values() -> None:
+    column = pa.chunked_array([["b", "a"], ["b", "c"]])
+    found = kinds("run", column)
+    assert [*found.values] == [0, 1, 2]
+    assert found.places.tolist() == [0, 1, 0, 2]

@@ -21,7 +21,9 @@ import archiver
 from archiver.archive import Archive
 from archiver.errors import AccessError, FormatError, IntegrityError, NotKeptError
 from archiver.format import layout
-from archiver.retention.policy import Policy, decide
+from archiver.retention.decisions import decide
+from archiver.retention.policy import Policy
+from archiver.runs.outlines import outlines_of
 from archiver.runs.record_view import viewed
 from tests.conftest import Place
 from tests.faults import DiedError, FaultyStore
@@ -135,7 +137,7 @@ class Lifecycle(RuleBasedStateMachine):
         expected = {
             one.run: one.action
             for one in decide(
-                self.archive.records(),
+                outlines_of(self.archive.records(), ["sharpe_ratio"]),
                 {run: sorted(known.tags) for run, known in self.known.items()},
                 [policy],
                 self.store.now(),

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from archiver.archive import Archive
@@ -18,6 +20,7 @@ from archiver.query.selection import Ask, take
 from archiver.retention.gc import collect
 from archiver.retention.trash import Move, put_away
 from archiver.runs.details import without_details
+from archiver.runs.packed_metrics import Rows
 from archiver.runs.read import Reader
 from archiver.runs.records import run_of
 from archiver.runs.tags import read_tags
@@ -197,3 +200,36 @@ def test_looks_say_what_all_records_say(seed: int, monkeypatch: pytest.MonkeyPat
         for _ in range(6):
             change(store, rng)
         check(store, rng)
+
+
+def test_metrics_that_were_read_of_packs_do_not_stay_beside_their_table() -> None:
+    store = MovedStore(fresh_store())
+    Archive(store).create()
+    for at in range(10):
+        draft = draft_run("u", [{"strategy_name": f"{at} {n}", "n": n} for n in range(16)], top_n=1)
+        Writer(store).commit(draft)
+    assert Archive(store).compact() == 10
+    archive = Archive(open_store(store.url))
+    before = pa.total_allocated_bytes()
+    table = archive.load_metrics(columns=["n"])
+    rows = table.num_rows
+    assert rows == 160
+    assert pa.total_allocated_bytes() - before > 8 * rows
+    del table
+    assert pa.total_allocated_bytes() - before < 8 * rows
+
+
+def test_the_rows_of_packs_that_are_taken_are_in_order_and_told_by_what_was_joined() -> None:
+    store = MovedStore(fresh_store())
+    archive = Archive(store)
+    archive.create()
+    rng = random.Random(2)
+    for _ in range(12):
+        save(store, rng)
+    archive.compact()
+    seen = archive.all_runs()
+    rows = Rows(archive.reader, seen.larger, seen.packed, ["n_trades"], history=True)
+    assert np.any(np.diff(rows.places) < 0)
+    expected = rows.take(rows.places)
+    assert rows.taken().equals(expected)
+    assert rows.joined.equals(expected)

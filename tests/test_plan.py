@@ -3,55 +3,81 @@
 from __future__ import annotations
 
 import json
+import pickle
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from archiver.base.humanize import json_bytes
 from archiver.errors import PolicyError
-from archiver.retention.plan import Plan, fingerprint
-from archiver.retention.policy import Decision, Policy
-from tests.test_policy import record
+from archiver.format.model import Record
+from archiver.retention.decisions import Decisions, decide
+from archiver.retention.plan import Frees, Plan, fingerprint
+from archiver.retention.policy import Policy
+from archiver.runs.outlines import outlines_of
+from tests.test_decisions import record
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
 
 
-def decision(run: str, universe: str, action: str) -> Decision:
-    return Decision(run, universe, NOW, action, ("because", "and so"), "p")  # type: ignore[arg-type]
+RUNS = [
+    replace(record("r1", "a", NOW - timedelta(days=3)), size=1_500_000),
+    replace(record("r2", "a", NOW - timedelta(days=2)), size=999),
+    record("r3", "a"),
+    record("r4", "b"),
+]
 
 
-PLAN = Plan(
-    url="here",
-    now=NOW,
-    policies=(Policy(keep_last=1, name="short"),),
-    decisions=(
-        decision("r1", "a", "remove"),
-        decision("r2", "a", "remove details"),
-        decision("r3", "a", "keep"),
-        decision("r4", "b", "keep"),
-    ),
-    fingerprint="0",
-    frees={"r1": 1_500_000, "r2": 999},
-    freed=1_501_000,
-    freed_objects=3,
-    shared=1,
-    shared_bytes=5,
-)
+def decisions(runs: Sequence[Record], *details: str) -> Decisions:
+    """Keep what is younger than a day, and the metrics of these runs."""
+    kept = Policy(keep_within="1d", keep_tags=["metrics"])
+    tags = {run: ["metrics"] for run in details}
+    return decide(outlines_of(runs), tags, [kept, Policy(keep_within="1d", tiers=2, name="short")], NOW)
+
+
+def plan(runs: Sequence[Record], *details: str, frees: Sequence[int] = ()) -> Plan:
+    found = decisions(runs, *details)
+    return Plan(
+        url="here",
+        now=NOW,
+        policies=(Policy(keep_last=1, name="short"),),
+        decisions=found,
+        fingerprint="0",
+        frees=Frees(found.runs, found.removing, np.array(frees, np.int64)),
+        freed=1_501_000,
+        freed_objects=3,
+        shared=1,
+        shared_bytes=5,
+    )
+
+
+PLAN = plan(RUNS, "r2", frees=[999, 1_500_000])
 
 
 def test_it_shows_every_removal_with_its_reasons_and_the_sum_for_each_universe() -> None:
     assert str(PLAN).splitlines() == [
-        "remove r1 of a (1.5 MB): because; and so",
-        "remove details r2 of a (999 B): because; and so",
+        "remove details r2 of a (999 B): older than 1d",
+        "remove r1 of a (1.5 MB): older than 1d; not tagged metrics",
         "universe a: of 3 runs 1 stay whole, 1 go, 1 lose their details",
         "universe b: of 1 run 1 stay whole",
         "of 4 runs 2 stay whole, 1 go, 1 lose their details; gc frees 1.5 MB in 3 objects once its grace has passed",
         "1 shared object (5 B) stays: other runs use it",
     ]
-    kept = replace(PLAN, decisions=PLAN.decisions[2:])
-    assert kept.summary()[-1] == "nothing to remove"
-    assert replace(PLAN, decisions=()).share == 0
+    assert plan(RUNS[2:]).summary()[-1] == "nothing to remove"
+    assert plan([]).share == 0
+
+
+def test_what_each_removal_frees_is_found_by_its_run() -> None:
+    assert dict(PLAN.frees) == {"r2": 999, "r1": 1_500_000}
+    for other in ("r3", "r0", "r5"):
+        assert PLAN.frees.get(other) is None
+
+
+def test_a_plan_can_be_taken_elsewhere() -> None:
+    assert str(pickle.loads(pickle.dumps(PLAN))) == str(PLAN)
 
 
 def test_it_is_plain_data() -> None:
@@ -59,13 +85,13 @@ def test_it_is_plain_data() -> None:
     assert document["policies"] == ["short (keep-last 1)"]
     assert document["share"] == 0.5
     assert document["removals"][0] == {
-        "run": "r1",
+        "run": "r2",
         "universe": "a",
-        "created": "2026-03-31T12:00:00Z",
-        "action": "remove",
-        "reasons": ["because", "and so"],
-        "bytes": 1_500_000,
-        "policy": "p",
+        "created": "2026-03-29T12:00:00Z",
+        "action": "remove details",
+        "reasons": ["older than 1d"],
+        "bytes": 999,
+        "policy": "short",
     }
     assert [one["run"] for one in document["keeps"]] == ["r3", "r4"]
 
@@ -77,24 +103,28 @@ def test_it_refuses_to_remove_more_than_a_share() -> None:
 
 
 def test_it_holds_while_its_removals_do() -> None:
-    PLAN.check("0", [])  # nothing has changed at all
-    PLAN.check("1", [*PLAN.decisions, decision("r5", "a", "remove")])
+    PLAN.check("0", decisions([]))  # nothing has changed at all
+    PLAN.check("1", decisions([*RUNS, record("r5", "a", NOW - timedelta(days=9))], "r2"))
     with pytest.raises(PolicyError, match="run r2 is now to remove"):
-        PLAN.check("1", [*PLAN.decisions[:1], decision("r2", "a", "remove")])
+        PLAN.check("1", decisions(RUNS))
     with pytest.raises(PolicyError, match="run r1 is gone already"):
-        PLAN.check("1", PLAN.decisions[1:])
+        PLAN.check("1", decisions(RUNS[1:], "r2"))
     with pytest.raises(PolicyError, match="the plan is for here"):
         PLAN.check_url("there")
+
+
+def fingerprint_of(runs: Sequence[Record], tags: dict[str, list[str]]) -> str:
+    return fingerprint(outlines_of(runs), tags)
 
 
 def test_the_fingerprint_tells_runs_records_and_tags_apart() -> None:
     a, b = record("a"), record("b")
     marks = [
-        fingerprint([a, b], {}),
-        fingerprint([a], {}),
-        fingerprint([a, b], {"a": ["x"]}),
-        fingerprint([a, b], {"b": ["x"]}),
-        fingerprint([a, replace(b, size=9)], {}),
+        fingerprint_of([a, b], {}),
+        fingerprint_of([a], {}),
+        fingerprint_of([a, b], {"a": ["x"]}),
+        fingerprint_of([a, b], {"b": ["x"]}),
+        fingerprint_of([a, replace(b, size=9)], {}),
     ]
     assert len(set(marks)) == len(marks)
-    assert fingerprint([b, a], {"c": ["x"]}) == marks[0]
+    assert fingerprint_of([b, a], {"c": ["x"]}) == marks[0]

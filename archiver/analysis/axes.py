@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from archiver.base.suggest import did_you_mean
 from archiver.errors import ConfigError
+from archiver.format.arrays import int_array, numpy_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,7 +53,7 @@ class Axis:
     """One parameter: its values, least first, and of each row the place of its value; -1 where it has none."""
 
     name: str
-    values: list[Any]
+    values: Sequence[Any]
     places: Any
     """int32, one a row."""
     is_number: bool
@@ -136,7 +137,13 @@ def axis(name: str, column: pa.ChunkedArray) -> Axis:
     rank[order] = np.arange(len(order), dtype=np.int32)
     rank[-1] = -1
     places = rank[np.asarray(coded.indices.fill_null(-1))]
-    return Axis(name, coded.dictionary.take(pa.array(order)).to_pylist(), places, is_number)
+    return Axis(name, coded.dictionary.take(int_array(order)).to_pylist(), places, is_number)
+
+
+def kinds(name: str, column: pa.ChunkedArray) -> Axis:
+    """Read a column of which nothing counts but which rows have the same value: values are numbers in place of its own."""
+    coded = column.combine_chunks().dictionary_encode()
+    return Axis(name, range(len(coded.dictionary)), numpy_of(coded.indices), is_number=False)
 
 
 def classes(axis: Axis, most: int = MOST_PLACES) -> Classes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archiver.analysis.axes import Axis, Grid, numpy
+from archiver.format.arrays import float_array, int_array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,8 +47,6 @@ def beside_neighbours(
     neighbours: a lonely peak is worth what is around it, a hole in a plateau no more than itself. NaN where there is no
     neighbour or no number. Strategies of a run with equal parameters are one neighbour, by their mean.
     """
-    import pyarrow as pa
-
     np = numpy()
     points = _points(grid, values)
     steps = [(one, np.uint64(grid.strides[one.name])) for one in axes if one.is_number]
@@ -55,8 +54,8 @@ def beside_neighbours(
     counts, medians, worst = _around(points, steps, worse)
     of_row = points.of_row
     plateau = np.where(counts[of_row] > 0, worse(values, medians[of_row]), np.nan)
-    columns = (counts[of_row], medians[of_row], worst[of_row], plateau)
-    return {name: pa.array(column) for name, column in zip(COLUMNS, columns, strict=True)}
+    columns = (int_array(counts[of_row]), *map(float_array, (medians[of_row], worst[of_row], plateau)))
+    return dict(zip(COLUMNS, columns, strict=True))
 
 
 def _points(grid: Grid, values: Any) -> _Points:

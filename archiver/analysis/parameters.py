@@ -13,6 +13,7 @@ from archiver.analysis.axes import (
     axis,
     classes,
     grid,
+    kinds,
     known_parameter,
     numpy,
     parameter_columns,
@@ -232,7 +233,7 @@ def parameters(table: pa.Table, metric: str, *, greatest: bool = True) -> Parame
     constant = {one.name: one.values[0] for one in axes if len(one.values) == 1}
     varying = tuple(one for one in axes if one.varies)
     keys = table.select(["universe", "strategy_name", "run"])
-    run = axis("run", keys["run"])
+    run = kinds("run", keys["run"])
     return Parameters(metric, greatest, varying, constant, values, keys, run, grid([run, *varying]))
 
 

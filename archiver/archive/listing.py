@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from archiver.archive.root import Root
-from archiver.base.collector import collector_paused
 from archiver.base.run_id import is_run_id
 from archiver.base.unread import Errors, Tell, Unread, raise_it, teller
 from archiver.errors import ArchiverError, RunNotFoundError
@@ -18,7 +17,7 @@ from archiver.format.model import Record, Run
 from archiver.runs.all_records import Records, newest_entries
 from archiver.runs.all_runs import AllRuns
 from archiver.runs.open import OpenRuns, open_ids
-from archiver.runs.outlines import Outline, Outlines
+from archiver.runs.outlines import Outlines, outlines_of
 from archiver.runs.packed_rows import PackedRows
 from archiver.runs.packing import MANY, pack
 from archiver.runs.record_view import viewed
@@ -276,18 +275,11 @@ class Listing:
         records = self._finished("raise")
         return records, _tags(self._store, records)
 
-    def outlines(self, metrics: Collection[str] = ()) -> tuple[list[Outline], dict[str, list[str]]]:
-        """Return what `state` does, as outlines: of packed runs without a record of any, and with these metrics only."""
+    def outlines(self, metrics: Collection[str] = ()) -> tuple[Outlines, dict[str, list[str]]]:
+        """Return what `state` does, as outlines: of packed runs without a record of any, and with scores of these metrics only."""
         entries, packed = self._entries(raise_it)
         records = self._records.load(entries, raise_it)
-        known = {name for pack, _ in packed.packed for name in pack.ranges}
-        known.update(name for record in records for name in record.metrics)
-        # Who asks for one that is nowhere is told which there are.
-        make = Outlines(metrics if known.issuperset(metrics) else known)
-        with collector_paused():
-            found = [make.of_record(record) for record in records]
-            for pack, keep in packed.packed:
-                found.extend(make.of_pack(self._view.packs, pack, keep))
+        found = outlines_of(records, metrics, packs=self._view.packs, packed=packed)
         given = {record.run: record.tags for record in records} | packed.tags()
         return found, read_tags(self._store, given)
 

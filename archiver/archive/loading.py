@@ -108,7 +108,11 @@ class Loading:
         names = [columns] if isinstance(columns, str) else list(columns)
         if packed:
             found = first_of(
-                lambda read: Rows(reader, records, packed, read, **which), names, where, sort, limit
+                lambda read: Rows(reader, records, packed, read, **which, again=True),
+                names,
+                where,
+                sort,
+                limit,
             )
             if found is not None:
                 return found

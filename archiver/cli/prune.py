@@ -68,7 +68,7 @@ def prune(
     archive = call.archive()
     call.say_locks(archive)
     plan = archive.plan_prune(*given, allow_empty=allow_empty)
-    if plan.decisions and set(plan.unmatched) == {policy.universe for policy in plan.policies}:
+    if len(plan.decisions) and set(plan.unmatched) == {policy.universe for policy in plan.policies}:
         raise NotFoundError(
             f"no universe matches {', '.join(map(repr, plan.unmatched))}: `archiver ls` shows those there are"
         )
@@ -89,10 +89,10 @@ def prune(
             call.say(
                 f"--apply would refuse: this is more than {most:.0%} of the runs; add {max_remove_option(plan.share)}"
             )
-        elif plan.removals:
+        elif plan.share:
             call.say("nothing was removed: --apply does it")
         return
-    with call.progress("pruning", len(plan.removals)) as step:
+    with call.progress("pruning", len(plan.frees)) as step:
         done = archive.apply(plan, max_remove=most, step=step)
     _report(call, plan, done)
 

@@ -19,6 +19,15 @@ def int_array(numbers: np.ndarray | Sequence[int]) -> pa.Array:
     return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
 
 
+def float_array(numbers: np.ndarray) -> pa.Array:
+    """Return numbers as an array of doubles without nulls; NaN stays NaN."""
+    import numpy as np
+    import pyarrow as pa
+
+    values = np.ascontiguousarray(numbers, np.float64)
+    return pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(values)])
+
+
 def bool_array(flags: np.ndarray) -> pa.Array:
     """Return flags as an array without nulls: a mask to filter by."""
     import numpy as np
@@ -50,3 +59,20 @@ def numpy_of(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
         return np.unpackbits(bits, count=end, bitorder="little")[start:].astype(bool)
     kind = str(array.type).replace("double", "float64")
     return np.frombuffer(array.buffers()[1], kind, count=end)[start:] if end else np.zeros(0, kind)
+
+
+def texts_of(column: pa.ChunkedArray) -> np.ndarray:
+    """Return ASCII texts as an array; ids are all of one length, and a million of them need no objects of Python."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    array = column.combine_chunks()
+    sizes = pc.min_max(pc.binary_length(array))
+    size = sizes["max"].as_py()
+    if not size:
+        return np.zeros(len(array), "S1")
+    if sizes["min"].as_py() != size or array.null_count:
+        return np.array([text or "" for text in array.to_pylist()], dtype="S")
+    fixed = array.cast(pa.binary()).cast(pa.binary(size))
+    return np.frombuffer(fixed.buffers()[1], dtype=f"S{size}", count=len(fixed), offset=fixed.offset * size)

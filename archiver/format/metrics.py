@@ -24,8 +24,8 @@ _GROUP_ROWS = 65_536
 _INLINE_ROWS = 16
 _INLINE_BYTES = 16 * 1024
 _MOST_METRICS = 20_000
-_MOST = 2**63
-"""Greater numbers have no range: JSON readers would not keep them."""
+BOUND = 2**63
+"""What is not less has no range: JSON readers would not keep it."""
 _KIND = b"archiver"
 _JSON = b"json"
 
@@ -239,7 +239,7 @@ def ranges_of_rows(rows: Iterable[dict[str, Any]]) -> Ranges:
     numbers: dict[str, list[float]] = {}
     for row in rows:
         for key, value in row.items():
-            if type(value) in (int, float) and -_MOST < value < _MOST:
+            if type(value) in (int, float) and -BOUND < value < BOUND:
                 numbers.setdefault(key, []).append(value)
     return {key: (min(values), max(values)) for key, values in numbers.items()}
 

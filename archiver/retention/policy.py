@@ -1,29 +1,16 @@
-"""What to keep: rules over the runs of each universe, and the decision on every run with its reasons.
-
-Pure: runs, policies and a moment go in, decisions come out. What any rule keeps stays. Policies that remove whole
-runs and policies that remove only details decide apart from each other: a run may stay and lose its details.
-"""
+"""What to keep: rules over the runs of each universe, as a user gives them."""
 
 from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
-from itertools import groupby
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal
 
 from archiver.base.suggest import did_you_mean
 from archiver.errors import PolicyError
-from archiver.format.model import Record
-from archiver.runs.outlines import Outline
-from archiver.runs.tags import PINNED
-
-KEEP: Literal["keep"] = "keep"
-REMOVE: Literal["remove"] = "remove"
-REMOVE_DETAILS: Literal["remove details"] = "remove details"
 
 _DURATION = re.compile(r"0|(?:\d+(?:min|mo|s|h|d|w|y))+")
 _PART = re.compile(r"(\d+)(min|mo|s|h|d|w|y)")
@@ -34,10 +21,6 @@ _LENGTHS = {
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
 }
-Judged = Record | Outline
-"""What is decided on: a run by its record, or by its outline."""
-Own = TypeVar("Own", bound=Judged)
-_FEW = 1_000
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -109,30 +92,6 @@ class Policy:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What is to happen to one run, why, and the policy that decided where something is removed."""
-
-    run: str
-    universe: str
-    created: datetime
-    action: Literal["keep", "remove", "remove details"]
-    reasons: tuple[str, ...]
-    policy: str = ""
-    spared: Literal["", "remove", "remove details"] = ""
-    """What the policies say of a run that only the tag `pinned` keeps."""
-    detailed: bool = True
-    """Whether the run has details."""
-
-
-class _Verdict(NamedTuple):
-    """What policies of one kind say of a run: why it stays, or why not and by which policy."""
-
-    keeps: tuple[str, ...]
-    fails: tuple[str, ...]
-    policy: str
-
-
 def parse_policies(tables: Iterable[Mapping[str, Any]]) -> list[Policy]:
     """Read the `[[policy]]` tables of the configuration. Raises PolicyError, with what was probably meant."""
     known = [field.name for field in fields(Policy)]
@@ -171,189 +130,9 @@ def before(now: datetime, duration: str) -> datetime:
     return moment
 
 
-def decide(
-    records: Iterable[Judged],
-    tags: Mapping[str, Sequence[str]],
-    policies: Sequence[Policy],
-    now: datetime,
-) -> list[Decision]:
-    """Decide on every run, universe by universe, newest run first.
-
-    Arguments:
-        records: of all runs, in any order.
-        tags: the tags of each run that has some, by its id.
-        policies: what to keep; a run that no policy's universe matches stays.
-        now: the moment that ages count to (aware).
-
-    Raises PolicyError for a metric that none of the runs has.
-    """
-    ordered = in_order(records)
-    _check_metrics(ordered, policies)
-    decisions: list[Decision] = []
-    for universe, group in groupby(ordered, key=lambda record: record.universe):
-        own = list(group)
-        meant = [policy for policy in policies if fnmatchcase(universe, policy.universe)]
-        whole = _judge(own, [policy for policy in meant if policy.tiers == "all"], tags, now)
-        about_details = [policy for policy in meant if policy.tiers == 2]
-        details = _judge([record for record in own if record.has_detail], about_details, tags, now)
-        default = ("it has no details" if about_details else "no policy covers it",)
-        decisions += [
-            _decision(record, whole.get(record.run), details.get(record.run), tags, default) for record in own
-        ]
-    return decisions
-
-
-def in_order(records: Iterable[Own]) -> list[Own]:
-    """Return runs universe by universe, newest first: the order in which `decide` decides on them."""
-    ordered = sorted(records, key=lambda record: (record.created, record.run), reverse=True)
-    ordered.sort(key=lambda record: record.universe)
-    return ordered
-
-
 def judged_by(policies: Iterable[Policy]) -> set[str]:
     """Return the metrics that policies judge runs by."""
     return {metric for policy in policies for metric, _ in policy.keep_best}
-
-
-def refuse_empty(decisions: Sequence[Decision], policies: Sequence[Policy]) -> None:
-    """Raise PolicyError when a policy keeps nothing of what it covers."""
-    for policy in policies:
-        if not policy.has_rules:
-            raise PolicyError(
-                "a policy without rules keeps nothing: add one, or say allow_empty (--allow-empty)"
-            )
-        covered = [
-            one
-            for one in decisions
-            if fnmatchcase(one.universe, policy.universe) and (one.detailed or policy.tiers != 2)
-        ]
-        losing = (REMOVE,) if policy.tiers == "all" else (REMOVE, REMOVE_DETAILS)
-        gone = sum(one.action in losing for one in covered)
-        spared = sum(one.spared in losing for one in covered)
-        # What somebody pinned does not show that the policy is meant so.
-        if gone and gone + spared == len(covered):
-            what = "details" if policy.tiers == 2 else "runs"
-            raise PolicyError(
-                f"{policy} keeps none of the {len(covered)} {what} it covers{' but what is pinned' if spared else ''}:"
-                " loosen it, or say allow_empty (--allow-empty)"
-            )
-
-
-def _decision(
-    record: Judged,
-    whole: _Verdict | None,
-    details: _Verdict | None,
-    tags: Mapping[str, Sequence[str]],
-    default: tuple[str, ...],
-) -> Decision:
-    about = (record.run, record.universe, record.created)
-    detailed = record.has_detail
-    action = (
-        REMOVE
-        if whole is not None and not whole.keeps
-        else REMOVE_DETAILS
-        if details is not None and not details.keeps
-        else None
-    )
-    if PINNED in tags.get(record.run, ()):
-        return Decision(*about, KEEP, (PINNED,), spared=action or "", detailed=detailed)
-    verdict = whole if action == REMOVE else details
-    if action is not None and verdict is not None:
-        return Decision(*about, action, verdict.fails, verdict.policy, detailed=detailed)
-    reasons = whole.keeps if whole else ()
-    if details:
-        reasons = tuple(dict.fromkeys((*reasons, *(f"details {text}" for text in details.keeps))))
-    return Decision(*about, KEEP, reasons or default, detailed=detailed)
-
-
-def _judge(
-    records: Sequence[Judged], policies: Sequence[Policy], tags: Mapping[str, Sequence[str]], now: datetime
-) -> dict[str, _Verdict]:
-    """Ask policies of one kind about the runs of a universe, newest first."""
-    verdicts: dict[str, _Verdict] = {}
-    same: dict[_Verdict, _Verdict] = {}  # of a million runs most are told the same, once
-    for policy in policies:
-        rules = _rules(policy, records, tags, now)
-        ranked = policy.keep_within is not None or policy.keep_last is not None
-        metrics = [] if ranked else [metric for metric, _ in policy.keep_best]
-        title = policy.title
-        for record in records:
-            keeps: list[str] = []
-            fails: list[str] = []
-            for rule in rules:
-                kept, reason = rule(record)
-                (keeps if kept else fails).append(reason)
-            if not keeps and metrics and all(metric not in record.metrics for metric in metrics):
-                keeps.append(f"without {' and '.join(metrics)} it cannot be judged")
-            before_it = verdicts.get(record.run)
-            verdict = _Verdict(
-                tuple(dict.fromkeys((*(before_it.keeps if before_it else ()), *keeps))),
-                (*(before_it.fails if before_it else ()), *(fails or ["no rule keeps it"])),
-                f"{before_it.policy}; {title}" if before_it else title,
-            )
-            verdicts[record.run] = same.setdefault(verdict, verdict) if len(same) < _FEW else verdict
-    return verdicts
-
-
-Rule = Callable[[Judged], tuple[bool, str]]
-
-
-def _rules(
-    policy: Policy, records: Sequence[Judged], tags: Mapping[str, Sequence[str]], now: datetime
-) -> list[Rule]:
-    """Make the rules of a policy: each says of a run whether it keeps it, and how to put that."""
-    rules: list[Rule] = []
-    if policy.keep_within is not None:
-        limit = before(now, policy.keep_within)
-        young, old = f"younger than {policy.keep_within}", f"older than {policy.keep_within}"
-        rules.append(lambda record: (True, young) if record.created >= limit else (False, old))
-    if policy.keep_last is not None:
-        last = {record.run for record in records[: policy.keep_last]}
-        inside, outside = f"among the last {policy.keep_last}", f"not among the last {policy.keep_last}"
-        rules.append(lambda record: (True, inside) if record.run in last else (False, outside))
-    rules += [_best_rule(records, metric, count) for metric, count in policy.keep_best]
-    if policy.keep_tags:
-        rules.append(_tag_rule(policy.keep_tags, tags))
-    return rules
-
-
-def _best_rule(records: Sequence[Judged], metric: str, count: int) -> Rule:
-    # Newest first and stable: of equal runs the newer one is kept.
-    scored = sorted(
-        (record for record in records if metric in record.metrics),
-        key=lambda record: record.metrics[metric][1],
-        reverse=True,
-    )
-    best = {record.run for record in scored[:count]}
-
-    def rule(record: Judged) -> tuple[bool, str]:
-        if metric not in record.metrics:
-            return False, f"no number as {metric}"
-        kept = record.run in best
-        score = record.metrics[metric][1]
-        return kept, f"{'' if kept else 'not '}among the best {count} by {metric} ({score:.4g})"
-
-    return rule
-
-
-def _tag_rule(wanted: Sequence[str], tags: Mapping[str, Sequence[str]]) -> Rule:
-    without = f"not tagged {' or '.join(wanted)}"
-
-    def rule(record: Judged) -> tuple[bool, str]:
-        found = [tag for tag in tags.get(record.run, ()) if tag in wanted]
-        return (True, f"tagged {', '.join(found)}") if found else (False, without)
-
-    return rule
-
-
-def _check_metrics(records: Sequence[Judged], policies: Sequence[Policy]) -> None:
-    for policy in policies:
-        covered = [record for record in records if fnmatchcase(record.universe, policy.universe)]
-        for metric, _ in policy.keep_best:
-            if covered and not any(metric in record.metrics for record in covered):
-                there = {name for record in covered for name in record.metrics}
-                hint = did_you_mean(metric, there, ": `archiver metrics` shows what there is")
-                raise PolicyError(f"no run has a number as metric {metric!r} to keep the best by{hint}")
 
 
 def _months_before(moment: datetime, count: int) -> datetime:

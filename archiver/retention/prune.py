@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 
 from archiver.base.collector import collector_paused
 from archiver.format import layout
 from archiver.format.model import Record, Ref
-from archiver.retention.plan import MOST, Plan, fingerprint
-from archiver.retention.policy import KEEP, REMOVE, Decision, Policy, decide, in_order, refuse_empty
+from archiver.retention.decisions import ACTIONS, KEEP, REMOVE, Decision, Tags, decide, refuse_empty
+from archiver.retention.plan import MOST, Frees, Plan, fingerprint
+from archiver.retention.policy import Policy
 from archiver.retention.trash import Move, Removed, bring_back, bring_pinned_back, put_away
 from archiver.runs.details import without_details
-from archiver.runs.outlines import Outline, Reach
+from archiver.runs.outlines import Outlines, Reach
 from archiver.store import Store
 
-State = tuple[Sequence[Outline], Mapping[str, Sequence[str]]]
+State = tuple[Outlines, Tags]
 """All runs and the tags of each."""
 
 
@@ -40,27 +41,31 @@ def plan_prune(
 
 
 def _plan(store: Store, state: State, policies: Sequence[Policy], now: datetime, allow_empty: bool) -> Plan:
-    runs, tags = in_order(state[0]), state[1]
+    import numpy as np
+
+    runs, tags = state
     decisions = decide(runs, tags, policies, now)
     if not allow_empty:
         refuse_empty(decisions, policies)
-
-    def gone() -> Iterator[tuple[Outline, str]]:
-        return ((run, one.action) for run, one in zip(runs, decisions, strict=True) if one.action != KEEP)
-
-    sizes = _sizes(store, _each(_lost(run.reach, action) for run, action in gone()))
-    left = _each(_left(run.reach, one.action) for run, one in zip(runs, decisions, strict=True))
-    stays = {ref.key for ref in left if ref.key in sizes}
+    # Of what many runs share once: a reach and what becomes of it.
+    ways, of_run = np.unique(runs.reach * len(ACTIONS) + decisions.actions, return_inverse=True)
+    done = [(runs.reaches[way // len(ACTIONS)], ACTIONS[way % len(ACTIONS)]) for way in ways.tolist()]
+    sizes = _sizes(store, _each(_lost(reach, action) for reach, action in done if action != KEEP))
+    stays = {ref.key for ref in _each(_left(reach, action) for reach, action in done) if ref.key in sizes}
     freed = [amount for key, amount in sizes.items() if key not in stays]
+    gone = decisions.removing
+    own = np.array([_own(reach, action) for reach, action in done], np.int64)
+    whole = decisions.actions[gone] == ACTIONS.index(REMOVE)
+    records = np.where(whole, runs.size[gone], runs.inline[gone])
     return Plan(
         url=store.url,
         now=now,
         policies=tuple(policies),
-        decisions=tuple(decisions),
+        decisions=decisions,
         fingerprint=fingerprint(runs, tags),
-        frees=_frees(gone()),
-        freed=sum(freed) + sum(_record_bytes(run, action) for run, action in gone()),
-        freed_objects=len(freed) + sum(action == REMOVE for _, action in gone()),
+        frees=Frees(runs, gone, own[of_run[gone]] + records),
+        freed=sum(freed) + int(records.sum()),
+        freed_objects=len(freed) + int(whole.sum()),
         shared=len(stays),
         shared_bytes=sum(sizes[key] for key in stays),
     )
@@ -91,7 +96,8 @@ def apply_plan(
     runs, tags = read()
     with collector_paused():
         plan.check(fingerprint(runs, tags), decide(runs, tags, plan.policies, plan.now))
-    bring_pinned_back(store, tags.keys() - {one.run for one in runs})
+    pruned = [run for run, row in zip(tags, runs.rows_of(tags).tolist(), strict=True) if row < 0]
+    bring_pinned_back(store, set(pruned))
     return put_away(store, [_move(one) for one in plan.removals], step=step)
 
 
@@ -138,28 +144,10 @@ def _each(some: Iterable[tuple[Refs, ...]]) -> Iterator[Ref]:
                 yield from refs
 
 
-def _frees(gone: Iterable[tuple[Outline, str]]) -> dict[str, int]:
-    """Return the bytes of each removed run's own objects."""
-    known: dict[tuple[int, str], int] = {}
-    found: dict[str, int] = {}
-    for one, action in gone:
-        name = id(one.reach), action  # runs that reach the same share it
-        own = known.get(name)
-        if own is None:
-            lost = (ref for refs in _lost(one.reach, action) for ref in refs)
-            own = known[name] = sum(ref.size for ref in lost if not _is_shared(ref))
-        record = _record_bytes(one, action)
-        found[one.run] = own + record if own else record
-    return found
-
-
-def _is_shared(ref: Ref) -> bool:
-    return ref.key.startswith(layout.SHARED)
-
-
-def _record_bytes(one: Outline, action: str) -> int:
-    """Return what goes of the record itself: all of it, or the details that stand in it."""
-    return one.size if action == REMOVE else one.inline
+def _own(reach: Reach, action: str) -> int:
+    """Return the bytes of objects of a run's own that go."""
+    lost = (ref for refs in _lost(reach, action) for ref in refs) if action != KEEP else ()
+    return sum(ref.size for ref in lost if not ref.key.startswith(layout.SHARED))
 
 
 def _sizes(store: Store, refs: Iterable[Ref]) -> dict[str, int]:

@@ -182,7 +182,8 @@ def first_places(names: pa.ChunkedArray, universes: np.ndarray, places: np.ndarr
     if len(coded.dictionary) == len(names):
         return places  # each name is there once
     keys = numpy_of(coded.indices)[places].astype(np.int64)
-    keys = keys * (int(universes.max()) + 1) + universes
+    keys *= int(universes.max()) + 1
+    keys += universes
     # An array numbers its values in the order in which they come: the first of each is where the number is a new one.
     numbers = numpy_of(int_array(keys).dictionary_encode().indices)
     new = np.ones(len(numbers), bool)

@@ -42,8 +42,7 @@ def all_metrics(
     rows = Rows(
         reader, records, packed, columns, universe=universe, newest=newest, history=history, params=params
     )
-    found = rows.take(rows.places)
-    rows.joined = found  # what is not in order goes as soon as it is
+    found = rows.taken()
     pa.default_memory_pool().release_unused()
     return found if columns is not None else rows.as_saved(found)
 
@@ -65,12 +64,13 @@ class Rows:
         newest: str = "strategy",
         history: bool = False,
         params: bool = True,
+        again: bool = False,
     ) -> None:
-        """Read columns; arguments as `all_metrics` takes them."""
+        """Read columns; arguments as `all_metrics` takes them. again: `read` will be asked, too."""
         import numpy as np
 
         self._reader, self._records, self._packed = reader, records, packed
-        self._universe, self._params = universe, params
+        self._universe, self._params, self._again = universe, params, again
         self._chosen = counting(records, newest=newest, history=history)
         names = column_names(columns)
         tables: list[pa.Table] = []
@@ -82,6 +82,19 @@ class Rows:
         tables.clear()
         moments = np.concatenate(created or [np.array([], np.int64)])
         self.places = self._order(moments, newest, history)
+
+    def taken(self) -> pa.Table:
+        """Return the rows that count, in their order, from then on `joined`: a column that is not in order goes as soon as it is."""
+        import pyarrow as pa
+
+        if _are_in_order(self.joined, self.places):
+            return self.joined
+        schema, columns = self.joined.schema, self.joined.columns
+        self.joined = None
+        columns.reverse()
+        index = int_array(self.places)
+        self.joined = pa.Table.from_arrays([columns.pop().take(index) for _ in schema], schema=schema)
+        return self.joined
 
     def take(self, places: np.ndarray) -> pa.Table:
         """Return the rows at these places."""
@@ -144,7 +157,7 @@ class Rows:
         moments = {record.run: microseconds(record.created) for record in self._chosen}
         for table in self._reader.tables(self._chosen, wanted, params=self._params):
             yield table, np.array([moments[run] for run in table["run"].to_pylist()], np.int64)
-        yield from self._packed.metrics(self._universe, wanted, params=self._params)
+        yield from self._packed.metrics(self._universe, wanted, params=self._params, again=self._again)
 
     def _join(self, tables: Sequence[pa.Table], names: Sequence[str] | None) -> pa.Table:
         return join_tables(tables or [inline_table_of([], _metrics(names), params=self._params)])
@@ -174,15 +187,20 @@ class Rows:
         if np.any(steps < 0) or np.any(np.diff(created)[steps == 0] > 0):
             order = np.lexsort((-created, codes))
             places, codes = places[order], codes[order]
+            del order
+        del created, steps
         return places if history else first_places(self.joined["strategy_name"], codes, places)
 
 
 def _taken(table: pa.Table, places: np.ndarray) -> pa.Table:
+    return table if _are_in_order(table, places) else table.take(int_array(places))
+
+
+def _are_in_order(table: pa.Table, places: np.ndarray) -> bool:
+    """Tell whether these places are those of all rows as they lie."""
     import numpy as np
 
-    if len(places) == len(table) and not np.any(np.diff(places) < 0):
-        return table
-    return table.take(int_array(places))
+    return len(places) == len(table) and not np.any(np.diff(places) < 0)
 
 
 def _key(column: str, keys: Container[str]) -> str:

@@ -244,16 +244,19 @@ class PackedRows:
         return found
 
     def metrics(
-        self, universe: str | None, columns: Sequence[str] | None, *, params: bool
+        self, universe: str | None, columns: Sequence[str] | None, *, params: bool, again: bool = False
     ) -> Iterator[tuple[pa.Table, np.ndarray]]:
-        """Yield of each pack the rows that count as a table, and when the run of each was made, in microseconds."""
+        """Yield of each pack the rows that count as a table, and when the run of each was made, in microseconds.
+
+        again: more will be asked of the same packs, so that what was read stays at hand.
+        """
         for pack, keep in self.packed:
             if universe is not None and universe not in pack.universes:
                 continue
             of_row = None if keep.all() else self._of_row(pack)
             if of_row is None and not keep.all():
                 continue
-            found = self._read(pack, partial(self._metrics, pack, columns, params=params))
+            found = self._read(pack, partial(self._metrics, pack, columns, params=params, again=again))
             if found is None:
                 continue
             table, created = found
@@ -282,12 +285,15 @@ class PackedRows:
         return None if source is None else source.read(columns=["strategy_name"])["strategy_name"]
 
     def _metrics(
-        self, pack: Pack, columns: Sequence[str] | None, *, params: bool
+        self, pack: Pack, columns: Sequence[str] | None, *, params: bool, again: bool
     ) -> tuple[pa.Table, pa.ChunkedArray] | None:
         source = self._packs.metrics(pack)
-        return (
-            None if source is None else (pack_metrics(source, columns, params=params), pack_created(source))
-        )
+        if source is None:
+            return None
+        found = pack_metrics(source, columns, params=params), pack_created(source)
+        if not again:
+            source.forget()
+        return found
 
     def _read(self, pack: Pack, read: Callable[[], T]) -> T | None:
         """Return what `read` does, or None for a pack that cannot be read, once that was told."""
@@ -325,13 +331,7 @@ class PackedRows:
 
     def _of_row(self, pack: Pack) -> np.ndarray | None:
         """Return, of each row of a pack's metrics, which row of its records it belongs to."""
-        import numpy as np
-
-        table = self._narrow(pack, "tier1", "strategies")
-        if table is None:
-            return None
-        counts = np.where(numpy_of(table["tier1"].is_valid()), 0, numpy_of(table["strategies"]))
-        return np.repeat(np.arange(pack.runs), counts)
+        return self._read(pack, partial(self._packs.of_row, pack))
 
     def _records(self, pack: Pack, rows: Sequence[int]) -> list[Record]:
         """Read the records of some rows, these in ascending order; none where the pack cannot be read."""

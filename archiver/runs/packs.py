@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from archiver.errors import FormatError, IntegrityError, NotFoundError, StorageError
 from archiver.format import layout
-from archiver.format.arrays import int_array, numpy_of
+from archiver.format.arrays import int_array, numpy_of, texts_of
 from archiver.format.packs import PLACES, SEEN, Pack, decode_pack, moment_of, record_bytes, records_table
 from archiver.format.parquet import ParquetObject
 from archiver.store import Store
@@ -149,10 +149,10 @@ class Packs:
             found = self._rows.get(pack.stem)
             if found is None:
                 table = self.records(pack).read(columns=list(PLACES))
-                runs = _texts(table["run"])
+                runs = texts_of(table["run"])
                 order = np.argsort(runs, kind="stable")
                 numbers = [numpy_of(table[name])[order] for name in ("revision", "size", "modified")]
-                nonces = _texts(table["nonce"])[order]
+                nonces = texts_of(table["nonce"])[order]
                 found = Rows(runs[order], order, numbers[0], numbers[1], numbers[2], nonces)
                 self._rows[pack.stem] = found
                 self.records(pack).forget()
@@ -177,6 +177,14 @@ class Packs:
                 known = source.read(columns=list(names))
                 source.forget()
             return known.select(list(names))
+
+    def of_row(self, pack: Pack) -> np.ndarray:
+        """Return, of each row of a pack's metrics, which row of its records it belongs to."""
+        import numpy as np
+
+        table = self.narrow(pack, ("tier1", "strategies"))
+        counts = np.where(numpy_of(table["tier1"].is_valid()), 0, numpy_of(table["strategies"]))
+        return np.repeat(np.arange(pack.runs), counts)
 
     def touched(self, packs: Sequence[Pack], elsewhere: Collection[str]) -> set[str]:
         """Return the stems of packs of which not every row may count: of others that is known without a look at any.
@@ -323,23 +331,6 @@ def looking_again(look: Callable[[], T]) -> T:
         with suppress(PackGoneError):
             return look()
     return look()
-
-
-def _texts(column: pa.ChunkedArray) -> np.ndarray:
-    """Return ASCII texts as an array; ids are all of one length, and a million of them need no objects of Python."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    array = column.combine_chunks()
-    sizes = pc.min_max(pc.binary_length(array))
-    size = sizes["max"].as_py()
-    if not size:
-        return np.zeros(len(array), "S1")
-    if sizes["min"].as_py() != size or array.null_count:
-        return np.array([text or "" for text in array.to_pylist()], dtype="S")
-    fixed = array.cast(pa.binary()).cast(pa.binary(size))
-    return np.frombuffer(fixed.buffers()[1], dtype=f"S{size}", count=len(fixed), offset=fixed.offset * size)
 
 
 def _within(runs: Sequence[str], pack: Pack) -> Sequence[str]:

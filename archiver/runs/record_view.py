@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 from archiver.errors import IntegrityError, NotFoundError, StorageError
 from archiver.format import layout
 from archiver.format.packs import Pack
+from archiver.runs.by_time import record_line
 from archiver.runs.number import raise_number
 from archiver.runs.packs import Damaged, PackGoneError, Packs, Place, looking_again
 from archiver.store import Store
@@ -101,7 +102,7 @@ class RecordView(Store):
         return looking_again(lambda: self._look(beginning, damaged, lazy=lazy))
 
     def _look(self, beginning: str, damaged: Damaged | None, *, lazy: bool) -> Look:
-        loose = {entry.key: entry for entry in self.below.list(layout.RUNS + beginning)}
+        loose = {entry.key: entry for entry in self.below.list_many(layout.RUNS + beginning, record_line())}
         revised = self._list_revised(beginning)
         if not beginning:
             plain = frozenset(run for key in loose if (run := layout.run_of_record(key)) is not None)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from archiver.store.bucket import BucketApi
     from archiver.store.s3_classes import StorageClasses
     from archiver.store.s3_locks import ObjectLocks
+    from archiver.store.spread import Line
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -239,6 +240,13 @@ class Store(ABC):
 
         Raises StorageError when the listing may not be complete; a missing bucket or folder is not empty.
         """
+
+    def list_many(self, prefix: str, line: Line) -> Iterator[Entry]:  # noqa: ARG002 - for stores where it helps
+        """Yield what `list` does, for who takes it all: of very many objects parts at once, where that is faster.
+
+        line: where keys lie between others.
+        """
+        return self.list(prefix)
 
     @abstractmethod
     def stat(self, key: str) -> Entry | None:

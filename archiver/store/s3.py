@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
@@ -23,6 +24,7 @@ from archiver.store.s3_classes import StorageClasses
 from archiver.store.s3_client import S3Client
 from archiver.store.s3_locks import ObjectLocks
 from archiver.store.s3_xml import Page, can_be_written
+from archiver.store.spread import Line, NoStartError, Piece, Spread
 from archiver.store.unfinished import abort, is_upload, uploads
 from archiver.store.versions import delete_versions, keeps_versions, refuse_lock, versions
 
@@ -30,6 +32,8 @@ PART = 8 << 20
 """Bytes of one part of a multipart upload; what fits into two is put in one request."""
 
 _PAGE = 1000
+_ALONE = 5
+"""So many pages of a listing are asked for one after the other before several are at once."""
 _NO_BULK = {"NotImplemented", "MethodNotAllowed", "501", "405"}
 _ROUNDS = 4
 
@@ -115,6 +119,10 @@ class S3Store(Store):
     def list(self, prefix: str = "") -> Iterator[Entry]:
         check_prefix(prefix)
         return self._pages(prefix)
+
+    def list_many(self, prefix: str, line: Line) -> Iterator[Entry]:
+        check_prefix(prefix)
+        return self._pages(prefix, line)
 
     def stat(self, key: str) -> Entry | None:
         check_key(key)
@@ -244,32 +252,73 @@ class S3Store(Store):
 
     # -- listing and deleting --------------------------------------------------------------------------------
 
-    def _pages(self, prefix: str) -> Iterator[Entry]:
+    def _pages(self, prefix: str, line: Line | None = None) -> Iterator[Entry]:
         token: str | None = None
-        last = ""
-        cut = len(self._root)
+        first = last = known = ""
+        pages, seconds = 0, 0.0
         while True:
+            begun = time.monotonic()
             page = self._page(f"list {prefix or 'objects'}", prefix, _PAGE, token)
-            for name, size, modified in page.objects:
-                key = name[cut:]
-                if not key or key.endswith("/"):
-                    continue  # consoles make such empty objects to show a folder
-                if key <= last:
-                    raise StorageError(
-                        f"{self.url} lists its objects out of order: it cannot hold an archive"
-                    )
-                last = key
-                yield Entry(key, size, modified)
+            pages, seconds = pages + 1, seconds + time.monotonic() - begun
+            for entry in self._entries(page):
+                if entry.key <= known:
+                    continue
+                if entry.key <= last:
+                    raise self._out_of_order()
+                first, last = first or entry.key, entry.key
+                yield entry
             if page.following is None:
                 return
             if page.following in ("", token):
                 raise StorageError(f"{self.url} broke off its listing: try again")
             token = page.following
+            if pages == _ALONE and line is not None:
+                spread = Spread(partial(self._piece, prefix), line, seconds / pages)
+                try:
+                    for entry in spread.entries(first, last, pages):
+                        if entry.key <= last:
+                            raise self._out_of_order()
+                        last = entry.key
+                        yield entry
+                    return
+                except NoStartError:
+                    line, known = None, last
 
-    def _page(self, action: str, prefix: str = "", size: int = 1, token: str | None = None) -> Page:
+    def _entries(self, page: Page) -> Iterator[Entry]:
+        cut = len(self._root)
+        for name, size, modified in page.objects:
+            key = name[cut:]
+            if key and not key.endswith("/"):  # consoles make such empty objects to show a folder
+                yield Entry(key, size, modified)
+
+    def _piece(self, prefix: str, after: str) -> Piece:
+        """Ask for the page of a listing that comes after a key."""
+        page = self._page(f"list {prefix or 'objects'}", prefix, _PAGE, after=after)
+        names = [found.name[len(self._root) :] for found in page.objects]
+        more = page.following is not None
+        if names and names[0] <= after:
+            raise NoStartError
+        if more and not names:
+            raise StorageError(f"{self.url} broke off its listing: try again")
+        first, last = (names[0], names[-1]) if names else (after, after)
+        return Piece([*self._entries(page)], first, last, more)
+
+    def _out_of_order(self) -> StorageError:
+        return StorageError(f"{self.url} lists its objects out of order: it cannot hold an archive")
+
+    def _page(
+        self,
+        action: str,
+        prefix: str = "",
+        size: int = 1,
+        token: str | None = None,
+        *,
+        after: str | None = None,
+    ) -> Page:
         """Ask for one page of a listing; an answer of something else than S3 must not look empty."""
         try:
-            page = self.client.page(self._root + prefix, action, size=size, token=token)
+            start = None if after is None else self._root + after
+            page = self.client.page(self._root + prefix, action, size=size, token=token, after=start)
         except NotFoundError as error:
             raise StorageError(
                 f"{self.url} answers {code_of(error)} to a listing: check the endpoint"

@@ -118,11 +118,18 @@ class S3Client:
         answer = self._ask("upload_part", action, Key=name, Body=data, UploadId=upload, PartNumber=number)
         return answer.headers.get("etag", "")
 
-    def page(self, prefix: str, action: str, *, size: int, token: str | None = None) -> Page:
-        """Return up to so many objects whose names begin with a prefix, in the order of the server."""
+    def page(
+        self, prefix: str, action: str, *, size: int, token: str | None = None, after: str | None = None
+    ) -> Page:
+        """Return up to so many objects whose names begin with a prefix, in the order of the server.
+
+        token: that of the page before; after: the name that those wanted come after.
+        """
         arguments: dict[str, Any] = {"Prefix": prefix, "MaxKeys": size}
         if token:
             arguments["ContinuationToken"] = token
+        if after:
+            arguments["StartAfter"] = after
         return self._run(
             lambda link, left: read_page(self._sent(link, "list_objects_v2", arguments, left).body), action
         )

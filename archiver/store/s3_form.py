@@ -38,6 +38,7 @@ _QUERY = {
     "MaxKeys": "max-keys",
     "PartNumber": "partNumber",
     "Prefix": "prefix",
+    "StartAfter": "start-after",
     "UploadId": "uploadId",
 }
 _VALUED = frozenset(_QUERY.values())
@@ -48,7 +49,7 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "head_object": ("Key",),
     "put_object": ("Key", "Body"),
     "upload_part": ("Key", "Body", "UploadId", "PartNumber"),
-    "list_objects_v2": ("Prefix", "MaxKeys", "ContinuationToken"),
+    "list_objects_v2": ("Prefix", "MaxKeys", "ContinuationToken", "StartAfter"),
     "delete_object": ("Key",),
     "delete_objects": ("Delete",),
 }
@@ -263,6 +264,7 @@ _SAMPLES: tuple[dict[str, Any], dict[str, Any]] = tuple(  # type: ignore[assignm
         "PartNumber": number,
         "Prefix": key,
         "MaxKeys": number,
+        "StartAfter": key,
         "ContinuationToken": f"{number}/=+",
         "Delete": {"Objects": [{"Key": key}], "Quiet": True},
     }

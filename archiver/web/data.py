@@ -298,6 +298,7 @@ class Data:
         return Metrics(version, table, {one.universe or "": one.error for one in unread})
 
     def _load(self, version: str, seen: AllRuns) -> Metrics:
+        self._narrow.clear()  # a part of what is read now
         loaded = self._read(version, seen)
         self._narrow.clear()
         return loaded

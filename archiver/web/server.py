@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from archiver.archive import Archive
+from archiver.base.memory import return_large_blocks
 from archiver.errors import ArchiverError, ConfigError
 from archiver.web.data import Data
 from archiver.web.security import Guard, Rules, is_loopback, rules_for
@@ -159,6 +160,7 @@ def make_server(
     for needed in ("dash", "dash_ag_grid"):
         if find_spec(needed) is None:
             raise ModuleNotFoundError(f"{needed} is not installed", name=needed)
+    return_large_blocks()
     server = Server(pages, host, port)
     try:
         bound(server.port)

@@ -137,8 +137,8 @@ def _prune(site: Site) -> Any:
         plan = site.data.archive.plan_prune()
     except PolicyError as error:
         return parts.card("Next prune", parts.empty("Nothing is planned", str(error)))
-    if not plan.removals:
-        kept = f"The policies keep every run: {fmt.counted(len(plan.keeps), 'run')}."
+    if not plan.share:
+        kept = f"The policies keep every run: {fmt.counted(len(plan.decisions), 'run')}."
         return parts.card("Next prune", parts.empty("Nothing to remove", kept))
     rows = [
         [
