@@ -11,12 +11,10 @@ import pytest
 import archiver
 from archiver.web import links
 from tests.conftest import Place
-from tests.web.conftest import NASTY, UNIVERSE, Made, Served, nasty_results, texts, until
+from tests.web.conftest import DESK, NASTY, PHONE, UNIVERSE, Made, Served, nasty_results, texts, until
 
 CELL = ".ag-center-cols-container .ag-cell.figure"
 FIRST = ".ag-center-cols-container [row-index='0'] [col-id=n_trades]"
-PHONE = {"width": 390, "height": 844}
-DESK = {"width": 1280, "height": 860}
 
 
 class Watch:
@@ -67,9 +65,7 @@ class Watch:
 @contextmanager
 def opened(chromium: Any, address: str, path: str, **options: Any) -> Iterator[Any]:
     """Open a page of a server; at the end nothing may have gone wrong."""
-    with chromium.page(**({"viewport": DESK} | options)) as page:
-        # What the page before was still loading fails here, and is nobody's complaint.
-        page.goto("about:blank")
+    with chromium.page(address, **options) as page:
         watch = Watch(page, address)
         page.goto(f"{address}/{path.removeprefix('./').lstrip('/')}")
         page.wait_for_selector("h1, .state")
@@ -334,7 +330,7 @@ def test_a_token_opens_the_pages_once(chromium, plain: Made):
 
 def test_the_calendar_fits_a_phone_with_every_month_named(chromium, served, plain: Made):
     name = archiver.open(plain.url).detailed_strategies(UNIVERSE)[0][1]
-    with opened(chromium, served, links.strategy(UNIVERSE, name), viewport=PHONE, is_mobile=True) as page:
+    with opened(chromium, served, links.strategy(UNIVERSE, name), viewport=PHONE, is_mobile=True, has_touch=True) as page:
         page.wait_for_selector(".calendar")
         until(page, "document.querySelector('.calendar').scrollWidth <= innerWidth")
         box = "document.querySelector('.calendar').parentNode"

@@ -218,7 +218,7 @@ def test_enter_opens_the_row_from_any_of_its_cells(chromium, served, column):
 
 def test_a_server_that_is_gone_is_told(chromium, plain: Made):
     server = Served(plain.url)
-    with chromium.page() as page:
+    with chromium.page(server.address) as page:
         page.goto(server.address + "/strategies")
         page.wait_for_selector(CELL)
         assert not page.locator("#unreachable").is_visible()
@@ -229,7 +229,7 @@ def test_a_server_that_is_gone_is_told(chromium, plain: Made):
 
 
 def test_a_token_that_no_longer_counts_is_told(chromium, served):
-    with chromium.page() as page:
+    with chromium.page(served) as page:
         page.goto(served + "/strategies")
         page.wait_for_selector(CELL)
         page.route("**/_dash-update-component**", lambda route: route.fulfill(status=401, body="no"))
