@@ -75,6 +75,23 @@ def opened(chromium: Any, address: str, path: str, **options: Any) -> Iterator[A
         assert watch.complaints == []
 
 
+# AG Grid draws rows only while they can be seen, and its own roles for them.
+_NOT_OURS = {"aria-required-children": {"enabled": False}, "scrollable-region-focusable": {"enabled": False}}
+# Dash puts an input that it hides behind each of its menus; rows of a table are alike, and axe takes long for each.
+_NOT_LOOKED_AT = {
+    "exclude": [[".dash-dropdown-focus-target"], [".ag-row:not([row-index='0']):not([row-index='1'])"]]
+}
+
+
+def barriers(page: Any) -> list[str]:
+    """Return what axe finds on a page that keeps someone from reading or using it."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    # All that passes is as much work to tell of as to find.
+    options = {"runOnly": ["wcag2a", "wcag2aa"], "rules": _NOT_OURS, "resultTypes": ["violations"]}
+    found = axe.run(page, context=_NOT_LOOKED_AT, options=options).response["violations"]
+    return [f"{one['id']}: {[node['html'][:160] for node in one['nodes'][:3]]}" for one in found]
+
+
 def addresses(plain: Made) -> dict[str, tuple[str, str]]:
     """Return every page's address and what shows that it is done."""
     names = [name for _, name in archiver.open(plain.url).detailed_strategies(UNIVERSE)][:2]
@@ -131,23 +148,12 @@ WINDOWS = {
     ],
 )
 def test_pages_come_up_clean_and_for_everyone(chromium, served, plain: Made, name, window):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     path, ready = addresses(plain)[name]
     with opened(chromium, served, path, **WINDOWS[window]) as page:
         page.wait_for_selector(ready)
         until(page, "document.documentElement.scrollWidth <= window.innerWidth")
         assert page.locator("#nav").is_visible()
-        options = {"runOnly": ["wcag2a", "wcag2aa"], "rules": _NOT_OURS}
-        found = axe.run(page, context=_NOT_LOOKED_AT, options=options).response["violations"]
-        assert [f"{v['id']}: {[n['html'][:160] for n in v['nodes'][:3]]}" for v in found] == []
-
-
-# AG Grid draws rows only while they can be seen, and its own roles for them.
-_NOT_OURS = {"aria-required-children": {"enabled": False}, "scrollable-region-focusable": {"enabled": False}}
-# Dash puts an input that it hides behind each of its menus; rows of a table are alike, and axe takes long for each.
-_NOT_LOOKED_AT = {
-    "exclude": [[".dash-dropdown-focus-target"], [".ag-row:not([row-index='0']):not([row-index='1'])"]]
-}
+        assert barriers(page) == []
 
 
 def test_sort_filter_and_search_stand_in_the_address(chromium, served, plain: Made):
@@ -330,7 +336,9 @@ def test_a_token_opens_the_pages_once(chromium, plain: Made):
 
 def test_the_calendar_fits_a_phone_with_every_month_named(chromium, served, plain: Made):
     name = archiver.open(plain.url).detailed_strategies(UNIVERSE)[0][1]
-    with opened(chromium, served, links.strategy(UNIVERSE, name), viewport=PHONE, is_mobile=True, has_touch=True) as page:
+    with opened(
+        chromium, served, links.strategy(UNIVERSE, name), viewport=PHONE, is_mobile=True, has_touch=True
+    ) as page:
         page.wait_for_selector(".calendar")
         until(page, "document.querySelector('.calendar').scrollWidth <= innerWidth")
         box = "document.querySelector('.calendar').parentNode"
