@@ -15,9 +15,6 @@ from archiver.errors import PolicyError
 from archiver.retention.policy import KEEP, REMOVE, Decision, Policy
 from archiver.runs.outlines import Outline
 
-MOST = 0.5
-"""Which part of the runs is removed at most, unless told otherwise."""
-
 
 @dataclass(frozen=True)
 class Plan:

@@ -10,7 +10,8 @@ from functools import partial
 from archiver.base.collector import collector_paused
 from archiver.format import layout
 from archiver.format.model import Record, Ref
-from archiver.retention.plan import MOST, Plan, fingerprint
+from archiver.retention import MOST
+from archiver.retention.plan import Plan, fingerprint
 from archiver.retention.policy import KEEP, REMOVE, Decision, Policy, decide, in_order, refuse_empty
 from archiver.retention.trash import Move, Removed, bring_back, bring_pinned_back, put_away
 from archiver.runs.details import without_details
