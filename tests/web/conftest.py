@@ -219,11 +219,14 @@ def until(page: Any, read: str | Callable[[], Any], wanted: Any = True) -> None:
     """Wait for an expression, or what a function returns, to be as wanted: a value, or a function that accepts it.
 
     A page that draws again takes elements away between two questions, so what belongs together is read by one
-    expression. Playwright's own way to wait for one needs what the pages' policy forbids.
+    expression; one that fails, as what it looks into is not there, is tried again. Playwright's own way to wait for one needs what the pages' policy forbids.
     """
+    tried = (
+        f"(() => {{ try {{ return [true, {read}]; }} catch (error) {{ return [false, String(error)]; }} }})()"
+    )
     for _ in range(300):
-        seen = page.evaluate(read) if isinstance(read, str) else read()
-        if wanted(seen) if callable(wanted) else seen == wanted:
+        is_there, seen = page.evaluate(tried) if isinstance(read, str) else (True, read())
+        if is_there and (wanted(seen) if callable(wanted) else seen == wanted):
             return
         page.wait_for_timeout(100)
     raise AssertionError(f"it stays {seen!r}, wanted {wanted!r}: {read}")

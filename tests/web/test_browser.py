@@ -303,12 +303,20 @@ def test_nasty_rows_do_nothing(chromium, nasty_served):
         page.wait_for_selector("h1:has-text('slash/')")
 
 
-def test_pages_over_a_bucket_in_the_browser(chromium, moto_place: Place):
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["/strategies", links.strategy("a/b <u>", NASTY[3])],
+        pytest.param(["/", "/bucket"], marks=pytest.mark.slow),
+    ],
+    ids=["strategies", "others"],
+)
+def test_pages_over_a_bucket_in_the_browser(chromium, moto_place: Place, paths):
     archive = archiver.open(moto_place.url, **moto_place.options)
     archive.save_universe_results("a/b <u>", nasty_results(), top_n=6, code="none")
     server = Served(moto_place.url, **moto_place.options)
     try:
-        for path in ("/", "/strategies", links.strategy("a/b <u>", NASTY[3]), "/bucket"):
+        for path in paths:
             with opened(chromium, server.address, path) as page:
                 page.wait_for_selector("h1")
     finally:
