@@ -26,7 +26,6 @@ from archiver.base.humanize import printable
 from archiver.format import layout
 from archiver.format.model import Record, Run
 from archiver.health.usage import Guard
-from archiver.retention.trash import hold
 from archiver.runs.open import OpenRun, resume_run, start_run
 from archiver.runs.read import Reader
 from archiver.runs.record_view import viewed
@@ -318,6 +317,8 @@ class Archive:
 
     def tag(self, run: str, tag: str) -> None:
         """Put a tag on a run. Raises RunNotFoundError; a run that is being removed `pinned` brings back, if there is a way."""
+        from archiver.retention.trash import hold
+
         record = self.record(run)
         put_tag(self.store, record.run, tag)
         if not record.open:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from archiver.archive.listing import Listing
 from archiver.base.unread import Errors
 from archiver.errors import ArchiverError, ConfigError
-from archiver.query.many import Bulk, Strategies
 from archiver.runs.newest import Part
 from archiver.runs.read import Reader
 from archiver.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from archiver.query.many import Bulk, Strategies
 
 _TASK = 8 << 20
 """Bytes of details in records that go with one task."""
@@ -64,6 +65,8 @@ class Many:
         own run. What counts is what `load_strategy` would load. Raises NotFoundError, NotKeptError for a strategy
         that was named and has no details, ConfigError for a column or a table that none has, IntegrityError for damage.
         """
+        from archiver.query.many import Bulk
+
         parts = self._parts(strategies, universe, run, where, sort, top, errors)
         bulk = Bulk(self.store, what, _names(columns))
         found = self._read(bulk, parts, errors)
@@ -102,7 +105,7 @@ class Many:
             import pandas as pd
         except ImportError:
             raise ConfigError("this needs Dask and pandas: pip install 'archiver[dask]'") from None
-        from archiver.query.many import travelling
+        from archiver.query.many import Bulk, travelling
         from archiver.query.schemas import mixed, one_schema
 
         parts = self._parts(strategies, universe, run, where, sort, top, errors)

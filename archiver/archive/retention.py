@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from archiver.archive.configured import Configured
 from archiver.archive.listing import Listing
@@ -13,16 +14,16 @@ from archiver.base.unread import Errors
 from archiver.errors import PolicyError
 from archiver.format import layout
 from archiver.format.model import Run
-from archiver.retention.gc import GRACE, collect
-from archiver.retention.gc.collected import Collected
-from archiver.retention.plan import MOST, Plan
+from archiver.retention import GRACE, MOST
 from archiver.retention.policy import Policy, judged_by
-from archiver.retention.prune import apply_plan, plan_prune, undelete
-from archiver.retention.trash import Removed
-from archiver.runs.packing import pack
 from archiver.runs.record_view import viewed
 from archiver.runs.records import look_at_clock
 from archiver.store import Store
+
+if TYPE_CHECKING:
+    from archiver.retention.gc.collected import Collected
+    from archiver.retention.plan import Plan
+    from archiver.retention.trash import Removed
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Keeping:
         allow_empty: let a policy keep nothing. Returns the plan: `print(plan)` shows what goes and why. Raises
         PolicyError for a policy that cannot be meant.
         """
+        from archiver.retention.prune import plan_prune
+
         for policy in policies:
             if not isinstance(policy, Policy):
                 raise PolicyError(
@@ -61,11 +64,15 @@ class Keeping:
         max_remove: which part of all runs may lose something, 0 to 1; step: is told how many runs were dealt with.
         Returns what was done. Raises PolicyError for a plan that a re-read finds stale, or that removes too much.
         """
+        from archiver.retention.prune import apply_plan
+
         read = partial(self.listing.outlines, judged_by(plan.policies))
         return apply_plan(self.store, plan, read, max_remove=max_remove, step=step)
 
     def undelete(self, run: str) -> Run:
         """Bring a pruned run, or the details that one lost, back. Raises RunNotFoundError once gc has taken it."""
+        from archiver.retention.prune import undelete
+
         self.root.require()
         found = undelete(self.store, self.listing.run_id(run, layout.TRASH))
         return self.listing.run(found.run)
@@ -76,6 +83,8 @@ class Keeping:
         Whoever reads thousands of loose records does it, too, if it may write. step: is told how many runs were dealt
         with. Returns how many runs are packed by now.
         """
+        from archiver.runs.packing import pack
+
         self.root.require()
         view = viewed(self.store)
         for error in pack(view, step=step).failed.values():
@@ -111,6 +120,8 @@ class Keeping:
         record that cannot be read, StorageError when a listing fails: nothing has been deleted then. Raises PolicyError
         where there is data and no run at all, or for `versions` under Object Lock.
         """
+        from archiver.retention.gc import collect
+
         self.root.require()
         return collect(
             self.store, grace=grace, apply=apply, allow_empty=allow_empty, versions=versions, step=step

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -18,6 +16,7 @@ CLOCKS = ("time", "timestamp", "timestamps", "datetime", "date", "index", "t")
 """Names of columns that hold moments."""
 VALUES = ("value", "values", "equity", "drawdown", "balance", "v")
 """Names of columns that hold a curve's values, before any other."""
+_EXACT = {("decimal", "Decimal"), ("fractions", "Fraction")}
 _NUMBERS = {float, int, bool, type(None)}
 _FRAMES = {("pandas", "DataFrame"), ("polars", "DataFrame"), ("pyarrow", "Table"), ("pyarrow", "RecordBatch")}
 
@@ -148,8 +147,10 @@ def _of_list(items: list[Any], pair: Pair) -> Series | None:
 def numbers(values: Sequence[Any], where: str) -> Any:
     """Return values as plain data; a Decimal or Fraction is the nearest float. Raises ConfigError for lists and dicts."""
     kinds = set(map(type, values))
-    if kinds & {Decimal, Fraction}:
-        values = [float(value) if isinstance(value, Decimal | Fraction) else value for value in values]
+    # By name: to import these takes longer than a list of runs.
+    exact: tuple[Any, ...] = tuple(kind for kind in kinds if (kind.__module__, kind.__name__) in _EXACT)
+    if exact:
+        values = [float(value) if isinstance(value, exact) else value for value in values]
     found = plain(values, where)
     if not kinds <= _NUMBERS and any(map(_is_nested, found)):
         raise ConfigError(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import decimal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -326,7 +325,9 @@ def _typed(values: list[Any], field: pa.Field) -> pa.Array:
     if pa.types.is_temporal(kind):
         return pa.array(values, pa.int32() if kind.bit_width == 32 else pa.int64()).cast(kind)
     if pa.types.is_decimal(kind):
-        return pa.array([None if value is None else decimal.Decimal(value) for value in values], kind)
+        from decimal import Decimal
+
+        return pa.array([None if value is None else Decimal(value) for value in values], kind)
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind) or pa.types.is_binary_view(kind):  # fmt: skip
         return pa.array([None if value is None else bytes.fromhex(value) for value in values], kind)
     if pa.types.is_float16(kind):

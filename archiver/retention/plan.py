@@ -18,9 +18,6 @@ from archiver.runs.outlines import Outlines
 if TYPE_CHECKING:
     import numpy as np
 
-MOST = 0.5
-"""Which part of the runs is removed at most, unless told otherwise."""
-
 
 class Frees(Mapping[str, int]):
     """The bytes of each removal's own objects, by run."""

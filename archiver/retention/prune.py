@@ -10,8 +10,9 @@ from functools import partial
 from archiver.base.collector import collector_paused
 from archiver.format import layout
 from archiver.format.model import Record, Ref
+from archiver.retention import MOST
 from archiver.retention.decisions import ACTIONS, KEEP, REMOVE, Decision, Tags, decide, refuse_empty
-from archiver.retention.plan import MOST, Frees, Plan, fingerprint
+from archiver.retention.plan import Frees, Plan, fingerprint
 from archiver.retention.policy import Policy
 from archiver.retention.trash import Move, Removed, bring_back, bring_pinned_back, put_away
 from archiver.runs.details import without_details

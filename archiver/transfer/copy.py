@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from archiver.errors import ConfigError, PolicyError
 from archiver.format import layout
-from archiver.retention.plan import MOST, check_share
+from archiver.retention import MOST
+from archiver.retention.plan import check_share
 from archiver.retention.policy import before
 from archiver.retention.trash import Move, put_away
 from archiver.runs.tags import pinned

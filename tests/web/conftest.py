@@ -27,6 +27,8 @@ NASTY = (
     "=cmd()|' /C calc'!A0",
 )
 UNIVERSE = "universe_001_5min_5lb"
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 860}
 
 
 class Made(NamedTuple):
@@ -113,14 +115,16 @@ def nasty_client(nasty: Made) -> Client:
     return Client(guarded(nasty.url))
 
 
-# Ends what a page does by itself. (To go to about:blank would end its process, too.)
+# Ends what a page does by itself.
 _BE_STILL = "stop(); for (let id = setTimeout(() => 0); id; id--) clearTimeout(id)"
+# Of the pages' own site: to go to about:blank ends a page's process, and the next one compiles 8 MB of scripts again.
+_BLANK = "/assets/icon.svg"
 
 
 class Windows:
-    """A browser with one page for each kind of window.
+    """A browser with one page for each kind of window: a desk's, and a phone's that is touched.
 
-    A page that is opened anew starts a process, and reads and compiles scripts of 8 MB again.
+    A page that is opened anew starts a process, and reads and compiles all scripts again.
     """
 
     def __init__(self, browser: Any) -> None:
@@ -128,23 +132,28 @@ class Windows:
         self._pages: dict[str, Any] = {}
 
     @contextmanager
-    def page(self, **options: Any) -> Iterator[Any]:
-        """Give the page of this kind of window; what another test left in it is forgotten."""
+    def page(
+        self, address: str, viewport: Any = DESK, color_scheme: str | None = None, **options: Any
+    ) -> Iterator[Any]:
+        """Give the page of this kind of window at a server; what another test left in it is forgotten.
+
+        What the page before was still loading is nobody's complaint: its end is over when this one is given.
+        """
         kind = repr(sorted(options.items()))
         page = self._pages.pop(kind, None)
         if page is None:
-            page = self.browser.new_context(**options).new_page()
+            # A bar that slides for as long as a slow machine takes makes it slower.
+            page = self.browser.new_context(reduced_motion="reduce", **options).new_page()
             page.set_default_timeout(30_000)
-        else:
-            # Now, for what was under way at the end may have been kept after it.
-            page.context.clear_cookies()
-            if page.url.startswith("http"):
-                page.evaluate("localStorage.clear(); sessionStorage.clear()")
         try:
+            page.goto(address + _BLANK)
+            page.context.clear_cookies()
+            page.evaluate("localStorage.clear(); sessionStorage.clear()")
+            page.set_viewport_size(viewport)
+            page.emulate_media(color_scheme=color_scheme or "light", media="null")
             yield page
             page.evaluate(_BE_STILL)
             page.unroute_all()
-            page.emulate_media(media="null")
         except BaseException:
             page.context.close()  # who knows what state it is in
             raise
@@ -153,6 +162,10 @@ class Windows:
     def new_context(self, **options: Any) -> Any:
         """Return a window that shares nothing with others."""
         return self.browser.new_context(**options)
+
+
+# Scripts run for a second or two a page: to optimize them takes longer than it saves.
+_CHEAP = ["--no-sandbox", "--js-flags=--no-opt --no-maglev"]
 
 
 @pytest.fixture(scope="package")
@@ -166,7 +179,7 @@ def chromium() -> Iterator[Windows]:
         pytest.skip("chromium is not installed")
     sync = pytest.importorskip("playwright.sync_api")
     with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=path, args=_CHEAP)
         yield Windows(browser)
         browser.close()
 
@@ -206,11 +219,14 @@ def until(page: Any, read: str | Callable[[], Any], wanted: Any = True) -> None:
     """Wait for an expression, or what a function returns, to be as wanted: a value, or a function that accepts it.
 
     A page that draws again takes elements away between two questions, so what belongs together is read by one
-    expression. Playwright's own way to wait for one needs what the pages' policy forbids.
+    expression; one that fails, as what it looks into is not there, is tried again. Playwright's own way to wait for one needs what the pages' policy forbids.
     """
+    tried = (
+        f"(() => {{ try {{ return [true, {read}]; }} catch (error) {{ return [false, String(error)]; }} }})()"
+    )
     for _ in range(300):
-        seen = page.evaluate(read) if isinstance(read, str) else read()
-        if wanted(seen) if callable(wanted) else seen == wanted:
+        is_there, seen = page.evaluate(tried) if isinstance(read, str) else (True, read())
+        if is_there and (wanted(seen) if callable(wanted) else seen == wanted):
             return
         page.wait_for_timeout(100)
     raise AssertionError(f"it stays {seen!r}, wanted {wanted!r}: {read}")

@@ -18,7 +18,7 @@ from archiver.web.data import Data
 from archiver.web.pages import parameters
 from archiver.web.site import Site
 from tests.web.conftest import Made, Served, callback, guarded
-from tests.web.test_browser import _NOT_LOOKED_AT, _NOT_OURS, DESK, PHONE, opened
+from tests.web.test_browser import DESK, PHONE, barriers, opened
 
 
 def results(shift: float) -> list[dict[str, Any]]:
@@ -176,8 +176,6 @@ def test_luck_stands_on_the_page_of_a_run(pages: Client, searched: Made) -> None
 
 
 def test_parameters_in_a_browser(chromium: Any, searching: str, tmp_path: Path) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    options = {"runOnly": ["wcag2a", "wcag2aa"], "rules": _NOT_OURS}
     with opened(
         chromium, searching, "/parameters?universe=goog&x=params.fast&y=params.slow", viewport=DESK
     ) as page:
@@ -208,16 +206,14 @@ def test_parameters_in_a_browser(chromium: Any, searching: str, tmp_path: Path) 
         page.wait_for_selector("p.held:has-text('kind = ema')")
         assert "at=1" in page.url
         page.wait_for_selector("#slices-place .main-svg")
-        found = axe.run(page, context=_NOT_LOOKED_AT, options=options).response["violations"]
-        assert [f"{one['id']}: {one['nodes'][0]['html'][:160]}" for one in found] == []
+        assert barriers(page) == []
     phone = {"viewport": PHONE, "is_mobile": True, "has_touch": True, "color_scheme": "dark"}
     paths = ("/parameters?universe=goog", "/samples", "/run?view=luck&id=")
     for path in paths[:2]:
         with opened(chromium, searching, path, **phone) as page:
             page.wait_for_selector(".main-svg")
             assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-            found = axe.run(page, context=_NOT_LOOKED_AT, options=options).response["violations"]
-            assert [f"{one['id']}: {one['nodes'][0]['html'][:160]}" for one in found] == []
+            assert barriers(page) == []
 
 
 def test_another_metric_is_another_page(chromium: Any, searching: str) -> None:

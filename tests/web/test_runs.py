@@ -14,7 +14,7 @@ from archiver.errors import ConfigError
 from archiver.web import links
 from archiver.web.run_list import Row, ordered, row_of, searched, varying
 from tests.web.conftest import Served, callback, guarded, until
-from tests.web.test_browser import DESK, opened
+from tests.web.test_browser import opened
 
 
 def results(shift: float, best: int) -> list[dict[str, Any]]:
@@ -124,7 +124,7 @@ def test_a_page_follows_a_run_that_is_open(chromium: Any, archive: Archive) -> N
     run.add({"strategy_name": "first", "sharpe_ratio": 9.0})
     server = Served(archive.store.url)
     try:
-        with opened(chromium, server.address, "/runs", viewport=DESK) as page:
+        with opened(chromium, server.address, "/runs") as page:
             page.wait_for_selector("td:has-text('9.000')")
             box = page.locator("a[role=checkbox]").first
             box.focus()

@@ -23,7 +23,7 @@ from archiver.web.cards import equity, sheet
 from archiver.web.data import Data
 from archiver.web.detail import Details, Strategy
 from tests.web.conftest import UNIVERSE, Made, Served, callback, guarded
-from tests.web.test_browser import DESK, PHONE, opened
+from tests.web.test_browser import PHONE, opened
 from tests.web.test_browser_table import until
 
 DAYS = pd.bdate_range("2020-01-01", periods=900, tz="UTC")
@@ -191,7 +191,7 @@ def test_switches_trades_and_plots_in_a_browser(chromium, server, kept: Kept):
     path = links.strategy("u", "dated")
     plot = "document.querySelector('#equity .js-plotly-plot')"
     axis = f"{plot}._fullLayout"
-    with opened(chromium, server, path, viewport=DESK, accept_downloads=True) as page:
+    with opened(chromium, server, path) as page:
         page.wait_for_selector("#mae-mfe, #excursions .note")
         page.wait_for_selector("#equity .main-svg")
         assert page.locator("#equity-benchmark").get_attribute("aria-pressed") == "true"

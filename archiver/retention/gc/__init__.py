@@ -24,6 +24,7 @@ from itertools import chain, groupby
 from archiver.base.humanize import counted
 from archiver.errors import AccessError, PolicyError, StorageError
 from archiver.format import layout
+from archiver.retention import GRACE
 from archiver.retention.gc.collected import Collected, batches, count, delete, kind_of, prefix_of
 from archiver.retention.gc.graph import Copies, Graph, Listing
 from archiver.retention.gc.packs import mask
@@ -39,8 +40,6 @@ from archiver.runs.records import look_at_clock
 from archiver.store import Store
 from archiver.store.entry import Entry
 
-GRACE = "7d"
-"""How long a pruned run can be brought back, and how long a save may take."""
 _SHARED = layout.SHARED
 _REST = timedelta(hours=1)
 """How long readers may still want what is merely derived."""
