@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
@@ -30,6 +31,9 @@ _MOST_SHAPES = 256
 """With more shapes than this, each row lists its own."""
 _MOST_KEYS = 1_000
 """With more keys than this, keys vary like data do: columns do not pay."""
+
+_BLOCK = 4_096
+"""Rows whose values are taken at once."""
 
 Row = Mapping[str, Any]
 
@@ -72,7 +76,7 @@ class RowsEncoder:
         """Encode some more rows. Raises ConfigError for a key or value that cannot be kept."""
         keysets = self._keysets
         before = len(keysets)
-        of_row = [keysets.setdefault(tuple(row), len(keysets)) for row in rows]
+        of_row, regular = self._number(rows)
         self._of_row += of_row
         for keyset in list(keysets)[before:]:
             self._keys.update(dict.fromkeys(keyset))
@@ -80,14 +84,25 @@ class RowsEncoder:
         if len(self._keys) > self._most_keys:
             return
         here = list(keysets) if not self._chunks else [list(keysets)[at] for at in dict.fromkeys(of_row)]
+        keys = list(dict.fromkeys(key for keyset in here for key in keyset))
+        # Popped, so that values which only this chunk holds go as soon as they are encoded.
+        lists = _transposed(rows, keys) if regular else {}
         columns: dict[str, Column] = {}
-        for key in dict.fromkeys(key for keyset in here for key in keyset):
+        for key in keys:
             if given and key in given:
                 columns[key] = given[key]
                 continue
-            values = [row[key] for row in rows] if len(here) == 1 else [row.get(key) for row in rows]
+            values = lists.pop(key) if regular else [row.get(key) for row in rows]
             columns[key] = encode_column(values, f"{self._where}.{key}", self._depth)
         self._chunks.append((columns, len(rows)))
+
+    def _number(self, rows: Sequence[Row]) -> tuple[list[int], bool]:
+        """Return the number of each row's keys, and whether all rows have the same ones in the same order."""
+        keysets = self._keysets
+        first = list(rows[0]) if rows else []
+        if rows and all(list(row) == first for row in rows):
+            return [keysets.setdefault(tuple(first), len(keysets))] * len(rows), True
+        return [keysets.setdefault(tuple(row), len(keysets)) for row in rows], False
 
     def add_columns(self, columns: dict[str, Column], rows: int) -> None:
         """Take some more rows as columns that are encoded already; each row has all of them."""
@@ -156,6 +171,17 @@ def _shaped(keys: list[str], columns: list[list[Any]], numbers: list[int], at: i
         else int(columns[-1 - number][at])
         for number in numbers
     }
+
+
+def _transposed(rows: Sequence[Row], keys: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the values of rows that have all of these keys in this order as a list for each key."""
+    lists: list[list[Any]] = [[] for _ in keys]
+    for start in range(0, len(rows), _BLOCK):
+        # Row by row, for a row's values lie together in memory; by key they would be fetched anew for every key.
+        flat = list(chain.from_iterable(row.values() for row in rows[start : start + _BLOCK]))
+        for at, own in enumerate(lists):
+            own.extend(flat[at :: len(keys)])
+    return dict(zip(keys, lists, strict=True))
 
 
 def _check_keys(keys: Sequence[Any], where: str) -> None:
