@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
 from archiver.format.text import PLAIN, compact, dumps, loads
@@ -75,16 +75,15 @@ def decode_values(array: pa.Array, *, text: bool) -> list[Any]:
     return _decode_lists(array) if pa.types.is_list(array.type) else scalars(array)
 
 
-def _typed(values: Values, kinds: set[type], *, lists: bool = False) -> pa.Array | None:
-    """Return scalars of these types, or lists of such, as an array that holds them unchanged; None where there is none."""
+def _typed(values: Values, kinds: set[type]) -> pa.Array | None:
+    """Return scalars of these types as an array that holds them unchanged; None where there is none."""
     import pyarrow as pa
 
     made = {float: pa.float64, bool: pa.bool_, int: pa.int64, str: pa.string}
     if len(kinds) != 1 or not kinds <= made.keys():
         return None
-    arrow = made[next(iter(kinds))]()
     try:
-        return pa.array(values, pa.list_(arrow) if lists else arrow)
+        return pa.array(values, made[next(iter(kinds))]())
     except (OverflowError, UnicodeEncodeError):  # an int of more than 64 bits, a text that is no Unicode
         return None
 
@@ -136,12 +135,21 @@ def _is_utf8(values: Values) -> bool:
 
 
 def _encode_lists(values: Values, where: str) -> Column:
-    flat = list(chain.from_iterable(v for v in values if v is not None))
+    import pyarrow as pa
+
+    present = [value for value in values if value is not None]
+    flat = list(chain.from_iterable(present))
     kinds = set(map(type, flat)) - {_NONE}
     if not kinds <= _KNOWN:
         return _encode_lists([plain(value, f"{where}[{at}]") for at, value in enumerate(values)], where)
-    array = _typed(values, kinds, lists=True)
-    return encode_text(values, where) if array is None else Column(array)
+    array = _typed(flat, kinds)
+    if array is None:
+        return encode_text(values, where)
+    mask = None
+    if len(present) < len(values):
+        mask = pa.array([value is None for value in values])
+    ends = accumulate(0 if value is None else len(value) for value in values)
+    return Column(pa.ListArray.from_arrays(pa.array([0, *ends], pa.int32()), array, mask=mask))
 
 
 def _decode_lists(array: pa.ListArray) -> list[list[Any] | None]:

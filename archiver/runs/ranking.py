@@ -85,7 +85,8 @@ class _Board:
 class Ranking:
     """Takes results one by one; holds a score for each, and no more than the best N details."""
 
-    def __init__(self, top_n: int, rank_by: str | None) -> None:
+    def __init__(self, top_n: int, rank_by: str | None, *, at_hand: bool = False) -> None:
+        """Begin without results; at_hand: all of them exist at once, so none is made of what an earlier one was."""
         try:
             count = -1 if isinstance(top_n, bool) else index(top_n)
         except TypeError:
@@ -96,6 +97,7 @@ class Ranking:
             raise ConfigError(f"rank_by is {rank_by!r}: give the name of a metric")
         self.top_n = count
         self.names: set[str] = set()
+        self._hold = _same if at_hand else _held
         self._named = rank_by
         self._first = _Board("")
         self._boards = [] if rank_by is None else [_Board(rank_by)]
@@ -124,7 +126,7 @@ class Ranking:
         self.names.add(name)
         self._with_detail += bool(detail)
         keeps = bool(detail) and self.top_n > 0
-        make = cache(partial(_kept, row, detail)) if keeps else None
+        make = cache(partial(_kept, row, detail, self._hold)) if keeps else None
         if make is not None:
             self._keep(self._first, math.nan, make)
         for board in self._boards:
@@ -218,12 +220,12 @@ class Ranking:
             heapq.heapreplace(board.best, item)
 
 
-def _kept(row: Mapping[str, Any], detail: Mapping[str, Any]) -> Kept:
+def _kept(row: Mapping[str, Any], detail: Mapping[str, Any], hold: Callable[[Any], Any]) -> Kept:
     """Return a result's detail as it is now; a file is read, a figure drawn."""
     name = row["strategy_name"]
     metrics = {key: value for key, value in row.items() if key != "strategy_name"}
-    trades, equity, drawdown = (_held(detail.get(key)) for key in _DETAIL)
-    curves, tables = (_held(detail.get(key, {})) for key in ("curves", "tables"))
+    trades, equity, drawdown = (hold(detail.get(key)) for key in _DETAIL)
+    curves, tables = (hold(detail.get(key, {})) for key in ("curves", "tables"))
     return Kept(
         name, 0, metrics, trades, equity, drawdown, curves, tables, files_of(name, detail.get("files", {}))
     )
@@ -274,6 +276,10 @@ def _split(result: Any, at: int) -> tuple[dict[str, Any], dict[str, Any]]:
         if old in detail and detail.get("curves", {}).get(curve) is not None:
             raise ConfigError(f"{name!r} has both {old} and curves[{curve!r}]: give one of them")
     return row, {key: value for key, value in detail.items() if key not in _NAMED or len(value)}
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _held(value: Any) -> Any:

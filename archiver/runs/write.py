@@ -124,9 +124,10 @@ def _draft(
     if params is not None and not hasattr(type(params), "keys"):
         raise ConfigError(f"params is a {type(params).__name__}: give a dict")
     params_text = None if params is None else dumps(plain(dict(params), "params"))
-    ranking = Ranking(top_n, rank_by)
+    results = results_of(results)
+    ranking = Ranking(top_n, rank_by, at_hand=type(results) in (list, tuple))
     tier1 = MetricsEncoder()
-    for result in _each(results_of(results)):
+    for result in _each(results):
         tier1.add(ranking.add(result))
     with collector_paused():
         ranked_by, best = ranking.finish()
