@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +95,17 @@ def test_what_is_no_result_is_refused_and_no_run_is_there(archive: Archive) -> N
 def test_the_script_that_saves_is_captured(archive: Archive) -> None:
     run = archive.save(MINE, "u", code="entry")
     assert archive.code(run.id).files
+
+
+def test_an_iterator_may_fill_one_list_anew_for_each_result(archive: Archive) -> None:
+    trades: list[dict[str, Any]] = [{"pnl": 0.0}]
+
+    def results() -> Iterator[dict[str, Any]]:
+        for at in range(3):
+            trades[0]["pnl"] = float(at)
+            yield {"strategy_name": f"s{at}", "sharpe_ratio": 1.0, "trades": trades}
+
+    archive.save_universe_results("u", results(), code="none")
+    assert [archive.load_strategy(f"s{at}")["trades"] for at in range(3)] == [
+        [{"pnl": float(at)}] for at in range(3)
+    ]

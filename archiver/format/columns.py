@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
 from archiver.format.text import PLAIN, compact, dumps, loads
@@ -55,9 +55,9 @@ def encode_values(values: Values, kinds: set[type], where: str) -> Column:
     """Encode plain values of these types that are not all dicts; None stays null."""
     import pyarrow as pa
 
-    arrow = arrow_type(kinds, values)
-    if arrow is not None:
-        return Column(pa.array(values, arrow))
+    array = _typed(values, kinds)
+    if array is not None:
+        return Column(array)
     if kinds == {float, int} and all(-EXACT <= v <= EXACT for v in values if type(v) is int):
         ints = [at for at, value in enumerate(values) if type(value) is int]
         return Column(pa.array([None if v is None else float(v) for v in values], pa.float64()), ints=ints)
@@ -73,6 +73,19 @@ def decode_values(array: pa.Array, *, text: bool) -> list[Any]:
     if text:
         return [None if value is None else loads(value) for value in array.to_pylist()]
     return _decode_lists(array) if pa.types.is_list(array.type) else scalars(array)
+
+
+def _typed(values: Values, kinds: set[type]) -> pa.Array | None:
+    """Return scalars of these types as an array that holds them unchanged; None where there is none."""
+    import pyarrow as pa
+
+    made = {float: pa.float64, bool: pa.bool_, int: pa.int64, str: pa.string}
+    if len(kinds) != 1 or not kinds <= made.keys():
+        return None
+    try:
+        return pa.array(values, made[next(iter(kinds))]())
+    except (OverflowError, UnicodeEncodeError):  # an int of more than 64 bits, a text that is no Unicode
+        return None
 
 
 def arrow_type(kinds: set[type], values: Values) -> pa.DataType | None:
@@ -124,12 +137,19 @@ def _is_utf8(values: Values) -> bool:
 def _encode_lists(values: Values, where: str) -> Column:
     import pyarrow as pa
 
-    flat = list(chain.from_iterable(v for v in values if v is not None))
+    present = [value for value in values if value is not None]
+    flat = list(chain.from_iterable(present))
     kinds = set(map(type, flat)) - {_NONE}
     if not kinds <= _KNOWN:
         return _encode_lists([plain(value, f"{where}[{at}]") for at, value in enumerate(values)], where)
-    arrow = arrow_type(kinds, flat)
-    return encode_text(values, where) if arrow is None else Column(pa.array(values, pa.list_(arrow)))
+    array = _typed(flat, kinds)
+    if array is None:
+        return encode_text(values, where)
+    mask = None
+    if len(present) < len(values):
+        mask = pa.array([value is None for value in values])
+    ends = accumulate(0 if value is None else len(value) for value in values)
+    return Column(pa.ListArray.from_arrays(pa.array([0, *ends], pa.int32()), array, mask=mask))
 
 
 def _decode_lists(array: pa.ListArray) -> list[list[Any] | None]:

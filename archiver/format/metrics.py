@@ -7,20 +7,19 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from archiver.errors import ConfigError
 from archiver.format.columns import EXACT
+from archiver.format.groups import Ranges, RowGroups
 from archiver.format.model import Ref
 from archiver.format.params import Shown, stored, with_params
-from archiver.format.parquet import ParquetObject, write_parquet
-from archiver.format.rows import Encoded, RowsEncoder, decode_rows, encode_rows, free_name
+from archiver.format.parquet import ParquetObject
+from archiver.format.rows import decode_rows, encode_rows, free_name
 from archiver.format.text import dumps, loads
 from archiver.format.values import place, placed, plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_CHUNK = 8_192
-_GROUP_ROWS = 65_536
+_CHUNK = 2048
 _INLINE_ROWS = 16
 _INLINE_BYTES = 16 * 1024
 _MOST_METRICS = 20_000
@@ -29,22 +28,17 @@ BOUND = 2**63
 _KIND = b"archiver"
 _JSON = b"json"
 
-Ranges = dict[str, tuple[float, float]]
-
 
 class MetricsEncoder:
     """Takes rows one by one and holds them as columns."""
 
     def __init__(self) -> None:
-        self._encoder = RowsEncoder("results", _MOST_METRICS)
+        self._groups = RowGroups("results", _MOST_METRICS)
         self._buffer: list[dict[str, Any]] = []
-        self._names: list[str] = []
-        self._digest: str | None = None
         self._spilled = False
 
     def add(self, row: dict[str, Any]) -> None:
         """Take one strategy's row: strategy_name first, then its metrics."""
-        self._names.append(row["strategy_name"])
         self._buffer.append(row)
         if len(self._buffer) >= _CHUNK:
             self._spill()
@@ -58,20 +52,8 @@ class MetricsEncoder:
         if text is not None:
             return text, None, ranges_of_rows(inline_rows(text))
         self._spill()
-        encoded = self._encoder.finish()
-        if encoded is None:
-            raise ConfigError(
-                f"results have more than {_MOST_METRICS} different metrics: metrics must be few"
-            )
-        ranges = _ranges(encoded)
-        return None, _parquet(encoded), ranges
-
-    def names_digest(self) -> str:
-        """Return the sha256 of the sorted strategy names: equal where two runs have the same strategies."""
-        if self._digest is None:
-            self._digest = names_digest(self._names)
-            self._names = []
-        return self._digest
+        data, ref, ranges = self._groups.finish({"tier": 1})
+        return None, (data, ref), ranges
 
     def _inline(self) -> str | None:
         if self._spilled or len(self._buffer) > _INLINE_ROWS:
@@ -83,7 +65,7 @@ class MetricsEncoder:
     def _spill(self) -> None:
         if self._buffer:
             with placed(lambda: _values(self._buffer)):
-                self._encoder.add(self._buffer)
+                self._groups.add(self._buffer)
             self._buffer = []
             self._spilled = True
 
@@ -187,51 +169,14 @@ def inline_rows(text: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _parquet(encoded: Encoded) -> tuple[bytes, Ref]:
-    return write_parquet(_groups(encoded), {"tier": 1, "rows": encoded.layout}, parts="column")
-
-
-def _groups(encoded: Encoded) -> Iterator[pa.Table]:
-    """Yield the rows as row groups. Of many a column goes as it is cut, and a group once it is written."""
-    import pyarrow as pa
-
-    starts = range(0, len(encoded.arrays[0]), _GROUP_ROWS)
-    if len(starts) <= 1:
-        yield pa.Table.from_arrays(encoded.arrays, encoded.names)
-        return
-    pieces: list[list[pa.Array]] = [[] for _ in starts]
-    while encoded.arrays:
-        array = encoded.arrays.pop(0)
-        for own, start in zip(pieces, starts, strict=True):
-            piece = array.slice(start, _GROUP_ROWS)
-            own.append(pa.concat_arrays([piece.slice(0, 1), piece.slice(1)]))  # two are joined by copying
-    while pieces:
-        yield pa.Table.from_arrays(pieces.pop(0), encoded.names)
-
-
-def _ranges(encoded: Encoded) -> Ranges:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    ranges: Ranges = {}
-    for name, column in zip(encoded.names, encoded.arrays, strict=True):
-        numbers = column
-        if name == encoded.layout.get("shape") or not pa.types.is_primitive(column.type):
-            continue
-        if pa.types.is_floating(column.type):
-            numbers = pc.filter(column, pc.is_finite(column), null_selection_behavior="drop")
-        elif not pa.types.is_integer(column.type):
-            continue
-        least = pc.min_max(numbers)
-        if least["min"].is_valid:
-            key = encoded.layout.get("keys", {}).get(name, name)
-            ranges[key] = (least["min"].as_py(), least["max"].as_py())
-    return ranges
-
-
 def names_digest(names: Iterable[str]) -> str:
     """Return the sha256 of sorted strategy names: equal where two runs have the same strategies."""
-    return hashlib.sha256("\0".join(sorted(names)).encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256()
+    ordered = sorted(names)
+    for start in range(0, len(ordered), _CHUNK):  # of a million all at once would take as much again, twice
+        text = "\0" * (start > 0) + "\0".join(ordered[start : start + _CHUNK])
+        digest.update(text.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def ranges_of_rows(rows: Iterable[dict[str, Any]]) -> Ranges:

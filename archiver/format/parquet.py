@@ -49,17 +49,29 @@ def write_parquet(tables: Iterable[pa.Table], facts: dict[str, Any], *, parts: s
 
     `parts` is "column" or "group": what a reader will want alone. Returns the bytes, and a Ref without its key.
     """
-    import pyarrow.parquet as pq
-
-    out = io.BytesIO()
-    writer = None
-    held = 0
+    writer = ParquetWriter()
     for table in tables:
-        held += table.nbytes
-        if writer is None:
+        writer.add(table)
+    return writer.finish(facts, parts=parts)
+
+
+class ParquetWriter:
+    """Writes one Parquet file in memory, a row group at a time."""
+
+    def __init__(self) -> None:
+        self._out = io.BytesIO()
+        self._writer: pq.ParquetWriter | None = None
+        self._held = 0
+
+    def add(self, table: pa.Table) -> None:
+        """Write a table as a row group; the first one says how all are encoded."""
+        import pyarrow.parquet as pq
+
+        self._held += table.nbytes
+        if self._writer is None:
             dictionary, encodings = _encodings(table)
-            writer = pq.ParquetWriter(
-                out,
+            self._writer = pq.ParquetWriter(
+                self._out,
                 table.schema,
                 compression="zstd",
                 compression_level=_LEVEL,
@@ -69,15 +81,29 @@ def write_parquet(tables: Iterable[pa.Table], facts: dict[str, Any], *, parts: s
                 write_statistics=False,
                 store_schema=False,
             )
-        writer.write_table(table, row_group_size=max(1, table.num_rows))
-    if writer is None:
-        raise ValueError("a Parquet file needs at least one table")
-    writer.add_key_value_metadata({_KEY: dumps({"format": FORMAT, **facts}).encode()})
-    writer.close()
-    data = out.getvalue()
-    if held > _FEW_HELD:
-        _check_readable(data)
-    return data, ref_of("", data, _boundaries(data, parts))
+        self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+
+    def finish(self, facts: dict[str, Any], *, parts: str) -> tuple[bytes, Ref]:
+        """Return the bytes of the file, with `facts` in it, and a Ref without its key; parts: see `write_parquet`."""
+        if self._writer is None:
+            raise ValueError("a Parquet file needs at least one table")
+        self._writer.add_key_value_metadata({_KEY: dumps({"format": FORMAT, **facts}).encode()})
+        self._writer.close()
+        data = self._out.getvalue()
+        if self._held > _FEW_HELD:
+            _check_readable(data)
+        return data, ref_of("", data, _boundaries(data, parts))
+
+    def take_back(self) -> Iterator[pa.Table]:
+        """Yield the tables that were written; there will be no file."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if self._writer is not None:
+            self._writer.close()
+            file = pq.ParquetFile(pa.BufferReader(self._out.getvalue()))
+            for number in range(file.num_row_groups):
+                yield file.read_row_group(number, use_threads=False)
 
 
 def _check_readable(data: bytes) -> None:

@@ -14,8 +14,9 @@ shapes  the shapes that rows have; null for all columns in order
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
@@ -30,6 +31,9 @@ _MOST_SHAPES = 256
 """With more shapes than this, each row lists its own."""
 _MOST_KEYS = 1_000
 """With more keys than this, keys vary like data do: columns do not pay."""
+
+_BLOCK = 4_096
+"""Rows whose values are taken at once."""
 
 Row = Mapping[str, Any]
 
@@ -72,22 +76,33 @@ class RowsEncoder:
         """Encode some more rows. Raises ConfigError for a key or value that cannot be kept."""
         keysets = self._keysets
         before = len(keysets)
-        of_row = [keysets.setdefault(tuple(row), len(keysets)) for row in rows]
+        of_row, regular = self._number(rows)
         self._of_row += of_row
         for keyset in list(keysets)[before:]:
             self._keys.update(dict.fromkeys(keyset))
             _check_keys(keyset, self._where)
         if len(self._keys) > self._most_keys:
             return
-        here = list(keysets) if not self._chunks else [list(keysets)[at] for at in dict.fromkeys(of_row)]
+        known = list(keysets)
+        keys = list(dict.fromkeys(key for at in dict.fromkeys(of_row) for key in known[at]))
+        # Popped, so that values which only this chunk holds go as soon as they are encoded.
+        lists = _transposed(rows, keys) if regular else {}
         columns: dict[str, Column] = {}
-        for key in dict.fromkeys(key for keyset in here for key in keyset):
+        for key in keys:
             if given and key in given:
                 columns[key] = given[key]
                 continue
-            values = [row[key] for row in rows] if len(here) == 1 else [row.get(key) for row in rows]
+            values = lists.pop(key) if regular else [row.get(key) for row in rows]
             columns[key] = encode_column(values, f"{self._where}.{key}", self._depth)
         self._chunks.append((columns, len(rows)))
+
+    def _number(self, rows: Sequence[Row]) -> tuple[list[int], bool]:
+        """Return the number of each row's keys, and whether all rows have the same ones in the same order."""
+        keysets = self._keysets
+        first = list(rows[0]) if rows else []
+        if rows and all(list(row) == first for row in rows):
+            return [keysets.setdefault(tuple(first), len(keysets))] * len(rows), True
+        return [keysets.setdefault(tuple(row), len(keysets)) for row in rows], False
 
     def add_columns(self, columns: dict[str, Column], rows: int) -> None:
         """Take some more rows as columns that are encoded already; each row has all of them."""
@@ -97,11 +112,40 @@ class RowsEncoder:
         _check_keys(keyset, self._where)
         self._chunks.append((columns, rows))
 
+    @property
+    def held(self) -> int:
+        """Number of rows that are held as columns."""
+        return sum(rows for _, rows in self._chunks)
+
+    @property
+    def keys(self) -> list[str]:
+        """All keys that rows have so far."""
+        return list(self._keys)
+
+    @property
+    def keysets(self) -> list[tuple[str, ...]]:
+        """The keys that rows have, in their order, by number."""
+        return list(self._keysets)
+
+    def take(self) -> tuple[dict[str, Column], list[int]]:
+        """Return the columns of the rows that are held, and the number of each row's keys, and hold them no more."""
+        rows, columns = self.held, self._joined()
+        self._chunks = []
+        return columns, self._of_row[len(self._of_row) - rows :]
+
+    def hold(self, chunks: Iterable[tuple[dict[str, Column], int]]) -> None:
+        """Hold columns that were taken again, before those that are held; each chunk with its number of rows."""
+        self._chunks = [*chunks, *self._chunks]
+
     def finish(self) -> Encoded | None:
         """Return all rows as columns, or None where there are too many keys for columns, or none."""
         if not 0 < len(self._keys) <= self._most_keys:
             return None
-        columns = {
+        columns = self._joined()
+        return assemble(columns, *Shapes().of(self.keysets, self._of_row, columns))
+
+    def _joined(self) -> dict[str, Column]:
+        return {
             key: join_columns(
                 # A key at a time: a chunk's column goes as soon as it is joined.
                 [(chunk.pop(key, None), rows) for chunk, rows in self._chunks],
@@ -109,7 +153,6 @@ class RowsEncoder:
             )
             for key in self._keys
         }
-        return _assemble(columns, *_shapes(list(self._keysets), self._of_row, columns))
 
 
 def decode_rows(
@@ -158,34 +201,55 @@ def _shaped(keys: list[str], columns: list[list[Any]], numbers: list[int], at: i
     }
 
 
+def _transposed(rows: Sequence[Row], keys: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the values of rows that have all of these keys in this order as a list for each key."""
+    lists: list[list[Any]] = [[] for _ in keys]
+    for start in range(0, len(rows), _BLOCK):
+        # Row by row, for a row's values lie together in memory; by key they would be fetched anew for every key.
+        flat = list(chain.from_iterable(row.values() for row in rows[start : start + _BLOCK]))
+        for at, own in enumerate(lists):
+            own.extend(flat[at :: len(keys)])
+    return dict(zip(keys, lists, strict=True))
+
+
 def _check_keys(keys: Sequence[Any], where: str) -> None:
     for key in keys:
         if not isinstance(key, str):
             raise ConfigError(f"{where} has the key {key!r}: keys must be text, write it as {str(key)!r}")
 
 
-def _shapes(
-    keysets: list[tuple[str, ...]], keyset_of: list[int], columns: Mapping[str, Column]
-) -> tuple[list[list[int]], list[int]]:
-    """Return the distinct shapes, and the number of each row's."""
-    numbers = {key: at for at, key in enumerate(columns)}
-    plain = [[numbers[key] for key in keyset] for keyset in keysets]
-    ints: dict[int, set[int]] = {}
-    for key, column in columns.items():
-        for row in column.ints:
-            ints.setdefault(row, set()).add(numbers[key])
-    if not ints:
-        return plain, keyset_of
-    known: dict[tuple[int, ...], int] = {}
-    of_row = []
-    for row, keyset in enumerate(keyset_of):
-        marked = ints.get(row, ())
-        shape = tuple(-1 - number if number in marked else number for number in plain[keyset])
-        of_row.append(known.setdefault(shape, len(known)))
-    return [list(shape) for shape in known], of_row
+class Shapes:
+    """Numbers the shapes of rows, in the order in which rows have them first."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, ...], int] = {}
+
+    def of(
+        self, keysets: Sequence[tuple[str, ...]], keyset_of: Sequence[int], columns: Mapping[str, Column]
+    ) -> tuple[list[list[int]], Sequence[int]]:
+        """Return all shapes so far, and the number of each row's, from the number of its keys and from the columns."""
+        known = self._known
+        numbers = {key: at for at, key in enumerate(columns)}
+        plain = [[numbers[key] for key in keyset] for keyset in keysets]
+        ints: dict[int, set[int]] = {}
+        for key, column in columns.items():
+            for row in column.ints:
+                ints.setdefault(row, set()).add(numbers[key])
+        if not ints:
+            number = {at: known.setdefault(tuple(plain[at]), len(known)) for at in dict.fromkeys(keyset_of)}
+            same = all(at == own for at, own in number.items())
+            of_row = keyset_of if same else [number[at] for at in keyset_of]
+            return [list(shape) for shape in known], of_row
+        of_row = []
+        for row, keyset in enumerate(keyset_of):
+            marked = ints.get(row, ())
+            shape = tuple(-1 - number if number in marked else number for number in plain[keyset])
+            of_row.append(known.setdefault(shape, len(known)))
+        return [list(shape) for shape in known], of_row
 
 
-def _assemble(columns: Mapping[str, Column], shapes: list[list[int]], shape_of: list[int]) -> Encoded:
+def assemble(columns: Mapping[str, Column], shapes: list[list[int]], shape_of: Sequence[int]) -> Encoded:
+    """Return columns with their layout; shapes: those that rows have, shape_of: the number of each row's."""
     import pyarrow as pa
 
     names: list[str] = []
@@ -212,7 +276,7 @@ def _assemble(columns: Mapping[str, Column], shapes: list[list[int]], shape_of: 
         layout["shape"] = _physical("_shape", names)
         names.append(layout["shape"])
         listed = len(shapes) > _MOST_SHAPES
-        values: list[Any] = [shapes[shape] for shape in shape_of] if listed else shape_of
+        values: Sequence[Any] = [shapes[shape] for shape in shape_of] if listed else shape_of
         arrays.append(pa.array(values, pa.list_(pa.int64()) if listed else pa.int64()))
     if len(shapes) <= _MOST_SHAPES and shapes != [every]:
         layout["shapes"] = [None if shape == every else shape for shape in shapes]

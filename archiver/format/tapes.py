@@ -15,7 +15,8 @@ import marshal
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain
+from operator import lt
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import ConfigError
@@ -264,7 +265,7 @@ class _Series:
 
 
 def _increases(column: Sequence[Any]) -> bool:
-    return all(a < b for a, b in pairwise(column))
+    return all(map(lt, column, column[1:]))
 
 
 def _joined(column: list[Any]) -> bytes:
@@ -282,9 +283,10 @@ def _width(column: list[Any]) -> int | None:
     if kinds == {float}:
         return 9
     if kinds == {str}:
-        if any("\0" in text or not text.isascii() for text in column):
+        text = "".join(column)
+        if "\0" in text or not text.isascii():
             return None
-        widths = {len(text) + 1 for text in column}
+        widths = {length + 1 for length in map(len, column)}
     elif kinds == {int} and not -_TOO_LARGE <= min(column) <= max(column) < _TOO_LARGE:
         return None  # a tape's columns are Arrow's, which would make text of it
     else:
@@ -310,18 +312,18 @@ def window_column(
     cuts = find_tapes(values, known)
     if not cuts.tapes:
         return None, []
-    begins = [None if place is None else place[0] + offset for place in cuts.places]
-    lengths = [None if place is None else place[1] for place in cuts.places]
-    rest = [
-        None if value is None or place is not None else value
-        for value, place in zip(values, cuts.places, strict=True)
-    ]
+    full = mask = None
+    places = cuts.places
+    if None in places:
+        mask = pa.array([place is None for place in places])
+        rest = [value if place is None else None for value, place in zip(values, places, strict=True)]
+        if any(value is not None for value in rest):
+            full = encode_text(rest, "trades").array
+    begins = [None if place is None else place[0] + offset for place in places]
+    lengths = [None if place is None else place[1] for place in places]
     array = pa.StructArray.from_arrays(
-        [pa.array(begins, pa.int64()), pa.array(lengths, pa.int64())],
-        ["begin", "length"],
-        mask=pa.array([place is None for place in cuts.places]),
+        [pa.array(begins, pa.int64()), pa.array(lengths, pa.int64())], ["begin", "length"], mask=mask
     )
-    full = encode_text(rest, "trades").array if any(value is not None for value in rest) else None
     return Column(array, window=True, full=full), cuts.tapes
 
 

@@ -70,18 +70,23 @@ class _Board:
     scores: array[float] = field(default_factory=lambda: array("d"))
     best: list[tuple[tuple[bool, float, int], Kept]] = field(default_factory=list)
     used: bool = False
+    _metric: str = field(init=False)
+    _greatest: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._metric, self._greatest = rank_order(self.rank_by)
 
     def score(self, row: Mapping[str, Any]) -> float:
         """Return a result's number: the greatest is the best."""
-        metric, greatest = rank_order(self.rank_by)
-        score = _score(row.get(metric))
-        return score if greatest else -score
+        score = _score(row.get(self._metric))
+        return score if self._greatest else -score
 
 
 class Ranking:
     """Takes results one by one; holds a score for each, and no more than the best N details."""
 
-    def __init__(self, top_n: int, rank_by: str | None) -> None:
+    def __init__(self, top_n: int, rank_by: str | None, *, at_hand: bool = False) -> None:
+        """Begin without results; at_hand: all of them exist at once, so none is made of what an earlier one was."""
         try:
             count = -1 if isinstance(top_n, bool) else index(top_n)
         except TypeError:
@@ -92,11 +97,13 @@ class Ranking:
             raise ConfigError(f"rank_by is {rank_by!r}: give the name of a metric")
         self.top_n = count
         self.names: set[str] = set()
+        self._hold = _same if at_hand else _held
         self._named = rank_by
         self._first = _Board("")
         self._boards = [] if rank_by is None else [_Board(rank_by)]
         self._with_detail = 0
         self._metrics: dict[str, None] = {}
+        self._last: list[str] = []
         self._told = False
 
     def add(self, result: Any) -> dict[str, Any]:
@@ -111,12 +118,15 @@ class Ranking:
             raise ConfigError(
                 f"two results are called {name!r}: a strategy's name must be unique within a run"
             )
-        if not row.keys() <= self._metrics.keys():
-            self._know(row)
+        keys = list(row)
+        if keys != self._last:
+            self._last = keys
+            if not row.keys() <= self._metrics.keys():
+                self._know(row)
         self.names.add(name)
         self._with_detail += bool(detail)
         keeps = bool(detail) and self.top_n > 0
-        make = cache(partial(_kept, row, detail)) if keeps else None
+        make = cache(partial(_kept, row, detail, self._hold)) if keeps else None
         if make is not None:
             self._keep(self._first, math.nan, make)
         for board in self._boards:
@@ -125,7 +135,7 @@ class Ranking:
             board.scores.append(score)
             if make is not None:
                 self._keep(board, score, make)
-            if board.used:
+            if board.used and board is not self._boards[-1]:
                 # A later metric ranks only where no strategy has an earlier one.
                 del self._boards[self._boards.index(board) + 1 :]
         if self._with_detail > self.top_n > 0 and not self._told:
@@ -210,12 +220,12 @@ class Ranking:
             heapq.heapreplace(board.best, item)
 
 
-def _kept(row: Mapping[str, Any], detail: Mapping[str, Any]) -> Kept:
+def _kept(row: Mapping[str, Any], detail: Mapping[str, Any], hold: Callable[[Any], Any]) -> Kept:
     """Return a result's detail as it is now; a file is read, a figure drawn."""
     name = row["strategy_name"]
     metrics = {key: value for key, value in row.items() if key != "strategy_name"}
-    trades, equity, drawdown = (_held(detail.get(key)) for key in _DETAIL)
-    curves, tables = (_held(detail.get(key, {})) for key in ("curves", "tables"))
+    trades, equity, drawdown = (hold(detail.get(key)) for key in _DETAIL)
+    curves, tables = (hold(detail.get(key, {})) for key in ("curves", "tables"))
     return Kept(
         name, 0, metrics, trades, equity, drawdown, curves, tables, files_of(name, detail.get("files", {}))
     )
@@ -233,7 +243,7 @@ def results_of(results: Any) -> Iterable[Any]:
 
 def _split(result: Any, at: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Part a result into its row of metrics and its detail."""
-    if not issubclass(type(result), Mapping):
+    if type(result) is not dict and not issubclass(type(result), Mapping):
         raise ConfigError(
             f"result {at} is a {type(result).__name__}: give a dict with strategy_name and metrics"
         )
@@ -242,10 +252,12 @@ def _split(result: Any, at: int) -> tuple[dict[str, Any], dict[str, Any]]:
     name = given.get("strategy_name")
     if not isinstance(name, str) or not name:
         raise ConfigError(f"result {at} has no strategy_name: give it one, a text unique within the run")
-    if not _is_unicode(name):
+    if not (name.isascii() or _is_unicode(name)):
         raise ConfigError(f"the strategy_name {name!r} of result {at} is not valid Unicode: use another")
     row: dict[str, Any] = {"strategy_name": str.__str__(name)}
     if given.keys().isdisjoint(_MAY_BE_DETAIL):
+        if type(name) is str and next(iter(given)) == "strategy_name":
+            return given.copy(), {}
         return row | given | row, {}
     detail: dict[str, Any] = {}
     for key, value in given.items():
@@ -264,6 +276,10 @@ def _split(result: Any, at: int) -> tuple[dict[str, Any], dict[str, Any]]:
         if old in detail and detail.get("curves", {}).get(curve) is not None:
             raise ConfigError(f"{name!r} has both {old} and curves[{curve!r}]: give one of them")
     return row, {key: value for key, value in detail.items() if key not in _NAMED or len(value)}
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _held(value: Any) -> Any:

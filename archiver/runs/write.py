@@ -21,7 +21,7 @@ from archiver.errors import (
 )
 from archiver.format import layout
 from archiver.format.detail import Details, Kept, encode_details
-from archiver.format.metrics import MetricsEncoder
+from archiver.format.metrics import MetricsEncoder, names_digest
 from archiver.format.model import Code, Record, Ref
 from archiver.format.records import compress, encode_record
 from archiver.format.tapes import Tape, tape_of
@@ -124,14 +124,15 @@ def _draft(
     if params is not None and not hasattr(type(params), "keys"):
         raise ConfigError(f"params is a {type(params).__name__}: give a dict")
     params_text = None if params is None else dumps(plain(dict(params), "params"))
-    ranking = Ranking(top_n, rank_by)
+    results = results_of(results)
+    ranking = Ranking(top_n, rank_by, at_hand=type(results) in (list, tuple))
     tier1 = MetricsEncoder()
-    for result in _each(results_of(results)):
+    for result in _each(results):
         tier1.add(ranking.add(result))
     with collector_paused():
         ranked_by, best = ranking.finish()
         best = best if kept is None else list(kept)
-        strategies, names = len(ranking.names), tier1.names_digest()
+        strategies, names = len(ranking.names), names_digest(ranking.names)
         ranking.names.clear()  # a million of them take as much as a fourth of the columns
         inline, parquet, metrics = tier1.finish()
         details = encode_details(best, bars) if best else None
