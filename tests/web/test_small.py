@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import archiver.web
-from archiver.web import links, small
+from archiver.web import small
+from archiver.web.words import links
 from tests.web.conftest import UNIVERSE, Made, asking
 
 ASSETS = Path(archiver.web.__file__).parent / "assets"
