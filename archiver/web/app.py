@@ -10,7 +10,7 @@ from typing import Any
 import dash
 from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
-from flask import Flask
+from flask import Flask, redirect
 
 from archiver.web import live, small
 from archiver.web.api import routes
@@ -118,6 +118,8 @@ def make_app(data: Data) -> tuple[Flask, Site, tuple[str, ...]]:
     for module in PAGES:
         module.connect(app, site)
     server.register_blueprint(routes.blueprint(site))
+    # Browsers ask for it where no page names an icon, such as around a file that they show.
+    server.add_url_rule("/favicon.ico", "icon", lambda: redirect("assets/icon.svg"))
     look_first(server, app, {module.PATH for module in PAGES})
     small.answers(server)
     hashes = tuple(f"'{part}'" if not part.startswith("'") else part for part in app.csp_hashes())

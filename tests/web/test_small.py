@@ -52,6 +52,11 @@ def test_files_of_a_page_have_names_that_change_with_them_and_are_kept(client):
         )
 
 
+def test_what_has_no_page_around_it_has_an_icon_too(client):
+    found = client.get("/favicon.ico", headers=PLAIN, follow_redirects=True, buffered=True)
+    assert (found.status_code, found.mimetype) == (200, "image/svg+xml")
+
+
 def test_a_name_tells_the_content(tmp_path, monkeypatch):
     monkeypatch.setattr(small, "_HERE", tmp_path)
     names = set()
