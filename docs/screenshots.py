@@ -59,7 +59,7 @@ def build() -> None:
 @contextmanager
 def served() -> Iterator[str]:
     """Serve the archive on a free port, under a name that tells nothing of this machine."""
-    from archiver.web.data import Data
+    from archiver.web.reading.data import Data
     from archiver.web.server import make_server
 
     # A store knows its folder by the whole path, which is nobody's business in a picture.
@@ -74,7 +74,7 @@ def served() -> Iterator[str]:
 
 def pages(archive: archiver.Archive) -> Iterator[tuple[str, str, str]]:
     """Yield (name, address, what to wait for)."""
-    from archiver.web import links
+    from archiver.web.words import links
 
     newest, middle = (archive.runs(universe="goog_daily")[at] for at in (0, 1))
     best = [name for _, name in archive.detailed_strategies("goog_daily")][:3]

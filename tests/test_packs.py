@@ -14,7 +14,7 @@ from archiver.format import layout
 from archiver.retention.policy import Policy
 from archiver.store import Store
 from archiver.store.entry import Entry
-from archiver.web.data import Data
+from archiver.web.reading.data import Data
 from tests.stores import Frozen, MovedStore, PassingStore, SharedStore, fresh_store, save, snapshot
 
 

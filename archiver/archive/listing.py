@@ -17,7 +17,6 @@ from archiver.format.model import Record, Run
 from archiver.runs.all_records import Records, newest_entries
 from archiver.runs.all_runs import AllRuns
 from archiver.runs.open import OpenRuns, open_ids
-from archiver.runs.outlines import Outlines, outlines_of
 from archiver.runs.packed_rows import PackedRows
 from archiver.runs.packing import MANY, pack
 from archiver.runs.record_view import viewed
@@ -28,6 +27,8 @@ from archiver.store.entry import Entry
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from archiver.runs.outlines import Outlines
 
 _MOST_NAMED = 5
 
@@ -277,6 +278,8 @@ class Listing:
 
     def outlines(self, metrics: Collection[str] = ()) -> tuple[Outlines, dict[str, list[str]]]:
         """Return what `state` does, as outlines: of packed runs without a record of any, and with scores of these metrics only."""
+        from archiver.runs.outlines import outlines_of
+
         entries, packed = self._entries(raise_it)
         records = self._records.load(entries, raise_it)
         found = outlines_of(records, metrics, packs=self._view.packs, packed=packed)

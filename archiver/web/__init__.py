@@ -1,5 +1,5 @@
 """The web page and the API over one archive, read-only; needs `pip install 'archiver[web]'`.
 
-`data` and the modules of queries (`rows`, `curves`, `bucket`, `detail`) know no framework; `api` and `pages` turn
-what they return into JSON, Arrow and pages; `security` stands in front of both; `server` runs it all.
+`server` runs `app`, behind `guard`. What is shown is read in `reading`, which knows no framework; `api` answers it as JSON,
+Arrow, CSV and Parquet, `pages` as pages, of `cards`, of `elements`, in `words`.
 """

@@ -10,11 +10,12 @@ from typing import Any
 import dash
 from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
-from flask import Flask
+from flask import Flask, redirect
 
-from archiver.web import api, links, live, parts, small
-from archiver.web.asked import look_first
-from archiver.web.data import Data
+from archiver.web import live, small
+from archiver.web.api import routes
+from archiver.web.elements import parts
+from archiver.web.guard.asked import look_first
 from archiver.web.pages import (
     bucket,
     compare,
@@ -27,7 +28,9 @@ from archiver.web.pages import (
     strategies,
     strategy,
 )
-from archiver.web.site import Site
+from archiver.web.reading.data import Data
+from archiver.web.reading.site import Site
+from archiver.web.words import links
 
 PAGES: tuple[ModuleType, ...] = (
     overview,
@@ -114,7 +117,9 @@ def make_app(data: Data) -> tuple[Flask, Site, tuple[str, ...]]:
     _connect(app, site)
     for module in PAGES:
         module.connect(app, site)
-    server.register_blueprint(api.blueprint(site))
+    server.register_blueprint(routes.blueprint(site))
+    # Browsers ask for it where no page names an icon, such as around a file that they show.
+    server.add_url_rule("/favicon.ico", "icon", lambda: redirect("assets/icon.svg"))
     look_first(server, app, {module.PATH for module in PAGES})
     small.answers(server)
     hashes = tuple(f"'{part}'" if not part.startswith("'") else part for part in app.csp_hashes())

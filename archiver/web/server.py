@@ -14,8 +14,8 @@ from typing import Any
 from archiver.archive import Archive
 from archiver.base.memory import return_large_blocks
 from archiver.errors import ArchiverError, ConfigError
-from archiver.web.data import Data
-from archiver.web.security import Guard, Rules, is_loopback, rules_for
+from archiver.web.guard.security import Guard, Rules, is_loopback, rules_for
+from archiver.web.reading.data import Data
 
 _THREADS = 8
 _IN_MEMORY = 32 * 1024 * 1024

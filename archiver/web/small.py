@@ -10,7 +10,7 @@ from pathlib import Path
 from flask import Flask, Response, request
 from werkzeug.http import generate_etag
 
-from archiver.web.data import Recent
+from archiver.web.reading.data import Recent
 
 _FILES = ("/assets/", "/_dash-component-suites/")
 _YEAR = 365 * 86400

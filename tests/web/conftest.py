@@ -13,7 +13,7 @@ import pytest
 from werkzeug.test import Client
 
 import archiver
-from archiver.web.security import Guard, rules_for
+from archiver.web.guard.security import Guard, rules_for
 from archiver.web.server import make_server, make_wsgi
 from tests.benchmarks import workload
 from tests.stores import details_in_objects

@@ -7,7 +7,7 @@ import json
 import pytest
 from werkzeug.test import Client
 
-from archiver.web.security import CALLBACKS
+from archiver.web.guard.security import CALLBACKS
 from tests.web.conftest import asking, callback
 
 HOST = {"Host": "127.0.0.1"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from archiver.web.bars import trade_figure
+from archiver.web.elements.bars import trade_figure
 
 
 def bars(times: list[Any]) -> dict[str, list[Any]]:

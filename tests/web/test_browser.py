@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import archiver
-from archiver.web import links
+from archiver.web.words import links
 from tests.conftest import Place
 from tests.web.conftest import DESK, NASTY, PHONE, UNIVERSE, Made, Served, nasty_results, texts, until
 

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 import pytest
 
 import archiver
-from archiver.web import format as fmt
-from archiver.web import links
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 from tests.web.conftest import NASTY, Made, Served, texts, until
 from tests.web.test_browser import CELL, PHONE, opened
 

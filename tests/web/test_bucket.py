@@ -10,8 +10,8 @@ from werkzeug.test import Client
 
 import archiver
 from archiver.format import layout
-from archiver.web import links
 from archiver.web.pages import bucket
+from archiver.web.words import links
 from tests.faults import flip, truncate
 from tests.web.conftest import Made, guarded
 from tests.web.test_pages import show

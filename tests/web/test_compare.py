@@ -9,8 +9,8 @@ import pytest
 
 import archiver
 from archiver.base.humanize import size
-from archiver.web import links
 from archiver.web.pages.compare import _difference, _differs
+from archiver.web.words import links
 from tests.web.conftest import UNIVERSE, Made, callback, until
 from tests.web.test_browser import PHONE, opened
 

@@ -13,9 +13,9 @@ import pytest
 from werkzeug.test import Client
 
 import archiver
-from archiver.web.data import NEWEST, Data
 from archiver.web.pages import strategies
-from archiver.web.site import Site
+from archiver.web.reading.data import NEWEST, Data
+from archiver.web.reading.site import Site
 from tests.conftest import Cli
 from tests.web.conftest import callback, guarded
 from tests.web.test_api import get

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.analysis.moments import first_of, of_clock, of_trades, times, when
-from archiver.web.curves import axis_texts, below_peak, drawdown_unit, floats, read, returns, thin
+from archiver.web.reading.curves import axis_texts, below_peak, drawdown_unit, floats, read, returns, thin
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=300), st.integers(4, 50))

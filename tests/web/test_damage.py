@@ -10,7 +10,7 @@ import pytest
 from werkzeug.test import Client
 
 import archiver
-from archiver.web import links
+from archiver.web.words import links
 from tests.web.conftest import UNIVERSE, Made, callback, guarded
 
 TIER1 = f"tier1/universe={UNIVERSE}/*.parquet"

@@ -9,9 +9,9 @@ import pyarrow.parquet
 import pytest
 
 from archiver.errors import ConfigError
-from archiver.web import api, export
-from archiver.web.export import TYPES, apart, stream
-from archiver.web.rows import Rows
+from archiver.web.api import export, routes
+from archiver.web.api.export import TYPES, apart, stream
+from archiver.web.reading.rows import Rows
 
 MANY = 3 * export.PIECE + 7
 TABLE = pa.table(
@@ -83,14 +83,14 @@ def test_an_unknown_format_is_told_before_anything_is_made():
 def test_answers_come_piece_by_piece_where_they_are_long(client, monkeypatch):
     small = client.get("/api/metrics?format=csv", headers={"Host": "localhost"})
     assert small.headers["Content-Length"] == str(len(small.data))
-    monkeypatch.setattr(api, "PIECE", 10)
+    monkeypatch.setattr(routes, "PIECE", 10)
     large = client.get("/api/metrics?format=csv", headers={"Host": "localhost"}, buffered=True)
     assert "Content-Length" not in large.headers
     assert large.data == small.data
 
 
 def test_slow_readers_leave_threads_for_others(client, monkeypatch):
-    monkeypatch.setattr(api, "PIECE", 10)
+    monkeypatch.setattr(routes, "PIECE", 10)
     address, headers = "/api/metrics?format=csv", {"Host": "localhost"}
     slow = [client.get(address, headers=headers, buffered=False) for _ in range(4)]
     assert [answer.status_code for answer in slow] == [200] * 4

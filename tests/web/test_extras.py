@@ -10,7 +10,7 @@ import pytest
 from werkzeug.test import Client
 
 import archiver
-from archiver.web import links
+from archiver.web.words import links
 from tests.web.conftest import guarded
 from tests.web.test_pages import show
 

@@ -11,7 +11,7 @@ from werkzeug.test import Client
 
 import archiver
 from archiver.web.cards import columns, equity
-from archiver.web.curves import read
+from archiver.web.reading.curves import read
 from tests.web.conftest import UNIVERSE, Made, callback, guarded
 
 

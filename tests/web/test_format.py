@@ -6,8 +6,8 @@ import pytest
 
 from archiver.base import humanize
 from archiver.errors import ConfigError
-from archiver.web import format as fmt
-from archiver.web import links
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 
 @pytest.mark.parametrize(

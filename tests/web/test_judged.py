@@ -12,7 +12,7 @@ from werkzeug.test import Client
 import archiver
 from archiver.analysis import neighbours, parameters
 from archiver.analysis.parameters import Parameters
-from archiver.web import search
+from archiver.web.reading import search
 from tests.conftest import Cli
 from tests.web.conftest import callback, guarded
 from tests.web.test_api import get

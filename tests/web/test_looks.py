@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import archiver
-from archiver.web import links
+from archiver.web.words import links
 from tests.web.conftest import UNIVERSE, Made, Served, until
 from tests.web.test_browser import PHONE, opened
 

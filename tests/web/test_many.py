@@ -12,7 +12,7 @@ import archiver
 from archiver.format import layout
 from archiver.runs.all_records import Records
 from archiver.web.app import PAGES, make_app
-from archiver.web.data import Data
+from archiver.web.reading.data import Data
 from tests.web.conftest import callback
 from tests.web.test_overview import part
 

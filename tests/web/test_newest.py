@@ -13,7 +13,7 @@ from werkzeug.test import Client
 import archiver
 from archiver.errors import ConfigError
 from archiver.runs.details import state_of
-from archiver.web.data import NEWEST, Data
+from archiver.web.reading.data import NEWEST, Data
 from tests.web.conftest import callback, guarded
 from tests.web.test_pages import grid
 

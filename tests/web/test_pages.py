@@ -14,9 +14,9 @@ from werkzeug.test import Client
 import archiver
 from archiver.errors import AccessError, StorageError
 from archiver.store.cold import change_class
-from archiver.web import links
 from archiver.web.app import PAGES, make_app
-from archiver.web.data import Data
+from archiver.web.reading.data import Data
+from archiver.web.words import links
 from tests.conftest import Place
 from tests.web.conftest import NASTY, UNIVERSE, Made, callback, guarded, nasty_results
 
@@ -333,7 +333,7 @@ def test_a_store_that_fails_while_the_table_is_scrolled_is_told(plain: Made, mon
     def fail(*_: object) -> object:
         raise StorageError("the bucket does not answer: try again")
 
-    monkeypatch.setattr("archiver.web.detail.Details.find", fail)
+    monkeypatch.setattr("archiver.web.reading.detail.Details.find", fail)
     answer, said = trades(client, request, of)
     assert answer["rowCount"] == 0
     assert "The store cannot be reached" in said

@@ -13,10 +13,10 @@ import pytest
 from werkzeug.test import Client
 
 import archiver
-from archiver.web import links
-from archiver.web.data import Data
 from archiver.web.pages import parameters
-from archiver.web.site import Site
+from archiver.web.reading.data import Data
+from archiver.web.reading.site import Site
+from archiver.web.words import links
 from tests.web.conftest import Made, Served, callback, guarded
 from tests.web.test_browser import DESK, PHONE, barriers, opened
 

@@ -12,7 +12,7 @@ import pytest
 from werkzeug.test import Client
 
 import archiver
-from archiver.web import best, links
+from archiver.web.words import best, links
 from tests.test_analysis_portfolio import curve
 from tests.web.conftest import Served, callback, guarded
 from tests.web.test_browser import PHONE, barriers, opened

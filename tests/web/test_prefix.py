@@ -13,7 +13,7 @@ from werkzeug.test import Client
 
 import archiver
 from archiver.errors import ConfigError
-from archiver.web.security import Guard, Rules, rules_for
+from archiver.web.guard.security import Guard, Rules, rules_for
 from archiver.web.server import make_server
 from tests.web.conftest import Made, Served
 from tests.web.test_browser import CELL, opened

@@ -5,8 +5,8 @@ import pytest
 
 from archiver.errors import ConfigError
 from archiver.query.selection import Ask, parse_sort
-from archiver.web.data import Metrics
-from archiver.web.rows import Scale, Views, ask_of, cloud, numeric_columns, well_filled
+from archiver.web.reading.data import Metrics
+from archiver.web.reading.rows import Scale, Views, ask_of, cloud, numeric_columns, well_filled
 from tests.test_selection import TABLE
 
 METRICS = Metrics("one", TABLE)

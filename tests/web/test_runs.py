@@ -11,8 +11,8 @@ from werkzeug.test import Client
 import archiver
 from archiver.archive import Archive
 from archiver.errors import ConfigError
-from archiver.web import links
-from archiver.web.run_list import Row, ordered, row_of, searched, varying
+from archiver.web.reading.run_list import Row, ordered, row_of, searched, varying
+from archiver.web.words import links
 from tests.web.conftest import Served, callback, guarded, until
 from tests.web.test_browser import opened
 

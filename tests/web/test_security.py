@@ -10,8 +10,8 @@ from werkzeug.test import Client
 
 import archiver
 from archiver.errors import AccessError, ConfigError
-from archiver.web import security
-from archiver.web.security import Guard, Rules, is_loopback, rules_for
+from archiver.web.guard import security
+from archiver.web.guard.security import Guard, Rules, is_loopback, rules_for
 from archiver.web.server import make_server, make_wsgi
 from tests.web.conftest import Made, Served, guarded
 

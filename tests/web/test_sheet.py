@@ -18,10 +18,10 @@ from werkzeug.test import Client
 
 import archiver
 from archiver.analysis.reading import excursions
-from archiver.web import links
 from archiver.web.cards import equity, sheet
-from archiver.web.data import Data
-from archiver.web.detail import Details, Strategy
+from archiver.web.reading.data import Data
+from archiver.web.reading.detail import Details, Strategy
+from archiver.web.words import links
 from tests.web.conftest import UNIVERSE, Made, Served, callback, guarded
 from tests.web.test_browser import PHONE, opened
 from tests.web.test_browser_table import until

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import archiver.web
-from archiver.web import links, small
+from archiver.web import small
+from archiver.web.words import links
 from tests.web.conftest import UNIVERSE, Made, asking
 
 ASSETS = Path(archiver.web.__file__).parent / "assets"
@@ -49,6 +50,11 @@ def test_files_of_a_page_have_names_that_change_with_them_and_are_kept(client):
             "max-age=31536000"
             in client.get(f"/{address}", headers=GZIP, buffered=True).headers["Cache-Control"]
         )
+
+
+def test_what_has_no_page_around_it_has_an_icon_too(client):
+    found = client.get("/favicon.ico", headers=PLAIN, follow_redirects=True, buffered=True)
+    assert (found.status_code, found.mimetype) == (200, "image/svg+xml")
 
 
 def test_a_name_tells_the_content(tmp_path, monkeypatch):

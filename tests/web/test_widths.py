@@ -11,7 +11,8 @@ import pytest
 from werkzeug.test import Client
 
 import archiver
-from archiver.web import links, parts
+from archiver.web.elements import parts
+from archiver.web.words import links
 from tests.web.conftest import Served, callback, guarded, until
 from tests.web.test_browser import _NOT_OURS, CELL, DESK, PHONE, opened
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from dash import html
 
 from archiver.query.selection import Ask, sort_text
-from archiver.web import format as fmt
-from archiver.web import links, parts
-from archiver.web.data import NEWEST
+from archiver.web.elements import parts
+from archiver.web.reading.data import NEWEST
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 if TYPE_CHECKING:
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 _BEST = 10
 _MOST_METRICS = 3

@@ -7,7 +7,7 @@ from typing import Any
 
 from dash import html
 
-from archiver.web import parts
+from archiver.web.elements import parts
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MOST_YEARS = 40

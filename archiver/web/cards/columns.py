@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from archiver.query.selection import parse_sort
-from archiver.web import format as fmt
-from archiver.web.data import Metrics
-from archiver.web.rows import is_number
-from archiver.web.search import PLATEAU
+from archiver.web.reading.data import Metrics
+from archiver.web.reading.rows import is_number
+from archiver.web.reading.search import PLATEAU
+from archiver.web.words import format as fmt
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 FIXED = ("strategy_name", "universe", "run")
 """The columns that every table has, before those of metrics."""

@@ -10,15 +10,16 @@ from dash import html
 from archiver.format.model import Record
 from archiver.query.selection import finite
 from archiver.runs.ranking import rank_order
-from archiver.web import figures, links, parts
-from archiver.web import format as fmt
 from archiver.web.cards.columns import heading
-from archiver.web.run_list import row_of
+from archiver.web.elements import figures, parts
+from archiver.web.reading.run_list import row_of
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 _TOP = (10, 50, 100)
 _BINS = 50

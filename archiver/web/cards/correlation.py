@@ -8,7 +8,7 @@ from typing import Any
 from dash import html
 
 from archiver.analysis.portfolio import Portfolio
-from archiver.web import figures, parts
+from archiver.web.elements import figures, parts
 
 _MOST_LABELS, _MOST_NUMBERS = 25, 12
 _SCALE = [[0, "rgba(43,108,212,0.62)"], [0.5, "rgba(138,148,166,0.1)"], [1, "rgba(212,80,43,0.62)"]]

@@ -11,14 +11,16 @@ from dash.dependencies import Input, Output, State
 
 from archiver.analysis.moments import when
 from archiver.errors import ArchiverError
-from archiver.web import curves, figures, links, parts
-from archiver.web import format as fmt
 from archiver.web.cards.marks import marks
-from archiver.web.curves import Curve
-from archiver.web.detail import Strategy
+from archiver.web.elements import figures, parts
+from archiver.web.reading import curves
+from archiver.web.reading.curves import Curve
+from archiver.web.reading.detail import Strategy
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 if TYPE_CHECKING:
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 _FEW = 8
 SWITCHES = {"percent": "Percent", "log": "Log scale", "benchmark": "Benchmark"}

@@ -8,11 +8,12 @@ from dash import html
 
 from archiver.errors import ArchiverError
 from archiver.health.verify import Verified, last_verified
-from archiver.web import format as fmt
-from archiver.web import links, parts
+from archiver.web.elements import parts
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 if TYPE_CHECKING:
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 _MOST_LISTED = 5
 _ONLY_PACKS = [

@@ -8,10 +8,10 @@ from dash import html
 
 from archiver.analysis.parameters import HOW, Heat, Parameters
 from archiver.base.colors import SCALE, ink, shade, shares
-from archiver.web import format as fmt
-from archiver.web import parts
 from archiver.web.cards.columns import heading
-from archiver.web.search import condition
+from archiver.web.elements import parts
+from archiver.web.reading.search import condition
+from archiver.web.words import format as fmt
 
 _WORDS = {"mean": "Mean", "best": "Best", "median": "Median", "worst": "Worst", "count": "Count"}
 SHOWS = [{"label": _WORDS[how], "value": how} for how in HOW]

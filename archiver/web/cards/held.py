@@ -8,10 +8,11 @@ from typing import Any
 from dash import html
 
 from archiver.analysis.portfolio import Held, Portfolio
-from archiver.web import best, figures, parts
-from archiver.web import curves as points
-from archiver.web import format as fmt
 from archiver.web.cards.sheet import percent
+from archiver.web.elements import figures, parts
+from archiver.web.reading import curves as points
+from archiver.web.words import best
+from archiver.web.words import format as fmt
 
 _MOST_POINTS = 1_200
 _WAYS = (("Equal weight", figures.ACCENT), ("Inverse volatility", figures.COLORS[2]), ("Best alone", figures.COLORS[1]))  # fmt: skip

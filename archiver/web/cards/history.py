@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from archiver.format.packs import moment_of
-from archiver.web import figures
-from archiver.web import format as fmt
+from archiver.web.elements import figures
+from archiver.web.words import format as fmt
 
 _MOST_POINTS = 1000
 _SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"), (1, "bytes"))

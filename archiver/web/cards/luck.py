@@ -10,12 +10,13 @@ from archiver.analysis.luck import Luck
 from archiver.analysis.overfitting import Overfitting
 from archiver.analysis.reading import sharpes_of
 from archiver.format.model import Record
-from archiver.web import figures, links, parts
-from archiver.web import format as fmt
 from archiver.web.cards.columns import heading
+from archiver.web.elements import figures, parts
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 if TYPE_CHECKING:
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 _BINS = 60
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from archiver.analysis.moments import BEGINS, ENDS, first_of, when
-from archiver.web import curves, figures
-from archiver.web.bars import COLORS
-from archiver.web.detail import Strategy
+from archiver.web.elements import figures
+from archiver.web.elements.bars import COLORS
+from archiver.web.reading import curves
+from archiver.web.reading.detail import Strategy
 
 _BARS = {"entry": "entry_bar", "exit": "exit_bar"}
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from dash import html
 
-from archiver.web import curves, figures, parts
-from archiver.web.curves import Curve
+from archiver.web.elements import figures, parts
+from archiver.web.reading import curves
+from archiver.web.reading.curves import Curve
 
 _MOST_POINTS = 1200
 

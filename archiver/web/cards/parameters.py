@@ -9,11 +9,12 @@ from dash import html
 from archiver.analysis.axes import numpy
 from archiver.analysis.parameters import Importance, Parameters
 from archiver.base.colors import shade
-from archiver.web import figures, links, parts
-from archiver.web import format as fmt
 from archiver.web.cards.columns import heading
-from archiver.web.rows import Views
-from archiver.web.search import Search, best_first, condition
+from archiver.web.elements import figures, parts
+from archiver.web.reading.rows import Views
+from archiver.web.reading.search import Search, best_first, condition
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 _MOST_SLICES = 9
 _MOST_LINES = 160

@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from archiver.web import curves, figures, parts
-from archiver.web import format as fmt
 from archiver.web.cards import calendar
+from archiver.web.elements import figures, parts
+from archiver.web.reading import curves
+from archiver.web.words import format as fmt
 
 if TYPE_CHECKING:
     import pyarrow as pa

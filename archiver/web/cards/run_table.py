@@ -7,10 +7,11 @@ from typing import Any
 
 from dash import html
 
-from archiver.web import format as fmt
-from archiver.web import links, parts
 from archiver.web.cards.runs import details_of
-from archiver.web.run_list import PARAMS, Row
+from archiver.web.elements import parts
+from archiver.web.reading.run_list import PARAMS, Row
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 _TITLES = {
     "saved": "Saved",

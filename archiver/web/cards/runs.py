@@ -8,8 +8,9 @@ from dash import html
 
 from archiver.format.model import Record, Run
 from archiver.runs.details import state_of
-from archiver.web import format as fmt
-from archiver.web import links, parts
+from archiver.web.elements import parts
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 
 def table(runs: list[Run], records: list[Record], caption: str) -> Any:

@@ -10,15 +10,16 @@ from dash.dependencies import Input, Output, State
 from archiver.errors import ConfigError
 from archiver.query.expression import known_column
 from archiver.query.selection import sort_text
-from archiver.web import figures, links, parts
-from archiver.web import format as fmt
 from archiver.web.cards import columns
-from archiver.web.rows import Cloud, ask_of, cloud
+from archiver.web.elements import figures, parts
+from archiver.web.reading.rows import Cloud, ask_of, cloud
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 _BEST = 25
 _AXES = ("y", "x")

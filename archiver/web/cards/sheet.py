@@ -11,10 +11,11 @@ from dash import html
 
 from archiver.analysis.moments import Points
 from archiver.analysis.returns import Drawdown, TearSheet, tear_sheet
-from archiver.web import curves, figures, parts
-from archiver.web import format as fmt
 from archiver.web.cards import calendar
-from archiver.web.curves import Curve
+from archiver.web.elements import figures, parts
+from archiver.web.reading import curves
+from archiver.web.reading.curves import Curve
+from archiver.web.words import format as fmt
 
 _MOST_ROLLING = 800
 _FEW_YEARS = 2

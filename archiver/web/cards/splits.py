@@ -11,12 +11,12 @@ from dash.dependencies import Input, Output
 
 from archiver.analysis.reading import excursions
 from archiver.analysis.trades import Excursion, Group, Trades
-from archiver.web import figures, parts
-from archiver.web import format as fmt
 from archiver.web.cards.sheet import percent
+from archiver.web.elements import figures, parts
+from archiver.web.words import format as fmt
 
 if TYPE_CHECKING:
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 _DRAWN = {"weekday": "Weekday of the entry", "hour": "Hour of the entry"}
 """Splits that are drawn: they have an order, and a place for each."""

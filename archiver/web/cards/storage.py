@@ -8,8 +8,9 @@ from dash import html
 
 from archiver.errors import ArchiverError
 from archiver.format import layout
-from archiver.web import format as fmt
-from archiver.web import links, parts
+from archiver.web.elements import parts
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 if TYPE_CHECKING:
     from archiver.archive import Archive

@@ -9,18 +9,18 @@ from dash import ClientsideFunction, html
 from dash.dependencies import Input, Output, State
 
 from archiver.query.selection import OF_TRADES, Ask
-from archiver.web import figures, parts
-from archiver.web import format as fmt
-from archiver.web.bars import trade_figure
 from archiver.web.cards.columns import is_counted
-from archiver.web.data import Metrics, plain_value
-from archiver.web.detail import Strategy, cut_around
-from archiver.web.rows import is_number
+from archiver.web.elements import figures, parts
+from archiver.web.elements.bars import trade_figure
+from archiver.web.reading.data import Metrics, plain_value
+from archiver.web.reading.detail import Strategy, cut_around
+from archiver.web.reading.rows import is_number
+from archiver.web.words import format as fmt
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 _MOST_COLUMNS = 40
 _NUMBER = {

@@ -14,15 +14,16 @@ from archiver.query import tree
 from archiver.runs.graph import reachable
 from archiver.store.cold import warmth
 from archiver.store.entry import Entry
-from archiver.web import code, links, parts
-from archiver.web import format as fmt
-from archiver.web.data import plain_value
-from archiver.web.parts import Page
+from archiver.web.elements import code, parts
+from archiver.web.elements.parts import Page
+from archiver.web.reading.data import plain_value
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 PATH = "/bucket"
 _PAGE = 200

@@ -15,16 +15,17 @@ from archiver.format.packs import moment_of
 from archiver.query.selection import Ask
 from archiver.runs.all_runs import has_text
 from archiver.runs.details import state_of
-from archiver.web import best, code, figures, links, parts
-from archiver.web import format as fmt
 from archiver.web.cards import compared_runs, overlay
-from archiver.web.curves import Curve
-from archiver.web.data import Metrics
-from archiver.web.detail import flat
-from archiver.web.parts import Page
+from archiver.web.elements import code, figures, parts
+from archiver.web.elements.parts import Page
+from archiver.web.reading.curves import Curve
+from archiver.web.reading.data import Metrics
+from archiver.web.reading.detail import flat
+from archiver.web.words import best, links
+from archiver.web.words import format as fmt
 
 if TYPE_CHECKING:
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 PATH = "/compare"
 MOST = 10

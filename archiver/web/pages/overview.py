@@ -13,15 +13,16 @@ from dash.dependencies import Input, Output
 from archiver.errors import PolicyError
 from archiver.format.packs import moment_of
 from archiver.runs.all_runs import AllRuns
-from archiver.web import figures, links, parts
-from archiver.web import format as fmt
 from archiver.web.cards import best, health, history, storage
 from archiver.web.cards import runs as runs_card
-from archiver.web.data import NEWEST, checked_newest
-from archiver.web.parts import Page
+from archiver.web.elements import figures, parts
+from archiver.web.elements.parts import Page
+from archiver.web.reading.data import NEWEST, checked_newest
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 if TYPE_CHECKING:
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 PATH = "/"
 _MOST_LISTED = 5

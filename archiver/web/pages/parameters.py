@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 from dash import ALL, ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 
-from archiver.web import format as fmt
-from archiver.web import links, parts
 from archiver.web.cards import heat, parameters
-from archiver.web.data import NEWEST
-from archiver.web.parts import Page
-from archiver.web.search import Search, default_axes
+from archiver.web.elements import parts
+from archiver.web.elements.parts import Page
+from archiver.web.reading.data import NEWEST
+from archiver.web.reading.search import Search, default_axes
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 if TYPE_CHECKING:
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 PATH = "/parameters"
 

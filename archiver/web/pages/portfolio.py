@@ -12,13 +12,14 @@ from archiver.analysis.reading import equity, held_together
 from archiver.base.unread import ONE_OBJECT
 from archiver.errors import ConfigError, NotFoundError, NotKeptError
 from archiver.format.model import Detail, Record
-from archiver.web import format as fmt
-from archiver.web import links, parts
 from archiver.web.cards import correlation, held
-from archiver.web.parts import Page
+from archiver.web.elements import parts
+from archiver.web.elements.parts import Page
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 if TYPE_CHECKING:
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 PATH = "/portfolio"
 _TOPS = (2, 5, 10, 20, 50)

@@ -14,13 +14,14 @@ from archiver.format.text import loads
 from archiver.query.selection import leading
 from archiver.runs.details import state_of
 from archiver.runs.graph import reachable
-from archiver.web import code, links, parts
-from archiver.web import format as fmt
 from archiver.web.cards import luck
-from archiver.web.parts import Page
+from archiver.web.elements import code, parts
+from archiver.web.elements.parts import Page
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 if TYPE_CHECKING:
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 PATH = "/run"
 _VIEWS = (

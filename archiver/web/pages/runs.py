@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 
-from archiver.web import format as fmt
-from archiver.web import links, parts
 from archiver.web.cards import run_table
-from archiver.web.parts import Page
-from archiver.web.run_list import among, chosen, varying
+from archiver.web.elements import parts
+from archiver.web.elements.parts import Page
+from archiver.web.reading.run_list import among, chosen, varying
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 if TYPE_CHECKING:
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 PATH = "/runs"
 _PAGE = 100

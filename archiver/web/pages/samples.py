@@ -10,13 +10,14 @@ from archiver.analysis.samples import Samples
 from archiver.engines.metrics import METRICS
 from archiver.errors import NotFoundError
 from archiver.query.selection import leading
-from archiver.web import best, figures, links, parts
-from archiver.web import format as fmt
 from archiver.web.cards.columns import heading
-from archiver.web.parts import Page
+from archiver.web.elements import figures, parts
+from archiver.web.elements.parts import Page
+from archiver.web.words import best, links
+from archiver.web.words import format as fmt
 
 if TYPE_CHECKING:
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 PATH = "/samples"
 _MOST_ROWS = 100

@@ -10,16 +10,17 @@ from dash.dependencies import Input, Output, State
 
 from archiver.errors import NotFoundError
 from archiver.query.selection import leading, sort_text
-from archiver.web import format as fmt
-from archiver.web import links, parts
 from archiver.web.cards import columns, scatter
-from archiver.web.data import NEWEST, Metrics, checked_newest, plain_value
-from archiver.web.parts import Page
-from archiver.web.rows import ask_of, numeric_columns, well_filled
-from archiver.web.search import PLATEAU, has_plateau
+from archiver.web.elements import parts
+from archiver.web.elements.parts import Page
+from archiver.web.reading.data import NEWEST, Metrics, checked_newest, plain_value
+from archiver.web.reading.rows import ask_of, numeric_columns, well_filled
+from archiver.web.reading.search import PLATEAU, has_plateau
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 if TYPE_CHECKING:
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 PATH = "/strategies"
 _BLOCK = 100

@@ -11,16 +11,17 @@ from dash.dependencies import Input, Output
 from archiver.analysis.trades import trades_summary
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, NotKeptError, StorageError
 from archiver.format.model import Record
-from archiver.web import extras, figures, links, parts
-from archiver.web import format as fmt
 from archiver.web.cards import equity, history, returns, sheet, splits, trades
-from archiver.web.detail import flat
-from archiver.web.parts import Page
+from archiver.web.elements import extras, figures, parts
+from archiver.web.elements.parts import Page
+from archiver.web.reading.detail import flat
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 if TYPE_CHECKING:
     from archiver.analysis.returns import TearSheet
-    from archiver.web.detail import Strategy
-    from archiver.web.site import Site
+    from archiver.web.reading.detail import Strategy
+    from archiver.web.reading.site import Site
 
 PATH = "/strategy"
 _HEADLINE = (

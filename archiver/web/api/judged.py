@@ -12,10 +12,10 @@ from archiver.archive.documents import (
     portfolio_document,
     samples_document,
 )
-from archiver.web.given import text, whole, yes
+from archiver.web.api.given import text, whole, yes
 
 if TYPE_CHECKING:
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 ENDPOINTS = {
     "/api/parameters": "a metric by the parameters of strategies: universe, run, newest, where, metric, x, y, how, plateau, limit",

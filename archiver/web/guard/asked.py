@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from flask import Flask, Response, abort, redirect, request
 
-from archiver.web import links
-from archiver.web.security import CALLBACKS
+from archiver.web.guard.security import CALLBACKS
+from archiver.web.words import links
 
 _OF_DASH = ("/_dash-component-suites/", "/_dash-layout", "/_dash-dependencies", CALLBACKS)
 """All that the pages ask of Dash; its other addresses are for those who develop with it."""

@@ -10,10 +10,10 @@ from functools import partial
 from archiver.analysis.portfolio import Portfolio
 from archiver.health.verify import Report, verify_packs
 from archiver.query.tree import Objects
-from archiver.web.data import Data, Metrics, Recent
-from archiver.web.detail import Details
-from archiver.web.rows import Views
-from archiver.web.search import PLATEAU, Searches
+from archiver.web.reading.data import Data, Metrics, Recent
+from archiver.web.reading.detail import Details
+from archiver.web.reading.rows import Views
+from archiver.web.reading.search import PLATEAU, Searches
 
 
 @dataclass(frozen=True)

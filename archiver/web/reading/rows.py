@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from archiver.errors import ConfigError
 from archiver.query.expression import known_column
 from archiver.query.selection import Ask, choose
-from archiver.web.data import Metrics, Recent
+from archiver.web.reading.data import Metrics, Recent
 
 if TYPE_CHECKING:
     import pyarrow as pa

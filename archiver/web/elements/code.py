@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from dash import html
 
-from archiver.web import parts
+from archiver.web.elements import parts
 
 _MOST_CHARACTERS = 150_000
 _MOST_LINES = 4_000

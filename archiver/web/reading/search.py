@@ -13,13 +13,13 @@ from archiver.errors import ConfigError, NotFoundError
 from archiver.query.expression import known_column
 from archiver.query.selection import KEYS, Ask
 from archiver.runs.ranking import rank_order
-from archiver.web import links
-from archiver.web.data import Metrics, Recent, checked_newest
-from archiver.web.rows import ask_of, numeric_columns
+from archiver.web.reading.data import Metrics, Recent, checked_newest
+from archiver.web.reading.rows import ask_of, numeric_columns
+from archiver.web.words import links
 
 if TYPE_CHECKING:
-    from archiver.web.data import Data
-    from archiver.web.rows import Views
+    from archiver.web.reading.data import Data
+    from archiver.web.reading.rows import Views
 
 PLATEAU = COLUMNS[-1]
 """A column of every table of metrics whose strategies have parameters, made where it is asked for."""

@@ -31,14 +31,16 @@ from archiver.query.expression import known_column
 from archiver.query.selection import Ask, parse_sort
 from archiver.runs.graph import reachable
 from archiver.runs.tables import FIRST
-from archiver.web import extras, judged, points
-from archiver.web.export import PIECE, TYPES, apart, stream
-from archiver.web.given import whole, yes
-from archiver.web.rows import Rows
+from archiver.web.api import judged
+from archiver.web.api.export import PIECE, TYPES, apart, stream
+from archiver.web.api.given import whole, yes
+from archiver.web.elements import extras
+from archiver.web.reading import points
+from archiver.web.reading.rows import Rows
 
 if TYPE_CHECKING:
-    from archiver.web.data import Metrics
-    from archiver.web.site import Site
+    from archiver.web.reading.data import Metrics
+    from archiver.web.reading.site import Site
 
 _STATUS: tuple[tuple[type[ArchiverError], int], ...] = (
     (NotFoundError, 404),

@@ -24,7 +24,7 @@ from archiver.runs.records import run_of
 from archiver.runs.snapshot import Snapshot
 from archiver.runs.tables import FIRST
 from archiver.runs.tags import read_tags
-from archiver.web import format as fmt
+from archiver.web.words import format as fmt
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,7 +19,7 @@ from archiver.runs.records import run_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from archiver.web.site import Site
+    from archiver.web.reading.site import Site
 
 COLUMNS = ("saved", "universe", "strategies", "best", "median", "bytes", "tags")
 """What runs can be sorted by, beside `params.<name>`."""

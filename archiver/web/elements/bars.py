@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from archiver.analysis.moments import when
-from archiver.web import figures
-from archiver.web import format as fmt
+from archiver.web.elements import figures
+from archiver.web.words import format as fmt
 
 _TICKS = 4
 """So many that their texts stand side by side on a phone."""

@@ -13,7 +13,7 @@ from archiver.errors import ConfigError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from archiver.web.rows import Rows
+    from archiver.web.reading.rows import Rows
 
 TYPES = {
     "json": "application/json",

@@ -21,7 +21,7 @@ from archiver.errors import (
     RunNotFoundError,
     StorageError,
 )
-from archiver.web import format as fmt
+from archiver.web.words import format as fmt
 
 Part = Any
 _THIRDS = 3

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from archiver.web.curves import Curve
+from archiver.web.reading.curves import Curve
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from archiver.web.detail import Strategy
+    from archiver.web.reading.detail import Strategy
 
 
 def table(found: Strategy) -> pa.Table:

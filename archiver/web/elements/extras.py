@@ -10,10 +10,11 @@ from dash import html
 
 from archiver.errors import ConfigError
 from archiver.runs import extras
-from archiver.web import format as fmt
-from archiver.web import links, parts
-from archiver.web.detail import Strategy
-from archiver.web.site import Site
+from archiver.web.elements import parts
+from archiver.web.reading.detail import Strategy
+from archiver.web.reading.site import Site
+from archiver.web.words import format as fmt
+from archiver.web.words import links
 
 KINDS = ("curve", "table", "file")
 

@@ -13,8 +13,8 @@ from archiver.format.tapes import cut_windows
 from archiver.runs.extras import curves_of
 from archiver.runs.read import holder
 from archiver.runs.records import records_of
-from archiver.web.curves import Curve, of_series
-from archiver.web.data import Data, Metrics, Recent
+from archiver.web.reading.curves import Curve, of_series
+from archiver.web.reading.data import Data, Metrics, Recent
 
 if TYPE_CHECKING:
     import pyarrow as pa

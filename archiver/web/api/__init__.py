@@ -1,0 +1,1 @@
+"""The API: its addresses, the parameters of a request, tables as bytes."""

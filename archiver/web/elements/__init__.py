@@ -1,0 +1,1 @@
+"""What pages and cards are built of: headings, tables, charts, source text, files to save."""
