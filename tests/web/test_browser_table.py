@@ -119,6 +119,7 @@ def draw(page: Any, inset: int) -> str:
     return str(page.locator("#filter-where").input_value())
 
 
+@pytest.mark.slow
 def test_a_box_on_the_plot_filters_the_table_and_can_be_widened(chromium, served):
     with opened(chromium, served, "/strategies?scatter=1&where=n_trades+%3E+1") as page:
         page.wait_for_selector("#cloud .points path")

@@ -240,6 +240,7 @@ def curve_archive(folder: Any) -> tuple[str, list[links.Choice]]:
     return str(folder), [links.Choice("u", row["strategy_name"]) for row in rows]
 
 
+@pytest.mark.slow
 def test_curves_of_different_dates_lie_where_they_were(chromium, tmp_path):
     url, choices = curve_archive(tmp_path / "a")
     server = Served(url)

@@ -380,11 +380,9 @@ def test_a_store_that_fails_while_open_is_told(plain: Made, monkeypatch, error, 
     assert status == (500 if isinstance(error, RuntimeError) else 503)
 
 
-def test_a_million_trades_come_page_by_page(tmp_path: Path):
-    rows = {
-        "entry_time": [float(i) for i in range(1_000_000)],
-        "pnl": [i % 7 - 3.0 for i in range(1_000_000)],
-    }
+@pytest.mark.parametrize("many", [50_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+def test_many_trades_come_page_by_page(many: int, tmp_path: Path):
+    rows = {"entry_time": [float(i) for i in range(many)], "pnl": [i % 7 - 3.0 for i in range(many)]}
     url = str(tmp_path / "many")
     result = {
         "strategy_name": "busy",
@@ -395,13 +393,13 @@ def test_a_million_trades_come_page_by_page(tmp_path: Path):
     run = archiver.open(url).save_universe_results("u", [result], code="none")
     client = Client(guarded(url))
     _, text = show(client, links.strategy("u", "busy"))
-    assert "1,000,000 trades" in text
-    assert "1,000,000 points, thinned" in text
+    assert f"{many:,} trades" in text
+    assert f"{many:,} points, thinned" in text
     assert len(text) < 400_000
-    request = {"startRow": 999_990, "endRow": 1_000_090, "sortModel": [{"colId": "pnl", "sort": "desc"}]}
+    request = {"startRow": many - 10, "endRow": many + 90, "sortModel": [{"colId": "pnl", "sort": "desc"}]}
     answer, said = trades(client, request, {"name": "busy", "universe": "u", "run": run.id})
     assert said == "null"
-    assert answer["rowCount"] == 1_000_000
+    assert answer["rowCount"] == many
     assert [row["pnl"] for row in answer["rowData"]] == [-3.0] * 10
 
 

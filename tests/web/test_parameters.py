@@ -175,6 +175,7 @@ def test_luck_stands_on_the_page_of_a_run(pages: Client, searched: Made) -> None
     assert "no equity curve was kept" in bare
 
 
+@pytest.mark.slow
 def test_parameters_in_a_browser(chromium: Any, searching: str, tmp_path: Path) -> None:
     with opened(
         chromium, searching, "/parameters?universe=goog&x=params.fast&y=params.slow", viewport=DESK

@@ -127,6 +127,7 @@ def server(kept: Kept) -> Iterator[str]:
     served.close()
 
 
+@pytest.mark.slow
 def test_the_page_in_a_browser(chromium, server, kept: Kept):
     phone = {"viewport": PHONE, "is_mobile": True, "has_touch": True, "color_scheme": "dark"}
     for window in ({}, phone):

@@ -187,6 +187,7 @@ def saved(page: Any, name: str) -> bytes:
     return Path(going.value.path()).read_bytes()
 
 
+@pytest.mark.slow
 def test_switches_trades_and_plots_in_a_browser(chromium, server, kept: Kept):
     path = links.strategy("u", "dated")
     plot = "document.querySelector('#equity .js-plotly-plot')"

@@ -87,9 +87,9 @@ def test_what_is_made_for_one_visitor_is_compressed_and_never_kept(client):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param("overview", marks=pytest.mark.slow),
+        "overview",
         pytest.param("scatter", marks=pytest.mark.slow),
-        "strategy",
+        pytest.param("strategy", marks=pytest.mark.slow),
     ],
 )
 def test_a_page_that_was_seen_before_takes_little(chromium, served, plain: Made, name):
