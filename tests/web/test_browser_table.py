@@ -11,7 +11,7 @@ import pytest
 import archiver
 from archiver.web.words import format as fmt
 from archiver.web.words import links
-from tests.web.conftest import NASTY, Made, Served, texts, until
+from tests.web.conftest import DESK, NASTY, Made, Served, texts, until
 from tests.web.test_browser import CELL, PHONE, opened
 
 VIEW = ".ag-body-viewport"
@@ -73,6 +73,37 @@ def test_order_and_width_of_columns_survive_and_are_reset(chromium, served):
         page.wait_for_url(lambda address: "columns=" not in address)
         page.wait_for_selector(CELL)
         until(page, lambda: list(heads(page).items()), list(before.items()))
+
+
+# Holds back what finds the table, as a slow machine does, until `release` is called.
+_HELD = """
+let table;
+const released = new Promise((go) => { window.release = go; });
+Object.defineProperty(window, "dash_ag_grid", {
+  set(own) {
+    const late = (id) => released.then(() => own.getApiAsync(id));
+    table = Object.create(own, { getApiAsync: { value: late } });
+  },
+  get() { return table; },
+});
+"""
+
+
+@pytest.mark.slow
+def test_rows_that_are_ticked_at_once_count(chromium, served):
+    window = chromium.new_context(viewport=DESK)
+    page = window.new_page()
+    page.add_init_script(_HELD)
+    page.goto(served + "/strategies")
+    page.wait_for_selector(CELL)
+    boxes = page.locator(".ag-pinned-left-cols-container input[type=checkbox]")
+    boxes.nth(0).click()
+    boxes.nth(1).click()
+    page.wait_for_selector(".ag-pinned-left-cols-container .ag-row-selected[row-index='1']")
+    assert page.inner_text("#compare-selected") == "Compare"
+    page.evaluate("release()")
+    page.wait_for_selector("#compare-selected:has-text('Compare 2')")
+    window.close()
 
 
 def test_back_leads_to_the_same_place_with_the_same_rows_ticked(chromium, served):

@@ -101,13 +101,13 @@
 
   /* Rows come page by page: one that was ticked is ticked again when it comes, and counts until then. */
   function watchSelection(grid) {
-    grid.addEventListener("modelUpdated", function () {
+    function tick() {
       var ids = step().selected || [];
       if (ids.length) grid.forEachNode(function (node) {
         if (node.data && ids.indexOf(node.id) >= 0 && !node.isSelected()) node.setSelected(true);
       });
-    });
-    grid.addEventListener("selectionChanged", function () {
+    }
+    function count() {
       if (!here()) return;
       var ids = (step().selected || []).slice();
       grid.forEachNode(function (node) {
@@ -117,7 +117,12 @@
       });
       note({ selected: ids });
       compare();
-    });
+    }
+    grid.addEventListener("modelUpdated", tick);
+    grid.addEventListener("selectionChanged", count);
+    // Rows may have come, and been ticked, before anybody watched.
+    tick();
+    count();
   }
 
   function watchPlace(grid) {
