@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+SECOND = "%Y%m%dT%H%M%SZ"
+"""How an id begins: the moment of the save as `strftime` writes it."""
 RUN_ID = r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}"
 _WHOLE = re.compile(RUN_ID)
 

@@ -9,7 +9,7 @@ from hashlib import blake2b, sha256
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from archiver.base.run_id import RUN_ID
+from archiver.base.run_id import RUN_ID, SECOND
 from archiver.errors import ConfigError
 
 ARCHIVE = "archive.json"
@@ -196,7 +196,7 @@ def _is_universe(part: str) -> bool:
 def new_run_id(now: datetime | None = None) -> str:
     """Make a run id: UTC second and 32 random bits, so it sorts by time and needs no lock."""
     moment = (now or datetime.now(UTC)).astimezone(UTC)
-    return f"{moment:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    return f"{moment:{SECOND}}-{secrets.token_hex(4)}"
 
 
 def record_key(run: str) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from archiver.base.run_id import is_run_id
+from archiver.base.run_id import SECOND, is_run_id
 from archiver.format import layout
 from archiver.store.spread import Line
 
-_SECOND = "%Y%m%dT%H%M%SZ"
 _LENGTH = len("20260101T000000Z-01234567")
 _DAY = 86_400.0
 _BITS = 1 << 32
@@ -26,7 +25,7 @@ def _place(key: str) -> float | None:
         return None
     second, _, nonce = run.partition("-")
     try:
-        moment = datetime.strptime(second, _SECOND).replace(tzinfo=UTC)
+        moment = datetime.strptime(second, SECOND).replace(tzinfo=UTC)
     except ValueError:
         return None
     return moment.timestamp() + int(nonce, 16) / _BITS
@@ -35,4 +34,4 @@ def _place(key: str) -> float | None:
 def _key(place: float) -> str:
     second = int(place // 1)
     moment = datetime.fromtimestamp(second, UTC)
-    return f"{layout.RUNS}{moment.strftime(_SECOND)}-{int((place - second) * _BITS):08x}"
+    return f"{layout.RUNS}{moment.strftime(SECOND)}-{int((place - second) * _BITS):08x}"

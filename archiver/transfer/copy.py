@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from archiver.base.run_id import SECOND
 from archiver.errors import ConfigError, PolicyError
 from archiver.format import layout
 from archiver.retention import MOST
@@ -64,7 +65,7 @@ def since_moment(since: str | datetime, now: datetime) -> datetime:
 
 def later(runs: Iterable[str], moment: datetime) -> list[str]:
     """Return the runs that began at a moment or after it: their ids tell."""
-    first = f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    first = moment.astimezone(UTC).strftime(SECOND)
     return [run for run in runs if run >= first]
 
 

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from archiver.base.run_id import SECOND
 from archiver.errors import ArchiverError, ConfigError, FormatError, IntegrityError, NotFoundError
 from archiver.format import layout
 from archiver.format.detail import Kept
@@ -267,7 +268,7 @@ class _Importer:
             note=f"imported from {batch.key}",
             kept=kept,
             created=created,
-            run=f"{created:%Y%m%dT%H%M%SZ}-{digest[:8]}",
+            run=f"{created:{SECOND}}-{digest[:8]}",
         )
         add_code(draft, batch.code, batch.blobs)
         return draft
