@@ -32,15 +32,5 @@ def by(
 def reading(
     part: Callable[[Archive], Part], method: Callable[Concatenate[Part, P], R]
 ) -> Callable[Concatenate[Archive, P], R]:
-    """Return what `by` does, of a method that changes nothing: it looks again where a pack went while it read.
-
-    A packer may take back what it wrote in the last hour, and gc frees what was replaced long ago; the records that a pack
-    held are elsewhere then, and whoever looks again finds them.
-    """
-    call = by(part, method)
-
-    def again(archive: Archive, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return looking_again(lambda: call(archive, *args, **kwargs))
-
-    update_wrapper(again, call)
-    return again
+    """Return what `by` does, of a method that changes nothing: it looks again where a pack went while it read."""
+    return looking_again(by(part, method))

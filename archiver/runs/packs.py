@@ -6,9 +6,9 @@ import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import partial, wraps
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 from archiver.errors import FormatError, IntegrityError, NotFoundError, StorageError
 from archiver.format import layout
@@ -28,6 +28,7 @@ _GROUPS_HELD = 4
 _MANY = 64
 _TRIES = 3
 
+P = ParamSpec("P")
 T = TypeVar("T")
 Damaged = Callable[[str, IntegrityError | FormatError], object]
 """Is told of a key that cannot be read, and why."""
@@ -35,6 +36,23 @@ Damaged = Callable[[str, IntegrityError | FormatError], object]
 
 class PackGoneError(StorageError):
     """A pack went while it was read: its packer took it back, or another replaced it long ago. Its runs lie elsewhere: look again."""
+
+
+def looking_again(look: Callable[P, T]) -> Callable[P, T]:
+    """Let a look at an archive be made again where a pack went during it, for it saw what is no more.
+
+    A packer may take back what it wrote in the last hour, and gc frees what was replaced long ago; the records that a pack
+    held are elsewhere then, and whoever looks again finds them.
+    """
+
+    @wraps(look)
+    def again(*args: P.args, **kwargs: P.kwargs) -> T:
+        for _ in range(_TRIES - 1):
+            with suppress(PackGoneError):
+                return look(*args, **kwargs)
+        return look(*args, **kwargs)
+
+    return again
 
 
 class Place(NamedTuple):
@@ -80,14 +98,12 @@ class Packs:
         self._asked: dict[tuple[str, int], int] = {}
         self._lock = threading.RLock()
 
+    @looking_again
     def all(self, damaged: Damaged | None = None) -> list[Pack]:
         """Return every pack that is there, also one that another replaces.
 
         damaged: is told of the key of one that cannot be read, which is left out; without it that is raised.
         """
-        return looking_again(lambda: self._all(damaged))
-
-    def _all(self, damaged: Damaged | None) -> list[Pack]:
         keys = [
             entry.key
             for entry in self._store.list(layout.PACKS)
@@ -323,14 +339,6 @@ class Packs:
                 held.pop(name)
         for known in pack.objects():
             self._objects.pop(known, None)
-
-
-def looking_again(look: Callable[[], T]) -> T:
-    """Return what a look at an archive returns: one in which a pack went is made again, for it saw what is no more."""
-    for _ in range(_TRIES - 1):
-        with suppress(PackGoneError):
-            return look()
-    return look()
 
 
 def _within(runs: Sequence[str], pack: Pack) -> Sequence[str]:

@@ -94,14 +94,12 @@ class RecordView(Store):
         packed = [self.packs.entries(pack, keep) for pack, keep in look.packs]
         return heapq.merge(look.loose, *packed, key=lambda entry: entry.key)
 
+    @looking_again
     def look(self, beginning: str = "", damaged: Damaged | None = None, *, lazy: bool = False) -> Look:
         """Return which records count: loose ones, and rows of packs; arguments as for `list_records`.
 
         lazy: leave packs closed of which every row counts; who reads these finds out whether they can be read.
         """
-        return looking_again(lambda: self._look(beginning, damaged, lazy=lazy))
-
-    def _look(self, beginning: str, damaged: Damaged | None, *, lazy: bool) -> Look:
         loose = {entry.key: entry for entry in self.below.list_many(layout.RUNS + beginning, record_line())}
         revised = self._list_revised(beginning)
         if not beginning:
@@ -155,9 +153,10 @@ class RecordView(Store):
     def _revisions(self, run: str) -> Sequence[Entry]:
         return [entry for entry in self.below.list(f"{layout.REVISED}{run}/") if layout.parse(entry.key)]
 
+    @looking_again
     def _place(self, run: str) -> Place | None:
         """Return where a run is packed, be it masked or not."""
-        return looking_again(lambda: self.packs.find(self.packs.live(), run))
+        return self.packs.find(self.packs.live(), run)
 
     def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         """Read an object, or a range of it. Raises NotFoundError."""

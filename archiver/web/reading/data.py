@@ -7,8 +7,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import orjson
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 NEWEST = {
@@ -111,16 +110,6 @@ class Recent(Generic[T]):
             return made
 
 
-def _again(method: Callable[P, T]) -> Callable[P, T]:
-    """Let a method look again where a pack went since the last look."""
-
-    @wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        return looking_again(lambda: method(*args, **kwargs))
-
-    return call
-
-
 class Data:
     """An archive as the pages see it: never older than a few seconds, each object read once."""
 
@@ -183,12 +172,12 @@ class Data:
         measure = partial(listed, self.store) if self.has_many() else self.archive.du
         return self._usage.get((self.version(), minute), measure)
 
-    @_again
+    @looking_again
     def brought(self) -> tuple[np.ndarray, bool]:
         """Return the bytes that each run brought along, newest first, and whether what several share counts once."""
         return self._brought.get(self.version(), lambda: self.seen().brought(self.many))
 
-    @_again
+    @looking_again
     def tags(self) -> dict[str, list[str]]:
         """Return the tags of each run that has some."""
         import pyarrow.compute as pc
@@ -197,7 +186,7 @@ class Data:
         given = table.select(["run", "tags"]).filter(pc.is_valid(table["tags"])).to_pylist()
         return read_tags(self.store, {row["run"]: orjson.loads(row["tags"]) for row in given})
 
-    @_again
+    @looking_again
     def metrics(self, run: str | None = None, newest: str = "strategy") -> Metrics:
         """Return the metrics of one run; else of each strategy's newest run, each universe's, or all, as `newest` says."""
         seen = self.seen()
@@ -226,7 +215,7 @@ class Data:
 
         return self._others.get(version, made)
 
-    @_again
+    @looking_again
     def headline(self, newest: str = "strategy") -> tuple[Metrics, list[str]]:
         """Return a table that has the metrics that tell the best strategies, and their names, the score first.
 
@@ -251,7 +240,7 @@ class Data:
             made = self._of_newest_runs(made, seen)
         return made, [name for name in columns if name in made.table.column_names]
 
-    @_again
+    @looking_again
     def row(self, universe: str, strategy: str, run: str) -> tuple[Record, dict[str, Any]] | None:
         """Return the run that counts for a strategy and its metrics there; None where there is none.
 
