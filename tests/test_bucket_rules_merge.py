@@ -296,7 +296,19 @@ def test_moves_and_old_versions_do_not_touch_pins() -> None:
     assert at_risk(rules, [record("r")], {"r": ["pinned"]}, ROOT, {PINNED}) == []
 
 
-@pytest.mark.parametrize("prefix", ["", "some", "some/prefix/runs/", "some/prefix/tapes/ab/"])
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "",
+        "some",
+        "some/prefix/runs/",
+        "some/prefix/tapes/ab/",
+        "some/prefix/packs/",
+        "some/prefix/masks/",
+        "some/prefix/open/",
+        "some/prefix/rev",
+    ],
+)
 def test_rules_of_others_that_would_harm_the_archive_are_named(prefix: str) -> None:
     (text,) = dangers([expire(prefix, 3, "cleaner")], ROOT)
     assert text.startswith("rule cleaner, which is not archiver's, removes objects of this archive")

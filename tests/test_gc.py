@@ -399,7 +399,8 @@ def test_uploads_that_nobody_finished_are_aborted_below_our_own_prefixes(
 ) -> None:
     store = request.getfixturevalue(f"{kind}_place").open()
     save(store)
-    for key in ("bundles/b.tar.zst", "notes/mine.bin", "tier2/universe=u/x/y z.parquet"):
+    ours = ("bundles/b.tar.zst", "tier2/universe=u/x/y z.parquet", "packs/a--b--c.metrics.parquet")
+    for key in (*ours, "notes/mine.bin"):
         store.request("create_multipart_upload", "begin", Key=store.object_name(key))
 
     class Now(PassingStore):
@@ -409,11 +410,11 @@ def test_uploads_that_nobody_finished_are_aborted_below_our_own_prefixes(
             return (entry._replace(modified=self.now()) for entry in super().leftovers())
 
     assert collect(Now(store), apply=True).kinds["leftovers"].objects == 0  # somebody may be at it
-    assert len(list(store.leftovers())) == 2
+    assert len(list(store.leftovers())) == 3
     assert "unfinished writes" not in du(store).parts
-    assert collect(store, grace="0d").kinds["leftovers"].objects == 2
+    assert collect(store, grace="0d").kinds["leftovers"].objects == 3
     done = collect(store, grace="0d", apply=True)
-    assert (done.kinds["leftovers"].objects, done.failed) == (2, {})
+    assert (done.kinds["leftovers"].objects, done.failed) == (3, {})
     assert list(store.leftovers()) == []
     left = store.request("list_multipart_uploads", "list")["Uploads"]
     assert [upload["Key"] for upload in left] == [store.object_name("notes/mine.bin")]

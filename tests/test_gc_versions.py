@@ -198,6 +198,26 @@ def test_what_packs_replaced_is_freed_and_what_may_be_all_that_is_left_stays(mot
         store.get_version(kept[0]._replace(key=layout.PACKS + "none"))
 
 
+def test_versions_of_the_parts_of_a_run_go_once_it_is_over_and_not_before(moto_place: Place) -> None:
+    store = versioned(moto_place)
+    moved = MovedStore(store)
+    archive = Archive(moved, code="none")
+    done, still = archive.start("u"), archive.start("u")
+    for run in (done, still):
+        run.add({"strategy_name": "s", "sharpe": 1.0})
+    done.finish()
+    lost = [entry.key for entry in store.list(f"{layout.OPEN}{still.id}/") if "/start" not in entry.key]
+    store.delete(lost)  # by mistake
+    moved.move(days=40)
+    collect(moved, apply=True)
+    moved.move(days=8)
+    assert collect(moved, apply=True, versions=True).failed == {}
+    left = {one.key for one in store.versions(layout.OPEN)}
+    assert not [key for key in left if done.id in key]
+    assert len(lost) == 1
+    assert set(lost) < left
+
+
 @pytest.mark.parametrize("at", [0, 1])
 def test_a_removal_that_dies_brings_nothing_back(moto_place: Place, at: int) -> None:
     store = versioned(moto_place)

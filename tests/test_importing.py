@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -345,6 +346,22 @@ def test_what_cannot_be_imported_is_one_line(archive: Archive, folder: Path, tmp
     archive.save_universe_results("u", [{"strategy_name": "s"}], code="none")
     with pytest.raises(ConfigError, match="is an archive already"):
         take(archiver.open(tmp_path / "other"), tmp_path / "archive")
+
+
+def test_packs_of_an_archive_beside_results_are_no_results(
+    archive: Archive, folder: Path, tmp_path: Path
+) -> None:
+    packed = archiver.open(folder / "old archive")
+    for at in range(3):
+        packed.save_universe_results("packed", [{"strategy_name": f"s{at}", "sharpe": 1.0}], code="none")
+    packed.compact()
+    assert sorted(path.name for path in (folder / "old archive").iterdir()) == ["archive.json", "packs"]
+    assert len(archiver.open(folder / "old archive").runs()) == 3
+    old.write_tiered(folder, {"u": old.results("A", 3)})
+    take(archive, folder)
+    assert [run.universe for run in archive.runs()] == ["u"]
+    shutil.copytree(folder / "old archive" / "packs", tmp_path / "packs only" / "packs")
+    archiver.open(tmp_path / "packs only").save_universe_results("u", [{"strategy_name": "s"}], code="none")
 
 
 # -- crashes -------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from archiver.base.run_id import is_run_id
 from archiver.errors import ConfigError
 from archiver.format import layout
-from archiver.store import check_key
+from archiver.store import check_key, unfinished
 
 
 @given(st.text(min_size=1, max_size=60))
@@ -45,6 +46,17 @@ def test_long_universes_are_cut_and_told_apart(universe: str) -> None:
         check_key(key)
         assert max(map(len, key.split("/"))) <= 240
         assert universe.startswith(layout.unquote_name(key.split("/")[1].removeprefix("universe="))[:20])
+
+
+def test_every_area_is_among_the_areas_and_nothing_else() -> None:
+    named = {
+        value
+        for value in vars(layout).values()
+        if isinstance(value, str) and re.fullmatch("[a-z0-9]+/", value)
+    }
+    assert sorted(layout.AREAS) == sorted(named)
+    assert sorted(unfinished.AREAS) == sorted(layout.AREAS)
+    assert set(layout.DATA) < set(layout.AREAS)
 
 
 def test_run_ids_sort_by_time_and_differ() -> None:

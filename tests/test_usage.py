@@ -75,6 +75,15 @@ def test_parts_add_up_to_the_bytes_in_the_store(store: Store) -> None:
     assert usage.unreadable == []
 
 
+def test_every_area_has_a_part_of_its_own(local: Store) -> None:
+    keys = [f"{area}x" for area in layout.AREAS]
+    for key in keys:
+        local.put(key, b"1")
+    parts = du(local).parts
+    assert "not archiver's" not in parts
+    assert sum(part.bytes for part in parts.values()) == len(keys)
+
+
 def test_a_damaged_record_is_named_and_the_rest_counted(local: Store) -> None:
     record = save(local)
     other = save(local)

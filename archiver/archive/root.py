@@ -90,10 +90,7 @@ class Root:
         folder = self._store.local
         if folder is None or not folder.is_dir():
             return
-        own = {layout.ARCHIVE} | {
-            prefix.rstrip("/")
-            for prefix in (layout.RUNS, layout.TIER1, layout.TIER2, *layout.SHARED, *layout.MARKERS)
-        }
+        own = {layout.ARCHIVE, *(area.rstrip("/") for area in layout.AREAS)}
         others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         if others and not own & set(others):
             raise FormatError(

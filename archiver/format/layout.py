@@ -22,6 +22,8 @@ CODE = "code/"
 FILES = "files/"
 SHARED = (TAPES, CLOCKS, CODE, FILES)
 """Objects that are named by their content, and so belong to many runs."""
+DATA = (TIER1, TIER2, *SHARED)
+"""What records refer to: without a record that does, it is garbage."""
 FRAMES = (CODE, FILES)
 """Of these, what is a zstd frame, named by the sha256 of its plain bytes."""
 TAGS = "tags/"
@@ -39,6 +41,8 @@ MASKS = "masks/"
 BUNDLES = "bundles/"
 QUARANTINE = "quarantine/"
 """Records that `verify --repair` set aside; `gc` keeps what they reach."""
+AREAS = (RUNS, REVISED, PACKS, MASKS, OPEN, TRASH, QUARANTINE, *DATA, *MARKERS, CATALOG, BUNDLES)
+"""All that archiver makes but ARCHIVE lies below one of these; whoever judges what is ours begins with them, and takes away."""
 VERIFIED = "catalog/verified.json"
 """What the last verify that read data found."""
 RECORD_SUFFIX = ".json.zst"

@@ -31,7 +31,13 @@ if TYPE_CHECKING:
     import numpy as np
 
 _OWN = (layout.TIER1, layout.TIER2)
-_SHARED = layout.SHARED
+_PARTS = {
+    layout.RUNS: "records",
+    layout.REVISED: "records",
+    layout.QUARANTINE: "trash",
+    layout.UNTAGGED: "tags",
+}
+"""Parts that do not have their area's name."""
 _SCARCE = 5
 """A save warns when less than so many more of its size would fit."""
 _NEARLY = 0.9
@@ -154,7 +160,7 @@ def listed(store: Store) -> Usage:
     usage = Usage()
     for entry in below(store).list():
         prefix = entry.key[: entry.key.find("/") + 1]
-        if prefix in _OWN or prefix in _SHARED:
+        if prefix in layout.DATA:
             usage.part(prefix[:-1]).add(entry.size)
         else:
             _count(entry.key, entry.size, usage, (set(), set()), {})
@@ -321,7 +327,7 @@ def _count(
 ) -> None:
     by_run, by_trash = marks
     prefix = key[: key.find("/") + 1]
-    if prefix in _OWN or prefix in _SHARED:
+    if prefix in layout.DATA:
         mark = digest(key)
         if mark in by_run:
             usage.part(prefix[:-1]).add(amount)
@@ -333,19 +339,8 @@ def _count(
                     own.tier2 += amount
         else:
             usage.part("trash" if mark in by_trash else "orphans").add(amount)
-    elif prefix in (layout.RUNS, layout.REVISED):
-        usage.part("records").add(amount)
-    elif prefix in (
-        layout.TRASH,
-        layout.QUARANTINE,
-        layout.TAGS,
-        layout.CATALOG,
-        layout.BUNDLES,
-        layout.OPEN,
-        layout.PACKS,
-        layout.MASKS,
-    ):
-        usage.part("trash" if prefix == layout.QUARANTINE else prefix[:-1]).add(amount)
+    elif prefix in layout.AREAS:
+        usage.part(_PARTS.get(prefix, prefix[:-1])).add(amount)
     else:
         usage.part("archive.json" if key == layout.ARCHIVE else "not archiver's").add(amount)
 

@@ -11,19 +11,7 @@ from archiver.errors import (
 from archiver.format import layout
 from archiver.store import Store
 
-_REMOVABLE = {
-    layout.RUNS,
-    layout.TRASH,
-    layout.OPEN,
-    layout.REVISED,
-    layout.PACKS,
-    layout.MASKS,
-    layout.TIER1,
-    layout.TIER2,
-    *layout.SHARED,
-    *layout.MARKERS,
-    layout.CATALOG,
-}
+_REMOVABLE = frozenset(layout.AREAS) - {layout.BUNDLES, layout.QUARANTINE}
 
 
 def remove(store: Store, keys: Sequence[str], *, leftovers: bool = False) -> dict[str, StorageError]:

@@ -13,8 +13,22 @@ from archiver.store.s3_client import S3Client
 
 _MARK = "//upload="
 """Between the key and the id of an upload: no object can have such a key."""
-_PLACES = ("tier1/", "tier2/", "tapes/", "clocks/", "files/", "bundles/", "catalog/")
-"""What archiver may write in parts. Whatever else is uploaded beside it belongs to others."""
+AREAS = (
+    *(
+        "runs/",
+        "revised/",
+        "packs/",
+        "masks/",
+        "open/",
+        "trash/",
+        "quarantine/",
+        "tier1/",
+        "tier2/",
+        "tapes/",
+    ),
+    *("clocks/", "code/", "files/", "tags/", "untagged/", "catalog/", "bundles/"),
+)
+"""Where archiver writes, as the layout of keys has it, which stands no lower than this. What is uploaded beside it belongs to others."""
 _PAGE = 1_000
 _UNKNOWN = (400, 404, 405, 501)
 """How servers answer that do not list uploads; rclone does only while there are some."""
@@ -23,8 +37,7 @@ _UNKNOWN = (400, 404, 405, 501)
 def uploads(client: S3Client, root: str) -> Iterator[Entry]:
     """Yield the unfinished uploads below archiver's own prefixes, of size 0; none where the server does not list them."""
     try:
-        for place in _PLACES:
-            yield from _below(client, root, root + place)
+        yield from _below(client, root)
     except (AccessError, NotFoundError):
         return  # listing these is a right of its own, which gc does not need otherwise
     except StorageError as error:
@@ -50,16 +63,16 @@ def abort(client: S3Client, root: str, key: str) -> StorageError | None:
     return None
 
 
-def _below(client: S3Client, root: str, place: str) -> Iterator[Entry]:
+def _below(client: S3Client, root: str) -> Iterator[Entry]:
     token: dict[str, Any] = {}
     while True:
         page = client.call(
-            "list_multipart_uploads", "list unfinished uploads", Prefix=place, MaxUploads=_PAGE, **token
+            "list_multipart_uploads", "list unfinished uploads", Prefix=root, MaxUploads=_PAGE, **token
         )
         for item in page.get("Uploads", ()):
             name = str(item["Key"])
             # Some servers do not heed the prefix.
-            if name.startswith(place):
+            if name.startswith(root) and name.startswith(AREAS, len(root)):
                 key = f"{name.removeprefix(root)}{_MARK}{item['UploadId']}"
                 yield Entry(key, 0, item["Initiated"].astimezone(UTC).replace(microsecond=0))
         following = {

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Problem", "Report", "Verified", "last_verified", "verify", "verify_packs"]
 
-_DATA = (layout.TIER1, layout.TIER2, *layout.SHARED, layout.PACKS)
+_READ = (*layout.DATA, layout.PACKS)
 _CHUNK = 8 << 20
 
 
@@ -214,7 +214,7 @@ def _structure(
 ) -> None:
     """Take what is listed off what is expected, and look for what is left."""
     _bundles(store, report)
-    for prefix in _DATA:
+    for prefix in _READ:
         for entry in store.list(prefix):
             expected.discard(digest(f"{entry.key} {entry.size}"))
             if entry.size and prefix in layout.FRAMES:

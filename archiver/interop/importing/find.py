@@ -114,13 +114,17 @@ def _archives(entries: Sequence[Entry]) -> list[str]:
         if entry.key.endswith(f"/{layout.ARCHIVE}")
     ]
     return [
-        folder for folder in folders if any(entry.key.startswith(folder + layout.RUNS) for entry in entries)
+        folder
+        for folder in folders
+        if any(
+            entry.key.startswith(folder) and entry.key.startswith(layout.AREAS, len(folder))
+            for entry in entries
+        )
     ]
 
 
 def _of_an_archive(key: str) -> bool:
-    own = (layout.RUNS, layout.TIER1, layout.TIER2, *layout.SHARED, *layout.MARKERS, layout.CATALOG)
-    return key == layout.ARCHIVE or key.startswith((*own, layout.TRASH, layout.BUNDLES))
+    return key == layout.ARCHIVE or key.startswith(layout.AREAS)
 
 
 def _run_folders(entries: Sequence[Entry]) -> tuple[list[Found], list[Entry]]:

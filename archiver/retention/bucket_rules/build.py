@@ -22,7 +22,7 @@ from archiver.retention.policy import Policy, before
 NAMED = "archiver-"
 """Begins the id of every rule that archiver makes."""
 UPLOADS = (layout.TIER2, layout.BUNDLES, layout.CATALOG)
-"""Where incomplete uploads are aborted: what is too large for one request."""
+"""Where a rule aborts incomplete uploads: where most and the largest are; `gc` aborts them wherever archiver writes."""
 VERSIONS = (layout.TIER2, layout.BUNDLES, layout.CATALOG, layout.TRASH)
 """Where old versions expire."""
 

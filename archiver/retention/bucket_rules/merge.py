@@ -18,15 +18,8 @@ _MOST_ID = 255
 _NAMED_RUNS = 5
 _AREAS = (layout.TIER2, layout.BUNDLES, layout.CATALOG, layout.TRASH)
 """Below these alone archiver makes rules."""
-KEPT = (
-    layout.RUNS,
-    layout.TIER1,
-    *layout.SHARED,
-    *layout.MARKERS,
-    layout.TRASH,
-    layout.QUARANTINE,
-    layout.ARCHIVE,
-)
+_LESS = (layout.TIER2, layout.BUNDLES, layout.CATALOG)
+KEPT = (*(area for area in layout.AREAS if area not in _LESS), layout.ARCHIVE)
 """What no rule may remove: without it runs, or what can be undone, are lost."""
 
 

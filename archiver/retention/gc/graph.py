@@ -20,7 +20,7 @@ from archiver.runs.records import read_record
 from archiver.store import Store
 from archiver.store.entry import Entry
 
-_DATA = (layout.TIER1, layout.TIER2, *layout.SHARED, layout.OPEN)
+_REACHED = (*layout.DATA, layout.OPEN)
 _SPOOL = 16 << 20
 
 
@@ -33,7 +33,7 @@ class Listing:
 
     def fill(self, store: Store, limit: datetime) -> None:
         """List the objects that were there already at a moment."""
-        for prefix in _DATA:
+        for prefix in _REACHED:
             for entry in store.list(prefix):
                 if entry.modified <= limit and layout.parse(entry.key) is not None:
                     self._file.write(f"{entry.key}\t{entry.size}\t{entry.modified.isoformat()}\n")

@@ -25,7 +25,6 @@ from archiver.runs.record_view import below
 from archiver.store import Store
 from archiver.store.entry import Version
 
-_DATA = (layout.TIER1, layout.TIER2, *layout.SHARED)
 _BY_RUN = (layout.RUNS, layout.REVISED, layout.MASKS, layout.TRASH, *layout.MARKERS)
 _BATCH = 1_000
 
@@ -144,6 +143,9 @@ def _is_free(key: str, graph: Graph, known: Container[str]) -> bool:
     found = layout.parse(key)
     if found is None:
         return False
-    if found.area in _DATA:
+    if found.area in layout.DATA:
         return not graph.reaches(key)
+    if found.area == layout.OPEN:
+        # Of a run that is still open nothing is free, not even what was deleted by mistake.
+        return found.run in known or not graph.reaches(layout.start_key(found.run))
     return found.area == layout.CATALOG or (found.area in _BY_RUN and found.run not in known)
