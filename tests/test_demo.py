@@ -73,26 +73,13 @@ def searched(found: list[dict[str, Any]]) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=["few", pytest.param("whole", marks=pytest.mark.slow)])
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    """Make the archive that README's line makes: with few backtests, and as it stands there."""
+@pytest.fixture(scope="module")
+def made(found: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    """Make the archive that README's line makes, with few backtests."""
     folder = tmp_path_factory.mktemp("demo")
     archive = archiver.open(folder / "my-archive")
-    if request.param == "whole":
-        done = subprocess.run(
-            ["bash", "-euc", _line()],
-            cwd=folder,
-            env=environment(folder),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr
-        yield Made(archive, done.stdout, done.stderr, True)
-        return
     out, err = io.StringIO(), io.StringIO()
-    with _searched(request.getfixturevalue("found")), redirect_stdout(out), redirect_stderr(err):
+    with _searched(found), redirect_stdout(out), redirect_stderr(err):
         program, *words = shlex.split(_line())
         assert program == "archiver"
         assert cli.main(["--url", str(folder / "my-archive"), *words]) == 0
@@ -151,6 +138,27 @@ def test_saved_code_runs_again_to_the_same_metrics(archive: archiver.Archive, tm
         "# Trades": "n_trades",
     }.items():
         assert again[label] == metrics[key]
+
+
+@pytest.mark.slow
+def test_all_that_holds_of_few_backtests_holds_of_readmes_line_as_it_stands(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["bash", "-euc", _line()],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    archive = archiver.open(tmp_path / "my-archive")
+    made = Made(archive, done.stdout, done.stderr, True)
+    test_demo_says_what_came_of_it(made)
+    test_demo_saves_a_run_for_each_universe(archive)
+    test_demo_stores_bars_once_for_all_trades(archive)
+    test_demo_takes_little_as_its_curves_follow_the_bars(made)
+    test_saved_code_runs_again_to_the_same_metrics(archive, tmp_path)
 
 
 @pytest.mark.usefixtures("searched")
