@@ -24,12 +24,14 @@ NAN = float("nan")
 
 
 class Made(NamedTuple):
-    """What the demo made: the archive, and what it printed and said."""
+    """What the demo made: the archive, and what it printed and said; how many backtests, of which it keeps how many."""
 
     archive: archiver.Archive
     out: str
     err: str
-    whole: bool
+    backtests: int
+    kept: int
+    most_bytes: int
 
 
 def _line() -> str:
@@ -74,7 +76,7 @@ def searched(found: list[dict[str, Any]]) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def made(found: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+def made(found: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Make the archive that README's line makes, with few backtests."""
     folder = tmp_path_factory.mktemp("demo")
     archive = archiver.open(folder / "my-archive")
@@ -83,8 +85,7 @@ def made(found: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) 
         program, *words = shlex.split(_line())
         assert program == "archiver"
         assert cli.main(["--url", str(folder / "my-archive"), *words]) == 0
-    with _searched():
-        yield Made(archive, out.getvalue(), err.getvalue(), False)
+    return Made(archive, out.getvalue(), err.getvalue(), len(found), 1, 250_000)
 
 
 @pytest.fixture
@@ -99,11 +100,11 @@ def test_demo_says_what_came_of_it(made: Made) -> None:
     assert made.out.startswith("universe\tstrategy_name\tsharpe_ratio\t")
 
 
-def test_demo_saves_a_run_for_each_universe(archive: archiver.Archive) -> None:
-    runs = archive.runs()
+def test_demo_saves_a_run_for_each_universe(made: Made) -> None:
+    runs = made.archive.runs()
     assert {run.universe for run in runs} == set(demo.UNIVERSES)
-    assert all(run.tags == ("demo",) and run.detailed == demo.TOP_N for run in runs)
-    assert sum(run.strategies for run in runs) == len(demo.jobs()) == len(archive.load_metrics())
+    assert all(run.tags == ("demo",) and run.detailed == made.kept for run in runs)
+    assert sum(run.strategies for run in runs) == made.backtests == len(made.archive.load_metrics())
 
 
 def test_demo_stores_bars_once_for_all_trades(archive: archiver.Archive) -> None:
@@ -117,7 +118,7 @@ def test_demo_stores_bars_once_for_all_trades(archive: archiver.Archive) -> None
 
 def test_demo_takes_little_as_its_curves_follow_the_bars(made: Made) -> None:
     archive = made.archive
-    assert sum(entry.size for entry in archive.store.list("")) < (600_000 if made.whole else 250_000)
+    assert sum(entry.size for entry in archive.store.list("")) < made.most_bytes
     for run in archive.runs():
         names = archive.reader.details(archive.record(run.id)).names
         assert {"segments.equity", "bits.equity", "drawdown_rule"} <= set(names)
@@ -153,9 +154,9 @@ def test_all_that_holds_of_few_backtests_holds_of_readmes_line_as_it_stands(tmp_
     )
     assert done.returncode == 0, done.stderr
     archive = archiver.open(tmp_path / "my-archive")
-    made = Made(archive, done.stdout, done.stderr, True)
+    made = Made(archive, done.stdout, done.stderr, len(demo.jobs()), demo.TOP_N, 600_000)
     test_demo_says_what_came_of_it(made)
-    test_demo_saves_a_run_for_each_universe(archive)
+    test_demo_saves_a_run_for_each_universe(made)
     test_demo_stores_bars_once_for_all_trades(archive)
     test_demo_takes_little_as_its_curves_follow_the_bars(made)
     test_saved_code_runs_again_to_the_same_metrics(archive, tmp_path)
