@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from archiver.archive import Archive
-from archiver.errors import ConfigError, NotFoundError, StorageError
+from archiver.errors import ConfigError, IntegrityError, NotFoundError, StorageError
 from archiver.store.cold import Warmth, warmth
-from archiver.transfer.bundle import thaw
+from archiver.transfer.bundle import bundles, thaw
+from archiver.transfer.bundle.create import create
 from archiver.transfer.bundle.place import Place as BundlePlace
 from archiver.transfer.bundle.thaw import require_warm
 from tests.conftest import Place
@@ -64,6 +65,42 @@ def test_a_verified_bundle_moves_to_a_cold_class_in_place(moto_place: Place) -> 
     assert found.storage_class == "GLACIER"
     with pytest.raises(ConfigError, match="not known"):
         archive.bundles.move_to_class("b", "ICEBOX")
+
+
+def test_a_bundle_is_read_back_before_it_is_frozen_and_a_damaged_one_never_is(
+    moto_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = opened(moto_place.url, **moto_place.options)
+    fill(archive)
+    archive.bundle(archive.run_ids(), "sound", storage_class="GLACIER", verify=True)
+    key = archive.bundles.place("sound").key
+    assert warmth(archive.store, key).storage_class == "GLACIER"  # type: ignore[union-attr]  # it is there
+
+    def spoiled(*given: Any, **how: Any) -> Any:
+        made = create(*given, **how)
+        data = bytearray(archive.store.get("bundles/spoiled.tar.zst"))
+        data[len(data) // 2] ^= 1
+        archive.store.put("bundles/spoiled.tar.zst", bytes(data))
+        return made
+
+    monkeypatch.setattr(bundles, "create", spoiled)
+    with pytest.raises(IntegrityError, match="make it anew"):
+        archive.bundle(archive.run_ids(), "spoiled", storage_class="GLACIER", verify=True)
+    found = warmth(archive.store, "bundles/spoiled.tar.zst")
+    assert found is not None
+    assert found.readable
+
+
+def test_a_bundle_of_what_is_to_be_removed_is_frozen_by_the_removal(moto_place: Place) -> None:
+    archive = opened(moto_place.url, **moto_place.options)
+    fill(archive)
+    runs = archive.run_ids()
+    archive.bundles.create(runs, "deep", storage_class="GLACIER", settle=False)
+    key = archive.bundles.place("deep").key
+    assert warmth(archive.store, key).readable  # type: ignore[union-attr]  # it is there
+    plan = archive.bundles.plan_removal("deep")
+    assert sorted(archive.bundles.apply_removal(plan, storage_class="GLACIER")) == runs
+    assert warmth(archive.store, key).storage_class == "GLACIER"  # type: ignore[union-attr]  # it is there
 
 
 def test_verify_is_content_with_a_frozen_bundle(moto_place: Place) -> None:

@@ -76,6 +76,9 @@ class Exchange:
         to: str | None = None,
         level: int = -1,
         storage_class: str | None = None,
+        retain: str | None = None,
+        legal_hold: bool = False,
+        verify: bool = False,
         storage_options: Mapping[str, Any] | None = None,
         step: Step | None = None,
     ) -> Bundle:
@@ -87,11 +90,15 @@ class Exchange:
             to: another folder or URL for a plain name.
             level: of zstd, -7 to 22; what goes in is compressed already.
             storage_class: of S3, such as GLACIER.
+            retain: keep it from being deleted for so long, as in `7y`, by the bucket's Object Lock.
+            legal_hold: keep it from being deleted until somebody takes the hold off.
+            verify: read it back and compare every byte, before it is frozen.
             storage_options: what the filesystem of another URL takes; default: this archive's own, where they fit.
-            step: told the bytes of each object that is packed.
+            step: told the bytes of each object that is packed, and of those that are read back.
 
         Returns the bundle: `.name`, `.url`, `.runs`, `.objects`, `.bytes`, `.sha256`. Raises RunNotFoundError,
-        IntegrityError for damage (then there is no bundle), ConfigError where another bundle has the name.
+        IntegrityError for damage (then there is no bundle), ConfigError where another bundle has the name, or where
+        nothing can be retained.
         """
         self._root.require()
         ids = [self._listing.run_id(run) for run in ((runs,) if isinstance(runs, str) else runs)]
@@ -101,6 +108,9 @@ class Exchange:
             to=to,
             level=level,
             storage_class=storage_class,
+            retain=retain,
+            legal_hold=legal_hold,
+            verify=verify,
             storage_options=storage_options,
             step=step or _IN_SILENCE,
         )

@@ -12,6 +12,8 @@ from archiver.cli.call import Call
 from archiver.cli.options import universe_option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from archiver.archive import Archive
     from archiver.transfer.bundle import Bundle, Removal
 
@@ -86,6 +88,7 @@ def create(
     stay, and `archiver bundle restore` brings the details back.
     """
     from archiver.errors import ConfigError, NotFoundError
+    from archiver.store.cold import is_frozen
 
     call = Call.of(ctx)
     if apply and not remove:
@@ -104,34 +107,25 @@ def create(
         if left := elsewhere.intersection(found):
             call.say(f"{counted(len(left), 'run')} left out: the details are in other bundles already")
         chosen += [run for run in found if run not in elsewhere]
-    if held := bool(retain or legal_hold):
-        archive.bundles.hold(name, retain, legal_hold=legal_hold, to=to, check=True)
-    # What is to be read back must not be frozen before that.
-    late = storage_class if (verify or remove) and _frozen(storage_class) else None
+    settled: dict[str, Any] = {"storage_class": storage_class, "retain": retain, "legal_hold": legal_hold}
     with call.progress(f"bundle {name}", unit="bytes") as step:
         made = archive.bundles.create(
             list(dict.fromkeys(chosen)),
             name,
             to=to,
             level=level,
-            storage_class=None if late else storage_class,
+            verify=verify and not apply,
+            settle=not remove,
             step=step,
+            **settled,
         )
     _report(call, made)
-    if made.objects is None:  # it is frozen: nothing of it can be read, and nothing is left to remove
-        verify = remove = False
-        late = None
-    if held and not late:
-        archive.bundles.hold(made.name, retain, legal_hold=legal_hold)
-    if verify and not apply:
-        _require_sound(call, archive, made.name)
-    document = _remove(call, archive, made.name, apply=apply) if remove else None
-    if late and (apply or not remove):
-        archive.bundles.move_to_class(made.name, late)
-        if held:  # the moved object is another version, without the locks of the first
-            archive.bundles.hold(made.name, retain, legal_hold=legal_hold)
-    elif late:
-        call.say(f"it moves to {late} once --apply has read it back")
+    document = None
+    if remove and made.objects is not None:  # else it is frozen, and nothing is left to remove
+        late = storage_class is not None and is_frozen(storage_class)
+        document = _remove(call, archive, made.name, settled if late else {}, apply=apply)
+        if late and not apply:
+            call.say(f"it moves to {storage_class} once --apply has read it back")
     if call.json:
         call.print_json({"bundle": _document(made) | ({"removal": document} if document else {})})
 
@@ -255,12 +249,6 @@ def restore(
     call.say(f"{counted(len(moved.runs), 'run')} restored to {target.store.url}, {size(moved.bytes)}{there}")
 
 
-def _frozen(storage_class: str | None) -> bool:
-    from archiver.store.cold import FROZEN
-
-    return storage_class is not None and storage_class.upper().replace("-", "_") in FROZEN
-
-
 def _report(call: Call, made: Bundle) -> None:
     from archiver.base.humanize import size
 
@@ -288,23 +276,16 @@ def _document(made: Bundle) -> dict[str, Any]:
     }
 
 
-def _require_sound(call: Call, archive: Archive, name: str) -> None:
-    from archiver.errors import IntegrityError
-
-    with call.progress(f"verify {name}", unit="bytes") as step:
-        checked = archive.bundles.verify(name, step=step)
-    if not checked.ok:
-        raise IntegrityError(f"{checked.url} is not what was written: {checked.damage[0]}; make it anew")
-
-
-def _remove(call: Call, archive: Archive, name: str, *, apply: bool) -> dict[str, Any]:
+def _remove(
+    call: Call, archive: Archive, name: str, settled: Mapping[str, Any], *, apply: bool
+) -> dict[str, Any]:
     """Plan the removal, and carry it out on request; return it as `--json` shows it."""
     call.say_locks(archive)
     plan = archive.bundles.plan_removal(name)
     removed: tuple[str, ...] = ()
     if apply:
         with call.progress("remove details", total=len(plan.removed)) as step:
-            removed = archive.bundles.apply_removal(plan, step=step)
+            removed = archive.bundles.apply_removal(plan, step=step, **settled)
     if not call.json:
         _show_removal(call, plan, removed, applied=apply)
     items = [

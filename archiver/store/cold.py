@@ -17,6 +17,7 @@ __all__ = [
     "Warmth",
     "change_class",
     "detail_class",
+    "is_frozen",
     "keep_in_class",
     "known_class",
     "of_class",
@@ -35,6 +36,11 @@ def known_class(storage_class: str) -> str:
     if name not in CLASSES:
         raise ConfigError(f"storage class {storage_class!r} is not known: use one of {', '.join(CLASSES)}")
     return name
+
+
+def is_frozen(storage_class: str) -> bool:
+    """Tell whether nobody can read an object of a class at once. Raises ConfigError for an unknown class."""
+    return known_class(storage_class) in FROZEN
 
 
 def detail_class(given: Any) -> str | None:

@@ -15,9 +15,10 @@ from archiver.retention.bucket_rules.build import days_of
 from archiver.runs.removal import remove
 from archiver.store import Store
 from archiver.store.bundled import BundleStore
-from archiver.store.cold import change_class, keep_in_class, of_class
+from archiver.store.cold import change_class, is_frozen, keep_in_class, of_class
 from archiver.store.contract import TEMPORARY
-from archiver.transfer.bundle.check import Checked, verify
+from archiver.store.s3_locks import ObjectLocks
+from archiver.transfer.bundle.check import Checked, verify, verify_sound
 from archiver.transfer.bundle.create import LEVEL, Bundle, create
 from archiver.transfer.bundle.place import Place, locate, run_ids
 from archiver.transfer.bundle.remove import Removal, apply_removal, plan_removal
@@ -52,18 +53,37 @@ class Bundles:
         to: str | None = None,
         level: int = LEVEL,
         storage_class: str | None = None,
+        retain: str | None = None,
+        legal_hold: bool = False,
+        verify: bool = False,
+        settle: bool = True,
         storage_options: Mapping[str, Any] | None = None,
         step: Step = _IN_SILENCE,
     ) -> Bundle:
-        """Write runs, given by their whole ids, as a bundle. See `Archive.bundle`."""
+        """Write runs, given by their whole ids, as a bundle. See `Archive.bundle`.
+
+        settle: False leaves what would be frozen readable and free, until `apply_removal` has read it back.
+        """
         place = self.place(name, to=to, storage_options=storage_options)
-        if storage_class is not None:
-            place = place._replace(store=of_class(place.store, storage_class))
+        if retain or legal_hold:
+            _check_hold(place, retain)
+        # What is to be read back must not be frozen before that.
+        frozen = storage_class is not None and is_frozen(storage_class)
+        late = storage_class if frozen and (verify or not settle) else None
+        at_once = None if late else storage_class
+        if at_once is not None:
+            place = place._replace(store=of_class(place.store, at_once))
         if place.store is not self._store and place.store.local is not None:
             _clear(place.store, place.store.local)
         made = create(self._store, runs, place, level=level, step=step)
-        if storage_class is not None and made.sha256 is None:
-            keep_in_class(place.store, place.key, storage_class)
+        if at_once is not None and made.sha256 is None:
+            keep_in_class(place.store, place.key, at_once)
+        if made.objects is None:  # it is frozen, so nothing of it can be read
+            late = None
+        elif verify:
+            verify_sound(place, step=step)
+        if settle or late is None:
+            _settle(place, late, retain, legal_hold=legal_hold)
         return made
 
     def hold(
@@ -87,15 +107,11 @@ class Bundles:
 
         Raises ConfigError where the place has no Object Lock, PolicyError for a text that is no duration.
         """
-        until = None if retain is None else datetime.now(UTC) + timedelta(days=days_of(retain))
         place = self.place(name, to=to, storage_options=storage_options)
-        locks = place.store.object_locks()
-        if locks is None:
-            raise ConfigError(f"{place.url} is in no bucket of S3: nothing there can be retained or held")
         if check:
-            locks.require()
+            _check_hold(place, retain)
         else:
-            locks.hold(place.key, until=until, legal_hold=legal_hold)
+            _hold(place, retain, legal_hold=legal_hold)
 
     def move_to_class(
         self, name: str, storage_class: str, *, storage_options: Mapping[str, Any] | None = None
@@ -158,15 +174,27 @@ class Bundles:
         self,
         plan: Removal,
         *,
+        storage_class: str | None = None,
+        retain: str | None = None,
+        legal_hold: bool = False,
         storage_options: Mapping[str, Any] | None = None,
         step: Step = _IN_SILENCE,
     ) -> tuple[str, ...]:
         """Verify the bundle, then replace the records of the planned runs by such as name the bundle.
 
+        Arguments:
+            plan: what `plan_removal` returned.
+            storage_class: move the bundle there afterwards, to one that nobody can read at once, say.
+            retain, legal_hold: as `hold` takes them, for the bundle where it is then.
+            storage_options: what the filesystem of the bundle's URL takes.
+            step: told of each run that is done.
+
         Returns the ids of those runs. Raises IntegrityError for a damaged bundle, PolicyError for a stale plan.
         """
         place = self.place(plan.bundle, storage_options=storage_options)
-        return apply_removal(self._store, place, plan, step=step)
+        removed = apply_removal(self._store, place, plan, step=step)
+        _settle(place, storage_class, retain, legal_hold=legal_hold)
+        return removed
 
     def place(
         self, name: str, *, to: str | None = None, storage_options: Mapping[str, Any] | None = None
@@ -187,6 +215,32 @@ class Bundles:
         from archiver.config.settings import load_settings
 
         return load_settings(url=address).storage_options
+
+
+def _locks(place: Place) -> ObjectLocks:
+    locks = place.store.object_locks()
+    if locks is None:
+        raise ConfigError(f"{place.url} is in no bucket of S3: nothing there can be retained or held")
+    return locks
+
+
+def _check_hold(place: Place, retain: str | None) -> None:
+    if retain is not None:
+        days_of(retain)
+    _locks(place).require()
+
+
+def _hold(place: Place, retain: str | None, *, legal_hold: bool) -> None:
+    until = None if retain is None else datetime.now(UTC) + timedelta(days=days_of(retain))
+    _locks(place).hold(place.key, until=until, legal_hold=legal_hold)
+
+
+def _settle(place: Place, storage_class: str | None, retain: str | None, *, legal_hold: bool) -> None:
+    """Move a bundle to its class, then hold it: what was moved is another version, without the locks of the first."""
+    if storage_class is not None:
+        change_class(place.store, place.key, storage_class)
+    if retain or legal_hold:
+        _hold(place, retain, legal_hold=legal_hold)
 
 
 def _clear(store: Store, folder: Path) -> None:

@@ -57,6 +57,13 @@ def verify(place: Place, *, step: Step = lambda _bytes: None) -> Checked:
     return Checked(place.url, runs, len(manifest.members), count, tuple(damage[:_SOME]))
 
 
+def verify_sound(place: Place, *, step: Step = lambda _bytes: None) -> None:
+    """Read the whole bundle. Raises IntegrityError where it is not what was promised."""
+    checked = verify(place, step=step)
+    if not checked.ok:
+        raise IntegrityError(f"{checked.url} is not what was written: {checked.damage[0]}; make it anew")
+
+
 class _Plain:
     """The plain tar as a stream: pieces are taken in order."""
 
