@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from archiver import __version__
+from archiver.base.version import __version__
 from archiver.cli.call import Call
 from archiver.cli.output import put, tell
 from archiver.cli.quick import spare_converters

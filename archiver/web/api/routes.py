@@ -13,8 +13,8 @@ from urllib.parse import quote
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
-from archiver import __version__
 from archiver.base.humanize import json_bytes
+from archiver.base.version import __version__
 from archiver.errors import (
     AccessError,
     ArchiverError,
@@ -34,8 +34,7 @@ from archiver.runs.tables import FIRST
 from archiver.web.api import judged
 from archiver.web.api.export import PIECE, TYPES, apart, stream
 from archiver.web.api.given import whole, yes
-from archiver.web.elements import extras
-from archiver.web.reading import points
+from archiver.web.reading import attached, points
 from archiver.web.reading.rows import Rows
 
 if TYPE_CHECKING:
@@ -264,8 +263,8 @@ def _strategy(site: Site) -> Response:
 
 def _part(site: Site) -> Response:
     name, universe, run = _named(None, None)
-    asked = {kind: request.args[kind] for kind in extras.KINDS if kind in request.args}
-    data, filename = extras.read(site, name, universe, run, asked)
+    asked = {kind: request.args[kind] for kind in attached.KINDS if kind in request.args}
+    data, filename = attached.read(site, name, universe, run, asked)
     return download(data, filename, "application/octet-stream")
 
 

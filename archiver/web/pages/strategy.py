@@ -11,8 +11,8 @@ from dash.dependencies import Input, Output
 from archiver.analysis.trades import trades_summary
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, NotKeptError, StorageError
 from archiver.format.model import Record
-from archiver.web.cards import equity, history, returns, sheet, splits, trades
-from archiver.web.elements import extras, figures, parts
+from archiver.web.cards import attached, equity, history, returns, sheet, splits, trades
+from archiver.web.elements import figures, parts
 from archiver.web.elements.parts import Page
 from archiver.web.reading.detail import flat
 from archiver.web.words import format as fmt
@@ -66,7 +66,7 @@ def page(site: Site, query: links.Query) -> Page:
         html.Div(
             [
                 html.Div(trades.card(found), className="span-3"),
-                html.Div(extras.card(site, found), className="span-3"),
+                html.Div(attached.card(site, found), className="span-3"),
                 html.Div(parts.card("History over runs", parts.waiting()), id="history", className="span-3"),
             ],
             className="grid",

@@ -1,48 +1,18 @@
-"""A strategy's curves, tables and files: what there is, and each as a file to save. Nothing of them is run in a page."""
+"""A strategy's curves, tables and files beside equity and drawdown, each as a link that saves it."""
 
 from __future__ import annotations
 
-import io
 from functools import partial
 from typing import Any
 
 from dash import html
 
-from archiver.errors import ConfigError
 from archiver.runs import extras
 from archiver.web.elements import parts
 from archiver.web.reading.detail import Strategy
 from archiver.web.reading.site import Site
 from archiver.web.words import format as fmt
 from archiver.web.words import links
-
-KINDS = ("curve", "table", "file")
-
-
-def read(
-    site: Site, name: str, universe: str | None, run: str | None, asked: dict[str, str]
-) -> tuple[bytes, str]:
-    """Return one curve or table as Parquet, or a file as it is, and the name to save it under.
-
-    asked: `curve`, `table` or `file`, and its name. Raises ConfigError for none or several of them.
-    """
-    if len(asked) != 1:
-        raise ConfigError("name one curve, table or file: curve=NAME, table=NAME or file=NAME")
-    ((kind, part),) = asked.items()
-    found = site.details.find(name, universe, run)
-    of = (site.data.reader, found.record, found.detail, part)
-    if kind == "file":
-        return extras.file(*of), part
-    table = extras.curve(*of) if kind == "curve" else extras.table(*of)
-    return _parquet(table), f"{name}-{part}.parquet"
-
-
-def _parquet(table: Any) -> bytes:
-    import pyarrow.parquet as pq
-
-    out = io.BytesIO()
-    pq.write_table(table, out, compression="zstd")
-    return out.getvalue()
 
 
 def card(site: Site, found: Strategy) -> Any:
