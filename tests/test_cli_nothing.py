@@ -43,6 +43,7 @@ def run(tmp_path: Path, command: Cli) -> Callable[..., tuple[int, str]]:
     [
         ("ls -u nope", 10, "no universe"),
         ("metrics -u nope", 10, "no universe"),
+        ("metrics -u U", 10, "; did you mean 'u'?"),
         ("top -u nope", 10, "no universe"),
         ("trades s -u nope", 10, "no universe"),
         ("sql -u nope from+metrics", 10, "no universe"),

@@ -67,12 +67,15 @@ class Call:
 
     def require_universe(self, archive: Archive, universe: str | None) -> None:
         """Refuse a universe that is not there: more likely misspelt than a wish for nothing. Raises NotFoundError."""
+        if universe is None:
+            return
+        from archiver.base.suggest import did_you_mean
         from archiver.errors import NotFoundError
 
-        if universe is not None and universe not in archive.universes(self.unread):
-            raise NotFoundError(
-                f"no universe {universe!r} in {archive.store.url}: `archiver ls` shows those there are"
-            )
+        known = archive.universes(self.unread)
+        if universe not in known:
+            meant = did_you_mean(universe, known, ": `archiver ls` shows those there are")
+            raise NotFoundError(f"no universe {universe!r} in {archive.store.url}{meant}")
 
     def say_locks(self, archive: Archive) -> None:
         """Say what the bucket's locks keep from being freed, before anything is removed."""

@@ -445,7 +445,7 @@ def test_rows_of_a_run_lead_to_that_run(client, plain: Made):
 
 def test_an_unknown_universe_is_told(client):
     _, text = show(client, links.href("/strategies", universe="nope"))
-    assert "there is no universe 'nope'" in text
+    assert "there is no universe 'nope': the overview shows" in text
 
 
 def test_too_many_parameters_are_told(client):

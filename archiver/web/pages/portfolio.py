@@ -10,7 +10,7 @@ from archiver.analysis.moments import Points
 from archiver.analysis.portfolio import MOST, portfolio
 from archiver.analysis.reading import equity, held_together
 from archiver.base.unread import ONE_OBJECT
-from archiver.errors import ConfigError, NotFoundError, NotKeptError
+from archiver.errors import ConfigError, NotKeptError
 from archiver.format.model import Detail, Record
 from archiver.web.cards import correlation, held
 from archiver.web.elements import parts
@@ -103,10 +103,8 @@ def _asked(site: Site, query: links.Query) -> Asked:
     run, universe = links.first(query, "run"), links.first(query, "universe")
     if run:
         return Asked([], site.data.archive.record(run), top)
-    seen = site.data.seen()
-    if universe and universe not in seen.universes:
-        raise NotFoundError(f"there is no universe {universe!r}: the overview shows those there are")
-    newest = seen.newest_with(2, universe or None)
+    site.data.require_universe(universe)
+    newest = site.data.seen().newest_with(2, universe or None)
     return Asked([], held_together([newest] if newest else [], top)[0][0], top)
 
 

@@ -8,7 +8,6 @@ import dash_ag_grid as dag
 from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 
-from archiver.errors import NotFoundError
 from archiver.query.selection import leading, sort_text
 from archiver.web.cards import columns, scatter
 from archiver.web.elements import parts
@@ -30,8 +29,7 @@ def page(site: Site, query: links.Query) -> Page:
     """Show the table that the URL describes."""
     run = links.first(query, "run")
     universe = links.first(query, "universe")
-    if universe and universe not in site.data.universes():
-        raise NotFoundError(f"there is no universe {universe!r}: the overview shows those there are")
+    site.data.require_universe(universe)
     newest = checked_newest(links.first(query, "newest"))
     named = [links.first(query, name) for name in ("columns", "sort", "where")]
     metrics = site.metrics(run or None, newest, *named)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import orjson
 
 from archiver.archive import Archive
+from archiver.base.suggest import did_you_mean
 from archiver.base.unread import Unread
-from archiver.errors import ArchiverError, ConfigError
+from archiver.errors import ArchiverError, ConfigError, NotFoundError
 from archiver.format.model import Record, Run
 from archiver.health.usage import Usage, listed
 from archiver.query.selection import greatest_first, leading, score_of
@@ -162,6 +163,13 @@ class Data:
     def universes(self) -> list[str]:
         """Return the names of all universes, sorted."""
         return self.seen().universes
+
+    def require_universe(self, universe: str) -> None:
+        """Raise NotFoundError for a universe that is not there; the empty text is none in particular."""
+        known = self.universes()
+        if universe and universe not in known:
+            meant = did_you_mean(universe, known, ": the overview shows those there are")
+            raise NotFoundError(f"there is no universe {universe!r}{meant}")
 
     def usage(self) -> Usage:
         """Return what takes the space, as `archiver du` says it; measured at most a minute ago.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from archiver.analysis.axes import Classes, parameter_columns
 from archiver.analysis.neighbours import COLUMNS, beside_neighbours
 from archiver.analysis.parameters import Importance, Parameters, parameters
-from archiver.errors import ConfigError, NotFoundError
+from archiver.errors import ConfigError
 from archiver.query.expression import known_column
 from archiver.query.selection import KEYS, Ask
 from archiver.runs.ranking import rank_order
@@ -53,10 +53,7 @@ class Searches:
         """Return the selection and metric that an address names. Raises ConfigError, NotFoundError."""
         asked = {name: links.first(query, name) for name in (*_NAMED, "metric")}
         asked["newest"] = checked_newest(asked["newest"])
-        if asked["universe"] and asked["universe"] not in data.universes():
-            raise NotFoundError(
-                f"there is no universe {asked['universe']!r}: the overview shows those there are"
-            )
+        data.require_universe(asked["universe"])
         metrics = data.metrics(asked["run"] or None, asked["newest"])
         key = (metrics.version, *asked.values())
         return self._found.get(key, lambda: _read(data, views, metrics, key, asked))
