@@ -70,7 +70,7 @@ def show(
         else:
             show_strategy(call, archive, name, universe, of)
         return
-    details = _details(archive, found)
+    details = archive.reader.details_state(archive.record(found.id)).words
     text = archive.record(found.id).params
     params = loads(text) if text is not None else None
     best = _best(call, archive, found, limit)
@@ -153,15 +153,6 @@ def _equity(archive: Archive, run: Run, names: list[str]) -> list[str]:
             curve = []
         lines.append(sparkline(curve, 20))
     return lines
-
-
-def _details(archive: Archive, run: Run) -> str:
-    """Say what has become of a run's details; the store is asked whether they are there."""
-    from archiver.runs.details import state_of
-
-    record = archive.record(run.id)
-    there = record.tier2 is None or archive.store.stat(record.tier2.key) is not None
-    return state_of(record, there=there).words
 
 
 def _best(call: Call, archive: Archive, run: Run, limit: int) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from archiver.format.model import Detail, Record, Ref
 from archiver.format.parquet import ParquetObject, decoding
 from archiver.format.records import rows_of
 from archiver.format.tapes import Tape, cut_windows
-from archiver.runs.details import of_strategy, state_of
+from archiver.runs.details import Details, of_strategy, state_of
 from archiver.runs.newest import Part, counting, details_of, first_rows, holders, parts, without_detail
 from archiver.runs.ranking import rank_order
 from archiver.runs.series import SharedSeries
@@ -273,6 +273,11 @@ class Reader:
             raise IntegrityError(
                 f"{ref.key} is gone although a record needs it; run `archiver verify`"
             ) from None
+
+    def details_state(self, record: Record) -> Details:
+        """Return what has become of a run's details: the store is asked whether they are there."""
+        there = record.tier2 is None or self._store.stat(record.tier2.key) is not None
+        return state_of(record, there=there)
 
     def details(self, record: Record) -> Source:
         """Open the details of a run. Raises NotKeptError where it has none any more, IntegrityError for damage."""

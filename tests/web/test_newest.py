@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ import archiver
 from archiver.errors import ConfigError
 from archiver.runs.details import state_of
 from archiver.web.reading.data import NEWEST, Data
+from tests.conftest import Cli
+from tests.stores import details_in_objects
 from tests.web.conftest import callback, guarded
 from tests.web.test_pages import grid
 
@@ -142,3 +145,18 @@ def test_what_became_of_details_is_said_in_one_wording(tmp_path: Path):
     text = str(callback(client, "/strategy", f"?universe=u&name=s&run={old.id}"))
     assert "No detail was kept" not in text
     assert "was removed by" in text
+
+
+def test_details_that_went_without_a_word_are_told_by_page_and_command(tmp_path: Path, command: Cli):
+    url = str(tmp_path / "a")
+    archive = archiver.open(url)
+    with details_in_objects():
+        run = archive.save_universe_results(
+            "u", [{"strategy_name": "s", "sharpe_ratio": 1.0, "equity_curve": [1.0, 2.0]}], code="none"
+        )
+    page = partial(callback, Client(guarded(url)), "/run", f"?id={run.id}")
+    assert "kept of 1 strategy" in str(page())
+    archive.store.delete([entry.key for entry in archive.store.list("tier2/")])
+    for said in (str(page()), command("--url", url, "show", run.id)[1]):
+        assert "no longer in the store" in said
+        assert "kept of" not in said

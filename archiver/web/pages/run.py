@@ -12,7 +12,7 @@ from archiver.format import layout
 from archiver.format.model import Record, Run
 from archiver.format.text import loads
 from archiver.query.selection import leading
-from archiver.runs.details import state_of
+from archiver.runs.details import Details
 from archiver.runs.graph import reachable
 from archiver.web.cards import luck
 from archiver.web.elements import code, parts
@@ -93,9 +93,10 @@ def _summary(site: Site, record: Record, query: links.Query) -> Any:  # noqa: AR
     refs = list(reachable(record))
     own = [ref for ref in (record.tier1, record.tier2) if ref is not None]
     files = record.code.files if record.code else ()
+    state = site.data.reader.details_state(record)
     figures = parts.stats(
         parts.stat("Strategies", fmt.count(record.strategies)),
-        parts.stat("With detail", fmt.count(len(record.details)), _kept(record)),
+        parts.stat("With detail", fmt.count(len(record.details)), _kept(record, state)),
         parts.stat(
             "Stored",
             fmt.size(
@@ -112,7 +113,7 @@ def _summary(site: Site, record: Record, query: links.Query) -> Any:  # noqa: AR
         ("Note", record.note or fmt.NONE),
     ]
     if record.details:
-        facts.append(("Details", state_of(record).words))
+        facts.append(("Details", state.words))
     cards = [parts.card("Record", parts.pairs(facts))]
     if record.params:
         cards.append(parts.card("Parameters", code.text_block(_pretty(record.params), "params.json")))
@@ -135,9 +136,8 @@ def _summary(site: Site, record: Record, query: links.Query) -> Any:  # noqa: AR
     ]
 
 
-def _kept(record: Record) -> str:
-    kind, words, _ = state_of(record)
-    return f"top {record.top_n} asked for" if kind in ("kept", "none") else words
+def _kept(record: Record, state: Details) -> str:
+    return f"top {record.top_n} asked for" if state.kind in ("kept", "none") else state.words
 
 
 def _pretty(text: str) -> str:
