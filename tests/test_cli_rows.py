@@ -85,3 +85,10 @@ def test_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot write"):
         rows.write_rows(TABLE, "csv", tmp_path / "folder")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_rows_that_parquet_has_no_type_for_are_refused_and_leave_nothing(tmp_path: Path) -> None:
+    table = pa.table({"name": ["a"], "empty": pa.array([{}], pa.struct([]))})
+    with pytest.raises(ConfigError, match="use -f json"):
+        rows.write_rows(table, "parquet", tmp_path / "x.parquet")
+    assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -97,23 +98,22 @@ def write_rows(table: pa.Table, form: str, output: Path | None, *, safe_csv: boo
         _write(table, form, out, safe_csv=safe_csv)
         out.flush()
         return
-    from archiver.errors import ConfigError
+    from archiver.interop.export_to import to_place
 
-    part = output.with_name(f".{output.name}.part")
-    try:
-        with part.open("wb") as file:
-            _write(table, form, file, safe_csv=safe_csv)
-        part.replace(output)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ConfigError(f"cannot write {output}: {error.strerror}") from None
+    to_place(str(output), form, partial(_write, table, form, safe_csv=safe_csv))
 
 
-def _write(table: pa.Table, form: str, file: BinaryIO, *, safe_csv: bool) -> None:
+def _write(table: pa.Table, form: str, file: BinaryIO, *, safe_csv: bool) -> int:
+    """Return the number of rows."""
     if form == "parquet":
-        from pyarrow import parquet
+        from pyarrow import ArrowNotImplementedError, parquet
 
-        parquet.write_table(table, file, compression="zstd")
+        from archiver.errors import ConfigError
+
+        try:
+            parquet.write_table(table, file, compression="zstd")
+        except ArrowNotImplementedError as error:
+            raise ConfigError(f"Parquet cannot hold these rows ({error}): use -f json or -f csv") from None
     elif form == "csv":
         _write_csv(table, file, safe_cell if safe_csv else lambda cell: cell)
     elif form == "jsonl":
@@ -121,6 +121,7 @@ def _write(table: pa.Table, form: str, file: BinaryIO, *, safe_csv: bool) -> Non
             file.write(b"".join(json_bytes(row, indent=False) for row in batch.to_pylist()))
     else:
         file.write(json_bytes(table.to_pylist()))
+    return len(table)
 
 
 def _write_csv(table: pa.Table, file: BinaryIO, fit: Callable[[Any], Any]) -> None:
