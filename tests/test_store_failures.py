@@ -66,7 +66,7 @@ def test_a_body_that_ends_early_is_fetched_again(wired_store: Store, wire: Wire)
 
 
 def test_a_body_that_stalls_is_fetched_again(wired_place: Place, wire: Wire) -> None:
-    options = {**wired_place.options, "config_kwargs": {"read_timeout": 0.5}}
+    options = {**wired_place.options, "config_kwargs": {"read_timeout": 0.2}}
     store = Place("wired", wired_place.url, options).open()
     store.put("a", b"x" * 100_000)
     wire.fault("stall", "GET")
@@ -99,13 +99,11 @@ def test_there_is_one_retry_layer_and_it_has_an_end(wired_place: Place, wire: Wi
     assert 4 <= wire.counts["GET"] <= 8
 
 
-def test_silence_has_an_end(wired_place: Place, wire: Wire) -> None:
-    store = wired_place.open(deadline=2)
-    store.put("a", b"x")
-    wire.reset()
+def test_silence_has_an_end(wired_place: Place, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archiver.store.retry._LEAST_ATTEMPT", 0.2)
     wire.fault("silence", times=1000)
     with pytest.raises(StorageError, match="no answer in time"):
-        store.get("a")
+        wired_place.open(deadline=0.4).get("a")
     assert wire.counts["GET"] <= 2
 
 
