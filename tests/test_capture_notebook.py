@@ -119,7 +119,7 @@ def _jupyter_server(folder: Path, root: Path, kernel: str, token: str) -> Iterat
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sessions) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         facts = {"url": f"http://127.0.0.1:{server.server_port}/base/", "token": token, "root_dir": str(root)}
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "jpserver-1.json").write_text(json.dumps(facts))
