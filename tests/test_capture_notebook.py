@@ -24,7 +24,7 @@ from nbclient import NotebookClient
 from jupyter_client.manager import KernelManager
 cells = json.load(sys.stdin)
 nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
-client = NotebookClient(nb, timeout=60, kernel_name="python3")
+client = NotebookClient(nb, timeout=60, kernel_name="python3", shutdown_kernel="immediate")
 client.execute()
 for cell in nb.cells:
     for output in cell.outputs:
