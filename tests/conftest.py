@@ -22,6 +22,7 @@ import archiver
 from archiver import cli
 from archiver.archive import Archive
 from archiver.store import Store, open_store
+from tests import waits
 from tests.benchmarks.workload import universe
 from tests.stores import details_in_objects, forget_memory
 from tests.wire import Wire
@@ -112,6 +113,13 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
         patch.setenv("NO_PROXY", "127.0.0.1")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _without_waiting() -> Iterator[None]:
+    """Spend no time between the attempts of a call."""
+    with waits.skipped():
         yield
 
 

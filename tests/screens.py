@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -12,6 +13,9 @@ from archiver.archive import Archive
 from archiver.tui import Browse
 from archiver.tui.page import Page
 from archiver.tui.table import Table
+
+_LOOK = 0.002
+"""Seconds after which it is looked again whether the app has done what it was told."""
 
 
 class Screens:
@@ -34,23 +38,23 @@ class Screens:
 
     async def settle(self) -> None:
         """Wait until the page in front has read."""
-        for _ in range(1_000):
+        for _ in range(10_000):
             await self._pilot.pause()
             page = self.app.screen
             # A page that was just put in front has no turn yet, and seems to have nothing to read.
             if not isinstance(page, Page) or (page._turn and not self.state.startswith("reading ")):
                 await self._pilot.pause()
                 return
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_LOOK)
         raise AssertionError(f"still {self.state}")
 
     async def until(self, read: Callable[[], object], wanted: object) -> None:
         """Wait for what a page that follows is to show."""
-        for _ in range(500):
+        for _ in range(5_000):
             await self._pilot.pause()
             if read() == wanted:
                 return
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_LOOK)
         raise AssertionError(f"it stays {read()!r}, wanted {wanted!r}")
 
     @property
@@ -92,9 +96,14 @@ def walk(
 
     async def run() -> None:
         app = Browse(archive)
+        app.animation_level = "none"
         async with app.run_test(size=size) as pilot:
             screens = Screens(app, pilot)
             await screens.settle()
             await steps(screens)
 
-    asyncio.run(run())
+    with pytest.MonkeyPatch.context() as patch:
+        # Else each key waits four times for a fiftieth of a second in which the app does nothing.
+        patch.setattr("textual._wait.SLEEP_GRANULARITY", _LOOK)
+        patch.setattr("textual._wait.SLEEP_IDLE", _LOOK / 20)
+        asyncio.run(run())

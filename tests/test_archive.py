@@ -223,7 +223,10 @@ def test_jobs_of_a_pool_may_use_an_archive_with_that_pool(tmp_path: Path) -> Non
         assert [job.result(60) for job in jobs] == [120] * 6
 
 
-def test_an_archive_answers_while_other_work_fills_its_pool(tmp_path: Path) -> None:
+def test_an_archive_answers_while_other_work_fills_its_pool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archiver.store.contract._PATIENCE", 0.02)
     answered = threading.Event()
     with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as outside:
         archive = archiver.open(tmp_path / "a", executor=pool)

@@ -238,7 +238,7 @@ def test_arguments_that_are_secret(tmp_path: Path) -> None:
 def test_git_that_hangs_is_given_up(tmp_path: Path) -> None:
     write(tmp_path, {"bin/git": "#!/bin/sh\nexec sleep 60\n", "proj/.git/HEAD": "ref: refs/heads/main\n"})
     (tmp_path / "bin/git").chmod(0o755)
-    write(tmp_path / "proj", {"run.py": f"import archiver.capture.git as g\ng._PATIENCE = 0.2\n{show()}"})
+    write(tmp_path / "proj", {"run.py": f"import archiver.capture.git as g\ng._PATIENCE = 0.05\n{show()}"})
     shown = run("run.py", cwd=tmp_path / "proj", PATH=f"{tmp_path / 'bin'}:/usr/bin:/bin")
     assert list(shown.files) == ["run.py"]
     assert any("git did not answer within" in text for text in shown.code["warnings"])

@@ -157,7 +157,7 @@ def test_value_edited_before_the_first_capture(
     tmp_path: Path, was: str, now: str, what: str | None, bytecode: str
 ) -> None:
     script = (
-        "import lib, pathlib, subprocess, sys, time\ngetattr(lib, 'count', str)()\ntime.sleep(0.1)\n"
+        "import lib, pathlib, subprocess, sys, time\ngetattr(lib, 'count', str)()\ntime.sleep(0.03)\n"
         f"pathlib.Path('lib.py').write_text({now!r})\nsubprocess.run([sys.executable, '-c', 'import lib'], stderr=-3)\n"
         + show(repr("imports"))
     )

@@ -24,7 +24,7 @@ from nbclient import NotebookClient
 from jupyter_client.manager import KernelManager
 cells = json.load(sys.stdin)
 nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
-client = NotebookClient(nb, timeout=60, kernel_name="python3")
+client = NotebookClient(nb, timeout=60, kernel_name="python3", shutdown_kernel="immediate")
 client.execute()
 for cell in nb.cells:
     for output in cell.outputs:
@@ -119,7 +119,7 @@ def _jupyter_server(folder: Path, root: Path, kernel: str, token: str) -> Iterat
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sessions) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         facts = {"url": f"http://127.0.0.1:{server.server_port}/base/", "token": token, "root_dir": str(root)}
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "jpserver-1.json").write_text(json.dumps(facts))

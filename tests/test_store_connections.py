@@ -190,12 +190,12 @@ def test_a_server_that_drips_does_not_outlast_the_deadline(
         heard(sock)
         sock.sendall(silent)
         for _ in range(9):
-            time.sleep(0.2)  # less than the wait for the next byte
+            time.sleep(0.1)  # less than the wait for the next byte
             sock.sendall(b"x")
 
     server.script = script
     with pytest.raises(TimeoutError):
-        ask(connections, seconds=0.5)
+        ask(connections, seconds=0.25)
 
 
 def test_a_large_body_waits_for_leave(server: Server, connections: Connections) -> None:
@@ -222,8 +222,10 @@ def test_a_large_body_is_not_sent_to_who_refuses_it(server: Server, connections:
 
 
 def test_a_server_that_gives_no_leave_gets_the_body_all_the_same(
-    server: Server, connections: Connections
+    server: Server, connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("archiver.store.connections._LEAVE_SECONDS", 0.1)
+
     def script(sock: socket.socket, _: int) -> None:
         heard(sock)
         left = 1 << 20
@@ -259,10 +261,10 @@ def test_a_header_cannot_smuggle_another(server: Server, connections: Connection
 def test_a_large_answer_over_a_slow_link_is_not_cut_off(server: Server, connections: Connections) -> None:
     def script(sock: socket.socket, _: int) -> None:
         heard(sock)
-        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n")
-        for _ in range(20):
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        for _ in range(10):
             sock.sendall(bytes(100_000))
-            time.sleep(0.1)
+            time.sleep(0.05)
 
     server.script = script
-    assert len(ask(connections, seconds=0.5).body) == 2_000_000
+    assert len(ask(connections, seconds=0.25).body) == 1_000_000

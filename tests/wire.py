@@ -49,6 +49,8 @@ class Wire:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Else a body waits until the head has been acknowledged, which the client delays.
+            disable_nagle_algorithm = True
 
             def setup(self) -> None:
                 super().setup()
@@ -74,7 +76,7 @@ class Wire:
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Wire:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(

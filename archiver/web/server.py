@@ -25,11 +25,11 @@ _AHEAD = 1024 * 1024
 _FIRST_PAGE = 1.5
 """Seconds for which the processor is left to the first page before all metrics are read."""
 _LOOK_SECONDS = 0.5
+"""How often silent connections are looked for while nothing else happens."""
 _CONNECTIONS = 500
 _SILENT_SECONDS = 5.0
 """After so long a connection goes that asks nothing, or whose request is still not whole: a hand of them must not
 keep all others out."""
-"""How long `close` may take to be noticed."""
 
 
 def make_wsgi(archive: Archive, rules: Rules) -> Guard:
@@ -120,8 +120,12 @@ class Server:
         wasyncore.close_all(self._sockets)
 
     def close(self) -> None:
-        """Let `run` return, within a moment."""
+        """Let `run` return, at once."""
         self._ended.set()
+        for listening in list(self._sockets.values()):
+            if hasattr(listening, "pull_trigger"):
+                with suppress(OSError):  # it has just been left
+                    listening.pull_trigger()
 
 
 def make_server(
