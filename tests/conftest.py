@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from archiver.archive import Archive
 from archiver.store import Store, open_store
 from tests.benchmarks.workload import universe
 from tests.stores import details_in_objects, forget_memory
+from tests.warm import Terminal, Warm, in_terminal
 from tests.wire import Wire
 
 # How long an example takes says something of the machine, nothing of the code.
@@ -119,6 +121,19 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
         patch.setenv("NO_PROXY", "127.0.0.1")
         yield
+
+
+@pytest.fixture(scope="session")
+def warm(_isolated: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """Give a Python that has imported what is heavy."""
+    with Warm(tmp_path_factory.mktemp("warm")) as warm:
+        yield warm
+
+
+@pytest.fixture
+def terminal(warm: Warm) -> Terminal:
+    """Run commands in a terminal."""
+    return partial(in_terminal, warm)
 
 
 def _serve(command: Callable[[int], list[str]], log: Path) -> Iterator[str]:

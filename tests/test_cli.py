@@ -98,6 +98,12 @@ def test_short_commands_import_nothing_heavy(tmp_path: Path) -> None:
             [sys.executable, "-c", code, json.dumps(args), *light], capture_output=True, text=True, check=True
         )
         assert done.stderr == "", args
+    # Options of this one have numbers where nothing is given.
+    show = json.dumps(["show", archiver.open(archive).run_ids()[0], "--url", archive])
+    done = subprocess.run(
+        [sys.executable, "-c", code, show, "pydantic"], capture_output=True, text=True, check=True
+    )
+    assert "pydantic" not in done.stderr
 
 
 @pytest.mark.parametrize(
