@@ -45,6 +45,11 @@ def test_an_array_is_the_one_that_arrow_makes(kind: pa.DataType, some: list[Any]
         assert str(made.to_pylist()) == str(expected.to_pylist())
 
 
+def test_long_columns_are_left_to_arrow() -> None:
+    values = [*range(20_000), None]
+    assert array_of(values, pa.int64()).equals(pa.array(values, pa.int64()))
+
+
 def test_what_no_array_holds_is_refused_as_arrow_does() -> None:
     with pytest.raises(OverflowError):
         array_of([1, 2**63], pa.int64())
