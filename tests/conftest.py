@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,10 +26,8 @@ from archiver.store import Store, open_store
 from tests import waits
 from tests.benchmarks.workload import universe
 from tests.stores import details_in_objects, forget_memory
+from tests.warm import Terminal, Warm, in_terminal
 from tests.wire import Wire
-
-# Else whatever is tried next compiles all tests again, for ten seconds a worker.
-sys.dont_write_bytecode = False
 
 # How long an example takes says something of the machine, nothing of the code.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -58,7 +57,16 @@ class Place(NamedTuple):
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, the browser's tests, so that no worker is alone with them in the end."""
-    items.sort(key=lambda item: "web" not in item.path.parts)
+    items.sort(key=lambda item: ("web" not in item.path.parts, item.path))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """Let the second worker collect from the end: in a fresh clone each compiles one half of all there is, not all of it."""
+    report = yield
+    if isinstance(collector, pytest.Package) and os.environ.get("PYTEST_XDIST_WORKER") == "gw1":
+        report.result.reverse()
+    return report
 
 
 @pytest.fixture
@@ -121,6 +129,19 @@ def _without_waiting() -> Iterator[None]:
     """Spend no time between the attempts of a call."""
     with waits.skipped():
         yield
+
+
+@pytest.fixture(scope="session")
+def warm(_isolated: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """Give a Python that has imported what is heavy."""
+    with Warm(tmp_path_factory.mktemp("warm")) as warm:
+        yield warm
+
+
+@pytest.fixture
+def terminal(warm: Warm) -> Terminal:
+    """Run commands in a terminal."""
+    return partial(in_terminal, warm)
 
 
 def _serve(command: Callable[[int], list[str]], log: Path) -> Iterator[str]:

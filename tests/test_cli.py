@@ -98,6 +98,13 @@ def test_short_commands_import_nothing_heavy(tmp_path: Path) -> None:
             [sys.executable, "-c", code, json.dumps(args), *light], capture_output=True, text=True, check=True
         )
         assert done.stderr == "", args
+    # Their options have numbers where nothing is given; `pyarrow.array` would load pandas.
+    for words in (["show", archiver.open(archive).run_ids()[0]], ["top"], ["metrics", "-f", "csv"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, json.dumps([*words, "--url", archive]), "pydantic", "pandas"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert not {"pydantic", "pandas"} & {*done.stderr.split()}, words
 
 
 @pytest.mark.parametrize(

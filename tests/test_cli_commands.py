@@ -17,7 +17,8 @@ from archiver import cli
 from archiver.cli import complete
 from tests.benchmarks import workload
 from tests.conftest import Cli
-from tests.test_cli_terminal import plain, terminal
+from tests.test_cli_terminal import plain
+from tests.warm import Terminal
 
 NAN = float("nan")
 ROWS: list[dict[str, Any]] = [
@@ -235,7 +236,7 @@ def test_names_are_completed_and_failure_is_silent(url: str, tmp_path: Path) -> 
     assert complete.universes(nowhere, "") == []
 
 
-def test_terminal_shows_aligned_tables_that_fit(url: str) -> None:
+def test_terminal_shows_aligned_tables_that_fit(url: str, terminal: Terminal) -> None:
     lines = plain(terminal("--url", url, "metrics", "-u", "beta/5min", "-n", "3", COLUMNS="80")).splitlines()
     assert lines[0].split()[:2] == ["strategy_name", "universe"]
     assert set(lines[1]) == {"─"}
@@ -244,12 +245,12 @@ def test_terminal_shows_aligned_tables_that_fit(url: str) -> None:
     assert "more columns" in lines[5]
 
 
-def test_terminal_shows_a_summary_with_an_equity_line(url: str) -> None:
+def test_terminal_shows_a_summary_with_an_equity_line(url: str, terminal: Terminal) -> None:
     shown = plain(terminal("--url", url, "trades", "good"))
     assert "equity" in shown
     assert "100.000 -> 108.500, least 100.000" in shown
     assert "▁█▆" in shown
 
 
-def test_parquet_is_not_written_to_a_terminal(url: str) -> None:
+def test_parquet_is_not_written_to_a_terminal(url: str, terminal: Terminal) -> None:
     assert "Parquet is not text" in terminal("--url", url, "metrics", "-f", "parquet", code=2)

@@ -13,7 +13,7 @@ from archiver import cli
 from archiver.archive import Archive
 from archiver.cli import complete, output
 from tests.conftest import Cli
-from tests.test_cli_terminal import terminal
+from tests.warm import Terminal
 
 HOSTILE = "a\x1b]0;owned\x07\u202eb\x9b31m\nc\x7f"
 STEERS = ("\x1b]", "\x07", "\u202e", "\x9b", "\x7f")
@@ -62,7 +62,9 @@ CALLS = (
 
 
 @pytest.mark.parametrize("args", CALLS)
-def test_nothing_in_an_archive_or_an_error_steers_a_terminal(hostile: Archive, args: tuple[str, ...]) -> None:
+def test_nothing_in_an_archive_or_an_error_steers_a_terminal(
+    hostile: Archive, args: tuple[str, ...], terminal: Terminal
+) -> None:
     known = dict.fromkeys(CALLS, 0) | {
         CALLS[7]: 10, CALLS[9]: 2, CALLS[10]: 10, CALLS[15]: 10, CALLS[16]: 2, CALLS[18]: 2,
     }  # fmt: skip

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
 import subprocess
 import sys
@@ -14,8 +12,8 @@ import pytest
 
 import archiver
 from tests.stores import details_in_objects
+from tests.warm import CODE, Terminal
 
-CODE = "import sys; from archiver.cli import main; sys.exit(main())"
 NAME = "a universe whose name is rather long " + "x" * 100
 
 
@@ -39,34 +37,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     return folder
 
 
-def terminal(*args: str, code: int = 0, **environment: str) -> str:
-    """Run a command in a terminal of 100 columns and 24 lines; return what came, colours included."""
-    ours, theirs = pty.openpty()
-    settings = {"COLUMNS": "100", "LINES": "24", "TERM": "xterm-256color", **environment}
-    clean = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "PAGER", "LESS")}
-    with subprocess.Popen(
-        [sys.executable, "-c", CODE, *args], stdin=theirs, stdout=theirs, stderr=theirs, env=clean | settings
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                part = os.read(ours, 65536)
-            except OSError:  # the other end is closed
-                break
-            if not part:
-                break
-            shown += part
-        assert process.wait(60) == code
-    os.close(ours)
-    return shown.decode().replace("\r\n", "\n")
-
-
 def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
-def test_colour_where_a_terminal_is_unless_told_otherwise(url: str) -> None:
+def test_colour_where_a_terminal_is_unless_told_otherwise(url: str, terminal: Terminal) -> None:
     colour = re.compile(r"\x1b\[[0-9;]*3[0-7]")
     assert colour.search(terminal("--url", url, "top"))
     assert not colour.search(terminal("--url", url, "top", NO_COLOR="1"))
@@ -76,7 +51,7 @@ def test_colour_where_a_terminal_is_unless_told_otherwise(url: str) -> None:
     assert "\x1b" not in piped.stdout + piped.stderr
 
 
-def test_top_draws_bars_and_show_draws_curves(url: str) -> None:
+def test_top_draws_bars_and_show_draws_curves(url: str, terminal: Terminal) -> None:
     run = archiver.open(url).runs("alpha")[0].id
     lines = plain(terminal("--url", url, "top", "-u", "alpha")).splitlines()
     assert lines[2].split() == ["1", "s00", "2.000", "█" * 12, "3", run, "now"]
@@ -86,13 +61,13 @@ def test_top_draws_bars_and_show_draws_curves(url: str) -> None:
     assert re.search(r"s02 +0\.000", shown)  # its detail was not kept
 
 
-def test_trades_begin_with_the_curve_and_show_prices_to_the_pip(url: str) -> None:
+def test_trades_begin_with_the_curve_and_show_prices_to_the_pip(url: str, terminal: Terminal) -> None:
     shown = plain(terminal("--url", url, "trades", "s00", "-u", "alpha", "-n", "2"))
     assert "▁▂█\n" in shown
     assert re.search(r"1\.08612 +-4\.000", shown)
 
 
-def test_a_long_name_is_cut_and_the_run_id_is_not(url: str) -> None:
+def test_a_long_name_is_cut_and_the_run_id_is_not(url: str, terminal: Terminal) -> None:
     run = archiver.open(url).runs()[0].id
     shown = plain(terminal("--url", url, "ls"))
     assert max(map(len, shown.splitlines())) <= 100
@@ -101,7 +76,9 @@ def test_a_long_name_is_cut_and_the_run_id_is_not(url: str) -> None:
     assert "nightly" in shown
 
 
-def test_very_long_names_leave_room_for_what_is_measured(url: str, tmp_path: Path) -> None:
+def test_very_long_names_leave_room_for_what_is_measured(
+    url: str, tmp_path: Path, terminal: Terminal
+) -> None:
     archive = archiver.open(tmp_path / "long")
     archive.save_universe_results(
         "u" * 200, [{"strategy_name": "[red]" + "s" * 300, "sharpe_ratio": 1.5}], code="none"
@@ -111,14 +88,16 @@ def test_very_long_names_leave_room_for_what_is_measured(url: str, tmp_path: Pat
     assert max(map(len, shown.splitlines())) <= 100
 
 
-def test_the_tree_is_drawn(url: str) -> None:
+def test_the_tree_is_drawn(url: str, terminal: Terminal) -> None:
     shown = plain(terminal("--url", url, "tree", "-d", "1"))
     assert f"\n{url} " in shown
     assert re.search(r"\n├── runs/ +[\d.]+ kB +2 ", shown)
     assert re.search(r"\n└── tier2/ ", shown)
 
 
-def test_what_is_longer_than_the_screen_goes_to_the_pager(url: str, tmp_path: Path) -> None:
+def test_what_is_longer_than_the_screen_goes_to_the_pager(
+    url: str, tmp_path: Path, terminal: Terminal
+) -> None:
     into = tmp_path / "paged"
     pager = tmp_path / "my pager"
     pager.write_text(f"#!/bin/sh\ncat > '{into}'\n")
@@ -132,19 +111,21 @@ def test_what_is_longer_than_the_screen_goes_to_the_pager(url: str, tmp_path: Pa
     assert not into.exists()
 
 
-def test_a_pager_that_ends_early_is_no_error(url: str) -> None:
+def test_a_pager_that_ends_early_is_no_error(url: str, terminal: Terminal) -> None:
     assert "60 of 60 trades\n" in terminal(
         "--url", url, "trades", "s00", "-u", "alpha", "-n", "60", PAGER="true"
     )
 
 
 @pytest.mark.parametrize("pager", ["cat", "", "no-such-pager"])
-def test_without_a_pager_it_is_printed(url: str, pager: str) -> None:
+def test_without_a_pager_it_is_printed(url: str, pager: str, terminal: Terminal) -> None:
     shown = plain(terminal("--url", url, "trades", "s00", "-u", "alpha", "-n", "60", PAGER=pager))
     assert shown.count("1.08612") == 60
 
 
-def test_where_there_is_little_room_columns_go_before_names_are_cut(tmp_path: Path) -> None:
+def test_where_there_is_little_room_columns_go_before_names_are_cut(
+    tmp_path: Path, terminal: Terminal
+) -> None:
     archive = archiver.open(tmp_path / "narrow")
     rows = [{"strategy_name": "MeanReverter_L5_T0.5", "sharpe_ratio": 1.0}]
     for number in (1, 2):
@@ -159,7 +140,7 @@ def test_where_there_is_little_room_columns_go_before_names_are_cut(tmp_path: Pa
         assert told in shown
 
 
-def test_top_shows_leading_metrics_beside_the_one_asked_for(tmp_path: Path) -> None:
+def test_top_shows_leading_metrics_beside_the_one_asked_for(tmp_path: Path, terminal: Terminal) -> None:
     archive = archiver.open(tmp_path / "top")
     rows = [
         {"strategy_name": "SmaCross_fast=5_slow=50", "sharpe_ratio": 0.4, "return_pct": 171.9,
@@ -176,7 +157,7 @@ def test_top_shows_leading_metrics_beside_the_one_asked_for(tmp_path: Path) -> N
         assert max(map(len, lines)) <= int(columns)
 
 
-def test_the_metric_asked_for_stays_however_long_the_names_are(tmp_path: Path) -> None:
+def test_the_metric_asked_for_stays_however_long_the_names_are(tmp_path: Path, terminal: Terminal) -> None:
     archive = archiver.open(tmp_path / "long")
     for universe in ("universe_001_5min_5lb", "universe_002_5min_5lb"):
         rows = [{"strategy_name": "s" * 70, "sharpe_ratio": 1.25, "n_trades": 3}]

@@ -143,15 +143,19 @@ def test_whatever_is_done_in_the_target_meanwhile_the_copy_is_whole(other: str, 
         "copy": lambda store: source.copy_to(Archive(store)),
     }
     at = 0
+    ends = set()  # most are alike, and what is alike is looked at once
     while True:
         store = empty(fresh_store()).store
         shared = SharedStore(store, at, lambda store=store: acts[other](store))
         source.copy_to(Archive(shared))
-        found = seen(Archive(store))
-        if other == "compact":  # by ids: which is the newest of one second is chance
-            found["newest"] = wanted["newest"]
-        assert found == wanted
-        assert Archive(store).verify(read_data=True).ok
+        end = frozenset((key, data) for key, data in snapshot(store).items() if key != layout.ARCHIVE)
+        if end not in ends:
+            found = seen(Archive(store))
+            if other == "compact":  # by ids: which is the newest of one second is chance
+                found["newest"] = wanted["newest"]
+            assert found == wanted
+            assert Archive(store).verify(read_data=True).ok
+        ends.add(end)
         if shared.calls <= at:
             break
         at += 1

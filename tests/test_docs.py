@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 
 from archiver import Archive
 from tests.documented import ROOT, blocks, environment, readme_line, script
+from tests.warm import Warm
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 GENERATED = {"cli.md", "api.md", "errors.md"}
@@ -35,20 +38,16 @@ RUN = [
 
 
 @pytest.mark.parametrize("page", RUN)
-def test_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
+def test_examples_of_a_page_run(page: Path, tmp_path: Path, warm: Warm) -> None:
     for engine in needed(page):
         if find_spec(engine) is None:
             pytest.skip(f"{engine} is not installed")
-    done = subprocess.run(
-        [sys.executable, "-c", script(page)],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    with TemporaryFile() as said, open(os.devnull) as nothing:
+        streams = [nothing.fileno(), said.fileno(), said.fileno()]
+        warm.start(script(page), folder=tmp_path, environment=environment(tmp_path), streams=streams)
+        code = warm.wait()
+        said.seek(0)
+        assert code == 0, said.read().decode()
 
 
 def test_readme_has_one_line_for_the_demo_and_one_for_the_tests() -> None:

@@ -115,7 +115,10 @@ def test_a_bucket_in_another_region_is_found(
     live(wired_store)
     assert signed_by(wire)[1] == "eu-west-3"
     wire.reset()
-    live(wired_store)  # and it is known from then on
+    wired_store.put("a", b"y")  # and it is known from then on
+    assert wired_store.get("a") == b"y"
+    assert [entry.key for entry in wired_store.list()] == ["a"]
+    assert wired_store.delete(["a"]) == {}
     assert {re.search(r"/\d+/([^/]+)/", headers["authorization"])[1] for _, _, headers in wire.seen} == {
         "eu-west-3"
     }  # type: ignore[index]

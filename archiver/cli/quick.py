@@ -45,7 +45,8 @@ class _Quick:
             and all(isinstance(item, str) for item in value)
         ):
             return list(value)
-        if kind is int and isinstance(value, str) and _WHOLE.fullmatch(value):
+        # A number where nothing was given: the option's default.
+        if kind is int and (type(value) is int or (isinstance(value, str) and _WHOLE.fullmatch(value))):
             number = int(value)
             if (about.min is None or number >= about.min) and (about.max is None or number <= about.max):
                 return number

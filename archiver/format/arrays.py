@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+
+_LONG = 10_000
+"""Of more values `pyarrow.array` is quicker, even where it has to import pandas once."""
 
 
 def int_array(numbers: np.ndarray | Sequence[int]) -> pa.Array:
@@ -45,6 +49,36 @@ def text_array(texts: Sequence[str]) -> pa.Array:
     encoded = [text.encode() for text in texts]
     ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
     return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
+
+
+def array_of(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Return floats, whole numbers, flags or texts, None among them, as an array of that type.
+
+    Raises OverflowError for a number of more than 64 bits and UnicodeEncodeError for a text that is no Unicode.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    if "pandas" in sys.modules or len(values) > _LONG:
+        return pa.array(values, kind)
+    valid = np.fromiter((value is not None for value in values), bool, len(values))
+    lacking = len(values) - int(np.count_nonzero(valid))
+    bits = pa.py_buffer(np.packbits(valid, bitorder="little")) if lacking else None
+    if pa.types.is_string(kind):
+        encoded = [b"" if value is None else value.encode() for value in values]
+        ends = np.zeros(len(encoded) + 1, np.int64)
+        np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=ends[1:])
+        if ends[-1] < 2**31:
+            buffers = [bits, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(b"".join(encoded))]
+            return pa.Array.from_buffers(kind, len(values), buffers, lacking)
+    elif kind in (pa.float64(), pa.int64(), pa.int32(), pa.bool_()):
+        whole = [0 if value is None else value for value in values] if lacking else values
+        if pa.types.is_boolean(kind):
+            data = np.packbits(np.fromiter(whole, bool, len(values)), bitorder="little")
+        else:
+            data = np.fromiter(whole, np.dtype(str(kind).replace("double", "float64")), len(values))
+        return pa.Array.from_buffers(kind, len(values), [bits, pa.py_buffer(data)], lacking)
+    return pa.array(values, kind)
 
 
 def numpy_of(column: pa.ChunkedArray | pa.Array) -> np.ndarray:

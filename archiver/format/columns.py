@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
+from archiver.format.arrays import array_of
 from archiver.format.text import PLAIN, compact, dumps, loads
 from archiver.format.values import plain
 
@@ -60,7 +61,7 @@ def encode_values(values: Values, kinds: set[type], where: str) -> Column:
         return Column(array)
     if kinds == {float, int} and all(-EXACT <= v <= EXACT for v in values if type(v) is int):
         ints = [at for at, value in enumerate(values) if type(value) is int]
-        return Column(pa.array([None if v is None else float(v) for v in values], pa.float64()), ints=ints)
+        return Column(array_of([None if v is None else float(v) for v in values], pa.float64()), ints=ints)
     if kinds == {list}:
         return _encode_lists(values, where)
     return encode_text(values, where)
@@ -83,7 +84,7 @@ def _typed(values: Values, kinds: set[type]) -> pa.Array | None:
     if len(kinds) != 1 or not kinds <= made.keys():
         return None
     try:
-        return pa.array(values, made[next(iter(kinds))]())
+        return array_of(values, made[next(iter(kinds))]())
     except (OverflowError, UnicodeEncodeError):  # an int of more than 64 bits, a text that is no Unicode
         return None
 
@@ -111,7 +112,7 @@ def encode_text(values: Values, where: str) -> Column:
     texts = [
         None if v is None else compact(v) or dumps(plain(v, f"{where}[{at}]")) for at, v in enumerate(values)
     ]
-    return Column(pa.array(texts, pa.string()), text=True)
+    return Column(array_of(texts, pa.string()), text=True)
 
 
 def scalars(array: pa.Array) -> list[Any]:
@@ -147,9 +148,9 @@ def _encode_lists(values: Values, where: str) -> Column:
         return encode_text(values, where)
     mask = None
     if len(present) < len(values):
-        mask = pa.array([value is None for value in values])
+        mask = array_of([value is None for value in values], pa.bool_())
     ends = accumulate(0 if value is None else len(value) for value in values)
-    return Column(pa.ListArray.from_arrays(pa.array([0, *ends], pa.int32()), array, mask=mask))
+    return Column(pa.ListArray.from_arrays(array_of([0, *ends], pa.int32()), array, mask=mask))
 
 
 def _decode_lists(array: pa.ListArray) -> list[list[Any] | None]:

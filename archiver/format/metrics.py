@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from archiver.format.arrays import array_of
 from archiver.format.columns import EXACT
 from archiver.format.groups import Ranges, RowGroups
 from archiver.format.model import Ref
@@ -119,7 +120,7 @@ def inline_table(
         rows = [{key: value for key, value in row.items() if key in keep} for row in rows]
     encoded = encode_rows(rows, "results")
     if encoded is None:
-        return pa.table({"strategy_name": pa.array([row["strategy_name"] for row in rows], pa.string())})
+        return pa.table({"strategy_name": array_of([row["strategy_name"] for row in rows], pa.string())})
     layout = encoded.layout
     keys = layout.get("keys", {})
     named = zip(encoded.names, encoded.arrays, strict=True)
@@ -227,13 +228,13 @@ def _numbers_apart(table: pa.Table, names: set[str], *, elsewhere: bool = False)
             if number is not None
         )
         kind = pa.null() if none else pa.int64() if whole else pa.float64()
-        column = pa.array(numbers if whole else list(map(_double, numbers)), kind)
+        column = array_of(numbers if whole else list(map(_double, numbers)), kind)
         table = table.set_column(at, name, column)
         rest = [None if fits else text for text, fits in zip(texts, exact, strict=True)]
         if any(text is not None for text in rest):
             apart = free_name(f"{name}.text", table.column_names)
             field = pa.field(apart, pa.string(), metadata={_KIND: _JSON})
-            table = table.add_column(at + 1, field, pa.array(rest, pa.string()))
+            table = table.add_column(at + 1, field, array_of(rest, pa.string()))
     return table
 
 
@@ -298,6 +299,6 @@ def _json_columns(table: pa.Table, names: set[str]) -> pa.Table:
                 continue
             if not is_json(item):
                 texts = [None if v is None else dumps(plain(v)) for v in column.to_pylist()]
-                column = pa.array(texts, pa.string())
+                column = array_of(texts, pa.string())
             table = table.set_column(at, pa.field(item.name, pa.string(), metadata={_KIND: _JSON}), column)
     return table

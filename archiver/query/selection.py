@@ -221,7 +221,6 @@ def finite_numbers(column: pa.ChunkedArray) -> np.ndarray:
 
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         return np.array([], np.float64)
-    # A null among doubles is NaN to NumPy.
-    values = column.cast(pa.float64(), safe=False).combine_chunks().to_numpy(zero_copy_only=False)
+    values = numpy_of(column.cast(pa.float64(), safe=False).drop_null())
     found: np.ndarray = values[np.isfinite(values)]
     return found

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from archiver.base.suggest import did_you_mean
 from archiver.errors import ConfigError
+from archiver.format.arrays import array_of
 from archiver.format.metrics import inline_table, with_keys
 from archiver.format.model import Record
 from archiver.format.params import asked
@@ -35,8 +36,8 @@ def inline_table_of(
         runs += [record.run] * len(own)
     return with_keys(
         inline_table(rows, columns, params=params),
-        pa.array(universes, pa.string()),
-        pa.array(runs, pa.string()),
+        array_of(universes, pa.string()),
+        array_of(runs, pa.string()),
     )
 
 
