@@ -146,8 +146,11 @@ def test_strategies_are_sorted_searched_and_filtered(archive: Archive) -> None:
     async def steps(at: Screens) -> None:
         await at.press("a")
         assert at.told.startswith("1,008 of 1,008 strategies, composite_score greatest first")
+        await at.press("end")
+        assert at.page.table.scroll_y > 100
         await at.press("s")
         await at.write("n_tra")
+        assert at.page.table.scroll_y == 0
         counts = [int(row[3].replace(",", "")) for row in at.rows()]
         assert counts == sorted(counts, reverse=True)
         assert len(counts) >= 200

@@ -7,12 +7,13 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 from werkzeug.test import Client
 
 import archiver
+from archiver.errors import ConfigError
 from archiver.web.guard.security import Guard, rules_for
 from archiver.web.server import make_server, make_wsgi
 from tests.benchmarks import workload
@@ -118,7 +119,12 @@ def nasty_client(nasty: Made) -> Client:
 # Ends what a page does by itself.
 _BE_STILL = "stop(); for (let id = setTimeout(() => 0); id; id--) clearTimeout(id)"
 # Of the pages' own site: to go to about:blank ends a page's process, and the next one compiles 8 MB of scripts again.
-_BLANK = "/assets/icon.svg"
+# No server is asked, not for an icon either: one that wants a token refuses, and the browser may complain of it later.
+_BLANK = "/assets/blank"
+
+
+def _nothing(route: Any) -> None:
+    route.fulfill(body='<link rel="icon" href="data:,">', content_type="text/html")
 
 
 class Windows:
@@ -146,7 +152,9 @@ class Windows:
             page = self.browser.new_context(reduced_motion="reduce", **options).new_page()
             page.set_default_timeout(30_000)
         try:
+            page.route(address + _BLANK, _nothing)
             page.goto(address + _BLANK)
+            page.unroute_all()  # while any address is watched, nothing is kept in the browser's cache
             page.context.clear_cookies()
             page.evaluate("localStorage.clear(); sessionStorage.clear()")
             page.set_viewport_size(viewport)
@@ -164,8 +172,13 @@ class Windows:
         return self.browser.new_context(**options)
 
 
-# Scripts run for a second or two a page: to optimize them takes longer than it saves.
-_CHEAP = ["--no-sandbox", "--js-flags=--no-opt --no-maglev"]
+# Scripts run for a second or two a page: to optimize them takes longer than it saves, to forget what was compiled too.
+_CHEAP = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--in-process-gpu",
+    "--js-flags=--no-opt --no-maglev --no-flush-bytecode",
+]
 
 
 @pytest.fixture(scope="package")
@@ -185,11 +198,17 @@ def chromium() -> Iterator[Windows]:
 
 
 class Served:
-    """A server in a thread of its own."""
+    """A server in a thread of its own, where one that was closed has been: a browser compiles scripts for each port."""
+
+    _left: ClassVar[list[int]] = []
 
     def __init__(self, url: str, pages: dict[str, Any] | None = None, **options: Any) -> None:
         """Open the archive with some options, and serve it with those for `pages`."""
-        self.server = make_server(archiver.open(url, read_only=True, **options), port=0, **(pages or {}))
+        archive = archiver.open(url, read_only=True, **options)
+        try:
+            self.server = make_server(archive, port=self._left.pop() if self._left else 0, **(pages or {}))
+        except ConfigError:  # someone else has taken it meanwhile
+            self.server = make_server(archive, port=0, **(pages or {}))
         self.address = f"http://127.0.0.1:{self.server.port}"
         self._thread = threading.Thread(target=self.server.run, daemon=True)
         self._thread.start()
@@ -197,9 +216,10 @@ class Served:
     def close(self) -> None:
         self.server.close()
         self._thread.join(10)
+        self._left.append(self.server.port)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(plain: Made) -> Iterator[str]:
     """Serve the plain archive."""
     server = Served(plain.url)
@@ -207,7 +227,7 @@ def served(plain: Made) -> Iterator[str]:
     server.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def nasty_served(nasty: Made) -> Iterator[str]:
     """Serve the nasty archive."""
     server = Served(nasty.url)

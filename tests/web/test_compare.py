@@ -11,8 +11,7 @@ import archiver
 from archiver.base.humanize import size
 from archiver.web.pages.compare import _difference, _differs
 from archiver.web.words import links
-from tests.web.conftest import UNIVERSE, Made, callback, until
-from tests.web.test_browser import PHONE, opened
+from tests.web.conftest import UNIVERSE, Made, callback
 
 
 def shown(client: Any, address: str) -> str:
@@ -57,33 +56,6 @@ def test_runs_are_compared_in_words_and_units(client, plain: Made):
     bytes_ = [archiver.open(plain.url).run(run.id).bytes for run in plain.runs[:2]]
     assert f'"{size(bytes_[0])}"' in text
     assert f"+{size(bytes_[1] - bytes_[0])}" in text
-
-
-def test_the_names_of_metrics_stay_while_many_sides_scroll(chromium, served, plain: Made):
-    names = [name for _, name in archiver.open(plain.url).detailed_strategies(UNIVERSE)][:5]
-    path = links.compare([links.Choice(UNIVERSE, name) for name in names])
-    with opened(chromium, served, path, viewport=PHONE, is_mobile=True, has_touch=True) as page:
-        table = page.locator(".first-stays .scroll")
-        table.wait_for()
-        cell = "document.querySelector('.first-stays tbody tr td').getBoundingClientRect().x"
-        before = page.evaluate(cell)
-        table.evaluate("node => { node.scrollLeft = 300; }")
-        assert table.evaluate("node => node.scrollLeft") > 50
-        until(page, cell, lambda x: abs(x - before) <= 5)
-
-
-def test_several_strategies_that_match_are_seen_at_once(chromium, served):
-    with opened(chromium, served, "/compare") as page:
-        page.click("#compare-add")
-        page.keyboard.type("TrendRider")
-        page.locator(".dash-options-list-option").nth(7).wait_for()
-        until(
-            page,
-            "(() => { const end = document.querySelector('.dash-dropdown-content').getBoundingClientRect().bottom;"
-            "return [...document.querySelectorAll('.dash-options-list-option')]"
-            ".filter(n => n.getBoundingClientRect().bottom <= end).length; })()",
-            lambda inside: inside >= 6,
-        )
 
 
 def test_curves_are_compared_on_a_log_scale(client, plain: Made):

@@ -218,14 +218,13 @@ def test_parameters_in_a_browser(chromium: Any, searching: str, tmp_path: Path) 
 
 
 def test_another_metric_is_another_page(chromium: Any, searching: str) -> None:
-    with opened(
-        chromium, searching, "/parameters?universe=goog", viewport={"width": 2560, "height": 1300}
-    ) as page:
+    with opened(chromium, searching, "/parameters?universe=goog") as page:
         page.wait_for_selector("table.heat")
         page.locator("#params-metric").click()
         page.get_by_role("option", name="Max drawdown").click()
         page.wait_for_url("**metric=max_drawdown**")
         page.wait_for_selector(".legend:has-text('Max drawdown')")
+        page.set_viewport_size({"width": 2560, "height": 1300})
         page.go_back()
         page.wait_for_selector(".legend:has-text('Sharpe ratio')")
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0

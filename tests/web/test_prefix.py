@@ -106,8 +106,8 @@ def test_every_way_through_the_pages_holds_below_a_path(
     server = Served(plain.url, pages=options)
     with proxy(server.server.port, strips=strips, keeps_host=keeps_host) as address:
         entry = f"?token={options['token']}" if "token" in options else ""
-        with opened(chromium, address, f"/strategies{entry}") as page:
-            page.wait_for_selector(CELL)
+        with opened(chromium, address, f"/runs{entry}") as page:
+            page.wait_for_selector("table")
             page.locator("#nav a", has_text="Overview").click()
             page.wait_for_selector("#best table")
             page.wait_for_selector("#nav a[aria-current]:has-text('Overview')")

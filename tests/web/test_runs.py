@@ -126,6 +126,7 @@ def test_a_page_follows_a_run_that_is_open(chromium: Any, archive: Archive) -> N
     try:
         with opened(chromium, server.address, "/runs") as page:
             page.wait_for_selector("td:has-text('9.000')")
+            page.evaluate("dash_clientside.set_props('pulse', {interval: 300})")
             box = page.locator("a[role=checkbox]").first
             box.focus()
             page.keyboard.press("Space")
