@@ -59,7 +59,7 @@ def proxy(port: int, *, strips: bool, keeps_host: bool) -> Iterator[str]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"http://localhost:{server.server_port}{PREFIX}"
     server.shutdown()
