@@ -247,7 +247,8 @@ def _memory_is_empty() -> Iterator[None]:
         forget_memory()
 
 
-@pytest.fixture(params=PLACES)
+# S3 in every run is rclone's: what moto does it does ten times slower. The suite for stores (tests/test_store.py) is tried on both.
+@pytest.fixture(params=[pytest.param(kind, marks=[pytest.mark.slow] * (kind == "moto")) for kind in PLACES])
 def place(request: pytest.FixtureRequest) -> Place:
     """Give each kind of place in turn."""
     found: Place = request.getfixturevalue(f"{request.param}_place")

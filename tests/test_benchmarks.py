@@ -78,6 +78,7 @@ def test_small_runs_differ() -> None:
     assert "price_history" not in one["trades_detailed"][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "peers",
     [

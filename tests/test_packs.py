@@ -16,6 +16,7 @@ from archiver.store import Store
 from archiver.store.entry import Entry
 from archiver.web.reading.data import Data
 from tests.stores import Frozen, MovedStore, PassingStore, SharedStore, fresh_store, save, snapshot
+from tests.thinned import one_in
 
 
 class Halfway(PassingStore):
@@ -127,7 +128,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("reader", one_in(2, READERS))
 @pytest.mark.parametrize("what", ["taken back", "freed"])
 @pytest.mark.parametrize(
     "every", [pytest.param(3, id="one in three"), pytest.param(1, id="each", marks=pytest.mark.slow)]

@@ -15,6 +15,7 @@ from archiver.store import Store, open_store
 from tests import waits
 from tests.conftest import SECRET, Place, s3_options
 from tests.test_store_s3_client import _quiet, live  # noqa: F401 - the first is for all tests here
+from tests.thinned import one_in
 from tests.wire import Wire
 
 # -- what helps ----------------------------------------------------------------------------------------------
@@ -39,7 +40,7 @@ def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Non
     return write
 
 
-@pytest.mark.parametrize("verb", ["GET", "PUT", "HEAD", "LIST", "BULK", "START"])
+@pytest.mark.parametrize("verb", one_in(3, ["GET", "PUT", "HEAD", "LIST", "BULK", "START"]))
 def test_credentials_that_expired_are_looked_for_anew(
     wired_place: Place, wire: Wire, keys: Callable[[str], None], verb: str
 ) -> None:
@@ -97,7 +98,11 @@ def test_a_clock_that_agrees_is_not_the_reason(wired_store: Store, wire: Wire) -
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(301, "PermanentRedirect"), (307, "TemporaryRedirect"), (400, "AuthorizationHeaderMalformed")],
+    [
+        (301, "PermanentRedirect"),
+        pytest.param(307, "TemporaryRedirect", marks=pytest.mark.slow),
+        pytest.param(400, "AuthorizationHeaderMalformed", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("verb", ["GET", "PUT", "HEAD", "LIST", "BULK"])
 def test_a_bucket_in_another_region_is_found(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any, TypeVar
 
 from archiver.store.lanes import Lanes
@@ -51,6 +52,7 @@ class Place:
         self.cached = _is_cache(self.reader)
         self.fs = self.reader.fs if self.cached else self.reader
         _make_exact(self.fs)
+        _send_at_once(self.fs)
         for fs in (self.reader, self.fs):
             if (listings := getattr(fs, "dircache", None)) is not None:
                 listings.use_listings_cache = False
@@ -120,6 +122,13 @@ def _make_exact(fs: Any) -> None:
         from archiver.store.smb import ExactSmb
 
         fs.__class__ = ExactSmb
+
+
+def _send_at_once(fs: Any) -> None:
+    """Have sftp hold nothing back: each part of a file waits for an answer, and the system for more to send with it."""
+    if type(fs).__module__ == "fsspec.implementations.sftp":
+        with suppress(AttributeError, OSError):  # a connection through another has no socket
+            fs.client.get_transport().sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _is_cache(fs: Any) -> bool:
