@@ -28,7 +28,7 @@ from archiver.format import model
 from archiver.health import doctor, usage, verify
 from archiver.interop import export_to, importing
 from archiver.retention import plan, trash
-from archiver.retention.gc import collected
+from archiver.retention.gc import deleting
 from archiver.runs import snapshot
 from archiver.transfer import bundle
 from archiver.transfer import copy as copying
@@ -42,8 +42,8 @@ RETURNED = (
     plan.Plan,
     plan.Decision,
     trash.Removed,
-    collected.Collected,
-    collected.Tally,
+    deleting.Collected,
+    deleting.Tally,
     verify.Report,
     verify.Problem,
     usage.Usage,

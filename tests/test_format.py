@@ -13,7 +13,7 @@ import pytest
 
 import archiver
 from archiver.archive import Archive
-from archiver.runs.graph import reachable
+from archiver.runs.reach import reachable
 from tests.fixtures import make_format_2, make_format_2_bars, make_format_2_small
 from tests.fixtures.make_format_1 import expected
 from tests.same import same

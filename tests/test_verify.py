@@ -16,7 +16,7 @@ from archiver.format.model import Record
 from archiver.format.records import compress, encode_record
 from archiver.health.verify import Problem, last_verified, verify
 from archiver.retention.policy import Policy
-from archiver.runs.graph import reachable
+from archiver.runs.reach import reachable
 from archiver.store import Store, open_store
 from tests.faults import FaultyStore, flip, truncate
 from tests.stores import PassingStore, SharedStore, fresh_store, of_format_3, save, snapshot

@@ -21,7 +21,7 @@ from archiver.runs.records import look_at_clock
 from archiver.store import Store
 
 if TYPE_CHECKING:
-    from archiver.retention.gc.collected import Collected
+    from archiver.retention.gc.deleting import Collected
     from archiver.retention.plan import Plan
     from archiver.retention.trash import Removed
 

@@ -19,7 +19,7 @@ from archiver.store import Store
 
 FORMAT = 1
 NEWEST = 2
-"""The format that an archive is made in, and the newest that is read; `archiver.runs.number` raises it."""
+"""The format that an archive is made in, and the newest that is read; `archiver.runs.format_number` raises it."""
 _MOST_FACTS = 64 << 10
 """Bytes of archive.json that are read: it has about 120, and one that is longer is no JSON then."""
 

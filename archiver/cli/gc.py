@@ -31,7 +31,7 @@ def gc(
     """
     from archiver.base.humanize import counted, size
     from archiver.cli.output import print_table
-    from archiver.retention.gc.collected import WHY
+    from archiver.retention.gc.deleting import WHY
 
     call = Call.of(ctx)
     archive = call.archive()

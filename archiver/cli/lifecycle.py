@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archiver.cli.call import Call
-from archiver.cli.rules import document, print_plan, rule_document, totals, warn
+from archiver.cli.lifecycle_output import document, print_plan, rule_document, totals, warn
 
 if TYPE_CHECKING:
     from archiver.retention.policy import Policy

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from archiver.base.run_id import SECOND, is_run_id
 from archiver.format import layout
-from archiver.store.spread import Line
+from archiver.store.parallel_listing import Line
 
 _LENGTH = len("20260101T000000Z-01234567")
 _DAY = 86_400.0

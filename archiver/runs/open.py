@@ -28,9 +28,9 @@ from archiver.format.tapes import Tape
 from archiver.format.text import dumps
 from archiver.format.values import Default, plain, saving
 from archiver.runs import extras
-from archiver.runs.graph import reachable
-from archiver.runs.number import raise_number
+from archiver.runs.format_number import raise_number
 from archiver.runs.ranking import Ranking, results_of
+from archiver.runs.reach import reachable
 from archiver.runs.read import Reader
 from archiver.runs.records import load_record, run_of
 from archiver.runs.tags import read_tags

@@ -18,8 +18,8 @@ from archiver.format.packs import (
     records_table,
     refs_of,
 )
-from archiver.runs.graph import reachable
 from archiver.runs.packs import Packs, Rows
+from archiver.runs.reach import reachable
 from archiver.runs.record_view import Look, RecordView
 from archiver.runs.records import read_record
 from archiver.store.entry import Entry

@@ -24,7 +24,7 @@ from archiver.errors import IntegrityError, NotFoundError, StorageError
 from archiver.format import layout
 from archiver.format.packs import Pack
 from archiver.runs.by_time import record_line
-from archiver.runs.number import raise_number
+from archiver.runs.format_number import raise_number
 from archiver.runs.packs import Damaged, PackGoneError, Packs, Place, looking_again
 from archiver.store import Store
 from archiver.store.entry import Entry, Version
@@ -68,7 +68,7 @@ class RecordView(Store):
         self.packs = Packs(below)
         self._seen = _Seen({}, frozenset())
         self.loosened: set[str] = set()
-        """Runs that have been taken out of their packs: see `archiver.runs.loosening`."""
+        """Runs that have been taken out of their packs: see `archiver.runs.unpacking`."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RecordView, (self.below,)

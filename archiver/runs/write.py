@@ -1,4 +1,4 @@
-"""Runs: the order in which a run is written, how records are read, and what a record reaches.
+"""How a run is written: a draft of its objects, and the order in which they are committed.
 
 Order of a save: shared objects (tapes, code), the run's own objects and its tag markers, in any order; then the
 record, which is the commit; then a look whether all these objects are still there. Whatever happens before the
@@ -27,7 +27,7 @@ from archiver.format.records import compress, encode_record
 from archiver.format.tapes import Tape, tape_of
 from archiver.format.text import dumps
 from archiver.format.values import Default, plain, saving
-from archiver.runs.number import raise_number
+from archiver.runs.format_number import raise_number
 from archiver.runs.ranking import Ranking, results_of
 from archiver.runs.record_view import below
 from archiver.runs.tags import with_tags

@@ -1,8 +1,8 @@
 """Bytes by key, wherever the archive lives. The only package that imports fsspec.
 
 `Store` says what is required of a backend; `open_store` picks the backend for a URL. Local folders are
-written plain system calls, S3 through the client of s3fs, everything else through fsspec; each under one
-retry layer.
+written by plain system calls, S3 by a client of our own that takes the settings of s3fs, everything else through fsspec; each
+under one retry layer.
 """
 
 from __future__ import annotations

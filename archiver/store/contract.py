@@ -24,9 +24,9 @@ from archiver.store.entry import Entry, Version
 
 if TYPE_CHECKING:
     from archiver.store.bucket import BucketApi
+    from archiver.store.parallel_listing import Line
     from archiver.store.s3_classes import StorageClasses
     from archiver.store.s3_locks import ObjectLocks
-    from archiver.store.spread import Line
 
 T = TypeVar("T")
 R = TypeVar("R")

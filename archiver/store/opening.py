@@ -227,7 +227,7 @@ def _completed(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
         scheme = scheme_of(link) or scheme_of(f"{link}::")
         own = dict(options.get(scheme) or {})
         if scheme in _S3:
-            from archiver.store.request import s3_options
+            from archiver.store.s3_options import s3_options
 
             _refuse_credentials(link)
             own = s3_options(own)

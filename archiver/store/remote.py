@@ -16,10 +16,10 @@ from archiver.errors import NotFoundError, StorageError
 from archiver.store.contract import TEMPORARY, Store, check_key, check_prefix, reopened, taken_error
 from archiver.store.entry import Entry
 from archiver.store.failures import TruncatedError, web_status
-from archiver.store.place import Place
+from archiver.store.filesystem import Filesystem
 from archiver.store.ranges import check_range, open_ranges, probe_clock
-from archiver.store.request import WORKERS
 from archiver.store.retry import DEADLINE, FIRST_CONTACT, Retry
+from archiver.store.s3_options import WORKERS
 
 T = TypeVar("T")
 
@@ -51,14 +51,14 @@ class RemoteStore(Store):
         self.url = shown
         self.read_only = read_only
         self.executor = executor
-        self._place = Place(connect, min(deadline, FIRST_CONTACT))
-        self.workers = 1 if self._place.alone else WORKERS
+        self._filesystem = Filesystem(connect, min(deadline, FIRST_CONTACT))
+        self.workers = 1 if self._filesystem.alone else WORKERS
         self._flat = _lists_flat(self._fs)
         # A cache fills its files in place, and a second reader would find them half full.
-        self._reading = threading.Lock() if self._place.cached else nullcontext()
+        self._reading = threading.Lock() if self._filesystem.cached else nullcontext()
         self._used = False
         self._honest: bool | None = None
-        root = self._place.root
+        root = self._filesystem.root
         self._root = root.rstrip("/") + "/" if root else ""
         self._reopen = reopen
         self._retry = Retry(shown, deadline=deadline)
@@ -68,7 +68,7 @@ class RemoteStore(Store):
 
     @property
     def _fs(self) -> Any:
-        return self._place.fs
+        return self._filesystem.fs
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ class RemoteStore(Store):
     def _whole(self, key: str) -> bytes:
         path = self._root + key
         try:
-            return bytes(self._place.reader.cat_file(path))
+            return bytes(self._filesystem.reader.cat_file(path))
         except _TOLD:
             raise
         except Exception as error:
@@ -121,7 +121,7 @@ class RemoteStore(Store):
         data, failure = b"", None
         if self._honest is not False:
             try:
-                data = bytes(self._place.reader.cat_file(path, start=start, end=end))
+                data = bytes(self._filesystem.reader.cat_file(path, start=start, end=end))
             except _TOLD:
                 raise
             except Exception as error:  # noqa: BLE001 - some say of a range beyond the end that it is invalid
@@ -139,7 +139,7 @@ class RemoteStore(Store):
             return data
         # It gave the whole file, or cut the answer: what it opens as a file it may read by parts.
         self._honest = False
-        with self._place.reader.open(path, "rb") as file:
+        with self._filesystem.reader.open(path, "rb") as file:
             file.seek(start)
             data = bytes(file.read(stop - start))
         if len(data) != stop - start:
@@ -253,8 +253,8 @@ class RemoteStore(Store):
 
     def _forget(self, path: str) -> None:
         """Drop the copy that a cache in front may hold."""
-        reader = self._place.reader
-        if self._place.cached:
+        reader = self._filesystem.reader
+        if self._filesystem.cached:
             with suppress(FileNotFoundError):
                 held = reader._check_file(reader._strip_protocol(path))
                 if held:
@@ -324,7 +324,7 @@ class RemoteStore(Store):
         return _aware(self._try(lambda: _time_of(self._fs, path), f"read the time of {path}"))
 
     def _try(self, call: Callable[[], T], action: str, extra: float = 0.0) -> T:
-        return self._retry(lambda left: self._place.call(call, left), action, extra=extra)
+        return self._retry(lambda left: self._filesystem.call(call, left), action, extra=extra)
 
 
 def _time_of(fs: Any, path: str) -> Any:

@@ -18,13 +18,13 @@ from archiver.store.contract import Store, check_key, check_prefix, reopened, ta
 from archiver.store.entry import Entry, Version
 from archiver.store.failures import NO_CONDITION, code_of, judge_response, response_of, status_of
 from archiver.store.multipart import upload
+from archiver.store.parallel_listing import Line, NoStartError, Piece, Spread
 from archiver.store.ranges import check_range, open_ranges, probe_clock
 from archiver.store.retry import DEADLINE
 from archiver.store.s3_classes import StorageClasses
 from archiver.store.s3_client import S3Client
 from archiver.store.s3_locks import ObjectLocks
 from archiver.store.s3_xml import Page, can_be_written
-from archiver.store.spread import Line, NoStartError, Piece, Spread
 from archiver.store.unfinished import abort, is_upload, uploads
 from archiver.store.versions import delete_versions, keeps_versions, refuse_lock, versions
 

@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 from archiver.errors import ConfigError
 from archiver.store.connections import Answer
 from archiver.store.failures import S3Error, TruncatedError, code_of, response_of, status_of
-from archiver.store.request import SLOW_LINK
 from archiver.store.retry import DEADLINE, Retry
 from archiver.store.s3_link import BUCKET_REGION, Link
+from archiver.store.s3_options import SLOW_LINK
 from archiver.store.s3_settings import read_options
 from archiver.store.s3_transport import Transports
 from archiver.store.s3_xml import Page, is_error, read_error, read_failures, read_page

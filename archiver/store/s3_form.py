@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from archiver.store.request import digest
+from archiver.store.s3_options import digest
 from archiver.store.s3_xml import write_deletion
 from archiver.store.sigv4 import ALGORITHM, UNSIGNED, Identity, Scope, authorization, stamp_of
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from archiver.store.connections import Answer
 from archiver.store.failures import S3Error
-from archiver.store.request import digest
 from archiver.store.s3_form import (
     Form,
     Request,
@@ -23,6 +22,7 @@ from archiver.store.s3_form import (
     with_digest,
     without_checksums,
 )
+from archiver.store.s3_options import digest
 from archiver.store.s3_settings import Settings, fetched, make_session
 from archiver.store.s3_transport import Transports, make_transport, verification
 from archiver.store.s3_xml import read_error

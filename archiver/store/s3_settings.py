@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from archiver.store.failures import CredentialsError
-from archiver.store.request import WORKERS, s3_options
+from archiver.store.s3_options import WORKERS, s3_options
 
 _OF_FILES = {
     "asynchronous",

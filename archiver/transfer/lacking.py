@@ -8,7 +8,7 @@ from typing import NamedTuple
 from archiver.errors import IntegrityError, NotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Ref
-from archiver.runs.graph import reachable
+from archiver.runs.reach import reachable
 from archiver.runs.record_view import RecordView
 from archiver.runs.records import read_record
 from archiver.store import Store

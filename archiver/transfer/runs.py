@@ -18,16 +18,16 @@ from archiver.errors import IntegrityError, NotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Ref
 from archiver.format.packs import decode_pack
-from archiver.runs.graph import reachable
-from archiver.runs.number import raise_number
+from archiver.runs.format_number import raise_number
 from archiver.runs.packs import PackGoneError
+from archiver.runs.reach import reachable
 from archiver.runs.record_puts import put_item, put_records
 from archiver.runs.record_view import viewed
 from archiver.runs.records import read_record
 from archiver.runs.tags import markers_by_run
 from archiver.store import Store
+from archiver.store.bundled_copy import copy_bundle
 from archiver.store.entry import Entry
-from archiver.store.whole import copy_bundle
 from archiver.transfer.checked import Item, is_shared, is_small, put_object
 from archiver.transfer.copy_packs import WholePack, movable
 from archiver.transfer.lacking import judge_run, lacking, record_bytes

@@ -12,7 +12,7 @@ from dash import ClientsideFunction, dcc, html
 from dash.dependencies import Input, Output, State
 from flask import Flask, redirect
 
-from archiver.web import live, small
+from archiver.web import compression, following
 from archiver.web.api import routes
 from archiver.web.elements import parts
 from archiver.web.guard.asked import look_first
@@ -85,7 +85,7 @@ class _App(dash.Dash):  # type: ignore[misc]  # Dash has no types
         """Return the page with relative addresses; our own files by names that change as they do."""
         page = re.sub(r'(src|href)="/', r'\1="', super().interpolate_index(**given))
         page = re.sub(r'("requests_pathname_prefix":)"[^"]*"', r'\1"./"', page)
-        return re.sub(r'="(assets/[^"?]+)[^"]*"', lambda found: f'="{small.named(found[1])}"', page)
+        return re.sub(r'="(assets/[^"?]+)[^"]*"', lambda found: f'="{compression.named(found[1])}"', page)
 
 
 def make_app(data: Data) -> tuple[Flask, Site, tuple[str, ...]]:
@@ -121,7 +121,7 @@ def make_app(data: Data) -> tuple[Flask, Site, tuple[str, ...]]:
     # Browsers ask for it where no page names an icon, such as around a file that they show.
     server.add_url_rule("/favicon.ico", "icon", lambda: redirect("assets/icon.svg"))
     look_first(server, app, {module.PATH for module in PAGES})
-    small.answers(server)
+    compression.answers(server)
     hashes = tuple(f"'{part}'" if not part.startswith("'") else part for part in app.csp_hashes())
     return server, site, hashes
 
@@ -151,7 +151,7 @@ def _shell(url: str) -> Any:
             dcc.Store(id="title"),
             dcc.Store(id="version"),
             dcc.Interval(id="tick", interval=20_000),
-            *live.parts_of_shell(),
+            *following.parts_of_shell(),
             html.A("Skip to content", href="#page", className="skip"),
             _side(url),
             html.Div(
@@ -214,7 +214,7 @@ def _connect(app: Any, site: Site) -> None:
         Input("url", "search"),
     )(show)
 
-    live.connect(app, lambda: _version(site), show)
+    following.connect(app, lambda: _version(site), show)
 
     def changed(_: int | None, shown: str | None) -> Any:
         if not shown or _version(site) in ("", shown):

@@ -34,13 +34,13 @@ from archiver.health.verify.repair import repair_records
 from archiver.health.verify.report import Problem, Report, Verified, last_verified, remember_report
 from archiver.runs.all_records import stream
 from archiver.runs.details import fault_in_record
-from archiver.runs.graph import reachable, reached
 from archiver.runs.packed_reach import reach_tables, rows_reaching, uses
+from archiver.runs.reach import reachable, reached
 from archiver.runs.record_view import RecordView, viewed
 from archiver.runs.records import read_record, whole_record
 from archiver.store import Store
+from archiver.store.bundled_copy import held_members
 from archiver.store.entry import Entry
-from archiver.store.whole import held_members
 from archiver.transfer.checked import plain_digest
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from archiver.base.humanize import counted
 from archiver.errors import AccessError, PolicyError, StorageError
 from archiver.format import layout
 from archiver.retention import GRACE
-from archiver.retention.gc.collected import Collected, batches, count, delete, kind_of, prefix_of
+from archiver.retention.gc.deleting import Collected, batches, count, delete, kind_of, prefix_of
 from archiver.retention.gc.graph import Copies, Graph, Listing
 from archiver.retention.gc.packs import mask
 from archiver.retention.gc.tidy import tidy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from archiver.format import layout
-from archiver.retention.gc.collected import Collected, discard
+from archiver.retention.gc.deleting import Collected, discard
 from archiver.retention.gc.graph import Graph
 from archiver.retention.gc.packs import needless_masks, replaced_packs, superseded_records
 from archiver.retention.trash import bring_pinned_back

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from archiver.errors import ArchiverError, IntegrityError
 from archiver.format import layout
 from archiver.format.model import Ref
-from archiver.runs.graph import reachable
+from archiver.runs.reach import reachable
 from archiver.runs.records import read_record
 from archiver.store.bundled import BLOCK, MANIFEST, BundleStore, Member
 from archiver.transfer.bundle.place import Place

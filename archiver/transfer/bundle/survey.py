@@ -19,7 +19,7 @@ from archiver.base.version import __version__
 from archiver.errors import ConfigError, IntegrityError, NotFoundError, RunNotFoundError
 from archiver.format import layout
 from archiver.format.model import Record, Ref, Run, run_document
-from archiver.runs.graph import reachable
+from archiver.runs.reach import reachable
 from archiver.runs.records import read_record, run_of
 from archiver.runs.tags import markers_by_run, read_tags
 from archiver.store import Store

@@ -29,7 +29,7 @@ from archiver.format.packs import moment_of
 from archiver.query import tree
 from archiver.query.expression import known_column
 from archiver.query.selection import Ask, parse_sort
-from archiver.runs.graph import reachable
+from archiver.runs.reach import reachable
 from archiver.runs.tables import FIRST
 from archiver.web.api import judged
 from archiver.web.api.export import PIECE, TYPES, apart, stream

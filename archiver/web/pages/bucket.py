@@ -11,7 +11,7 @@ from archiver.errors import ArchiverError, IntegrityError
 from archiver.format import layout
 from archiver.health.verify import compare
 from archiver.query import tree
-from archiver.runs.graph import reachable
+from archiver.runs.reach import reachable
 from archiver.store.cold import warmth
 from archiver.store.entry import Entry
 from archiver.web.elements import code, parts

@@ -13,7 +13,7 @@ from archiver.format.model import Record, Run
 from archiver.format.text import loads
 from archiver.query.selection import leading
 from archiver.runs.details import Details
-from archiver.runs.graph import reachable
+from archiver.runs.reach import reachable
 from archiver.web.cards import luck
 from archiver.web.elements import code, parts
 from archiver.web.elements.parts import Page

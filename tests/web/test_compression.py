@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import archiver.web
-from archiver.web import small
+from archiver.web import compression
 from archiver.web.words import links
 from tests.web.conftest import UNIVERSE, Made, asking
 
@@ -58,13 +58,13 @@ def test_what_has_no_page_around_it_has_an_icon_too(client):
 
 
 def test_a_name_tells_the_content(tmp_path, monkeypatch):
-    monkeypatch.setattr(small, "_HERE", tmp_path)
+    monkeypatch.setattr(compression, "_HERE", tmp_path)
     names = set()
     for text in ("one", "two"):
         (tmp_path / "x.js").write_text(text)
-        small.named.cache_clear()
-        names.add(small.named("x.js"))
-    small.named.cache_clear()
+        compression.named.cache_clear()
+        names.add(compression.named("x.js"))
+    compression.named.cache_clear()
     assert len(names) == 2
 
 

@@ -24,7 +24,7 @@ _memory = threading.RLock()
 _REFUSED = {"AuthenticationException", "BadHostKeyException", "PermissionDenied", "LogonFailure"}
 
 
-class Place:
+class Filesystem:
     """A filesystem, and how to open it again.
 
     `fs` writes and lists; `reader` reads, perhaps through a cache that a chained URL puts before it.

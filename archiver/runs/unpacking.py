@@ -9,7 +9,7 @@ from typing import NamedTuple
 from archiver.base.run_id import common_beginning
 from archiver.errors import NotFoundError, StorageError
 from archiver.format import layout
-from archiver.runs.number import raise_number
+from archiver.runs.format_number import raise_number
 from archiver.runs.packs import Place
 from archiver.runs.record_view import RecordView
 

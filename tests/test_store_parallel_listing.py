@@ -14,7 +14,7 @@ from archiver.errors import StorageError
 from archiver.runs.by_time import record_line
 from archiver.store import Store
 from archiver.store.entry import Entry
-from archiver.store.spread import Line, NoStartError, Piece, Spread
+from archiver.store.parallel_listing import Line, NoStartError, Piece, Spread
 from tests.wire import Wire
 
 _NOW = datetime.now(UTC)
