@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widgets._footer import FooterKey
 
 import archiver
 from archiver.archive import Archive
@@ -278,6 +279,14 @@ def test_a_table_of_a_million_rows_makes_few_of_them(archive: Archive) -> None:
 def test_keys_are_explained_and_shown(archive: Archive) -> None:
     async def steps(at: Screens) -> None:
         assert "/ Search" in at.text()
+        keys = [*at.page.query(FooterKey)]
+        await at.press("enter")
+        await at.press("escape")
+        assert keys
+        assert [*at.page.query(FooterKey)] == keys, "who comes back finds them as they were"
+        await at.press("slash")
+        assert [key.description for key in at.page.query(FooterKey)] != [key.description for key in keys]
+        await at.press("escape")
         await at.press("question_mark")
         assert "filter strategies" in at.text()
         await at.press("escape")

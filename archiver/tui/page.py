@@ -13,10 +13,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from archiver.tui.cells import plain
 from archiver.tui.data import Source, explain
+from archiver.tui.keys import Keys
 from archiver.tui.table import Table
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class Page(Screen[None], Generic[T], inherit_bindings=False):
             yield from self.body()
         yield Input(id="ask")
         yield Static(Text(""), id="seen")
-        yield Footer()
+        yield Keys()
 
     def body(self) -> Sequence[Widget]:
         """Make the widgets of the page: a table."""
