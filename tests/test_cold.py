@@ -10,7 +10,7 @@ import pytest
 
 from archiver.archive import Archive
 from archiver.errors import ConfigError, IntegrityError, NotFoundError, StorageError
-from archiver.store.cold import Warmth, warmth
+from archiver.store.s3.cold import Warmth, warmth
 from archiver.transfer.bundle import bundles, thaw
 from archiver.transfer.bundle.create import create
 from archiver.transfer.bundle.place import Place as BundlePlace

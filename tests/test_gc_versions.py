@@ -16,7 +16,7 @@ from archiver.retention.gc import collect
 from archiver.retention.policy import Policy
 from archiver.store import Store
 from archiver.store.entry import Version
-from archiver.store.s3 import S3Store
+from archiver.store.s3.store import S3Store
 from tests.conftest import Cli, Place
 from tests.faults import DiedError
 from tests.stores import MovedStore, PassingStore, save

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from archiver.base.run_id import is_run_id
 from archiver.errors import ConfigError
 from archiver.format import layout
-from archiver.store import check_key, unfinished
+from archiver.store import check_key
+from archiver.store.s3 import unfinished
 
 
 @given(st.text(min_size=1, max_size=60))

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from archiver.store.connections import Connections, Timeouts
 from archiver.store.failures import TruncatedError
+from archiver.store.s3.connections import Connections, Timeouts
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Script = Callable[[socket.socket, int], None]
@@ -224,7 +224,7 @@ def test_a_large_body_is_not_sent_to_who_refuses_it(server: Server, connections:
 def test_a_server_that_gives_no_leave_gets_the_body_all_the_same(
     server: Server, connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("archiver.store.connections._LEAVE_SECONDS", 0.1)
+    monkeypatch.setattr("archiver.store.s3.connections._LEAVE_SECONDS", 0.1)
 
     def script(sock: socket.socket, _: int) -> None:
         heard(sock)

@@ -8,7 +8,7 @@ import pytest
 
 from archiver.errors import AccessError, ConfigError, StorageError
 from archiver.store import Store
-from archiver.store.s3 import PART, S3Store
+from archiver.store.s3.store import PART, S3Store
 from tests.wire import Wire
 
 

@@ -12,7 +12,7 @@ from archiver.errors import ConfigError
 from archiver.store import open_store
 from archiver.store.local import LocalStore
 from archiver.store.remote import RemoteStore
-from archiver.store.s3 import S3Store
+from archiver.store.s3.store import S3Store
 
 PASSWORD = "pass" + "word"
 

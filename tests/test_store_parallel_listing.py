@@ -105,7 +105,7 @@ def test_what_fails_in_a_part_is_raised(error: Exception) -> None:
 @pytest.fixture
 def many(wired_store: Store, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Keys of records in a store whose pages are short."""
-    monkeypatch.setattr("archiver.store.s3._PAGE", _PAGE)
+    monkeypatch.setattr("archiver.store.s3.store._PAGE", _PAGE)
     keys = keys_of("a year, evenly", 150)
     list(wired_store.map(lambda key: wired_store.put(key, b""), keys))
     wired_store.put("runs", b"")

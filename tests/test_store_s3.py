@@ -10,7 +10,7 @@ import pytest
 
 from archiver.errors import AccessError, ConfigError, NotFoundError, StorageError
 from archiver.store import Store, open_store
-from archiver.store.s3 import PART, S3Store
+from archiver.store.s3.store import PART, S3Store
 from tests.conftest import ACCESS, SECRET, Place, new_bucket, s3_options
 from tests.test_store_failures import VERBS
 from tests.test_store_multipart import write

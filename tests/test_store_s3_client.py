@@ -20,7 +20,7 @@ import pytest
 
 from archiver.errors import StorageError
 from archiver.store import RuleSet, Store, open_store
-from archiver.store.s3 import PART, S3Store
+from archiver.store.s3.store import PART, S3Store
 from tests.conftest import _BIN, ACCESS, SECRET, Place, _serve, new_bucket, s3_options
 from tests.thinned import one_in
 from tests.wire import Wire

@@ -15,7 +15,7 @@ import pytest
 
 from archiver.errors import StorageError
 from archiver.store import Store, open_store
-from archiver.store.s3 import PART
+from archiver.store.s3.store import PART
 from tests.conftest import _BIN, ACCESS, SECRET, Place, _serve, new_bucket
 from tests.test_store_s3_client import _quiet, live  # noqa: F401 - the first is for all tests here
 from tests.wire import Fault, Wire

@@ -14,7 +14,7 @@ from archiver.archive import Archive
 from archiver.errors import ConfigError
 from archiver.health.doctor import examine
 from archiver.store import Store
-from archiver.store.cold import warmth
+from archiver.store.s3.cold import warmth
 from tests.conftest import Cli, Place, new_bucket, s3_options
 from tests.stores import result
 

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from archiver.store.sigv4 import Identity, Scope, authorization
+from archiver.store.s3.sigv4 import Identity, Scope, authorization
 
 # The examples of the S3 manual ("Signature Calculations for the Authorization Header"), whose keys are no secret.
 _OF_S3 = Identity("AKIA" + "IOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/" + "bPxRfiCYEXAMPLEKEY")

@@ -88,7 +88,7 @@ def create(
     stay, and `archiver bundle restore` brings the details back.
     """
     from archiver.errors import ConfigError, NotFoundError
-    from archiver.store.cold import is_frozen
+    from archiver.store.s3.cold import is_frozen
 
     call = Call.of(ctx)
     if apply and not remove:

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from archiver.store.bucket import BucketApi
-    from archiver.store.s3_classes import StorageClasses
-    from archiver.store.s3_locks import ObjectLocks
+    from archiver.store.s3.bucket import BucketApi
+    from archiver.store.s3.classes import StorageClasses
+    from archiver.store.s3.locks import ObjectLocks
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -13,7 +13,7 @@ from archiver.store.contract import Store, check_key
 from archiver.store.opening import local_path, open_store
 
 if TYPE_CHECKING:
-    from archiver.store.bucket import BucketApi, RejectedError, RuleSet, UnsupportedError
+    from archiver.store.s3.bucket import BucketApi, RejectedError, RuleSet, UnsupportedError
 
 __all__ = [
     "BucketApi",
@@ -30,7 +30,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # What concerns buckets loads an event loop, which a folder has no use for.
     if name in __all__:
-        from archiver.store import bucket
+        from archiver.store.s3 import bucket
 
         return getattr(bucket, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

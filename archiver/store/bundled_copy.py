@@ -50,7 +50,7 @@ def copy_bundle(source: Store, target: Store, key: str, members: Collection[str]
 
 def held_members(store: Store, key: str) -> Mapping[str, str] | None:
     """Return the sha256 of each member of a bundle, None for one that is frozen. Raises IntegrityError."""
-    from archiver.store.cold import warmth  # late: it loads an event loop
+    from archiver.store.s3.cold import warmth  # late: it loads an event loop
 
     found = warmth(store, key)
     if found is not None and not found.readable:

@@ -23,10 +23,10 @@ from archiver.errors import AccessError, ConfigError, NotFoundError, StorageErro
 from archiver.store.entry import Entry, Version
 
 if TYPE_CHECKING:
-    from archiver.store.bucket import BucketApi
     from archiver.store.parallel_listing import Line
-    from archiver.store.s3_classes import StorageClasses
-    from archiver.store.s3_locks import ObjectLocks
+    from archiver.store.s3.bucket import BucketApi
+    from archiver.store.s3.classes import StorageClasses
+    from archiver.store.s3.locks import ObjectLocks
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,6 +34,8 @@ R = TypeVar("R")
 TEMPORARY = ".archiver-tmp-"
 """Begins the name of a file that is still being written; `layout.quote` never makes such a name."""
 
+WORKERS = 32
+"""How many calls of a store over a network are on their way at once."""
 _QUICK, _HEAD_START = 0.0005, 0.05
 """Seconds that a small read takes from a warm disk at most, and that the first ones may take more."""
 _PATIENCE = 1.0

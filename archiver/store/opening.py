@@ -139,7 +139,7 @@ def local_path(text: str) -> str:
 
 
 def _open_s3(url: str, options: Mapping[str, Any], manner: Manner) -> Store:
-    from archiver.store.s3 import S3Store
+    from archiver.store.s3.store import S3Store
 
     rest = url.partition("://")[2]
     bucket, _, prefix = rest.partition("/")
@@ -227,7 +227,7 @@ def _completed(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
         scheme = scheme_of(link) or scheme_of(f"{link}::")
         own = dict(options.get(scheme) or {})
         if scheme in _S3:
-            from archiver.store.s3_options import s3_options
+            from archiver.store.s3.options import s3_options
 
             _refuse_credentials(link)
             own = s3_options(own)

@@ -13,18 +13,16 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO, TypeVar, cast
 
 from archiver.errors import NotFoundError, StorageError
-from archiver.store.contract import TEMPORARY, Store, check_key, check_prefix, reopened, taken_error
+from archiver.store.contract import TEMPORARY, WORKERS, Store, check_key, check_prefix, reopened, taken_error
 from archiver.store.entry import Entry
 from archiver.store.failures import TruncatedError, web_status
 from archiver.store.filesystem import Filesystem
 from archiver.store.ranges import check_range, open_ranges, probe_clock
-from archiver.store.retry import DEADLINE, FIRST_CONTACT, Retry
-from archiver.store.s3_options import WORKERS
+from archiver.store.retry import DEADLINE, FIRST_CONTACT, SLOW_LINK, Retry
 
 T = TypeVar("T")
 
 _SPOOL = 64 << 20
-_SLOW_LINK = 256 * 1024
 _TOLD = (FileNotFoundError, PermissionError, ConnectionError, TimeoutError, EOFError)
 """What needs no second look."""
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
@@ -221,7 +219,7 @@ class RemoteStore(Store):
                     self._fs.rm_file(temporary)
                 raise
 
-        self._try(whole, f"write {key}", extra=size / _SLOW_LINK)
+        self._try(whole, f"write {key}", extra=size / SLOW_LINK)
         self._used = True
         self._forget(path)
 

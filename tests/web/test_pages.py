@@ -13,7 +13,7 @@ from werkzeug.test import Client
 
 import archiver
 from archiver.errors import AccessError, StorageError
-from archiver.store.cold import change_class
+from archiver.store.s3.cold import change_class
 from archiver.web.app import PAGES, make_app
 from archiver.web.reading.data import Data
 from archiver.web.words import links

@@ -14,7 +14,7 @@ from archiver.format import layout
 from archiver.store import BucketApi, Store
 
 if TYPE_CHECKING:
-    from archiver.store.s3_locks import ObjectLocks
+    from archiver.store.s3.locks import ObjectLocks
 
 SCRATCH = f"{layout.CODE}doctor/"
 """All that is written is below this prefix: whoever may save or prune may write there, and no reader looks there."""

@@ -15,9 +15,9 @@ from archiver.retention.bucket_rules.build import days_of
 from archiver.runs.removal import remove
 from archiver.store import Store
 from archiver.store.bundled import BundleStore
-from archiver.store.cold import change_class, is_frozen, keep_in_class, of_class
 from archiver.store.contract import TEMPORARY
-from archiver.store.s3_locks import ObjectLocks
+from archiver.store.s3.cold import change_class, is_frozen, keep_in_class, of_class
+from archiver.store.s3.locks import ObjectLocks
 from archiver.transfer.bundle.check import Checked, verify, verify_sound
 from archiver.transfer.bundle.create import LEVEL, Bundle, create
 from archiver.transfer.bundle.place import Place, locate, run_ids

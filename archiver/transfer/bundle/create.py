@@ -20,7 +20,7 @@ from archiver.format import layout
 from archiver.format.model import Record
 from archiver.runs.records import read_record
 from archiver.store import Store
-from archiver.store.cold import warmth
+from archiver.store.s3.cold import warmth
 from archiver.store.seekable import seek_table
 from archiver.transfer.bundle.place import Place
 from archiver.transfer.bundle.survey import Item, Survey, front, load_bytes, lost, survey

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from archiver.errors import ConfigError, StorageError
-from archiver.store.cold import Warmth, thaw, warmth
+from archiver.store.s3.cold import Warmth, thaw, warmth
 from archiver.transfer.bundle.place import Place
 
 DAYS = 7

@@ -12,8 +12,8 @@ from archiver.format import layout
 from archiver.health.verify import compare
 from archiver.query import tree
 from archiver.runs.reach import reachable
-from archiver.store.cold import warmth
 from archiver.store.entry import Entry
+from archiver.store.s3.cold import warmth
 from archiver.web.elements import code, parts
 from archiver.web.elements.parts import Page
 from archiver.web.reading.data import plain_value

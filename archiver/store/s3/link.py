@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from archiver.store.connections import Answer
 from archiver.store.failures import S3Error
-from archiver.store.s3_form import (
+from archiver.store.s3.connections import Answer
+from archiver.store.s3.form import (
     Form,
     Request,
     knows,
@@ -22,11 +22,11 @@ from archiver.store.s3_form import (
     with_digest,
     without_checksums,
 )
-from archiver.store.s3_options import digest
-from archiver.store.s3_settings import Settings, fetched, make_session
-from archiver.store.s3_transport import Transports, make_transport, verification
-from archiver.store.s3_xml import read_error
-from archiver.store.sigv4 import Identity
+from archiver.store.s3.options import digest
+from archiver.store.s3.settings import Settings, fetched, make_session
+from archiver.store.s3.sigv4 import Identity
+from archiver.store.s3.transport import Transports, make_transport, verification
+from archiver.store.s3.xml import read_error
 
 BUCKET_REGION = "x-amz-bucket-region"
 _MOST_SENT = 4

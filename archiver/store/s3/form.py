@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from archiver.store.s3_options import digest
-from archiver.store.s3_xml import write_deletion
-from archiver.store.sigv4 import ALGORITHM, UNSIGNED, Identity, Scope, authorization, stamp_of
+from archiver.store.s3.options import digest
+from archiver.store.s3.sigv4 import ALGORITHM, UNSIGNED, Identity, Scope, authorization, stamp_of
+from archiver.store.s3.xml import write_deletion
 
 _UNRESERVED = "-._~"
 _NOT_QUOTED = "/" + _UNRESERVED

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 from archiver.errors import ArchiverError, StorageError
 from archiver.store.contract import Store, taken_error
 from archiver.store.failures import NO_CONDITION, code_of, status_of
-from archiver.store.s3_client import S3Client
+from archiver.store.s3.client import S3Client
 
 _AT_ONCE = 3
 _GROW_AFTER = 5000

@@ -14,7 +14,7 @@ from archiver.errors import NotFoundError, StorageError
 from archiver.store.failures import code_of, status_of
 
 if TYPE_CHECKING:
-    from archiver.store.s3_client import S3Client
+    from archiver.store.s3.client import S3Client
 
 _NONE = "NoSuchLifecycleConfiguration"
 _UNSUPPORTED = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import AccessError, ConfigError, NotFoundError
-from archiver.store.s3_classes import CLASSES, FROZEN, StorageClasses, Warmth
+from archiver.store.s3.classes import CLASSES, FROZEN, StorageClasses, Warmth
 
 if TYPE_CHECKING:
     from archiver.store.contract import Store

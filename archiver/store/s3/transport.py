@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from archiver.errors import ConfigError
-from archiver.store.connections import Answer, Connections, Timeouts
 from archiver.store.failures import TruncatedError
+from archiver.store.s3.connections import Answer, Connections, Timeouts
 
 _CONNECT_SECONDS, _READ_SECONDS = 60.0, 60.0
 """What botocore waits where its configuration does not say."""

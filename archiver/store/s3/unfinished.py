@@ -9,7 +9,7 @@ from typing import Any
 from archiver.errors import AccessError, NotFoundError, StorageError
 from archiver.store.entry import Entry
 from archiver.store.failures import status_of
-from archiver.store.s3_client import S3Client
+from archiver.store.s3.client import S3Client
 
 _MARK = "//upload="
 """Between the key and the id of an upload: no object can have such a key."""

@@ -16,15 +16,14 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from archiver.errors import ConfigError
-from archiver.store.connections import Answer
 from archiver.store.failures import S3Error, TruncatedError, code_of, response_of, status_of
-from archiver.store.retry import DEADLINE, Retry
-from archiver.store.s3_link import BUCKET_REGION, Link
-from archiver.store.s3_options import SLOW_LINK
-from archiver.store.s3_settings import read_options
-from archiver.store.s3_transport import Transports
-from archiver.store.s3_xml import Page, is_error, read_error, read_failures, read_page
-from archiver.store.sigv4 import Identity
+from archiver.store.retry import DEADLINE, SLOW_LINK, Retry
+from archiver.store.s3.connections import Answer
+from archiver.store.s3.link import BUCKET_REGION, Link
+from archiver.store.s3.settings import read_options
+from archiver.store.s3.sigv4 import Identity
+from archiver.store.s3.transport import Transports
+from archiver.store.s3.xml import Page, is_error, read_error, read_failures, read_page
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from archiver.errors import ConfigError, StorageError
 from archiver.store.failures import code_of
 
 if TYPE_CHECKING:
-    from archiver.store.s3_client import S3Client
+    from archiver.store.s3.client import S3Client
 
 CLASSES = (
     "STANDARD",

@@ -12,21 +12,21 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from archiver.errors import AccessError, NotFoundError, StorageError
-from archiver.store.bucket import BucketApi
-from archiver.store.cold import DETAIL_CLASS, detail_class
 from archiver.store.contract import Store, check_key, check_prefix, reopened, taken_error
 from archiver.store.entry import Entry, Version
 from archiver.store.failures import NO_CONDITION, code_of, judge_response, response_of, status_of
-from archiver.store.multipart import upload
 from archiver.store.parallel_listing import Line, NoStartError, Piece, Spread
 from archiver.store.ranges import check_range, open_ranges, probe_clock
 from archiver.store.retry import DEADLINE
-from archiver.store.s3_classes import StorageClasses
-from archiver.store.s3_client import S3Client
-from archiver.store.s3_locks import ObjectLocks
-from archiver.store.s3_xml import Page, can_be_written
-from archiver.store.unfinished import abort, is_upload, uploads
-from archiver.store.versions import delete_versions, keeps_versions, refuse_lock, versions
+from archiver.store.s3.bucket import BucketApi
+from archiver.store.s3.classes import StorageClasses
+from archiver.store.s3.client import S3Client
+from archiver.store.s3.cold import DETAIL_CLASS, detail_class
+from archiver.store.s3.locks import ObjectLocks
+from archiver.store.s3.multipart import upload
+from archiver.store.s3.unfinished import abort, is_upload, uploads
+from archiver.store.s3.versions import delete_versions, keeps_versions, refuse_lock, versions
+from archiver.store.s3.xml import Page, can_be_written
 
 PART = 8 << 20
 """Bytes of one part of a multipart upload; what fits into two is put in one request."""

@@ -10,7 +10,7 @@ from archiver.errors import AccessError, ConfigError, NotFoundError, StorageErro
 from archiver.store.failures import code_of, status_of
 
 if TYPE_CHECKING:
-    from archiver.store.s3_client import S3Client
+    from archiver.store.s3.client import S3Client
 
 _UNKNOWN = (400, 404, 405, 501)
 """How servers answer that know no locks."""

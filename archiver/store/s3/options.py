@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from archiver.base.version import __version__
+from archiver.store.contract import WORKERS
 
-WORKERS = 32
-SLOW_LINK = 256 * 1024
-"""Bytes a second that a link carries at least: what a large body adds to the time for a request."""
 _CONNECT_SECONDS, _READ_SECONDS = 4, 15
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from archiver.errors import AccessError, NotFoundError, PolicyError, StorageError
 from archiver.store.entry import Version
 from archiver.store.failures import judge_response, status_of
-from archiver.store.s3_locks import lock_rule
+from archiver.store.s3.locks import lock_rule
 
 if TYPE_CHECKING:
-    from archiver.store.s3_client import S3Client
+    from archiver.store.s3.client import S3Client
 
 _PAGE = 1_000
 _UNKNOWN = (400, 404, 405, 501)
