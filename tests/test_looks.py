@@ -20,7 +20,7 @@ from archiver.query.selection import Ask, take
 from archiver.retention.gc import collect
 from archiver.retention.trash import Move, put_away
 from archiver.runs.details import without_details
-from archiver.runs.packed_metrics import Rows
+from archiver.runs.packed.metrics import Rows
 from archiver.runs.read import Reader
 from archiver.runs.records import run_of
 from archiver.runs.tags import read_tags

@@ -12,7 +12,7 @@ from archiver.format import layout
 from archiver.format.packs import has_reached
 from archiver.retention.gc import collect
 from archiver.retention.policy import Policy
-from archiver.runs.packed_reach import RunSet, recorded
+from archiver.runs.packed.reach import RunSet, recorded
 from archiver.runs.record_view import viewed
 from archiver.store import Store
 from tests.stores import Frozen, MovedStore, fresh_store, save, snapshot
@@ -39,7 +39,7 @@ def packed(objects: dict[str, bytes], kind: str, monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patch:
         if kind == "records":
             patch.setattr("archiver.format.packs.REACHED", ())
-            patch.setattr("archiver.runs.packing.reached_columns", lambda _: {})
+            patch.setattr("archiver.runs.packed.packing.reached_columns", lambda _: {})
         assert Archive(store).compact() == 5
     packs = viewed(store).packs
     assert [has_reached(packs.records(pack)) for pack in packs.live()] == [kind == "columns"]

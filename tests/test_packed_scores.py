@@ -11,7 +11,7 @@ from archiver.archive import Archive
 from archiver.format import layout
 from archiver.retention.decisions import Decision
 from archiver.retention.policy import Policy
-from archiver.runs.packed_scores import greatest
+from archiver.runs.packed.scores import greatest
 from archiver.runs.record_view import viewed
 from archiver.store import Store
 from tests.stores import MovedStore, fresh_store, snapshot

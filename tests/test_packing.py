@@ -235,7 +235,7 @@ def test_the_data_of_a_pack_stays_while_what_commits_it_cannot_be_deleted(
     )
     before = seen(Archive(moved))
     with monkeypatch.context() as patch:
-        patch.setattr("archiver.runs.packing._MOST_SECONDS", -1.0)
+        patch.setattr("archiver.runs.packed.packing._MOST_SECONDS", -1.0)
         with pytest.raises(StorageError, match="denied"):
             Archive(keeps).compact()
     assert len(packs(moved)) == 1

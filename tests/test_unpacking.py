@@ -11,8 +11,8 @@ from archiver.archive import Archive
 from archiver.errors import StorageError
 from archiver.format import layout
 from archiver.retention.policy import Policy
+from archiver.runs.packed.unpacking import loosened
 from archiver.runs.record_view import viewed
-from archiver.runs.unpacking import loosened
 from archiver.store import Store
 from archiver.store.entry import Entry
 from tests.stores import PassingStore, fresh_store, save

@@ -17,8 +17,8 @@ from archiver.format.model import Record, Run
 from archiver.runs.all_records import Records, newest_entries
 from archiver.runs.all_runs import AllRuns
 from archiver.runs.open import OpenRuns, open_ids
-from archiver.runs.packed_rows import PackedRows
-from archiver.runs.packing import MANY, pack
+from archiver.runs.packed.packing import MANY, pack
+from archiver.runs.packed.rows import PackedRows
 from archiver.runs.record_view import viewed
 from archiver.runs.records import one_run, records_of, run_of
 from archiver.runs.tags import read_tags

@@ -12,7 +12,7 @@ from archiver.archive.listing import Listing
 from archiver.base.unread import Errors
 from archiver.format.model import Detail, Record
 from archiver.query.selection import KEYS, first_of, parse_sort, select
-from archiver.runs.packed_metrics import Rows, all_metrics
+from archiver.runs.packed.metrics import Rows, all_metrics
 from archiver.runs.read import Reader
 
 if TYPE_CHECKING:

@@ -83,7 +83,7 @@ class Keeping:
         Whoever reads thousands of loose records does it, too, if it may write. step: is told how many runs were dealt
         with. Returns how many runs are packed by now.
         """
-        from archiver.runs.packing import pack
+        from archiver.runs.packed.packing import pack
 
         self.root.require()
         view = viewed(self.store)

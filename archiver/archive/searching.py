@@ -12,7 +12,7 @@ from archiver.errors import ConfigError, NotFoundError
 from archiver.format.model import Record, Run
 from archiver.format.text import loads
 from archiver.runs.all_runs import AllRuns
-from archiver.runs.packed_metrics import all_metrics
+from archiver.runs.packed.metrics import all_metrics
 from archiver.runs.read import Reader
 from archiver.runs.tags import read_tags
 from archiver.store import Store

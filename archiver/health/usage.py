@@ -20,7 +20,7 @@ from archiver.format.layout import digest
 from archiver.format.model import Record, Ref
 from archiver.format.packs import Pack
 from archiver.runs.all_records import stream
-from archiver.runs.packed_reach import reach_tables, uses
+from archiver.runs.packed.reach import reach_tables, uses
 from archiver.runs.reach import reached
 from archiver.runs.record_view import RecordView, below, viewed
 from archiver.runs.records import read_record

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from archiver.format.model import Record
-    from archiver.runs.packed_metrics import Rows
+    from archiver.runs.packed.metrics import Rows
 
 KEYS = ("universe", "strategy_name", "run")
 """The first columns of every table of metrics; the others are metrics."""

@@ -28,13 +28,13 @@ from archiver.errors import ArchiverError, IntegrityError, NotFoundError, RunNot
 from archiver.format import layout
 from archiver.format.model import Record
 from archiver.runs.details import encode_unlike, without_details
+from archiver.runs.packed.unpacking import Loosened, loosened
 from archiver.runs.reach import reachable
 from archiver.runs.record_puts import put_records
 from archiver.runs.record_view import RecordView, viewed
 from archiver.runs.records import load_record, read_record
 from archiver.runs.removal import remove
 from archiver.runs.tags import pinned
-from archiver.runs.unpacking import Loosened, loosened
 from archiver.store import Store
 
 _BATCH = 500

@@ -14,8 +14,8 @@ from archiver.base.unread import Tell
 from archiver.format.arrays import int_array, numpy_of
 from archiver.format.model import Record
 from archiver.format.packs import SEEN, microseconds
-from archiver.runs.packed_metrics import all_metrics
-from archiver.runs.packed_rows import PackedRows
+from archiver.runs.packed.metrics import all_metrics
+from archiver.runs.packed.rows import PackedRows
 from archiver.runs.reach import reachable
 from archiver.runs.read import Reader
 from archiver.runs.records import records_of, run_of

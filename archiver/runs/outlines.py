@@ -12,9 +12,9 @@ from archiver.format import layout
 from archiver.format.arrays import numpy_of, texts_of
 from archiver.format.model import Record, Ref
 from archiver.format.packs import Pack, microseconds, refs_of
-from archiver.runs.packed_reach import reach_tables
-from archiver.runs.packed_rows import PackedRows
-from archiver.runs.packed_scores import greatest
+from archiver.runs.packed.reach import reach_tables
+from archiver.runs.packed.rows import PackedRows
+from archiver.runs.packed.scores import greatest
 from archiver.runs.packs import Packs
 from archiver.runs.reach import reachable
 

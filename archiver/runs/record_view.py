@@ -68,7 +68,7 @@ class RecordView(Store):
         self.packs = Packs(below)
         self._seen = _Seen({}, frozenset())
         self.loosened: set[str] = set()
-        """Runs that have been taken out of their packs: see `archiver.runs.unpacking`."""
+        """Runs that have been taken out of their packs: see `archiver.runs.packed.unpacking`."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RecordView, (self.below,)

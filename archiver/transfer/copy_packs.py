@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from archiver.format import layout
 from archiver.format.model import Record, Ref
 from archiver.format.packs import Pack, refs_of
-from archiver.runs.packed_reach import reach_tables
+from archiver.runs.packed.reach import reach_tables
 from archiver.runs.packs import Packs
 from archiver.runs.record_view import RecordView
 from archiver.runs.records import read_record

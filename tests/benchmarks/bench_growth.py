@@ -29,7 +29,7 @@ from archiver.format.model import Code
 from archiver.format.packs import MOST_RUNS, PackEncoder
 from archiver.format.records import decompress, encode_record
 from archiver.runs.format_number import raise_number
-from archiver.runs.packing import packed
+from archiver.runs.packed.packing import packed
 from archiver.runs.write import Draft, add_code, draft_run
 from archiver.store.entry import Entry
 

@@ -34,7 +34,7 @@ from archiver.health.verify.repair import repair_records
 from archiver.health.verify.report import Problem, Report, Verified, last_verified, remember_report
 from archiver.runs.all_records import stream
 from archiver.runs.details import fault_in_record
-from archiver.runs.packed_reach import reach_tables, rows_reaching, uses
+from archiver.runs.packed.reach import reach_tables, rows_reaching, uses
 from archiver.runs.reach import reachable, reached
 from archiver.runs.record_view import RecordView, viewed
 from archiver.runs.records import read_record, whole_record

@@ -33,8 +33,8 @@ from archiver.retention.gc.versions import deleted_keys, old_versions, remove_ve
 from archiver.retention.policy import before
 from archiver.retention.trash import bring_pinned_back, claimed, held
 from archiver.runs.open import open_ids
-from archiver.runs.packed_reach import recorded
-from archiver.runs.packing import MANY, SETTLED, pack
+from archiver.runs.packed.packing import MANY, SETTLED, pack
+from archiver.runs.packed.reach import recorded
 from archiver.runs.record_view import RecordView, viewed
 from archiver.runs.records import look_at_clock
 from archiver.store import Store

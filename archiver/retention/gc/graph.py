@@ -13,7 +13,7 @@ from archiver.format.layout import digest
 from archiver.format.model import Record
 from archiver.runs.all_records import stream
 from archiver.runs.open import open_objects
-from archiver.runs.packed_reach import RunSet, reach_tables, uses
+from archiver.runs.packed.reach import RunSet, reach_tables, uses
 from archiver.runs.reach import reachable, reached
 from archiver.runs.record_view import Look, viewed
 from archiver.runs.records import read_record

@@ -10,7 +10,7 @@ from archiver.retention.gc.graph import Graph
 from archiver.retention.gc.packs import needless_masks, replaced_packs, superseded_records
 from archiver.retention.trash import bring_pinned_back
 from archiver.runs.open import open_ids
-from archiver.runs.packed_reach import RunSet, recorded
+from archiver.runs.packed.reach import RunSet, recorded
 from archiver.runs.record_view import viewed
 from archiver.runs.tags import markers_of_others
 from archiver.store import Store

@@ -11,7 +11,7 @@ from archiver.format.model import Record
 from archiver.format.packs import microseconds
 from archiver.format.params import PARAMS, asked
 from archiver.runs.newest import counting, first_places
-from archiver.runs.packed_rows import PackedRows
+from archiver.runs.packed.rows import PackedRows
 from archiver.runs.read import Reader
 from archiver.runs.tables import FIRST, column_names, inline_table_of, selected
 

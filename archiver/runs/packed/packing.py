@@ -28,7 +28,7 @@ from archiver.format import layout
 from archiver.format.packs import MOST_RUNS, Pack, Packed, PackEncoder, stored_size
 from archiver.format.records import decompress, rows_of
 from archiver.runs.format_number import raise_number
-from archiver.runs.packed_reach import reached_columns
+from archiver.runs.packed.reach import reached_columns
 from archiver.runs.packs import PackGoneError, Packs, Place
 from archiver.runs.record_view import RecordView
 from archiver.runs.records import read_both, run_of
