@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archiver.archive.configured import Configured
-from archiver.archive.health import Checkup
+from archiver.archive.health import Health
 from archiver.archive.judging import Judging
 from archiver.archive.listing import Listing
 from archiver.archive.loading import Loading
 from archiver.archive.many import Many
 from archiver.archive.part import by, reading
-from archiver.archive.retention import Keeping
+from archiver.archive.retention import Retention
 from archiver.archive.root import Root
 from archiver.archive.saving import Saving
 from archiver.archive.searching import Searching
-from archiver.archive.transfer import Exchange
+from archiver.archive.transfer import Transfer
 from archiver.base.humanize import printable
 from archiver.format import layout
 from archiver.format.model import Record, Run
@@ -354,32 +354,32 @@ class Archive:
         """Where the configured policies stand: a file, or a variable."""
         return self._configured.place
 
-    def _keeping(self) -> Keeping:
-        return Keeping(self.store, self._root, self._listing, self._configured)
+    def _retention(self) -> Retention:
+        return Retention(self.store, self._root, self._listing, self._configured)
 
-    compact = by(_keeping, Keeping.compact)
-    plan_prune = reading(_keeping, Keeping.plan_prune)
-    apply = by(_keeping, Keeping.apply)
-    undelete = by(_keeping, Keeping.undelete)
-    trash = reading(_keeping, Keeping.trash)
-    gc = by(_keeping, Keeping.gc)
+    compact = by(_retention, Retention.compact)
+    plan_prune = reading(_retention, Retention.plan_prune)
+    apply = by(_retention, Retention.apply)
+    undelete = by(_retention, Retention.undelete)
+    trash = reading(_retention, Retention.trash)
+    gc = by(_retention, Retention.gc)
 
-    def _checkup(self) -> Checkup:
-        return Checkup(self.store, self._root, lambda: self.lifecycle, self._budget)
+    def _health(self) -> Health:
+        return Health(self.store, self._root, lambda: self.lifecycle, self._budget)
 
-    verify = reading(_checkup, Checkup.verify)
-    du = reading(_checkup, Checkup.du)
-    old_versions = by(_checkup, Checkup.old_versions)
-    df = by(_checkup, Checkup.df)
-    tree = reading(_checkup, Checkup.tree)
-    doctor = by(_checkup, Checkup.doctor)
+    verify = reading(_health, Health.verify)
+    du = reading(_health, Health.du)
+    old_versions = by(_health, Health.old_versions)
+    df = by(_health, Health.df)
+    tree = reading(_health, Health.tree)
+    doctor = by(_health, Health.doctor)
 
-    def _exchange(self) -> Exchange:
-        return Exchange(self.store, self._root, self._listing, self.reader, self.bundles, self.add)
+    def _transfer(self) -> Transfer:
+        return Transfer(self.store, self._root, self._listing, self.reader, self.bundles, self.add)
 
-    bundle = by(_exchange, Exchange.bundle)
-    copy_to = by(_exchange, Exchange.copy_to)
-    extras = by(_exchange, Exchange.extras)
-    apply_extras = by(_exchange, Exchange.apply_extras)
-    export = by(_exchange, Exchange.export)
-    import_from = by(_exchange, Exchange.import_from)
+    bundle = by(_transfer, Transfer.bundle)
+    copy_to = by(_transfer, Transfer.copy_to)
+    extras = by(_transfer, Transfer.extras)
+    apply_extras = by(_transfer, Transfer.apply_extras)
+    export = by(_transfer, Transfer.export)
+    import_from = by(_transfer, Transfer.import_from)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Checkup:
+class Health:
     """Verifies, measures, lists and tries."""
 
     store: Store

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Keeping:
+class Retention:
     """Plans, removes and brings back."""
 
     store: Store

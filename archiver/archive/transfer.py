@@ -27,7 +27,7 @@ Step = Callable[[float], None]
 _IN_SILENCE: Step = lambda _amount: None  # noqa: E731 - a default that does nothing
 
 
-class Exchange:
+class Transfer:
     """Moves runs between archives, bundles and the formats of others."""
 
     def __init__(
