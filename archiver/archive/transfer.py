@@ -10,6 +10,7 @@ from archiver.archive.listing import Listing
 from archiver.archive.root import Root
 from archiver.base.unread import Errors
 from archiver.format.model import Record
+from archiver.retention import MOST
 from archiver.runs.read import Reader
 from archiver.runs.tags import checked_tags
 from archiver.runs.write import Draft
@@ -187,7 +188,7 @@ class Transfer:
         return plan_extras(source.store, self._store, self._listing.ids() if runs is None else runs)
 
     def apply_extras(
-        self, source: Archive, plan: Extras, *, max_remove: float = 0.5, step: Step = _IN_SILENCE
+        self, source: Archive, plan: Extras, *, max_remove: float = MOST, step: Step = _IN_SILENCE
     ) -> list[str]:
         """Move the planned runs to this archive's trash, from where `undelete` brings them back until gc.
 

@@ -10,6 +10,7 @@ from archiver.base.humanize import counted
 from archiver.cli import complete
 from archiver.cli.call import Call
 from archiver.cli.options import Universe
+from archiver.retention import MOST
 
 if TYPE_CHECKING:
     from archiver.archive import Archive
@@ -39,7 +40,7 @@ def copy(
     max_remove: Annotated[
         str,
         typer.Option("--max-remove", metavar="SHARE", help="Refuse to remove more of DST's runs than this."),
-    ] = "50%",
+    ] = f"{MOST:.0%}",
 ) -> None:
     """Copy runs that DST lacks, verified, data before records; repeat it after an interruption, or every night.
 

@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from archiver.cli.call import Call
+from archiver.retention import GRACE
 
 
 def gc(
     ctx: typer.Context,
     grace: Annotated[
         str, typer.Option("--grace", metavar="AGE", help="Spare what is younger than this: 7d, 12h.")
-    ] = "7d",
+    ] = GRACE,
     apply: Annotated[bool, typer.Option("--apply", help="Do it; otherwise only say what would go.")] = False,
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="Go on although there is data and no run at all.")

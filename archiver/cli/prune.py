@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archiver.cli.call import Call
+from archiver.retention import MOST
 
 if TYPE_CHECKING:
     from archiver.retention.plan import Plan
@@ -47,7 +48,7 @@ def prune(
     ] = False,
     max_remove: Annotated[
         str, typer.Option("--max-remove", metavar="SHARE", help="Refuse to touch more of the runs than this.")
-    ] = "50%",
+    ] = f"{MOST:.0%}",
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="Let a policy keep nothing at all.")
     ] = False,
