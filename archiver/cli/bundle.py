@@ -10,6 +10,7 @@ from archiver.base.humanize import counted
 from archiver.cli import complete
 from archiver.cli.call import Call
 from archiver.cli.options import universe_option
+from archiver.errors import IntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -199,7 +200,7 @@ def verify(ctx: typer.Context, name: _Name) -> None:
             f"{size(checked.bytes)} unpacked"
         )
     if not checked.ok:
-        raise typer.Exit(3)
+        raise typer.Exit(IntegrityError.exit_code)
 
 
 @bundle.command()

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from archiver.cli.call import Call
+from archiver.errors import StorageError
 
 
 class _Role(StrEnum):
@@ -61,4 +62,4 @@ def doctor(
         print_table(["probe", "", "what was found", "without it"], rows)
         call.say(verdict(findings))
     if not sound:
-        raise typer.Exit(14)
+        raise typer.Exit(StorageError.exit_code)

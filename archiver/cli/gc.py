@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from archiver.cli.call import Call
+from archiver.errors import StorageError
 from archiver.retention import GRACE
 
 
@@ -86,4 +87,4 @@ def gc(
         if not apply and done.objects:
             call.say("nothing was deleted: --apply does it")
     if failed:
-        raise typer.Exit(14)
+        raise typer.Exit(StorageError.exit_code)

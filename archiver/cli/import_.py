@@ -9,6 +9,7 @@ import typer
 
 from archiver.base.humanize import counted
 from archiver.cli.call import Call
+from archiver.errors import IntegrityError
 
 if TYPE_CHECKING:
     from archiver.interop.importing import Report
@@ -53,7 +54,7 @@ def import_(
         _print(call, report)
     _sum_up(call, report, archive.store.url)
     if not report.ok:
-        raise typer.Exit(3)
+        raise typer.Exit(IntegrityError.exit_code)
 
 
 def _print(call: Call, report: Report) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archiver.cli.call import Call
+from archiver.errors import StorageError
 from archiver.retention import MOST
 
 if TYPE_CHECKING:
@@ -175,4 +176,4 @@ def _report(call: Call, plan: Plan, done: Removed) -> None:
             " undelete` brings them back, `archiver gc` frees them after its grace"
         )
     if failed:
-        raise typer.Exit(14)
+        raise typer.Exit(StorageError.exit_code)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archiver.cli.call import Call
+from archiver.errors import FormatError, IntegrityError
 
 if TYPE_CHECKING:
     from archiver.health.verify import Report
@@ -59,7 +60,7 @@ def verify(
     else:
         _show(call, report, reading=reading)
     if not report.ok:
-        raise typer.Exit(11 if report.newer else 3)
+        raise typer.Exit((FormatError if report.newer else IntegrityError).exit_code)
 
 
 def _show(call: Call, report: Report, *, reading: bool) -> None:
