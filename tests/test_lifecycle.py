@@ -434,7 +434,7 @@ def test_simulate_says_which_object_meets_which_rule_on_which_day(run: Cli, buck
     day, action, key, _, rule = line.split("\t")
     assert (action, key.startswith("tier2/universe=u1/")) == ("expire", True)
     assert rule.startswith("archiver-expire-tier2-")
-    assert "expire: 1 objects" in err
+    assert "expire: 1 object, " in err
     assert json.loads(run("simulate", "--keep-within", "30d", "--json")[1])["events"][0]["day"] == day
     assert run("simulate", "--keep-within", "30d", "--days", "29")[1] == ""
     bucket.replace_rules(RuleSet(OTHERS.replace(b"logs/", b"some/prefix/runs/")))

@@ -196,7 +196,7 @@ def verify(ctx: typer.Context, name: _Name) -> None:
             call.print(line)
         state = "is whole" if checked.ok else "is damaged"
         call.say(
-            f"{checked.url} {state}: {counted(len(checked.runs), 'run')}, {checked.objects:,} objects, "
+            f"{checked.url} {state}: {counted(len(checked.runs), 'run')}, {counted(checked.objects, 'object')}, "
             f"{size(checked.bytes)} unpacked"
         )
     if not checked.ok:
@@ -262,7 +262,7 @@ def _report(call: Call, made: Bundle) -> None:
         return
     how = "holds" if made.sha256 else "was there already, as it was then, and holds"
     call.say(
-        f"{made.name} {how} {counted(len(made.runs), 'run')}, {made.objects:,} objects, {size(made.bytes)}"
+        f"{made.name} {how} {counted(len(made.runs), 'run')}, {counted(made.objects, 'object')}, {size(made.bytes)}"
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from archiver.base.humanize import counted
 from archiver.cli import complete
 from archiver.cli.call import Call
 from archiver.cli.output import data_out
@@ -111,7 +112,7 @@ def _restore(call: Call, snapshot: Snapshot, folder: Path) -> None:
         return
     for path in written:
         call.print(str(path))
-    call.say(f"{len(written)} files restored into {folder}")
+    call.say(f"{counted(len(written), 'file')} restored into {folder}")
 
 
 def _print_text(call: Call, key: str, text: str, language: str) -> None:

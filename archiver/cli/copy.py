@@ -73,7 +73,7 @@ def copy(
     }
     if not call.json:
         call.say(
-            f"{counted(len(moved.runs), 'run')} copied to {there.store.url}, {moved.objects:,} objects, {size(moved.bytes)};"
+            f"{counted(len(moved.runs), 'run')} copied to {there.store.url}, {counted(moved.objects, 'object')}, {size(moved.bytes)};"
             f" {len(moved.there)} were there already"
         )
     if delete_extra:
@@ -114,4 +114,6 @@ def _show(call: Call, plan: Extras, *, apply: bool) -> None:
     rows = [[item.run, "goes" if item.remove else "stays", item.reason] for item in plan.items]
     print_table(["run", "what", "reason"], rows)
     if not apply:
-        call.say(f"{len(plan.removed)} of {plan.total} runs would go: nothing was removed; add --apply")
+        call.say(
+            f"{len(plan.removed)} of {counted(plan.total, 'run')} would go: nothing was removed; add --apply"
+        )

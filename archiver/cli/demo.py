@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from archiver.base.humanize import counted
 from archiver.cli.call import Call
 
 _COLUMNS = [
@@ -65,7 +66,9 @@ def demo(ctx: typer.Context) -> None:
         )
         return
     print_table(_COLUMNS, [list(row.values()) for row in best], drop=True)
-    call.say(f"{total} backtests, {trades:,} trades in {seconds:.0f} s; read back: every value is the same")
+    call.say(
+        f"{counted(total, 'backtest')}, {counted(trades, 'trade')} in {seconds:.0f} s; read back: every value is the same"
+    )
     call.say(
         f"{size(saved.bytes)} in the archive, code included; {size(saved.json_bytes)} as indented JSON "
         f"({saved.json_bytes / saved.bytes:.0f} times as much)"

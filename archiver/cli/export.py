@@ -103,5 +103,5 @@ def _tell(call: Call, done: Tiered) -> None:
         call.say(f"{done.removed:,} details are not written: a policy or a rule has removed them")
     if done.left:
         call.say(
-            f"{len(done.left)} files were there before and are not of this archive, such as {done.left[0]}: remove them"
+            f"{counted(len(done.left), 'file')} there before and not of this archive, such as {done.left[0]}: remove them"
         )

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from archiver.base.humanize import counted
 from archiver.cli.call import Call
 from archiver.errors import StorageError
 from archiver.retention import GRACE
@@ -31,7 +32,7 @@ def gc(
     than the grace is in danger. A bucket that keeps old versions keeps what is deleted: --versions removes the old
     versions of deleted objects that nothing needs, a grace after they were deleted; never under Object Lock.
     """
-    from archiver.base.humanize import counted, size
+    from archiver.base.humanize import size
     from archiver.cli.output import print_table
     from archiver.retention.gc.deleting import WHY
 
@@ -76,7 +77,7 @@ def gc(
                 ["what", "objects", "size", "why", "for example"], rows, right=["objects", "size"], drop=True
             )
         verb = ("freed" if done.freed else "deleted") if apply else f"to {'free' if done.freed else 'delete'}"
-        call.say(f"{verb}: {done.objects:,} objects, {size(done.bytes)}, all older than {grace}")
+        call.say(f"{verb}: {counted(done.objects, 'object')}, {size(done.bytes)}, all older than {grace}")
         if done.old is not None and done.old.objects:
             call.say(
                 f"the bucket keeps {counted(done.old.objects, 'old version')} of what was replaced or deleted, "

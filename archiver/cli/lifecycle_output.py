@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from archiver.base.humanize import counted
+
 if TYPE_CHECKING:
     from archiver.cli.call import Call
     from archiver.retention.bucket_rules import Estimate, Event, Rule
@@ -110,7 +112,9 @@ def totals(events: list[Event]) -> str:
     for event in events:
         counts[event.action] += 1
         sizes[event.action] += event.size
-    said = [f"{action}: {counts[action]} objects, {size(sizes[action])}" for action in sorted(counts)]
+    said = [
+        f"{action}: {counted(counts[action], 'object')}, {size(sizes[action])}" for action in sorted(counts)
+    ]
     return "; ".join(said) or "no object meets a rule"
 
 

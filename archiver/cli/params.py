@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from archiver.base.humanize import counted
 from archiver.cli.call import Call
 from archiver.cli.options import By, History, Most, Newest, Run, Universe, Where
 from archiver.cli.rows import whose
@@ -51,7 +52,7 @@ def params(
         call.print_json(document)
         return
     end = "greatest" if found.greatest else "least"
-    told = f"{found.metric}, {end} is best, {len(found.values):,} strategies {whose(newest, history=history, run=run)}"
+    told = f"{found.metric}, {end} is best, {counted(len(found.values), 'strategy', 'strategies')} {whose(newest, history=history, run=run)}"
     if not found.axes:
         told += "; no parameter has several values: save them as params={...}"
     if "values" in document:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from archiver.base.humanize import json_bytes
+from archiver.base.humanize import counted, json_bytes
 from archiver.cli.call import Call
 from archiver.cli.output import data_out
 from archiver.interop.csv_text import safe_cell
@@ -55,7 +55,7 @@ def give_rows(
         return
     write_rows(table, form, output, safe_csv=safe_csv)
     if output is not None:
-        call.say(f"{len(table):,} rows -> {output}")
+        call.say(f"{counted(len(table), 'row')} -> {output}")
 
 
 def format_of(wanted: str | None, output: Path | None, *, as_json: bool) -> str:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archiver.base.humanize import counted
 from archiver.cli.call import Call
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def give_file(
     if call.json:
         call.print_json({"strategy_name": name, "file": file, "size": len(data), "path": str(path)})
     else:
-        call.say(f"{file}: {len(data):,} bytes -> {path}")
+        call.say(f"{file}: {counted(len(data), 'byte')} -> {path}")
 
 
 def whose_file(archive: Archive, run: Run, file: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from archiver.base.humanize import counted
 from archiver.cli import complete
 from archiver.cli.call import Call
 from archiver.cli.options import Format, ItsRun, ItsUniverse, Output, SafeCsv, Sort
@@ -59,7 +60,7 @@ def trades(
                 _print_summary(_outline(call, archive, strategy, universe, run_id))
             print_table(narrow.column_names, rows, drop=not columns)
         more = "; --limit for more, --format csv for all of them" if len(shown) < len(table) else ""
-        call.say(f"{len(shown):,} of {len(table):,} trades{more}")
+        call.say(f"{len(shown):,} of {counted(len(table), 'trade')}{more}")
         return
 
     def document() -> dict[str, Any]:

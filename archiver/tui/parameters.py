@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from archiver.base.blocks import blocks
-from archiver.base.humanize import number
+from archiver.base.humanize import counted, number
 from archiver.tui.choice import Choice
 from archiver.tui.data import Scope, Source
 from archiver.tui.page import COMMON, Page
@@ -89,7 +89,7 @@ class ParametersPage(Page["Parameters"], inherit_bindings=False):
         greatest = found.greatest or self._cells == "count"
         drawn = blocks(heat.values.tolist(), *names, max(20, self.size.width - 4), greatest=greatest)
         self.query_one("#map", Static).update(drawn)
-        text = f"{self._cells} {found.metric} of {len(found.values):,} strategies"
+        text = f"{self._cells} {found.metric} of {counted(len(found.values), 'strategy', 'strategies')}"
         if heat.best is not None:
             row, column = heat.best
             value = number(float(heat.values[row, column]))
