@@ -319,14 +319,14 @@ def floors() -> list[list[str]]:
 
 
 def rooms_table() -> str:
-    """Return what each room is for, by the first line of its docstring."""
+    """Return what each room is for, by the first line of its docstring, and what the rooms in it are."""
     lines = ["| where | what |", "|---|---|"]
-    for room in (room for floor in floors() for room in floor):
-        path = ROOT / "archiver" / f"{room}.py"
-        shown = f"archiver/{room}.py" if path.exists() else f"archiver/{room}/"
-        source = path if path.exists() else ROOT / "archiver" / room / "__init__.py"
-        first = (ast.get_docstring(ast.parse(source.read_text())) or "").partition("\n")[0]
-        lines.append(f"| [`{shown}`]({shown}) | {_one_line(first)} |")
+    for room in (ROOT / "archiver" / room for floor in floors() for room in floor):
+        for at in [room, *sorted(path.parent for path in room.glob("*/__init__.py"))]:
+            source = at / "__init__.py" if at.is_dir() else at.with_suffix(".py")
+            shown = f"{at.relative_to(ROOT)}{'/' if at.is_dir() else '.py'}"
+            first = (ast.get_docstring(ast.parse(source.read_text())) or "").partition("\n")[0]
+            lines.append(f"| {'· ' * (at != room)}[`{shown}`]({shown}) | {_one_line(first)} |")
     return "\n".join(lines)
 
 

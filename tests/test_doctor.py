@@ -100,7 +100,7 @@ def test_a_versioned_bucket_keeps_no_version_of_the_probes(moto_place: Place) ->
 
 def test_rules_of_others_that_would_harm_are_mentioned(moto_place: Place) -> None:
     from archiver.store import RuleSet
-    from tests.test_lifecycle import OTHERS
+    from tests.test_bucket_rules_lifecycle import OTHERS
 
     store = moto_place.open()
     api = store.bucket_api()

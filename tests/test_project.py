@@ -17,7 +17,7 @@ LINES = {"archiver": 400, "docs": 400, "tests": 560}
 ELSEWHERE = {
     "__main__": "test_cli",
     "checked": "test_bundle_hostile and test_copy",
-    "archive": "test_facade, test_retention and test_archive",
+    "archive": "test_facade, test_archive_retention and test_archive",
     "errors": "the reference of exit codes in test_docs",
     "export_to": "test_facade",
     "model": "frozen dataclasses, used by all",

@@ -13,7 +13,7 @@ from archiver.store import Store, open_store
 from archiver.store.s3.store import PART, S3Store
 from tests.conftest import ACCESS, SECRET, Place, new_bucket, s3_options
 from tests.test_store_failures import VERBS
-from tests.test_store_multipart import write
+from tests.test_store_s3_multipart import write
 from tests.wire import Wire
 
 # -- what it costs -------------------------------------------------------------------------------------------

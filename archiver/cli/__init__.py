@@ -36,7 +36,7 @@ from archiver.errors import ArchiverError
 #   and completion stay quick.
 # * `--url` and `--json` are taken out of the arguments wherever they stand: declare neither. Raise
 #   archiver.errors for what may go wrong: one line and the exit code follow from the class.
-#   `raise typer.Exit(3)` ends with a code of your own.
+#   `raise typer.Exit(IntegrityError.exit_code)` ends with a code and no text.
 # * What it does is a method of the archive: a command parses, calls and prints. What it ends with when there is
 #   nothing to do stands in NOTHING of docs/generate.py.
 # * Then run `python docs/generate.py`, which writes the command into docs/reference/cli.md.

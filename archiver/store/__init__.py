@@ -28,7 +28,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # What concerns buckets loads an event loop, which a folder has no use for.
+    # A folder has no use for what concerns buckets.
     if name in __all__:
         from archiver.store.s3 import bucket
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from archiver.errors import IntegrityError
 from archiver.store.bundled import BundleStore
 from archiver.store.contract import Store
+from archiver.store.s3.cold import warmth
 from archiver.store.seekable import Frames
 
 _PIECE = 8 << 20
@@ -50,8 +51,6 @@ def copy_bundle(source: Store, target: Store, key: str, members: Collection[str]
 
 def held_members(store: Store, key: str) -> Mapping[str, str] | None:
     """Return the sha256 of each member of a bundle, None for one that is frozen. Raises IntegrityError."""
-    from archiver.store.s3.cold import warmth  # late: it loads an event loop
-
     found = warmth(store, key)
     if found is not None and not found.readable:
         return None

@@ -18,6 +18,8 @@ from archiver.errors import (
 
 NO_CONDITION = {"NotImplemented", "InvalidArgument", "InvalidRequest", "501"}
 """What servers answer that know no conditional writes."""
+UNKNOWN_CALL = (400, 404, 405, 501)
+"""How servers answer to a call that they do not know: of locks, of versions, of uploads."""
 _TRANSIENT_CODES = {
     "SlowDown",
     "Throttling",

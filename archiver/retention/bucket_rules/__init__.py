@@ -1,4 +1,4 @@
-"""Bucket rules as values: read, build, merge, refuse, estimate, simulate. All of it pure: nothing here asks a store."""
+"""Bucket rules as values: read, build, merge, refuse, estimate, simulate. Pure but for `lifecycle`, which asks the bucket."""
 
 from __future__ import annotations
 

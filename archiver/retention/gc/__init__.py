@@ -28,8 +28,8 @@ from archiver.retention import GRACE
 from archiver.retention.gc.deleting import Collected, batches, count, delete, kind_of, prefix_of
 from archiver.retention.gc.graph import Copies, Graph, Listing
 from archiver.retention.gc.packs import mask
-from archiver.retention.gc.tidy import tidy
-from archiver.retention.gc.versions import deleted_keys, old_versions, remove_versions
+from archiver.retention.gc.tidy import REST, tidy
+from archiver.retention.gc.versions import BATCH, deleted_keys, old_versions, remove_versions
 from archiver.retention.policy import before
 from archiver.retention.trash import bring_pinned_back, claimed, held
 from archiver.runs.open import open_ids
@@ -41,9 +41,6 @@ from archiver.store import Store
 from archiver.store.entry import Entry
 
 _SHARED = layout.SHARED
-_REST = timedelta(hours=1)
-"""How long readers may still want what is merely derived."""
-_BATCH = 1_000
 _AT_A_TIME, _BYTES_AT_A_TIME = 20_000, 512 << 20
 _UNSETTLED = timedelta(days=1)
 """A run's own objects that are younger than this may be those of a save or a copy that has not come to its record."""
@@ -148,7 +145,7 @@ def _drop_trash(store: Store, graph: Graph, done: Collected) -> None:
     deleted: set[str] = set()
     begun = open_ids(store) if graph.expired else set()
     with closing(Copies(store)) as copies:
-        for batch in batches(wanted, _BATCH):
+        for batch in batches(wanted, BATCH):
             copies.take(batch)
             gone = [run for run in _runs_of(batch) if run not in graph.twins]
             # First: parts without a record are an open run.
@@ -180,7 +177,7 @@ def _settle(store: Store, graph: Graph, dead: datetime) -> None:
 
 def _dead(done: Collected) -> datetime:
     """Return the moment before which claims are of movers that died: gc heeds them no more, and removes them."""
-    return min(done.before, done.now - _REST)
+    return min(done.before, done.now - REST)
 
 
 def _sweep(
@@ -198,13 +195,13 @@ def _sweep(
     if prefix not in _SHARED:
         young: list[Entry] = []
         settled = _older(current, done.now - _UNSETTLED, young)
-        for deleted in store.map(lambda batch: delete(store, batch), batches(settled, _BATCH)):
+        for deleted in store.map(lambda batch: delete(store, batch), batches(settled, BATCH)):
             step(len(count(deleted, done)))
         current = _unchanged(young, store.list(prefix)) if young else iter(())
     for chunk in _chunks(current, _AT_A_TIME, _BYTES_AT_A_TIME):
         with closing(Copies(store)) as copies:
             try:
-                for batch in batches(chunk, _BATCH):
+                for batch in batches(chunk, BATCH):
                     copies.take(batch)
                     step(len(count(delete(store, batch), done)))
             finally:

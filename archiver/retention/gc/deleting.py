@@ -9,13 +9,12 @@ from itertools import islice
 from typing import TypeVar
 
 from archiver.errors import StorageError
-from archiver.retention.gc.versions import Kept
+from archiver.retention.gc.versions import BATCH, Kept
 from archiver.runs.removal import remove
 from archiver.store import Store
 from archiver.store.entry import Entry
 
 T = TypeVar("T")
-_BATCH = 1_000
 _EXAMPLES = 5
 
 Deleted = tuple[list[Entry], Mapping[str, StorageError]]
@@ -86,7 +85,7 @@ def discard(
     store: Store, kind: str, entries: Iterable[Entry], done: Collected, *, leftovers: bool = False
 ) -> None:
     """Delete and count entries of a kind, in a dry run count them; leftovers: of `Store.leftovers`."""
-    for batch in batches(entries, _BATCH):
+    for batch in batches(entries, BATCH):
         if done.applied:
             count(delete(store, batch, leftovers=leftovers), done, kind)
         else:

@@ -16,14 +16,14 @@ from archiver.runs.tags import markers_of_others
 from archiver.store import Store
 from archiver.store.entry import Entry
 
-_REST = timedelta(hours=1)
+REST = timedelta(hours=1)
 """How long readers may still want what is merely derived."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def tidy(store: Store, graph: Graph, done: Collected, dead: datetime) -> None:
     """Remove what is derived, empty or was never finished; dead: claims as old as this count for nothing."""
-    rest = max(done.before, done.now - _REST)
+    rest = max(done.before, done.now - REST)
     view, runs = viewed(store), RunSet()
     runs.look(view)
     trash = list(store.list(layout.TRASH))
@@ -58,7 +58,7 @@ def tidy(store: Store, graph: Graph, done: Collected, dead: datetime) -> None:
 
 def _tidy_packs(store: Store, done: Collected) -> None:
     """Remove what newer packs and records replace; whatever the grace, readers that have begun may want it for an hour."""
-    rest = done.now - _REST
+    rest = done.now - REST
     discard(store, "revised", list(superseded_records(store, rest)), done)
     commits, data = replaced_packs(store, rest)
     discard(store, "packs", commits, done)

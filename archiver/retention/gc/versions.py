@@ -26,7 +26,7 @@ from archiver.store import Store
 from archiver.store.entry import Version
 
 _BY_RUN = (layout.RUNS, layout.REVISED, layout.MASKS, layout.TRASH, *layout.MARKERS)
-_BATCH = 1_000
+BATCH = 1_000
 
 
 class Kept(NamedTuple):
@@ -119,7 +119,7 @@ def remove_versions(
     batch: list[Version] = []
     for found in keys:
         batch += found
-        if len(batch) >= _BATCH:
+        if len(batch) >= BATCH:
             failed |= _remove(store, batch, removed)
             batch = []
     return failed | _remove(store, batch, removed)

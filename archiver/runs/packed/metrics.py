@@ -1,4 +1,4 @@
-"""Metrics of loose and packed runs as one table, of which only what is asked for is put in order."""
+"""Metrics of packed runs, and of loose ones beside them, as one table, of which only what is asked for is put in order."""
 
 from __future__ import annotations
 

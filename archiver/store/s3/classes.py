@@ -1,4 +1,4 @@
-"""Storage classes of a bucket's objects: which one is asked, changed, or thawed."""
+"""Storage classes as S3 is asked for them: the requests that tell, change or thaw an object's class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Storage classes of S3: which class an object is in, whether it can be read, and how to thaw it."""
+"""Storage classes for whoever holds a store of any kind: names, which are frozen, warmth and thaw; refused where it is no S3."""
 
 from __future__ import annotations
 

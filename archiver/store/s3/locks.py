@@ -7,13 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archiver.errors import AccessError, ConfigError, NotFoundError, StorageError
-from archiver.store.failures import code_of, status_of
+from archiver.store.failures import UNKNOWN_CALL, code_of, status_of
 
 if TYPE_CHECKING:
     from archiver.store.s3.client import S3Client
 
-_UNKNOWN = (400, 404, 405, 501)
-"""How servers answer that know no locks."""
 _NONE = {
     "ObjectLockConfigurationNotFoundError",
     "NoSuchObjectLockConfiguration",
@@ -44,7 +42,7 @@ def lock_rule(client: S3Client) -> Mapping[str, Any] | None:
         raise
     except StorageError as error:
         cause = error.__cause__
-        if cause is not None and (code_of(cause) in _NONE or status_of(cause) in _UNKNOWN):
+        if cause is not None and (code_of(cause) in _NONE or status_of(cause) in UNKNOWN_CALL):
             return None
         raise
     found = answer.get("ObjectLockConfiguration", {})

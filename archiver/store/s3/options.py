@@ -1,4 +1,4 @@
-"""What is asked of every S3 client, and how bytes prove that they arrived."""
+"""What a user's options are completed by for every S3 client, and the digest of a body."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from archiver.errors import AccessError, NotFoundError, StorageError
 from archiver.store.entry import Entry
-from archiver.store.failures import status_of
+from archiver.store.failures import UNKNOWN_CALL, status_of
 from archiver.store.s3.client import S3Client
 
 _MARK = "//upload="
@@ -30,8 +30,6 @@ AREAS = (
 )
 """Where archiver writes, as the layout of keys has it, which stands no lower than this. What is uploaded beside it belongs to others."""
 _PAGE = 1_000
-_UNKNOWN = (400, 404, 405, 501)
-"""How servers answer that do not list uploads; rclone does only while there are some."""
 
 
 def uploads(client: S3Client, root: str) -> Iterator[Entry]:
@@ -41,7 +39,7 @@ def uploads(client: S3Client, root: str) -> Iterator[Entry]:
     except (AccessError, NotFoundError):
         return  # listing these is a right of its own, which gc does not need otherwise
     except StorageError as error:
-        if error.__cause__ is None or status_of(error.__cause__) not in _UNKNOWN:
+        if error.__cause__ is None or status_of(error.__cause__) not in UNKNOWN_CALL:
             raise
 
 

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from archiver.errors import AccessError, NotFoundError, PolicyError, StorageError
 from archiver.store.entry import Version
-from archiver.store.failures import judge_response, status_of
+from archiver.store.failures import UNKNOWN_CALL, judge_response, status_of
 from archiver.store.s3.locks import lock_rule
 
 if TYPE_CHECKING:
     from archiver.store.s3.client import S3Client
 
 _PAGE = 1_000
-_UNKNOWN = (400, 404, 405, 501)
-"""How servers answer that know no versions."""
 
 
 def keeps_versions(client: S3Client) -> bool | None:
@@ -26,7 +24,7 @@ def keeps_versions(client: S3Client) -> bool | None:
     except (AccessError, NotFoundError):
         return None
     except StorageError as error:
-        if error.__cause__ is not None and status_of(error.__cause__) in _UNKNOWN:
+        if error.__cause__ is not None and status_of(error.__cause__) in UNKNOWN_CALL:
             return False
         raise
     return bool(answer.get("Status"))
