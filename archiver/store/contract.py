@@ -34,8 +34,6 @@ R = TypeVar("R")
 TEMPORARY = ".archiver-tmp-"
 """Begins the name of a file that is still being written; `layout.quote` never makes such a name."""
 
-WORKERS = 32
-"""How many calls of a store over a network are on their way at once."""
 _QUICK, _HEAD_START = 0.0005, 0.05
 """Seconds that a small read takes from a warm disk at most, and that the first ones may take more."""
 _PATIENCE = 1.0

@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO, TypeVar, cast
 
 from archiver.errors import NotFoundError, StorageError
-from archiver.store.contract import TEMPORARY, WORKERS, Store, check_key, check_prefix, reopened, taken_error
+from archiver.store.contract import TEMPORARY, Store, check_key, check_prefix, reopened, taken_error
 from archiver.store.entry import Entry
 from archiver.store.failures import TruncatedError, web_status
 from archiver.store.filesystem import Filesystem
+from archiver.store.limits import SLOW_LINK, WORKERS
 from archiver.store.ranges import check_range, open_ranges, probe_clock
-from archiver.store.retry import DEADLINE, FIRST_CONTACT, SLOW_LINK, Retry
+from archiver.store.retry import DEADLINE, FIRST_CONTACT, Retry
 
 T = TypeVar("T")
 

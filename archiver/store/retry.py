@@ -16,8 +16,6 @@ DEADLINE = 60.0
 """Seconds after which a call begins no further attempt, on a store that has answered before."""
 FIRST_CONTACT = 8.0
 """The same for a store that never answered: a wrong address is reported at once."""
-SLOW_LINK = 256 * 1024
-"""Bytes a second that a link carries at least: what a large body adds to the time for a request."""
 _LEAST_WAIT, _MOST_WAIT = 0.05, 5.0
 _LEAST_ATTEMPT = 1.0
 

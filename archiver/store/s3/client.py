@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 from archiver.errors import ConfigError
 from archiver.store.failures import S3Error, TruncatedError, code_of, response_of, status_of
-from archiver.store.retry import DEADLINE, SLOW_LINK, Retry
+from archiver.store.limits import SLOW_LINK
+from archiver.store.retry import DEADLINE, Retry
 from archiver.store.s3.connections import Answer
 from archiver.store.s3.link import BUCKET_REGION, Link
 from archiver.store.s3.settings import read_options

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from archiver.store.failures import TruncatedError
-from archiver.store.retry import SLOW_LINK
+from archiver.store.limits import SLOW_LINK
 
 _SMALL_BODY = 256 << 10
 """A larger one is not sent in vain: a server that refuses it might close the connection before its answer is read."""

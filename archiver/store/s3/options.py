@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from archiver.base.version import __version__
-from archiver.store.contract import WORKERS
+from archiver.store.limits import WORKERS
 
 _CONNECT_SECONDS, _READ_SECONDS = 4, 15
 

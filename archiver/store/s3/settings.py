@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from archiver.store.contract import WORKERS
 from archiver.store.failures import CredentialsError
+from archiver.store.limits import WORKERS
 from archiver.store.s3.options import s3_options
 
 _OF_FILES = {
