@@ -146,6 +146,7 @@ def test_file_as_the_server_tells_it(tmp_path: Path) -> None:
     assert asked == ["/base/api/sessions token to" + "ken1"]
 
 
+@pytest.mark.slow
 def test_modules_of_the_notebook(tmp_path: Path) -> None:
     write(tmp_path, {"wrap.py": f"def go():\n    {show()}\n", "lazy.py": "", "pyproject.toml": ""})
     (shown,) = execute(tmp_path, ["import wrap", "def f():\n    import lazy", "wrap.go()"])

@@ -20,6 +20,7 @@ from archiver.store.s3.store import S3Store
 from tests.conftest import Cli, Place
 from tests.faults import DiedError
 from tests.stores import MovedStore, PassingStore, save
+from tests.thinned import one_in
 
 pytestmark = pytest.mark.usefixtures("details_apart")
 
@@ -218,7 +219,7 @@ def test_versions_of_the_parts_of_a_run_go_once_it_is_over_and_not_before(moto_p
     assert set(lost) < left
 
 
-@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("at", one_in(2, [0, 1]))
 def test_a_removal_that_dies_brings_nothing_back(moto_place: Place, at: int) -> None:
     store = versioned(moto_place)
     freed(store)

@@ -230,6 +230,7 @@ def test_texts_are_escaped_and_markup_is_not() -> None:
     assert joined([None, "&", 3]) == "&amp;3"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium")
 def test_a_browser_shows_it_without_complaint(archive: archiver.Archive, tmp_path: Path) -> None:
     from playwright.sync_api import sync_playwright

@@ -17,7 +17,7 @@ import pytest
 from archiver.errors import NotFoundError, StorageError
 from archiver.store import Store, open_store
 from archiver.testing import Opened, StoreTests, keys
-from tests.conftest import PLACES, Place
+from tests.conftest import THINNED_PLACES, Place
 from tests.faults import DiedError, FaultyStore, flip, truncate
 
 AWKWARD = [
@@ -39,7 +39,7 @@ AWKWARD = [
 ]
 
 
-@pytest.fixture(params=[*PLACES, "folders", "cached"])
+@pytest.fixture(params=[*THINNED_PLACES, "folders", "cached"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Give each kind of place in turn; more kinds than other tests need."""
     if request.param == "folders":

@@ -44,7 +44,10 @@ def live(store: Store) -> None:
     assert (store.get(key), store.get(key, 3), store.get(key, 3, 5)) == (b"0123456789", b"3456789", b"34")
     found = store.stat(key)
     assert found is not None
-    assert list(store.list("k=1/")) == [found]
+    (listed,) = store.list("k=1/")
+    # moto rounds the moment of an object in one way here and in another there.
+    assert abs(listed.modified - found.modified) <= timedelta(seconds=1)
+    assert listed._replace(modified=found.modified) == found
     with store.write("large") as stream:
         stream.write(bytes(2 * PART + 1))
     assert store.get("large", 2 * PART) == b"\0"

@@ -316,6 +316,7 @@ def test_a_small_terminal_is_enough(archive: Archive) -> None:
     walk(archive, steps, size=(30, 10))
 
 
+@pytest.mark.slow
 def test_the_archive_may_lie_in_a_bucket(moto_place: Place) -> None:
     made = archiver.open(moto_place.url, **moto_place.options)
     detail = {"trades_detailed": TRADES, "equity_curve": [1.0, 2.0]}

@@ -318,7 +318,7 @@ def _table_bomb(store: Store, run: str, *, lying: bool = False) -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        _record_bomb,
+        pytest.param(_record_bomb, marks=pytest.mark.slow),
         pytest.param(_nested_bomb, marks=pytest.mark.slow),
         pytest.param(_table_bomb, marks=pytest.mark.slow),
         partial(_table_bomb, lying=True),
