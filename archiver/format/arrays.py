@@ -76,7 +76,7 @@ def array_of(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         if pa.types.is_boolean(kind):
             data = np.packbits(np.fromiter(whole, bool, len(values)), bitorder="little")
         else:
-            data = np.fromiter(whole, np.dtype(str(kind).replace("double", "float64")), len(values))
+            data = np.fromiter(whole, kind.to_pandas_dtype(), len(values))
         return pa.Array.from_buffers(kind, len(values), [bits, pa.py_buffer(data)], lacking)
     return pa.array(values, kind)
 
@@ -91,7 +91,7 @@ def numpy_of(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     if pa.types.is_boolean(array.type):
         bits = np.frombuffer(array.buffers()[1], np.uint8) if end else np.zeros(0, np.uint8)
         return np.unpackbits(bits, count=end, bitorder="little")[start:].astype(bool)
-    kind = str(array.type).replace("double", "float64")
+    kind = array.type.to_pandas_dtype()
     return np.frombuffer(array.buffers()[1], kind, count=end)[start:] if end else np.zeros(0, kind)
 
 

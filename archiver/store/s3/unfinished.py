@@ -14,19 +14,23 @@ from archiver.store.s3.client import S3Client
 _MARK = "//upload="
 """Between the key and the id of an upload: no object can have such a key."""
 AREAS = (
-    *(
-        "runs/",
-        "revised/",
-        "packs/",
-        "masks/",
-        "open/",
-        "trash/",
-        "quarantine/",
-        "tier1/",
-        "tier2/",
-        "tapes/",
-    ),
-    *("clocks/", "code/", "files/", "tags/", "untagged/", "catalog/", "bundles/"),
+    "runs/",
+    "revised/",
+    "packs/",
+    "masks/",
+    "open/",
+    "trash/",
+    "quarantine/",
+    "tier1/",
+    "tier2/",
+    "tapes/",
+    "clocks/",
+    "code/",
+    "files/",
+    "tags/",
+    "untagged/",
+    "catalog/",
+    "bundles/",
 )
 """Where archiver writes, as the layout of keys has it, which stands no lower than this. What is uploaded beside it belongs to others."""
 _PAGE = 1_000

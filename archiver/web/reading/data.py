@@ -166,8 +166,10 @@ class Data:
 
     def require_universe(self, universe: str) -> None:
         """Raise NotFoundError for a universe that is not there; the empty text is none in particular."""
+        if not universe:
+            return
         known = self.universes()
-        if universe and universe not in known:
+        if universe not in known:
             meant = did_you_mean(universe, known, ": the overview shows those there are")
             raise NotFoundError(f"there is no universe {universe!r}{meant}")
 
